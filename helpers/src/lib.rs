@@ -1,0 +1,1 @@
+//! Deep learning on image data, for Rust notebooks.

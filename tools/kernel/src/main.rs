@@ -1,0 +1,5 @@
+//! The Jupyter kernel of the notebooks: evcxr on a warm build of helpers.
+
+fn main() {
+    evcxr::runtime_hook();
+}
