@@ -1,1 +1,33 @@
-//! Deep learning on image data, for Rust notebooks.
+//! Deep learning on image data, for Rust notebooks: Keras's words for models and training, scikit-learn's for splits
+//! and search.
+//!
+//! The rooms, in the order a project meets them; data flows down the list and nothing reaches back:
+//!
+//! - [`data`]: `X.npy` and `y.npy` become a [`data::Dataset`], split and served in batches
+//! - [`models`]: layers, the `Sequential` builder, kernel initializers, summaries
+//! - [`training`]: `fit`, early stopping, learning-rate schedules, `History`
+//! - [`evaluation`]: accuracy with its interval, confusion matrix, per-class report
+//! - [`tuning`]: parameter grids, folds and the grid search
+//! - [`plot`]: pictures that show themselves in a notebook
+//! - [`display`]: what a cell shows: HTML tables and PNG pictures
+//! - [`artifacts`]: where models, metrics and figures are kept
+//! - [`error`]: what went wrong, what was expected, and what to do
+//!
+//! A notebook starts with `use helpers::prelude::*;`.
+
+pub mod artifacts;
+pub mod data;
+pub mod display;
+pub mod error;
+pub mod evaluation;
+pub mod models;
+pub mod plot;
+pub mod training;
+pub mod tuning;
+
+pub use error::{Error, Result};
+
+/// What a notebook needs, in one `use`.
+pub mod prelude {
+    pub use crate::error::{Error, Result};
+}

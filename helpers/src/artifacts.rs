@@ -1,0 +1,1 @@
+//! Where models, metrics and figures are kept under `export/`.

@@ -1,0 +1,1 @@
+//! What a cell shows: HTML tables and PNG pictures, by evcxr's display protocol.

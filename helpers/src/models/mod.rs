@@ -1,0 +1,1 @@
+//! Networks: layers, the builder, initializers and summaries.

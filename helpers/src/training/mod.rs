@@ -1,0 +1,1 @@
+//! Training: fit, callbacks, history, optimisers and schedules.

@@ -1,0 +1,1 @@
+//! Parameter grids, folds and the grid search.
