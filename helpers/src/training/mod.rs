@@ -1,1 +1,5 @@
-//! Training: fit, callbacks, history, optimisers and schedules.
+//! Training: `fit`, callbacks, history, optimisers and schedules.
+
+pub mod history;
+
+pub use history::{EpochRecord, History};

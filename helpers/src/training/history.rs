@@ -1,0 +1,124 @@
+//! What one training run measured, epoch by epoch.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One epoch's figures. Losses and accuracies are means over images, so that a short last batch counts for what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean training loss, with label smoothing, dropout and augmentation in force.
+    pub loss: f64,
+    /// Training accuracy in 0..=1, under the same conditions.
+    pub accuracy: f64,
+    /// Mean loss on the validation part: plain, nothing dropped, nothing augmented.
+    pub val_loss: f64,
+    /// Accuracy on the validation part, in 0..=1.
+    pub val_accuracy: f64,
+    /// The optimiser's step size at the end of the epoch.
+    pub learning_rate: f64,
+    /// Duration of the epoch, its validation included.
+    pub seconds: f64,
+}
+
+/// The record of one `fit`, as Keras's `History`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// One record an epoch, in order.
+    pub epochs: Vec<EpochRecord>,
+    /// The epoch (counted from 1) with the lowest validation loss, whose weights the model holds afterwards.
+    pub best_epoch: usize,
+    /// Whether training ended before its last epoch, for want of improvement.
+    pub stopped_early: bool,
+    /// Wall time of the whole `fit`.
+    pub fit_seconds: f64,
+    /// Training images a second: images times epochs over the time spent in training steps, validation apart.
+    pub train_images_per_second: f64,
+}
+
+impl History {
+    /// The record of the best epoch.
+    pub fn best(&self) -> &EpochRecord {
+        &self.epochs[self.best_epoch - 1]
+    }
+
+    /// How many epochs ran.
+    pub fn epochs_run(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// The epochs as CSV text.
+    pub fn to_csv(&self) -> String {
+        let mut text =
+            String::from("epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n");
+        for record in &self.epochs {
+            let EpochRecord {
+                epoch,
+                loss,
+                accuracy,
+                val_loss,
+                val_accuracy,
+                learning_rate,
+                seconds,
+            } = record;
+            text += &format!(
+                "{epoch},{loss},{accuracy},{val_loss},{val_accuracy},{learning_rate},{seconds}\n"
+            );
+        }
+        text
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let best = self.best();
+        write!(
+            f,
+            "History: {} epochs in {:.1} s, best epoch {} (val_loss {:.4}, val_accuracy {:.4})",
+            self.epochs_run(),
+            self.fit_seconds,
+            self.best_epoch,
+            best.val_loss,
+            best.val_accuracy
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_epochs() -> History {
+        let record = |epoch, val_loss| EpochRecord {
+            epoch,
+            loss: 0.5,
+            accuracy: 0.75,
+            val_loss,
+            val_accuracy: 0.7,
+            learning_rate: 0.001,
+            seconds: 1.5,
+        };
+        History {
+            epochs: vec![record(1, 0.6), record(2, 0.8)],
+            best_epoch: 1,
+            stopped_early: false,
+            fit_seconds: 3.0,
+            train_images_per_second: 100.0,
+        }
+    }
+
+    #[test]
+    fn best_counts_epochs_from_one() {
+        assert_eq!(two_epochs().best().val_loss, 0.6);
+    }
+
+    #[test]
+    fn csv_has_a_line_an_epoch_under_a_header() {
+        let csv = two_epochs().to_csv();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
+        assert_eq!(lines[2], "2,0.5,0.75,0.8,0.7,0.001,1.5");
+    }
+}
