@@ -1,11 +1,49 @@
 //! What went wrong, in words for the person who reads them: what was expected, what was found, what to do next.
 
+use std::path::{Path, PathBuf};
+
 /// Everything that a file, a parameter or a shape can cause.
 ///
 /// The text of each variant stands alone, its cause included, because the kernel shows nothing else.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A file or folder could not be opened, read or written.
+    #[error("cannot {action} {}: {source}; {advice}", shown_path(.path))]
+    Io {
+        /// What was tried: `read`, `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+        /// What to do about it.
+        advice: String,
+    },
+    /// A file was read and does not hold what it should.
+    #[error("{}: expected {expected}, found {found}; {advice}", shown_path(.path))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// An argument or a setting lies outside what it may be.
+    #[error("`{name}` must be {expected}, got {got}; {advice}")]
+    Parameter {
+        /// The name of the argument or setting.
+        name: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        got: String,
+        /// What to do about it.
+        advice: String,
+    },
     /// libtorch refused an operation; the text is its first line.
     #[error("libtorch: {message}")]
     Torch {
@@ -22,4 +60,9 @@ impl From<tch::TchError> for Error {
         let text = error.to_string();
         Error::Torch { message: text.lines().next().unwrap_or_default().to_owned() }
     }
+}
+
+/// A path as one line of text, without control characters.
+fn shown_path(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

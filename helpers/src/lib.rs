@@ -29,5 +29,6 @@ pub use error::{Error, Result};
 
 /// What a notebook needs, in one `use`.
 pub mod prelude {
+    pub use crate::data::{Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset};
     pub use crate::error::{Error, Result};
 }

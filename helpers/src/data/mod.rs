@@ -1,1 +1,11 @@
-//! From X.npy and y.npy to images in memory, their split and their batches.
+//! From `X.npy` and `y.npy` to a [`Dataset`], its split, and the batches a model is trained on.
+//!
+//! Start at [`Dataset::load`], then [`Dataset::split`].
+
+pub mod dataset;
+pub mod npy;
+pub mod random;
+pub mod split;
+
+pub use dataset::{Dataset, DatasetInfo, ImageShape, Subset};
+pub use split::{Split, SplitConfig};
