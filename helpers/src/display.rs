@@ -1,1 +1,442 @@
-//! What a cell shows: HTML tables and PNG pictures, by evcxr's display protocol.
+//! What a cell shows: HTML tables and pictures, by evcxr's display protocol.
+//!
+//! A value that ends a cell shows itself through its method `evcxr_display`, which prints one block for each MIME type:
+//! `text/html` for the page and `text/plain`, the same in short, for the terminal and for logs. Start at [`Table`];
+//! other modules hand [`show`] what they drew.
+//!
+//! Text that came from data (class names above all) goes through [`escape_html`] or [`clean_text`] first: it can close
+//! neither a tag nor a block of the protocol.
+
+use std::fmt;
+use std::io::Write;
+
+/// The longest text that is shown of one value, in characters; what is longer ends in an ellipsis.
+pub const LONGEST_TEXT: usize = 200;
+
+const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
+const END: &str = "EVCXR_END_CONTENT";
+
+/// The text on one line of at most [`LONGEST_TEXT`] characters, without control characters and without anything that
+/// evcxr could take for a marker of its protocol.
+///
+/// Line breaks and tabs become spaces, other control characters and those that turn the direction of writing are left
+/// out.
+pub fn clean_text(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len().min(4 * LONGEST_TEXT));
+    let mut length = 0;
+    for character in text.chars() {
+        let character = match character {
+            '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => continue,
+            other if other.is_control() => continue,
+            other => other,
+        };
+        if length == LONGEST_TEXT {
+            clean.pop();
+            clean.push('…');
+            break;
+        }
+        clean.push(character);
+        length += 1;
+    }
+    break_markers(&clean)
+}
+
+/// The text for use between HTML tags and inside quoted attributes: [`clean_text`], with `& < > " '` as entities.
+///
+/// ```
+/// use helpers::display::escape_html;
+/// assert_eq!(escape_html("T-shirt & <b>\"top\"</b>\n"), "T-shirt &amp; &lt;b&gt;&quot;top&quot;&lt;/b&gt; ");
+/// ```
+pub fn escape_html(text: &str) -> String {
+    let clean = clean_text(text);
+    let mut escaped = String::with_capacity(clean.len() + clean.len() / 8);
+    for character in clean.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
+///
+/// Call it once a cell, from a method `evcxr_display`: a second one would replace the first.
+pub fn show(html: &str, plain: &str) {
+    let text = bundle(html, plain);
+    // Nobody is there to read an error about a closed stdout.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// The lines that [`show`] prints.
+fn bundle(html: &str, plain: &str) -> String {
+    let (html, plain) = (break_markers(html), break_markers(plain));
+    format!("{BEGIN} text/html\n{html}\n{END}\n{BEGIN} text/plain\n{plain}\n{END}\n")
+}
+
+/// Every marker of the protocol starts with `EVCXR_`: nothing that is shown may hold it.
+fn break_markers(text: &str) -> String {
+    text.replace("EVCXR_", "EVCXR-")
+}
+
+/// How the values of a [`Column`] are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As it is, aligned left.
+    Text,
+    /// Whole numbers with a comma every three digits, aligned right.
+    Integer,
+    /// This many digits after the point, aligned right.
+    Decimal(usize),
+    /// A fraction shown times 100 with this many digits after the point, aligned right; the unit is `%`.
+    Percent(usize),
+}
+
+/// A column of a [`Table`]: its name, its unit and how its values are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// What stands in the head.
+    pub name: String,
+    /// The unit, in the head too; empty for none.
+    pub unit: String,
+    /// How values are written.
+    pub format: Format,
+}
+
+impl Column {
+    fn new(name: impl Into<String>, unit: &str, format: Format) -> Column {
+        Column { name: name.into(), unit: unit.to_owned(), format }
+    }
+
+    /// A column of text.
+    pub fn text(name: impl Into<String>) -> Column {
+        Column::new(name, "", Format::Text)
+    }
+
+    /// A column of whole numbers.
+    pub fn integer(name: impl Into<String>) -> Column {
+        Column::new(name, "", Format::Integer)
+    }
+
+    /// A column of numbers with `digits` after the point.
+    pub fn decimal(name: impl Into<String>, digits: usize) -> Column {
+        Column::new(name, "", Format::Decimal(digits))
+    }
+
+    /// A column of fractions shown as percent, with `digits` after the point.
+    pub fn percent(name: impl Into<String>, digits: usize) -> Column {
+        Column::new(name, "%", Format::Percent(digits))
+    }
+
+    /// The same column with its unit, as it stands in the head.
+    pub fn unit(mut self, unit: impl Into<String>) -> Column {
+        self.unit = unit.into();
+        self
+    }
+
+    fn head(&self) -> String {
+        if self.unit.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} ({})", self.name, self.unit)
+        }
+    }
+}
+
+/// One value of a [`Table`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Text, shown as it is in any column.
+    Text(String),
+    /// A number, written as its column says.
+    Number(f64),
+    /// Nothing known; shown as a dash.
+    Missing,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::Text(text)
+    }
+}
+
+impl From<&String> for Cell {
+    fn from(text: &String) -> Cell {
+        Cell::Text(text.clone())
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Cell {
+        Cell::Number(number)
+    }
+}
+
+impl From<f32> for Cell {
+    fn from(number: f32) -> Cell {
+        Cell::Number(number.into())
+    }
+}
+
+macro_rules! cell_from_integer {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for Cell {
+            fn from(number: $integer) -> Cell {
+                Cell::Number(number as f64)
+            }
+        }
+    )*};
+}
+cell_from_integer!(i32, i64, u32, u64, usize);
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Cell {
+        value.map_or(Cell::Missing, Into::into)
+    }
+}
+
+impl Cell {
+    fn text(&self, format: Format) -> String {
+        match self {
+            Cell::Text(text) => clean_text(text),
+            Cell::Missing => "–".to_owned(),
+            Cell::Number(number) if !number.is_finite() => {
+                if number.is_nan() {
+                    "–".to_owned()
+                } else if *number > 0.0 {
+                    "∞".to_owned()
+                } else {
+                    "−∞".to_owned()
+                }
+            }
+            Cell::Number(number) => match format {
+                Format::Text => number.to_string(),
+                Format::Integer => with_thousands(*number, 0),
+                Format::Decimal(digits) => with_thousands(*number, digits),
+                Format::Percent(digits) => with_thousands(100.0 * number, digits),
+            },
+        }
+    }
+}
+
+/// `1234567.891` with two digits is `1,234,567.89`.
+pub fn with_thousands(number: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", number.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if !fraction.is_empty() {
+        grouped.push('.');
+        grouped.push_str(fraction);
+    }
+    let nothing = grouped.chars().all(|character| matches!(character, '0' | '.' | ','));
+    if number < 0.0 && !nothing { format!("−{grouped}") } else { grouped }
+}
+
+/// A table that shows itself: aligned columns with units in the head, a caption, the best row marked.
+///
+/// ```
+/// use helpers::display::{Column, Table};
+/// let table = Table::new([Column::text("Model"), Column::percent("Test accuracy", 2), Column::decimal("Training", 0).unit("s")])
+///     .row(["CNN".into(), 0.9321.into(), 412.0.into()])
+///     .row(["Baseline".into(), 0.9064.into(), 41.0.into()])
+///     .best(0)
+///     .caption("Test scores.");
+/// assert!(table.to_html().contains("Test accuracy (%)"));
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    best: Vec<usize>,
+    total: bool,
+    caption: String,
+}
+
+impl Table {
+    /// An empty table with these columns.
+    pub fn new(columns: impl IntoIterator<Item = Column>) -> Table {
+        Table {
+            columns: columns.into_iter().collect(),
+            rows: Vec::new(),
+            best: Vec::new(),
+            total: false,
+            caption: String::new(),
+        }
+    }
+
+    /// The table with one row more; where the row is short, the rest is shown as missing.
+    pub fn row(mut self, cells: impl IntoIterator<Item = Cell>) -> Table {
+        self.push(cells);
+        self
+    }
+
+    /// Adds a row in place.
+    pub fn push(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let mut row: Vec<Cell> = cells.into_iter().take(self.columns.len()).collect();
+        row.resize(self.columns.len(), Cell::Missing);
+        self.rows.push(row);
+    }
+
+    /// Marks a row (from 0) as the best one, in bold and with a star; it may be called for several.
+    pub fn best(mut self, row: usize) -> Table {
+        self.best.push(row);
+        self
+    }
+
+    /// The last row is a total: a line stands above it.
+    pub fn total(mut self) -> Table {
+        self.total = true;
+        self
+    }
+
+    /// The sentence above the table, in italics.
+    pub fn caption(mut self, caption: impl Into<String>) -> Table {
+        self.caption = caption.into();
+        self
+    }
+
+    /// Rows, without the head.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the table has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table as HTML, every text escaped.
+    pub fn to_html(&self) -> String {
+        let mut html = String::from("<table style=\"border-collapse:collapse;margin:0.5em 0\">");
+        if !self.caption.is_empty() {
+            html += &format!(
+                "<caption style=\"caption-side:top;text-align:left;font-style:italic;padding:0 0 0.4em 0\">{}</caption>",
+                escape_html(&self.caption)
+            );
+        }
+        html += "<thead><tr>";
+        for column in &self.columns {
+            html += &format!(
+                "<th scope=\"col\" style=\"text-align:{};padding:0.25em 0.9em;border-bottom:2px solid currentColor\">{}</th>",
+                alignment(column.format),
+                escape_html(&column.head())
+            );
+        }
+        html += "</tr></thead><tbody>";
+        for (index, row) in self.rows.iter().enumerate() {
+            let best = self.best.contains(&index);
+            let total = self.total && index + 1 == self.rows.len();
+            html += if best { "<tr style=\"font-weight:bold\">" } else { "<tr>" };
+            for (place, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
+                let line = if total { ";border-top:1px solid currentColor" } else { "" };
+                let star = if best && place == 0 { " ★" } else { "" };
+                html += &format!(
+                    "<td style=\"text-align:{};padding:0.2em 0.9em;font-variant-numeric:tabular-nums{line}\">{}{star}</td>",
+                    alignment(column.format),
+                    escape_html(&cell.text(column.format))
+                );
+            }
+            html += "</tr>";
+        }
+        html + "</tbody></table>"
+    }
+
+    /// The table as lines of text, columns aligned.
+    pub fn to_text(&self) -> String {
+        let heads: Vec<String> =
+            self.columns.iter().map(|column| clean_text(&column.head())).collect();
+        let body: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(index, row)| {
+                let mut texts: Vec<String> = row
+                    .iter()
+                    .zip(&self.columns)
+                    .map(|(cell, column)| cell.text(column.format))
+                    .collect();
+                if self.best.contains(&index)
+                    && let Some(first) = texts.first_mut()
+                {
+                    first.push_str(" ★");
+                }
+                texts
+            })
+            .collect();
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|place| {
+                body.iter()
+                    .map(|row| &row[place])
+                    .chain([&heads[place]])
+                    .map(|text| text.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let line = |texts: &[String]| {
+            let mut line = String::new();
+            for ((text, column), width) in texts.iter().zip(&self.columns).zip(&widths) {
+                if !line.is_empty() {
+                    line.push_str("  ");
+                }
+                line += &match column.format {
+                    Format::Text => format!("{text:<width$}"),
+                    _ => format!("{text:>width$}"),
+                };
+            }
+            line.trim_end().to_owned()
+        };
+        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
+        let mut lines = Vec::new();
+        if !self.caption.is_empty() {
+            lines.push(clean_text(&self.caption));
+        }
+        lines.push(line(&heads));
+        lines.push(rule.clone());
+        for (index, row) in body.iter().enumerate() {
+            if self.total && index > 0 && index + 1 == body.len() {
+                lines.push(rule.clone());
+            }
+            lines.push(line(row));
+        }
+        lines.join("\n")
+    }
+
+    /// Shows the table as the result of a cell.
+    pub fn evcxr_display(&self) {
+        show(&self.to_html(), &self.to_text());
+    }
+}
+
+fn alignment(format: Format) -> &'static str {
+    if format == Format::Text { "left" } else { "right" }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({} rows x {} columns)", self.rows.len(), self.columns.len())
+    }
+}

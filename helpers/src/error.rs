@@ -50,6 +50,37 @@ pub enum Error {
         /// The first line of libtorch's message.
         message: String,
     },
+    /// Labels and predictions that do not belong together.
+    #[error("{labels} labels, {predictions} predictions; predict and score the same images")]
+    PredictionCount {
+        /// How many labels there are.
+        labels: usize,
+        /// How many predictions there are.
+        predictions: usize,
+    },
+    /// A score over no image at all.
+    #[error("no image to score; a part of the split is empty: use more images or a larger part")]
+    NothingToScore,
+    /// A class id outside the known classes.
+    #[error("image {image} has class {class}, expected 0 to {}; labels and predictions must be ids of the {classes} classes", .classes.saturating_sub(1))]
+    ClassOutOfRange {
+        /// Place of the id, from 0.
+        image: usize,
+        /// The id.
+        class: i64,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A row of probabilities that are none.
+    #[error(
+        "image {image} has {found}, expected probabilities that add up to 1; take them from `predict`, and if those are no numbers, train with a smaller `learning_rate`"
+    )]
+    Probabilities {
+        /// Place of the image, from 0.
+        image: usize,
+        /// What its row holds.
+        found: String,
+    },
 }
 
 /// A result whose error is [`Error`].

@@ -29,6 +29,10 @@ pub use error::{Error, Result};
 
 /// What a notebook needs, in one `use`.
 pub mod prelude {
+    pub use crate::artifacts::{Artifacts, Metrics};
     pub use crate::data::{Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset};
+    pub use crate::display::{Column, Table};
     pub use crate::error::{Error, Result};
+    pub use crate::evaluation::Evaluation;
+    pub use crate::plot::Figure;
 }

@@ -1,1 +1,5 @@
 //! Scores of a trained model.
+
+pub mod metrics;
+
+pub use metrics::{Evaluation, wilson_interval};

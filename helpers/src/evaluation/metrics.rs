@@ -1,0 +1,172 @@
+//! Loss and accuracy over a set of images, with the accuracy's interval.
+
+use std::fmt;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::display::{Column, Table};
+use crate::{Error, Result};
+
+/// Loss and accuracy of one model on one set of images.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How many images were scored.
+    pub images: usize,
+    /// Mean over images of minus the logarithm of the probability given to the true class (log loss, in nats).
+    pub loss: f64,
+    /// The part of the images whose most probable class is the true one, in 0..=1.
+    pub accuracy: f64,
+    /// Where the accuracy on more such images lies, with 95% confidence: Wilson's interval, low and high.
+    pub accuracy_ci95: [f64; 2],
+}
+
+impl Evaluation {
+    /// Scores predicted probabilities, as scikit-learn's `log_loss` and `accuracy_score` do.
+    ///
+    /// Each image counts once, whatever batch it came in. Probabilities are clipped to at least `f32::EPSILON`, so that
+    /// one sure mistake costs 15.9 and not infinity; where two classes are equally probable, the lower id is taken.
+    ///
+    /// - `probabilities`: shape `(N, classes)`, rows that add up to 1
+    /// - `y_true`: class ids in `0..classes`, shape `(N,)`
+    ///
+    /// # Errors
+    /// If there is no image, if the lengths differ, if a class lies outside `0..classes`, or if a row does
+    /// not add up to 1.
+    pub fn from_probabilities(probabilities: &Array2<f32>, y_true: &[i64]) -> Result<Evaluation> {
+        let (images, classes) = probabilities.dim();
+        check_lengths(y_true.len(), images)?;
+        check_classes(y_true, classes)?;
+        let y_pred = most_probable(probabilities)?;
+        let mut loss = 0.0;
+        for (row, &class) in probabilities.rows().into_iter().zip(y_true) {
+            loss -= f64::from(row[class as usize]).clamp(f64::from(f32::EPSILON), 1.0).ln();
+        }
+        let correct = y_true.iter().zip(&y_pred).filter(|(t, p)| t == p).count();
+        Ok(Evaluation {
+            images,
+            loss: loss / images as f64,
+            accuracy: correct as f64 / images as f64,
+            accuracy_ci95: wilson_interval(correct, images),
+        })
+    }
+
+    /// The scores as a table of one row.
+    pub fn table(&self) -> Table {
+        let [low, high] = self.accuracy_ci95;
+        Table::new([
+            Column::integer("Images"),
+            Column::decimal("Loss", 4),
+            Column::percent("Accuracy", 2),
+            Column::text("95% interval").unit("%"),
+        ])
+        .row([
+            self.images.into(),
+            self.loss.into(),
+            self.accuracy.into(),
+            interval_text(low, high).into(),
+        ])
+    }
+
+    /// Shows the scores as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+/// `92.81 to 93.80`, for fractions shown as percent.
+pub(crate) fn interval_text(low: f64, high: f64) -> String {
+    format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high)
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [low, high] = self.accuracy_ci95;
+        write!(
+            f,
+            "loss {:.4}, accuracy {:.2}% (95% interval {}%) on {} images",
+            self.loss,
+            100.0 * self.accuracy,
+            interval_text(low, high),
+            crate::display::with_thousands(self.images as f64, 0)
+        )
+    }
+}
+
+impl fmt::Debug for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Evaluation: {self}")
+    }
+}
+
+/// Wilson's 95% interval (1927) for a proportion: low and high, in 0..=1.
+///
+/// Unlike the textbook interval it stays inside 0..=1 and keeps its promise for proportions near 1. With `n` 0 nothing
+/// is known: `[0, 1]`.
+pub fn wilson_interval(successes: usize, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    // The normal distribution's 97.5% point.
+    let z = 1.959_963_984_540_054_f64;
+    let n_images = n as f64;
+    let p = successes.min(n) as f64 / n_images;
+    let shrink = 1.0 + z * z / n_images;
+    let centre = (p + z * z / (2.0 * n_images)) / shrink;
+    let half = z / shrink * (p * (1.0 - p) / n_images + z * z / (4.0 * n_images * n_images)).sqrt();
+    let low = if successes == 0 { 0.0 } else { (centre - half).max(0.0) };
+    let high = if successes >= n { 1.0 } else { (centre + half).min(1.0) };
+    [low, high]
+}
+
+/// The most probable class of each row; of equally probable ones the lowest id.
+///
+/// # Errors
+/// If a row holds something else than probabilities that add up to 1.
+pub fn most_probable(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
+    let rows = probabilities.rows().into_iter().enumerate();
+    rows.map(|(image, row)| {
+        let mut best = 0;
+        let mut total = 0.0;
+        for (class, &probability) in row.iter().enumerate() {
+            // Not a number fails this test too.
+            if !(0.0..=1.0 + ROUNDING).contains(&probability) {
+                return Err(Error::Probabilities {
+                    image,
+                    found: format!("{probability} for class {class}"),
+                });
+            }
+            total += probability;
+            if probability > row[best] {
+                best = class;
+            }
+        }
+        if (total - 1.0).abs() > ROUNDING {
+            return Err(Error::Probabilities { image, found: format!("the sum {total}") });
+        }
+        Ok(best as i64)
+    })
+    .collect()
+}
+
+/// How far a row's sum may be from 1: `f32` and bfloat16 round.
+const ROUNDING: f32 = 0.01;
+
+/// Labels and predictions belong to the same images, and there is at least one.
+pub(crate) fn check_lengths(labels: usize, predictions: usize) -> Result<()> {
+    if labels != predictions {
+        return Err(Error::PredictionCount { labels, predictions });
+    }
+    if labels == 0 {
+        return Err(Error::NothingToScore);
+    }
+    Ok(())
+}
+
+/// Every id lies in `0..classes`.
+pub(crate) fn check_classes(ids: &[i64], classes: usize) -> Result<()> {
+    match ids.iter().enumerate().find(|&(_, &class)| class < 0 || class as u64 >= classes as u64) {
+        Some((image, &class)) => Err(Error::ClassOutOfRange { image, class, classes }),
+        None => Ok(()),
+    }
+}
