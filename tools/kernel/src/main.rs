@@ -1,5 +1,97 @@
 //! The Jupyter kernel of the notebooks: evcxr on a warm build of helpers.
+//!
+//! evcxr compiles every dependency anew for each kernel, minutes of work for libtorch's bindings.
+//! Here `build-template` compiles them once, and a kernel starts on a copy of that build:
+//!
+//! - `notebook-kernel build-template --repository ROOT` makes `.tools/kernel/template`, or finds it fresh
+//! - `notebook-kernel install --repository ROOT --prefix VENV` writes the kernelspec `rust` into VENV
+//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel, one copy of the template
+//!
+//! evcxr starts this same binary again as the process that runs the cells.
 
-fn main() {
+mod install;
+mod layout;
+mod runtime;
+mod session;
+mod stamp;
+mod template;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use layout::Layout;
+
+/// What a subcommand gives back: nothing, or a message for the person who called it.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+const USAGE: &str = "\
+usage: notebook-kernel build-template [--repository ROOT]
+       notebook-kernel install [--repository ROOT] --prefix VENV
+       notebook-kernel --control_file FILE";
+
+fn main() -> ExitCode {
+    runtime::prepare_if_child();
     evcxr::runtime_hook();
+    match run(std::env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Vec<String>) -> Outcome {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // evcxr_jupyter reads the file's name from the command line by itself.
+        ["--control_file", _] => session::serve(&Layout::find(None)?),
+        ["build-template", options @ ..] => {
+            let [repository] = read_options(options, ["--repository"])?;
+            template::build(&Layout::find(repository)?)
+        }
+        ["install", options @ ..] => {
+            let [repository, prefix] = read_options(options, ["--repository", "--prefix"])?;
+            let prefix = prefix
+                .ok_or("`install` needs `--prefix VENV`, the Python environment to install into")?;
+            install::install(&Layout::find(repository)?, &prefix)
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// The values of `names` among `options`, each at most once and in any order.
+fn read_options<const N: usize>(
+    options: &[&str],
+    names: [&str; N],
+) -> Outcome<[Option<PathBuf>; N]> {
+    let mut values = [const { None }; N];
+    for pair in options.chunks(2) {
+        let position = names.iter().position(|name| *name == pair[0]);
+        match (position, pair) {
+            (Some(position), [_, value]) => values[position] = Some(PathBuf::from(value)),
+            _ => return Err(format!("cannot read `{}`\n{USAGE}", pair.join(" ")).into()),
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_in_any_order() {
+        let [repository, prefix] =
+            read_options(&["--prefix", "venv", "--repository", "."], ["--repository", "--prefix"])
+                .unwrap();
+        assert_eq!(repository, Some(PathBuf::from(".")));
+        assert_eq!(prefix, Some(PathBuf::from("venv")));
+    }
+
+    #[test]
+    fn an_option_without_value_is_refused() {
+        let message = read_options(&["--prefix"], ["--prefix"]).unwrap_err().to_string();
+        assert!(message.starts_with("cannot read `--prefix`"), "{message}");
+    }
 }

@@ -1,0 +1,43 @@
+//! The kernelspec `rust`, so that Jupyter finds this kernel.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::Outcome;
+use crate::layout::Layout;
+
+/// Puts this binary into `.tools/kernel`, and a kernelspec that names it into
+/// `PREFIX/share/jupyter/kernels/rust`.
+pub(crate) fn install(layout: &Layout, prefix: &Path) -> Outcome {
+    let binary = layout.installed_binary();
+    let running = env::current_exe()?;
+    if running.canonicalize()? != binary {
+        fs::create_dir_all(layout.kernel())?;
+        // By a rename: a kernel that runs now keeps the file it was started from.
+        let fresh = binary.with_extension("new");
+        fs::copy(running, &fresh)?;
+        fs::rename(fresh, &binary)?;
+    }
+
+    let environment: Map<String, Value> = layout
+        .environment()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect();
+    let specification = json!({
+        "argv": [binary, "--control_file", "{connection_file}"],
+        "display_name": "Rust",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": environment,
+    });
+    let folder = prefix.join("share/jupyter/kernels/rust");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join("kernel.json");
+    fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&specification)?))?;
+    println!("kernel: installed as `rust` in {}", folder.display());
+    Ok(())
+}

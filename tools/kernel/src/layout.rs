@@ -1,0 +1,105 @@
+//! Where things are, and the environment that cells are compiled and run in.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+
+/// Names the repository to a kernel; the kernelspec sets it.
+pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";
+
+/// The places under one repository root.
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The repository: `given`, or what the kernelspec names, or the one this binary or the working
+    /// directory lies in.
+    ///
+    /// # Errors
+    /// If none of these holds `helpers/Cargo.toml`.
+    pub(crate) fn find(given: Option<PathBuf>) -> Outcome<Layout> {
+        let named = given.or_else(|| env::var_os(REPOSITORY_VARIABLE).map(PathBuf::from));
+        let starts = match named {
+            Some(named) if is_repository(&named) => vec![named],
+            Some(named) => {
+                return Err(format!("{} holds no helpers/Cargo.toml", named.display()).into());
+            }
+            None => [env::current_exe(), env::current_dir()].into_iter().flatten().collect(),
+        };
+        starts
+            .iter()
+            .filter_map(|start| start.ancestors().find(|folder| is_repository(folder)))
+            .find_map(|root| root.canonicalize().ok())
+            .map(|root| Layout { root })
+            .ok_or_else(|| {
+                format!("no repository found; set {REPOSITORY_VARIABLE} to its root").into()
+            })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn helpers(&self) -> PathBuf {
+        self.root.join("helpers")
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root.join("Cargo.lock")
+    }
+
+    /// The folder that holds all that a kernel needs: this binary, the template, the sessions.
+    pub(crate) fn kernel(&self) -> PathBuf {
+        self.root.join(".tools/kernel")
+    }
+
+    pub(crate) fn installed_binary(&self) -> PathBuf {
+        self.kernel().join("notebook-kernel")
+    }
+
+    pub(crate) fn template(&self) -> PathBuf {
+        self.kernel().join("template")
+    }
+
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.kernel().join("sessions")
+    }
+
+    /// The environment of a kernel and of all that it starts.
+    ///
+    /// The loader path names the wheel's own folder and not the links that `LIBTORCH` holds:
+    /// libtorch finds its companions relative to where it lies.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let tools = self.root.join(".tools");
+        let torch = tools.join("torch/torch/lib");
+        let loader =
+            if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+        let others = env::var(loader).unwrap_or_default();
+        let mut folders = vec![torch.clone()];
+        folders.extend(
+            env::split_paths(&others)
+                .filter(|folder| *folder != torch && !folder.as_os_str().is_empty()),
+        );
+        let loader_path = env::join_paths(folders).map(|path| path.to_string_lossy().into_owned());
+        vec![
+            (REPOSITORY_VARIABLE, self.root.display().to_string()),
+            ("LIBTORCH", tools.join("libtorch").display().to_string()),
+            (loader, loader_path.unwrap_or_else(|_| torch.display().to_string())),
+            ("RUST_BACKTRACE", "0".to_owned()),
+        ]
+    }
+}
+
+fn is_repository(folder: &Path) -> bool {
+    folder.join("helpers/Cargo.toml").is_file()
+}
+
+/// Sets environment variables of this process.
+pub(crate) fn set_environment<'a>(variables: impl IntoIterator<Item = (&'a str, String)>) {
+    for (name, value) in variables {
+        // SAFETY: called from `main` before any other thread is started.
+        unsafe { env::set_var(name, value) };
+    }
+}

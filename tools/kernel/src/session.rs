@@ -1,0 +1,233 @@
+//! One kernel's own copy of the warm build, from its start to its end.
+//!
+//! evcxr's build directory must have one user only. So each kernel gets a folder in `sessions/` and
+//! holds a lock on `NAME.lock` beside it. The lock goes with the process, however it ends: a folder
+//! whose lock is free belongs to nobody, and the next kernel removes it.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Outcome;
+use crate::layout::{Layout, set_environment};
+use crate::runtime::BACKTRACE_VARIABLE;
+use crate::stamp::Stamp;
+use crate::template::{lock, remove};
+
+/// Runs one kernel until Jupyter ends it.
+pub(crate) fn serve(layout: &Layout) -> Outcome {
+    let Some(built) = Stamp::read(&layout.template()) else {
+        return Err("the Rust kernel has no warm build yet; run `cargo xtask setup`".into());
+    };
+    if Stamp::now(layout)? != built {
+        eprintln!(
+            "note: helpers or its dependencies changed since the kernel's warm build: the first cell compiles \
+             what changed; `cargo xtask setup` makes later kernels quick again"
+        );
+    }
+    let session = Session::start(layout)?;
+    let configuration = write_configuration(&session.folder)?;
+
+    let missing = layout.environment().into_iter().filter(|(name, _)| env::var_os(name).is_none());
+    set_environment(missing.collect::<Vec<_>>());
+    set_environment([
+        (BACKTRACE_VARIABLE, env::var("RUST_BACKTRACE").unwrap_or_default()),
+        ("EVCXR_TMPDIR", session.folder.display().to_string()),
+        ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
+        // evcxr_jupyter brings the kernelspec it finds up to date; here it finds none, and so leaves
+        // a kernelspec that the user has installed elsewhere alone.
+        ("JUPYTER_PATH", configuration.display().to_string()),
+    ]);
+    silence_stdout()?;
+    let result = evcxr_jupyter::main();
+    drop(session);
+    Ok(result?)
+}
+
+/// Writes the configuration that evcxr reads at its start, and gives the folder to name to it.
+///
+/// evcxr first compiles a cell of its own, without dependencies, and cargo then forgets the locked
+/// versions of all others. The first command puts the lock file back, so that helpers is built from
+/// the tested versions, and without asking the registry.
+pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
+    let folder = build.join("configuration");
+    fs::create_dir_all(&folder)?;
+    let kept = folder.join("Cargo.lock");
+    let lock_file = build.join("Cargo.lock");
+    if !kept.exists() {
+        fs::copy(&lock_file, &kept)?;
+    }
+    let command = format!("!cp {} {}", quote(&kept), quote(&lock_file));
+    let configuration = serde_json::json!(command); // a JSON string is a TOML string as well
+    fs::write(folder.join("evcxr.toml"), format!("[evcxr]\nprelude = {configuration}\n"))?;
+    Ok(folder)
+}
+
+/// A path as one word of a shell command.
+fn quote(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// A build directory of one kernel, removed with the value.
+struct Session {
+    folder: PathBuf,
+    lock_file: PathBuf,
+    _lock: File,
+}
+
+impl Session {
+    fn start(layout: &Layout) -> Outcome<Session> {
+        let sessions = layout.sessions();
+        fs::create_dir_all(&sessions)?;
+        let (folder, lock_file, own) = {
+            let _alone = lock(&layout.kernel().join("sessions.lock"))?;
+            remove_stale(&sessions)?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let folder = sessions.join(format!("{}-{}", process::id(), now.as_micros()));
+            let lock_file = folder.with_extension("lock");
+            let own = lock(&lock_file)?;
+            (folder, lock_file, own)
+        };
+        let session = Session { folder, lock_file, _lock: own };
+        let shared = File::create(layout.kernel().join("template.lock"))?;
+        shared.lock_shared()?;
+        copy_build(&layout.template(), &session.folder)?;
+        Ok(session)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // What stays behind is removed by the next kernel.
+        let _ = remove(&self.folder).and_then(|()| fs::remove_file(&self.lock_file));
+    }
+}
+
+/// Removes what kernels that were killed have left.
+fn remove_stale(sessions: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(sessions)? {
+        let path = entry?.path();
+        let lock_file = path.with_extension("lock");
+        let in_use = File::open(&lock_file).is_ok_and(|lock| lock.try_lock().is_err());
+        if in_use {
+            continue;
+        }
+        remove(&path.with_extension(""))?;
+        if lock_file.exists() {
+            fs::remove_file(&lock_file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a build directory so that cargo finds everything in it fresh: with all times kept.
+///
+/// Compiled libraries, nine tenths of it, are linked instead: the compiler only ever replaces them.
+/// Other files it may write in place, so they are copied (file systems that can, share the blocks).
+pub(crate) fn copy_build(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_build(&source, &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
+        } else if !is_only_replaced(&source) || fs::hard_link(&source, &target).is_err() {
+            fs::copy(&source, &target)?;
+            let modified = entry.metadata()?.modified()?;
+            File::options().append(true).open(&target)?.set_modified(modified)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_only_replaced(file: &Path) -> bool {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("rlib" | "rmeta" | "a" | "o"))
+}
+
+/// The kernel's own standard output holds nothing but evcxr's notes on its configuration. What cells
+/// print does not come this way.
+fn silence_stdout() -> io::Result<()> {
+    let nothing = File::options().write(true).open("/dev/null")?;
+    // SAFETY: both descriptors are open; `dup2` makes standard output another name of the first.
+    match unsafe { libc::dup2(nothing.as_raw_fd(), libc::STDOUT_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_copy_links_libraries_and_keeps_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("deps")).unwrap();
+        fs::write(from.join("deps/libhelpers.rlib"), "library").unwrap();
+        fs::write(from.join("deps/helpers.d"), "list").unwrap();
+        let list = File::options().append(true).open(from.join("deps/helpers.d")).unwrap();
+        list.set_modified(UNIX_EPOCH).unwrap();
+
+        copy_build(&from, &to).unwrap();
+
+        let inode = |path: PathBuf| fs::metadata(path).unwrap().ino();
+        assert_eq!(
+            inode(from.join("deps/libhelpers.rlib")),
+            inode(to.join("deps/libhelpers.rlib"))
+        );
+        assert_ne!(inode(from.join("deps/helpers.d")), inode(to.join("deps/helpers.d")));
+        assert_eq!(
+            fs::metadata(to.join("deps/helpers.d")).unwrap().modified().unwrap(),
+            UNIX_EPOCH
+        );
+    }
+
+    #[test]
+    fn only_sessions_without_a_living_kernel_are_stale() {
+        let sessions = tempfile::tempdir().unwrap();
+        let path = |name: &str| sessions.path().join(name);
+        for name in ["alive", "killed", "lockless"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        let alive = lock(&path("alive.lock")).unwrap();
+        drop(lock(&path("killed.lock")).unwrap());
+
+        remove_stale(sessions.path()).unwrap();
+
+        let mut left: Vec<_> = fs::read_dir(sessions.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["alive", "alive.lock"]);
+        drop(alive);
+    }
+
+    #[test]
+    fn the_configuration_puts_the_lock_file_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = folder.path().join("it's here");
+        fs::create_dir(&build).unwrap();
+        fs::write(build.join("Cargo.lock"), "tested versions").unwrap();
+        let configuration = write_configuration(&build).unwrap();
+        fs::write(build.join("Cargo.lock"), "none").unwrap();
+
+        let text = fs::read_to_string(configuration.join("evcxr.toml")).unwrap();
+        let command = text.lines().nth(1).unwrap().strip_prefix("prelude = ").unwrap();
+        let command: String = serde_json::from_str(command).unwrap();
+        let status = process::Command::new("sh").arg("-c").arg(&command[1..]).status().unwrap();
+
+        assert!(status.success());
+        assert_eq!(fs::read_to_string(build.join("Cargo.lock")).unwrap(), "tested versions");
+    }
+}

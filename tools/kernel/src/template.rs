@@ -1,0 +1,125 @@
+//! The warm build: a build directory of evcxr in which helpers and all it depends on are compiled.
+//!
+//! A template is made in a folder beside its place and moved there when it is whole, its stamp
+//! written last: one that was killed half-way is made anew by the next call.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use evcxr::CommandContext;
+
+use crate::Outcome;
+use crate::layout::{Layout, set_environment};
+use crate::session;
+use crate::stamp::Stamp;
+
+/// Cells keep their overflow checks; libraries are compiled as in a release build, pixel loops gain
+/// most. Cargo reads this file because the build directories lie below the folder it is in.
+const PROFILE: &str = "\
+[profile.dev.package.\"*\"]
+opt-level = 3
+debug-assertions = false
+overflow-checks = false
+";
+
+/// How often a long build says that it is still at it.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Makes the template, or says that it is fresh.
+pub(crate) fn build(layout: &Layout) -> Outcome {
+    fs::create_dir_all(layout.kernel())?;
+    let _only_one = lock(&layout.kernel().join("build.lock"))?;
+    let stamp = Stamp::now(layout)?;
+    let present = Stamp::read(&layout.template());
+    if present.as_ref() == Some(&stamp) {
+        println!("kernel template: up to date");
+        return Ok(());
+    }
+
+    let start = Instant::now();
+    let building = layout.kernel().join("template.new");
+    remove(&building)?;
+    if present.is_some_and(|present| present.base == stamp.base) {
+        println!("kernel template: compiling helpers, whose sources changed");
+        session::copy_build(&layout.template(), &building)?;
+        fs::remove_file(building.join("stamp"))?;
+    } else {
+        println!("kernel template: compiling helpers and all it depends on (minutes)");
+        fs::create_dir(&building)?;
+        fs::copy(layout.lock_file(), building.join("Cargo.lock"))?;
+    }
+    let profile = layout.kernel().join(".cargo");
+    fs::create_dir_all(&profile)?;
+    fs::write(profile.join("config.toml"), PROFILE)?;
+
+    compile(layout, &building, start)?;
+    stamp.write(&building)?;
+    replace(layout, &building)?;
+    println!("kernel template: ready after {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs what every notebook starts with, through evcxr itself, in `folder`.
+fn compile(layout: &Layout, folder: &Path, start: Instant) -> Outcome {
+    let configuration = session::write_configuration(folder)?;
+    set_environment(layout.environment());
+    set_environment([
+        ("EVCXR_TMPDIR", folder.display().to_string()),
+        ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
+    ]);
+    env::set_current_dir(layout.root())?;
+
+    thread::spawn(move || {
+        loop {
+            thread::sleep(HEARTBEAT);
+            println!("kernel template: still compiling, {:.0} s", start.elapsed().as_secs_f64());
+        }
+    });
+    let (mut context, outputs) =
+        CommandContext::new().map_err(|error| format!("evcxr does not start: {error}"))?;
+    let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
+    let mut shown = String::new();
+    for cell in [
+        ":load_config --quiet",
+        ":dep helpers = { path = \"helpers\" }\nuse helpers::prelude::*;",
+        "let first: usize = 1;\nfirst + 1",
+    ] {
+        let outputs = context
+            .execute(cell)
+            .map_err(|error| format!("cannot compile helpers for the kernel:\n{error}"))?;
+        shown = outputs.get("text/plain").unwrap_or_default().to_owned();
+    }
+    drop(context);
+    if shown.trim() != "2" {
+        let printed = printed.join().unwrap_or_default().join("\n");
+        return Err(format!("the kernel compiles helpers but runs no cell:\n{printed}").into());
+    }
+    Ok(())
+}
+
+/// Moves a finished build to its place, while no kernel copies the old one.
+fn replace(layout: &Layout, building: &Path) -> Outcome {
+    let _nobody_copies = lock(&layout.kernel().join("template.lock"))?;
+    remove(&layout.template())?;
+    fs::rename(building, layout.template())?;
+    Ok(())
+}
+
+/// Waits for the lock on `file`; it is held until the value is dropped or the process ends.
+pub(crate) fn lock(file: &Path) -> io::Result<File> {
+    let lock = File::create(file)?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+/// Removes a folder; one that is not there is fine.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
