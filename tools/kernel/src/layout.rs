@@ -74,19 +74,12 @@ impl Layout {
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let tools = self.root.join(".tools");
         let torch = tools.join("torch/torch/lib");
-        let loader =
+        let loader_path =
             if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
-        let others = env::var(loader).unwrap_or_default();
-        let mut folders = vec![torch.clone()];
-        folders.extend(
-            env::split_paths(&others)
-                .filter(|folder| *folder != torch && !folder.as_os_str().is_empty()),
-        );
-        let loader_path = env::join_paths(folders).map(|path| path.to_string_lossy().into_owned());
         vec![
             (REPOSITORY_VARIABLE, self.root.display().to_string()),
             ("LIBTORCH", tools.join("libtorch").display().to_string()),
-            (loader, loader_path.unwrap_or_else(|_| torch.display().to_string())),
+            (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
         ]
     }

@@ -54,9 +54,9 @@ pub(crate) fn serve(layout: &Layout) -> Outcome {
 /// versions of all others. The first command puts the lock file back, so that helpers is built from
 /// the tested versions, and without asking the registry.
 pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
+    let kept = kept_lock_file(build);
     let folder = build.join("configuration");
     fs::create_dir_all(&folder)?;
-    let kept = folder.join("Cargo.lock");
     let lock_file = build.join("Cargo.lock");
     if !kept.exists() {
         fs::copy(&lock_file, &kept)?;
@@ -65,6 +65,11 @@ pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
     let configuration = serde_json::json!(command); // a JSON string is a TOML string as well
     fs::write(folder.join("evcxr.toml"), format!("[evcxr]\nprelude = {configuration}\n"))?;
     Ok(folder)
+}
+
+/// Where the locked versions of a build directory are kept.
+pub(crate) fn kept_lock_file(build: &Path) -> PathBuf {
+    build.join("configuration/Cargo.lock")
 }
 
 /// A path as one word of a shell command.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Outcome;
 use crate::layout::Layout;
+use crate::template::PROFILE;
 
 /// Raised when templates of an older kernel must not be used any longer.
 const FORMAT: u32 = 1;
@@ -36,6 +37,7 @@ impl Stamp {
         base.update(env!("CARGO_PKG_VERSION"));
         base.update(&compiler.stdout);
         base.update(fs::read(layout.lock_file())?);
+        base.update(PROFILE);
         base.update(layout.root().as_os_str().as_encoded_bytes());
         let mut helpers = Sha256::new();
         add_folder(&mut helpers, &layout.helpers())?;

@@ -17,13 +17,19 @@ use crate::layout::{Layout, set_environment};
 use crate::session;
 use crate::stamp::Stamp;
 
-/// Cells keep their overflow checks; libraries are compiled as in a release build, pixel loops gain
-/// most. Cargo reads this file because the build directories lie below the folder it is in.
-const PROFILE: &str = "\
-[profile.dev.package.\"*\"]
+/// Libraries are compiled as in a release build, pixel loops gain most; cells keep their checks. (A
+/// setting for `package."*"` would say the first more shortly, but slow down build scripts as well.)
+/// Cargo reads this file because the build directories lie below the folder it is in.
+pub(crate) const PROFILE: &str = "\
+[profile.dev]
 opt-level = 3
 debug-assertions = false
 overflow-checks = false
+
+[profile.dev.package.ctx]
+opt-level = 2
+debug-assertions = true
+overflow-checks = true
 ";
 
 /// How often a long build says that it is still at it.
@@ -57,6 +63,8 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
     fs::write(profile.join("config.toml"), PROFILE)?;
 
     compile(layout, &building, start)?;
+    // What cargo has made of the lock file: the same versions, without packages that are not needed.
+    fs::copy(building.join("Cargo.lock"), session::kept_lock_file(&building))?;
     stamp.write(&building)?;
     replace(layout, &building)?;
     println!("kernel template: ready after {:.0} s", start.elapsed().as_secs_f64());
