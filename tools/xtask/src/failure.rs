@@ -1,0 +1,173 @@
+//! What went wrong, for the person at the keyboard: what failed, the command, what to do.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// A failure of a step; it shows itself in a few lines.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    what: String,
+    command: Option<String>,
+    log: Option<String>,
+    lines: Vec<String>,
+    advice: Option<String>,
+}
+
+impl Failure {
+    /// A failure without further detail.
+    pub(crate) fn new(what: impl Into<String>) -> Failure {
+        Failure { what: what.into(), ..Failure::default() }
+    }
+
+    /// Adds what the person can do about it.
+    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Failure {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// A command that ended badly; `output` is all it printed.
+    pub(crate) fn of_command(what: String, command: String, log: String, output: &str) -> Failure {
+        let lines: Vec<&str> =
+            output.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        Failure {
+            what,
+            command: Some(command),
+            log: Some(log),
+            lines: lines[lines.len().saturating_sub(15)..].iter().map(|&l| l.to_owned()).collect(),
+            advice: diagnose(output).map(str::to_owned),
+        }
+    }
+
+    /// An operation on a file or folder that the system refused.
+    pub(crate) fn of_file(what: &str, path: &Path, error: &io::Error) -> Failure {
+        let failure = Failure::new(format!("cannot {what} {}: {error}", path.display()));
+        match diagnose(&error.to_string()) {
+            Some(advice) => failure.advice(advice),
+            None => failure,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}", self.what)?;
+        if let Some(command) = &self.command {
+            write!(to, "\n  command: {command}")?;
+        }
+        if let Some(log) = &self.log
+            && !self.lines.is_empty()
+        {
+            write!(to, "\n  its last lines (all of them in {log}):")?;
+            for line in &self.lines {
+                write!(to, "\n    {line}")?;
+            }
+        }
+        if let Some(advice) = &self.advice {
+            write!(to, "\n  what to do: {advice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Words in an output, in lower case, and what they ask for; the first that fits counts.
+const ADVICE: [(&[&str], &str); 8] = [
+    (
+        &["no space left on device", "disk quota exceeded"],
+        "the disk is full: free some space (set-up and a full run need about 10 GB; \
+         `cargo xtask clean` says what the project itself takes), then give the same command again",
+    ),
+    (
+        &["do not match the hashes", "hashes are required in --require-hashes"],
+        "a downloaded package is not the one that the lock names. Empty pip's cache \
+         (`python3 -m pip cache purge`) and try again; if it stays, do not install it: \
+         the package or the way to it was changed",
+    ),
+    (
+        &[
+            "name or service not known",
+            "temporary failure in name resolution",
+            "could not resolve host",
+            "failed to lookup address",
+            "failed to resolve",
+            "network is unreachable",
+            "newconnectionerror",
+            "connection refused",
+            "connection timed out",
+            "read timed out",
+            "failed to download from",
+            "proxyerror",
+            "nodename nor servname",
+        ],
+        "no way to the network: check the connection and the proxy settings, then give the same \
+         command again; what was finished stays",
+    ),
+    (
+        &["no matching distribution found"],
+        "no package for this machine or this Python: supported are Linux (x86-64, aarch64) and macOS \
+         (arm64) with Python 3.10 to 3.14",
+    ),
+    (
+        &["linker `cc` not found", "failed to find tool", "is `c++` installed", "cc: not found"],
+        "a C++ compiler is missing; on Debian or Ubuntu: apt-get install g++",
+    ),
+    (&["ensurepip is not available"], "on Debian or Ubuntu: apt-get install python3-venv"),
+    (
+        &["permission denied"],
+        "a file or folder belongs to somebody else (a former run as root?); \
+         give it back (`chown -R`) or remove it",
+    ),
+    (
+        &["signal: 9", "cannot allocate memory", "out of memory"],
+        "the machine ran out of memory: close other programs, or set CARGO_BUILD_JOBS=1",
+    ),
+];
+
+/// What to do about an error, judged by its text.
+pub(crate) fn diagnose(output: &str) -> Option<&'static str> {
+    let output = output.to_lowercase();
+    let fits = |words: &&[&str]| words.iter().any(|word| output.contains(word));
+    ADVICE.iter().find(|(words, _)| fits(words)).map(|(_, advice)| *advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_what_the_command_and_what_to_do() {
+        let output = "Collecting torch\nOSError: [Errno 28] No space left on device\n";
+        let failure = Failure::of_command(
+            "pip failed (exit status: 1)".into(),
+            "pip download torch".into(),
+            ".tools/logs/libtorch.log".into(),
+            output,
+        );
+        let text = failure.to_string();
+        assert!(text.starts_with("pip failed (exit status: 1)\n  command: pip download torch\n"));
+        assert!(text.contains("\n    OSError: [Errno 28] No space left on device\n"), "{text}");
+        assert!(text.contains("what to do: the disk is full"), "{text}");
+    }
+
+    #[test]
+    fn common_causes_are_told_apart() {
+        for (output, start) in [
+            ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE", "a downloaded package"),
+            ("[Errno -3] Temporary failure in name resolution", "no way to the network"),
+            ("error: linker `cc` not found", "a C++ compiler"),
+            ("ERROR: No matching distribution found for torch", "no package for this machine"),
+            ("The virtual environment was not created: ensurepip is not available", "on Debian"),
+        ] {
+            let advice = diagnose(output).unwrap();
+            assert!(advice.starts_with(start), "{output}: {advice}");
+        }
+        assert_eq!(diagnose("error[E0308]: mismatched types"), None);
+    }
+
+    #[test]
+    fn only_the_last_lines_are_shown() {
+        let output: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        let text = Failure::of_command("a".into(), "b".into(), "c".into(), &output).to_string();
+        assert!(!text.contains("line 84\n") && text.contains("line 85\n"), "{text}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Programs that a step runs: their output goes to a log, their last line to the screen.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::screen::Step;
+
+/// Runs `command` to its end and gives back what it printed.
+///
+/// `watch` turns the output so far into what the screen shows.
+///
+/// # Errors
+/// If the command cannot start, or ends with another status than 0: `what` says what it was to do.
+pub(crate) fn run_watched(
+    project: &Project,
+    step: &mut Step,
+    what: &str,
+    command: &mut Command,
+    log: &str,
+    watch: impl FnMut(&str) -> String,
+) -> Result<String, Failure> {
+    let (status, output) = observe(project, step, command, log, watch)?;
+    if status.success() {
+        return Ok(output);
+    }
+    let log = project.show(&project.log(log));
+    Err(Failure::of_command(
+        format!("{what} failed ({status})"),
+        show(project, command),
+        log,
+        &output,
+    ))
+}
+
+/// Runs `command` to its end; the screen shows the last line it printed.
+pub(crate) fn run(
+    project: &Project,
+    step: &mut Step,
+    what: &str,
+    command: &mut Command,
+    log: &str,
+) -> Result<String, Failure> {
+    run_watched(project, step, what, command, log, last_line)
+}
+
+/// Runs `command` and gives back its status, whatever it is, and what it printed.
+pub(crate) fn observe(
+    project: &Project,
+    step: &mut Step,
+    command: &mut Command,
+    log: &str,
+    mut watch: impl FnMut(&str) -> String,
+) -> Result<(ExitStatus, String), Failure> {
+    let path = project.log(log);
+    let open = || {
+        fs::create_dir_all(project.tools("logs"))?;
+        let file = File::create(&path)?;
+        Ok((file.try_clone()?, file))
+    };
+    let (out, err) = open().map_err(|error| Failure::of_file("write", &path, &error))?;
+    let mut child = command.stdout(out).stderr(err).spawn().map_err(|error| {
+        Failure::new(format!("cannot start {}: {error}", show(project, command)))
+    })?;
+    let mut pause = Duration::from_millis(5);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) => {}
+            Err(error) => return Err(Failure::new(format!("lost a program: {error}"))),
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(200));
+        step.update(&watch(&tail(&path)));
+    };
+    let output = fs::read(&path).unwrap_or_default();
+    Ok((status, String::from_utf8_lossy(&output).into_owned()))
+}
+
+/// The output of a short command; nothing if it cannot start or fails.
+pub(crate) fn ask(command: &mut Command) -> Option<String> {
+    let output = command.stdin(std::process::Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+/// The command as one would type it in the repository's root.
+pub(crate) fn show(project: &Project, command: &Command) -> String {
+    let root = format!("{}/", project.root().display());
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| {
+        let word = word.to_string_lossy().replace(&root, "");
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The last line of an output that says something.
+pub(crate) fn last_line(output: &str) -> String {
+    let mut lines = output.split(['\n', '\r']).map(str::trim);
+    lines.rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// The end of a log that is being written.
+fn tail(path: &Path) -> String {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(8192)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Result<String, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let mut step = Step::new("test".to_owned());
+        run(&project, &mut step, "the script", Command::new("sh").args(["-c", script]), "script")
+    }
+
+    #[test]
+    fn output_and_errors_are_both_kept() {
+        assert_eq!(sh("echo one; echo two >&2").unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_bad_status_names_the_command_and_its_last_lines() {
+        let text = sh("echo started; exit 3").unwrap_err().to_string();
+        assert!(text.contains("the script failed (exit status: 3)"), "{text}");
+        assert!(text.contains("command: sh -c 'echo started; exit 3'"), "{text}");
+        assert!(text.contains("    started"), "{text}");
+    }
+
+    #[test]
+    fn the_last_line_is_what_a_bar_drew_last() {
+        assert_eq!(last_line("a\rExecuting: 1/9\rExecuting: 2/9\r\n\n"), "Executing: 2/9");
+    }
+}

@@ -1,0 +1,174 @@
+//! What is being done, and for how long.
+//!
+//! On a terminal a step is one line that is redrawn; elsewhere (CI, a file) it is a line when the step
+//! starts to take long, one every fifteen seconds, and one at its end.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// How often a step that runs without a terminal says so.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The column at which a step's detail starts.
+const DETAIL: usize = 34;
+
+/// The steps of one command, numbered.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    of: usize,
+    begun: usize,
+}
+
+impl Screen {
+    pub(crate) fn new(of: usize) -> Screen {
+        Screen { of, begun: 0 }
+    }
+
+    /// The next step.
+    pub(crate) fn step(&mut self, title: &str) -> Step {
+        self.begun += 1;
+        let width = self.of.to_string().len();
+        let head = format!("[{:>width$}/{}] {title}", self.begun, self.of);
+        Step::new(head)
+    }
+}
+
+/// One step, from its beginning to `done`; a step that is dropped before has failed.
+#[derive(Debug)]
+pub(crate) struct Step {
+    head: String,
+    start: Instant,
+    last: Option<Instant>,
+    terminal: bool,
+    ended: bool,
+}
+
+impl Step {
+    /// A step that belongs to no list.
+    pub(crate) fn new(head: String) -> Step {
+        let terminal = io::stdout().is_terminal();
+        let mut step = Step { head, start: Instant::now(), last: None, terminal, ended: false };
+        step.redraw("");
+        step
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Shows `detail`, as often as makes sense here; call it as often as you like.
+    pub(crate) fn update(&mut self, detail: &str) {
+        if self.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+        if self.terminal {
+            if self.last.is_none_or(|last| last.elapsed() >= Duration::from_millis(500)) {
+                self.last = Some(Instant::now());
+                self.redraw(detail);
+            }
+        } else if self.last.is_none_or(|last| last.elapsed() >= HEARTBEAT) {
+            self.last = Some(Instant::now());
+            self.print(&format!("{} ...", self.with_time(detail)));
+        }
+    }
+
+    /// Ends the step; what took over a second shows its time.
+    pub(crate) fn done(mut self, detail: &str) {
+        let text = self.with_time(detail);
+        self.finish(&text);
+    }
+
+    fn with_time(&self, detail: &str) -> String {
+        let elapsed = self.elapsed();
+        match (detail.is_empty(), elapsed >= Duration::from_secs(1)) {
+            (_, false) => detail.to_owned(),
+            (true, true) => duration(elapsed),
+            (false, true) => format!("{detail}, {}", duration(elapsed)),
+        }
+    }
+
+    fn finish(&mut self, text: &str) {
+        self.ended = true;
+        if self.terminal {
+            print!("\r\x1b[2K");
+        }
+        self.print(text);
+    }
+
+    fn print(&self, text: &str) {
+        println!("{}", line(&self.head, text));
+        let _ = io::stdout().flush();
+    }
+
+    fn redraw(&mut self, detail: &str) {
+        if self.terminal {
+            let columns = terminal_columns().saturating_sub(1);
+            let text = line(&self.head, &self.with_time(detail));
+            let text: String = text.chars().take(columns).collect();
+            print!("\r\x1b[2K{text}");
+            let _ = io::stdout().flush();
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.ended {
+            let text = self.with_time("failed");
+            self.finish(&text);
+        }
+    }
+}
+
+fn line(head: &str, detail: &str) -> String {
+    format!("{head:<DETAIL$} {detail}").trim_end().to_owned()
+}
+
+fn terminal_columns() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80)
+}
+
+/// A duration as a person would say it: `0.4 s`, `41 s`, `5 min 12 s`, `1 h 03 min`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A size as a person would say it: `530 MB`, `1.2 GB`.
+pub(crate) fn bytes(size: u64) -> String {
+    let size = size as f64;
+    match size {
+        0.0..1e3 => format!("{size:.0} B"),
+        1e3..1e6 => format!("{:.0} kB", size / 1e3),
+        1e6..1e9 => format!("{:.0} MB", size / 1e6),
+        _ => format!("{:.1} GB", size / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_read_well() {
+        let time = |seconds: f64| duration(Duration::from_secs_f64(seconds));
+        assert_eq!(
+            [time(0.42), time(41.7), time(312.0), time(3785.0)],
+            ["0.4 s", "41 s", "5 min 12 s", "1 h 03 min"]
+        );
+        assert_eq!(
+            [bytes(76), bytes(530_000_000), bytes(1_240_000_000)],
+            ["76 B", "530 MB", "1.2 GB"]
+        );
+    }
+
+    #[test]
+    fn details_stand_in_one_column() {
+        assert_eq!(line("[1/5] Python environment", "up to date").find("up"), Some(DETAIL + 1));
+        assert_eq!(line("[1/5] Tools", ""), "[1/5] Tools");
+    }
+}

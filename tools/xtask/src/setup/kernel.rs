@@ -1,0 +1,60 @@
+//! The Jupyter kernel: its program, its entry in the Python environment, its warm build.
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::Project;
+use crate::setup::Part;
+use crate::setup::tools::Tools;
+use crate::stamp::Stamp;
+
+/// The step that compiles the kernel.
+pub(crate) fn build_part(project: &Project, tools: &Tools) -> Part {
+    let stamp = Stamp::new(project, "kernel")
+        .with("rustc", &tools.rustc)
+        .with_content(project, "tools/kernel")
+        .with_content(project, "Cargo.toml")
+        .with_content(project, "Cargo.lock");
+    Part::new("Jupyter kernel", stamp, project.tools("kernel/notebook-kernel"), |project, step| {
+        let mut cargo = project.cargo();
+        cargo.args(["build", "--release", "--locked", "-p", "notebook-kernel"]);
+        process::run(project, step, "building the kernel", &mut cargo, "kernel")?;
+        install(project, step, &release_folder(project).join("notebook-kernel"))?;
+        Ok("built".to_owned())
+    })
+}
+
+/// The step that compiles helpers for the kernel; the kernel itself knows what is left to do.
+pub(crate) fn template_part() -> Part {
+    Part::always("Kernel's warm build", |project, step| {
+        let binary = project.tools("kernel/notebook-kernel");
+        if !project.tools("python/share/jupyter/kernels/rust/kernel.json").exists() {
+            install(project, step, &binary)?;
+        }
+        let mut build = project.command(&binary);
+        build.arg("build-template").arg("--repository").arg(project.root());
+        let output =
+            process::run(project, step, "building helpers for the kernel", &mut build, "template")?;
+        Ok(if output.contains("up to date") { "up to date" } else { "built" }.to_owned())
+    })
+}
+
+/// Copies the program to `.tools/kernel` and writes the kernelspec.
+fn install(
+    project: &Project,
+    step: &mut crate::screen::Step,
+    binary: &std::path::Path,
+) -> Result<(), Failure> {
+    let mut install = project.command(binary);
+    install.args(["install", "--repository"]).arg(project.root());
+    install.arg("--prefix").arg(project.tools("python"));
+    process::run(project, step, "installing the kernel", &mut install, "kernel-install").map(drop)
+}
+
+/// Where cargo puts release builds: beside this program.
+fn release_folder(project: &Project) -> std::path::PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|program| program.parent().map(std::path::Path::to_owned))
+        .filter(|folder| folder.ends_with("release"))
+        .unwrap_or_else(|| project.path("target/release"))
+}

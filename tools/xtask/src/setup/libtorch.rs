@@ -1,0 +1,170 @@
+//! libtorch, out of PyTorch's wheel.
+//!
+//! Without a GPU only the CPU library is linked, and of all the wheel's companions it needs two small
+//! ones: 530 MB of download instead of 3 GB. `.tools/torch` holds the unpacked wheels, `.tools/libtorch`
+//! is what `LIBTORCH` names. Nothing here imports torch in Python.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::{Project, remove, replace, size};
+use crate::screen::bytes;
+use crate::setup::{Choices, Part};
+use crate::stamp::Stamp;
+
+/// The version that tch wants, to the last digit; a test compares it with the locks.
+const VERSION: &str = "2.13.0";
+
+/// The wheels are taken for this Python, whichever one runs: nothing imports them.
+const WHEELS_FOR: &str = "3.11";
+
+/// The step that fetches libtorch.
+pub(crate) fn part(project: &Project, choices: Choices) -> Part {
+    let cuda = wants_cuda(project, choices);
+    let (variant, lock) = match cuda {
+        true => ("CUDA", "tools/xtask/python/libtorch-cuda.txt"),
+        false => ("CPU", "tools/xtask/python/libtorch.txt"),
+    };
+    let title = format!("libtorch {VERSION} ({variant})");
+    let stamp =
+        Stamp::new(project, "libtorch").with("variant", variant).with_content(project, lock);
+    Part::new(title, stamp, project.tools("libtorch/lib"), move |project, step| {
+        let temporary = project
+            .temporary("libtorch")
+            .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
+        let (wheels, pip_folder) = (temporary.join("wheels"), temporary.join("pip"));
+        fs::create_dir_all(&pip_folder)
+            .map_err(|error| Failure::of_file("make", &pip_folder, &error))?;
+        let mut pip = project.command(project.python("python"));
+        pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "off"])
+            .args(["--no-deps", "--require-hashes", "--only-binary=:all:"])
+            .args(["--python-version", WHEELS_FOR, "-r", lock, "-d"])
+            .arg(&wheels)
+            .env("TMPDIR", &pip_folder);
+        process::run_watched(project, step, "fetching libtorch", &mut pip, "libtorch", |_| {
+            format!("fetching, {}", bytes(size(&pip_folder).max(size(&wheels))))
+        })?;
+        let fetched = size(&wheels);
+
+        let unpacked = temporary.join("torch");
+        let mut unpack = project.command(project.python("python"));
+        unpack.args(["-c", UNPACK, variant]).args([&wheels, &unpacked]);
+        process::run_watched(project, step, "unpacking libtorch", &mut unpack, "libtorch", |_| {
+            format!("unpacking, {}", bytes(size(&unpacked)))
+        })?;
+        let links = temporary.join("libtorch");
+        link(&unpacked, &links, cuda)
+            .and_then(|()| replace(&unpacked, &project.tools("torch")))
+            .and_then(|()| replace(&links, &project.tools("libtorch")))
+            .map_err(|error| {
+                Failure::of_file("put in place", &project.tools("libtorch"), &error)
+            })?;
+        let _ = remove(&temporary);
+        Ok(bytes(fetched))
+    })
+}
+
+/// Unpacks wheels; the CUDA half of torch, two thirds of it, stays out where nothing links it.
+const UNPACK: &str = "\
+import pathlib, sys, zipfile
+variant, wheels, place = sys.argv[1:]
+unused = ('libtorch_cuda', 'libtorch_nvshmem', 'libc10_cuda', 'libcaffe2_nvrtc', 'libtorch_python')
+for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        if variant == 'CPU' and any('libtorch_cuda' in name for name in names):
+            names = [n for n in names if not n.rpartition('/')[2].startswith(unused)]
+        archive.extractall(place, names)
+";
+
+/// CUDA as chosen; else what is there stays; else as the machine suggests.
+fn wants_cuda(project: &Project, choices: Choices) -> bool {
+    choices.cuda.unwrap_or_else(|| {
+        let stamp = fs::read_to_string(project.tools("stamps/libtorch")).unwrap_or_default();
+        if stamp.contains("variant C") {
+            return stamp.contains("variant CUDA");
+        }
+        cfg!(target_os = "linux")
+            && process::ask(project.command("nvidia-smi").arg("-L"))
+                .is_some_and(|text| text.contains("GPU"))
+    })
+}
+
+/// Makes the folder for `LIBTORCH`. `unpacked` and `links` will be neighbours, `torch` and `libtorch`.
+fn link(unpacked: &Path, links: &Path, cuda: bool) -> io::Result<()> {
+    let library = unpacked.join("torch/lib");
+    // Not on Linux the wheel is a CPU build; with CUDA all of the wheel is wanted.
+    if cuda || !library.join("libtorch_cpu.so").exists() {
+        return symlink("torch/torch", links);
+    }
+    fs::create_dir_all(links.join("lib"))?;
+    symlink("../torch/torch/include", links.join("include"))?;
+    let mut names = vec!["libc10.so".to_owned(), "libtorch_cpu.so".to_owned()];
+    names.extend(
+        fs::read_dir(&library)?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("libgomp")),
+    );
+    for name in &names {
+        symlink(format!("../../torch/torch/lib/{name}"), links.join("lib").join(name))?;
+    }
+    // The bindings link `gomp`: the wheel's copy, or two OpenMP run times would share the cores.
+    if let Some(gomp) = names.iter().find(|name| name.starts_with("libgomp")) {
+        symlink(gomp, links.join("lib/libgomp.so"))?;
+    }
+    // The wheel's own libtorch.so asks for CUDA; this linker script does not.
+    fs::write(links.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_links_lead_to_the_wheel() {
+        let folder = tempfile::tempdir().unwrap();
+        let (torch, links) = (folder.path().join("torch"), folder.path().join("libtorch"));
+        fs::create_dir_all(torch.join("torch/lib")).unwrap();
+        fs::create_dir_all(torch.join("torch/include")).unwrap();
+        for name in ["libc10.so", "libtorch_cpu.so", "libgomp.so.1", "libtorch.so"] {
+            fs::write(torch.join("torch/lib").join(name), name).unwrap();
+        }
+        link(&torch, &links, false).unwrap();
+        let read = |name: &str| fs::read_to_string(links.join("lib").join(name)).unwrap();
+        assert_eq!(read("libc10.so"), "libc10.so");
+        assert_eq!(read("libgomp.so"), "libgomp.so.1");
+        assert_eq!(read("libtorch.so"), "INPUT(-ltorch_cpu)\n");
+        assert!(links.join("include").is_dir());
+        remove(&links).unwrap();
+        link(&torch, &links, true).unwrap();
+        assert_eq!(read("libtorch.so"), "libtorch.so", "with CUDA it is the wheel itself");
+    }
+
+    #[test]
+    fn both_locks_hold_the_version_that_tch_wants() {
+        let project = Project::find();
+        for name in ["libtorch", "libtorch-cuda"] {
+            let path = project.path(&format!("tools/xtask/python/{name}.txt"));
+            let lock = fs::read_to_string(path).unwrap();
+            assert!(lock.lines().any(|line| line == format!("torch=={VERSION} \\")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_choice_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let stamp = |variant: &str| Stamp::new(&project, "libtorch").with("variant", variant);
+        stamp("CUDA").keep(&project).unwrap();
+        assert!(wants_cuda(&project, Choices::default()));
+        assert!(!wants_cuda(&project, Choices { cuda: Some(false) }));
+        stamp("CPU").keep(&project).unwrap();
+        assert!(!wants_cuda(&project, Choices::default()));
+        assert!(wants_cuda(&project, Choices { cuda: Some(true) }));
+    }
+}

@@ -1,0 +1,50 @@
+//! papermill_rust, the project's own package, in the Python environment.
+
+use std::fs;
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::{Project, files, remove};
+use crate::setup::Part;
+use crate::stamp::Stamp;
+
+const SOURCE: &str = "tools/papermill_rust";
+
+/// The step that installs the package.
+pub(crate) fn part(project: &Project) -> Option<Part> {
+    if !project.path(SOURCE).exists() {
+        return None;
+    }
+    let stamp = Stamp::new(project, "papermill")
+        .with_content(project, "tools/xtask/python/requirements.txt")
+        .with_content(project, SOURCE);
+    Some(Part::new("Rust for papermill", stamp, project.python("papermill"), |project, step| {
+        // Building leaves files beside the source; so it is built from a copy.
+        let copy = project
+            .temporary("papermill_rust")
+            .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
+        let source = project.path(SOURCE);
+        for file in files(&source) {
+            let place = copy.join(file.strip_prefix(&source).unwrap_or(&file));
+            let copied = place
+                .parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::copy(&file, &place));
+            copied.map_err(|error| Failure::of_file("copy to", &place, &error))?;
+        }
+        let mut pip = project.command(project.python("python"));
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-index",
+            "--no-deps",
+        ])
+        .args(["--no-build-isolation", "--force-reinstall"])
+        .arg(&copy);
+        process::run(project, step, "installing papermill_rust", &mut pip, "papermill")?;
+        let _ = remove(&copy);
+        Ok("installed".to_owned())
+    }))
+}

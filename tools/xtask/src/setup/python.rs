@@ -1,0 +1,166 @@
+//! The Python environment: a venv in `.tools/python`, filled from the locked list.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::{Project, remove};
+use crate::screen::bytes;
+use crate::setup::Part;
+use crate::stamp::Stamp;
+
+const LOCK: &str = "tools/xtask/python/requirements.txt";
+
+/// Minor versions of Python 3 that the lock was made for.
+const MINORS: std::ops::RangeInclusive<u32> = 10..=14;
+
+/// A Python that can make the environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Python {
+    pub(crate) program: PathBuf,
+    pub(crate) version: String,
+}
+
+/// The first fitting Python on the path.
+///
+/// # Errors
+/// If there is none, with the reason: not there, too old or new, without `venv`.
+pub(crate) fn find(project: &Project) -> Result<Python, Failure> {
+    const ASK: &str = "import sys\nprint(sys.executable)\nprint('%d.%d.%d' % sys.version_info[:3])\n\
+        try:\n    import venv, ensurepip\n    print('venv')\nexcept ImportError:\n    print('no venv')";
+    let names = std::iter::once("python3".to_owned())
+        .chain(MINORS.rev().map(|minor| format!("python3.{minor}")));
+    let mut unfit = Vec::new();
+    for name in names {
+        let Some(text) = process::ask(project.command(&name).args(["-c", ASK])) else { continue };
+        let lines: Vec<&str> = text.lines().collect();
+        let [program, version, venv] = lines[..] else { continue };
+        let minor =
+            version.strip_prefix("3.").and_then(|rest| rest.split('.').next()?.parse().ok());
+        if !minor.is_some_and(|minor| MINORS.contains(&minor)) {
+            unfit.push(format!("{name} is {version}"));
+        } else if venv != "venv" {
+            unfit.push(format!("{name} {version} has no venv"));
+        } else {
+            return Ok(Python { program: program.into(), version: version.to_owned() });
+        }
+    }
+    Err(explain(&unfit))
+}
+
+fn explain(unfit: &[String]) -> Failure {
+    let wanted = format!("Python 3.{} to 3.{} with venv", MINORS.start(), MINORS.end());
+    if unfit.is_empty() {
+        return Failure::new(format!("no {wanted} found (looked for python3)"))
+            .advice("on Debian or Ubuntu: apt-get install python3 python3-venv");
+    }
+    let advice = if unfit.iter().any(|text| text.ends_with("no venv")) {
+        "on Debian or Ubuntu: apt-get install python3-venv"
+    } else {
+        "install a Python in this range; it may stand beside the other one, as python3.12 for instance"
+    };
+    Failure::new(format!("no {wanted} found: {}", unfit.join(", "))).advice(advice)
+}
+
+/// The stamp of the environment, also an input of what is installed into it.
+fn stamp(project: &Project, python: &Python) -> Stamp {
+    Stamp::new(project, "python")
+        .with("python", &python.version)
+        .with("program", &python.program.display().to_string())
+        .with_content(project, LOCK)
+}
+
+/// The step that makes the environment.
+pub(crate) fn part(project: &Project, python: &Python) -> Part {
+    let program = python.program.clone();
+    let title = "Python environment";
+    Part::new(title, stamp(project, python), project.python("python"), move |project, step| {
+        let place = project.tools("python");
+        let failed = |error| Failure::of_file("remove", &place, &error);
+        // Scripts of an environment hold its path, so it is made in its place, not moved there.
+        remove(&place).map_err(failed)?;
+        // What was installed into it goes with it.
+        remove(&project.tools("stamps/papermill")).map_err(failed)?;
+        let mut venv = project.command(&program);
+        venv.args(["-m", "venv"]).arg(&place);
+        process::run(project, step, "making the Python environment", &mut venv, "python")?;
+
+        let temporary = project.temporary("pip").map_err(failed)?;
+        let mut pip = project.command(project.python("python"));
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"])
+            .args(["--require-hashes", "-r", LOCK])
+            .env("TMPDIR", &temporary);
+        let what = "installing the Python packages";
+        process::run_watched(project, step, what, &mut pip, "python", |log| {
+            let count = log.matches("Collecting ").count();
+            let last = process::last_line(log);
+            if count == 0 || last.starts_with("Installing") {
+                last
+            } else {
+                format!("fetching, {last}")
+            }
+        })?;
+        let _ = remove(&temporary);
+        let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();
+        let count = packages.lines().filter(|line| line.contains("==")).count();
+        Ok(format!("{count} packages locked, {}", bytes(crate::project::size(&place))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_decides_the_advice() {
+        let text = |unfit: &[&str]| {
+            explain(&unfit.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).to_string()
+        };
+        assert!(text(&[]).contains("apt-get install python3 python3-venv"));
+        let old = text(&["python3 is 3.8.10"]);
+        assert!(old.contains("no Python 3.10 to 3.14 with venv found: python3 is 3.8.10"), "{old}");
+        assert!(old.contains("install a Python in this range"), "{old}");
+        assert!(text(&["python3 3.11.2 has no venv"]).contains("apt-get install python3-venv"));
+    }
+
+    /// `name==version` of each line that holds for Python 3.11, without comments.
+    fn pins(lines: &str) -> Vec<String> {
+        let mut pins: Vec<String> = lines
+            .lines()
+            .map(|line| line.trim().trim_start_matches("- "))
+            .filter(|line| !line.starts_with('#') && line.contains("=="))
+            .filter(|line| !line.contains("python_version < \"3.11\""))
+            .map(|line| line.split(';').next().unwrap_or(line).trim().to_owned())
+            .collect();
+        pins.sort();
+        pins
+    }
+
+    #[test]
+    fn conda_users_get_the_same_pins() {
+        let project = Project::find();
+        let read = |path: &str| fs::read_to_string(project.path(path)).unwrap();
+        let environment = read("environment.yml");
+        assert!(environment.contains("- python=3.11\n"));
+        assert_eq!(pins(&environment), pins(&read("tools/xtask/python/requirements.in")));
+    }
+
+    #[test]
+    fn each_direct_pin_is_in_the_lock_and_each_package_has_hashes() {
+        let project = Project::find();
+        let lock = fs::read_to_string(project.path(LOCK)).unwrap();
+        let direct =
+            fs::read_to_string(project.path("tools/xtask/python/requirements.in")).unwrap();
+        for pin in pins(&direct) {
+            assert!(lock.lines().any(|line| line.starts_with(&format!("{pin} "))), "{pin}");
+        }
+        let lines: Vec<&str> = lock.lines().collect();
+        for (line, next) in lines.iter().zip(&lines[1..]) {
+            if line.contains("==") && !line.starts_with('#') {
+                assert!(next.trim_start().starts_with("--hash=sha256:"), "{line}");
+            }
+        }
+        assert!(!lock.contains("index-url"));
+    }
+}

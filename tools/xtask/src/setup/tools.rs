@@ -1,0 +1,74 @@
+//! What must be on the machine before anything else: looked for first, so that nothing stops half-way.
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::Project;
+use crate::setup::{Part, python};
+
+/// The tools that were found.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    /// As `rustc -V` says it.
+    pub(crate) rustc: String,
+    pub(crate) python: python::Python,
+    /// The first line of the compiler's version.
+    pub(crate) compiler: String,
+}
+
+/// Room that set-up and a full run take, downloads included.
+const NEEDED_GB: u64 = 8;
+
+/// Looks for the tools.
+pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
+    let rustc = process::ask(project.command("rustc").arg("-V")).ok_or_else(|| {
+        Failure::new("no Rust compiler found (looked for rustc)")
+            .advice("install Rust as https://rustup.rs says")
+    })?;
+    let python = python::find(project)?;
+    let compiler = compiler(project)?;
+    Ok(Tools { rustc, python, compiler })
+}
+
+/// The step that shows what was found.
+pub(crate) fn part(tools: &Tools) -> Part {
+    let text =
+        format!("{}, Python {}, {}", short(&tools.rustc), tools.python.version, tools.compiler);
+    Part::always("Tools", move |project, _| {
+        if let Some(free) = free_gb(project)
+            && free < NEEDED_GB
+            && !project.tools("stamps/kernel").exists()
+        {
+            return Err(Failure::new(format!("{free} GB are free on this disk")).advice(format!(
+                "set-up and a full run need about {NEEDED_GB} GB: make room first"
+            )));
+        }
+        Ok(text)
+    })
+}
+
+/// `rustc 1.95.0` without date and commit.
+pub(crate) fn short(version: &str) -> String {
+    version.split(" (").next().unwrap_or(version).to_owned()
+}
+
+fn compiler(project: &Project) -> Result<String, Failure> {
+    let chosen = std::env::var("CXX").ok();
+    let names = chosen.as_deref().into_iter().chain(["c++", "g++", "clang++"]);
+    for name in names {
+        if let Some(text) = process::ask(project.command(name).arg("--version")) {
+            let line = text.lines().next().unwrap_or_default();
+            return Ok(short(line));
+        }
+    }
+    Err(Failure::new("no C++ compiler found (looked for c++, g++, clang++)").advice(
+        "libtorch's bindings need one; on Debian or Ubuntu: apt-get install g++; \
+         on Fedora: dnf install gcc-c++; on macOS: xcode-select --install",
+    ))
+}
+
+/// Free space where `.tools` is.
+pub(crate) fn free_gb(project: &Project) -> Option<u64> {
+    let text = process::ask(project.command("df").args(["-Pk", "."]))?;
+    let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kilobytes / 1_000_000)
+}
