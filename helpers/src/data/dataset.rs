@@ -1,5 +1,6 @@
-//! Images with their labels, in memory as `u8`.
+//! Images with their labels, as `u8`, and the subsets a split is made of.
 //!
+//! An image is height x width x channels bytes, row by row, channels last; a label is a class id in `0..classes`.
 //! Start at [`Dataset::load`].
 
 use std::path::{Path, PathBuf};
@@ -7,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::split::{Split, SplitConfig};
+use super::images::{FoundImages, ImageFile, Images, LARGEST_COPY};
+use super::labels::{FoundLabels, LabelFile};
+use super::split::{Split, SplitConfig, take_stratified};
 use crate::error::{Error, Result};
 
 /// Height, width and channels of an image.
@@ -55,68 +58,45 @@ pub struct Dataset {
 /// What was read from the folder.
 struct Source {
     folder: PathBuf,
-    pixels: Vec<u8>,
-    shape: ImageShape,
+    images: Images,
     class_names: Vec<String>,
-    x_sha256: String,
-    y_sha256: String,
+    labels_found: FoundLabels,
+    labels_sha256: String,
 }
 
 impl Dataset {
     /// Reads `X.npy`, `y.npy` and, when it is there, `classes.txt` from `folder`.
+    ///
+    /// - `X.npy`: `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels; any integer or floating type ([`super::images::Scaling`] says
+    ///   how it becomes `u8`), C or Fortran order, either byte order
+    /// - `y.npy`: `(N,)` or `(N, 1)` whole numbers, one-hot rows `(N, K)`, or strings of fixed width; class ids become
+    ///   `0..K` in ascending order of what was found
+    /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
+    ///
+    /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
+    /// copied into memory up to [`LARGEST_COPY`] bytes; a larger `uint8` file is mapped and must stay as it is.
+    ///
+    /// # Errors
+    /// If a file is missing or not as above, lengths differ, a pixel is negative, infinite or not a number, there are
+    /// fewer than two classes, or a class has fewer than two images.
     pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
-        let folder = folder.as_ref();
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|source| Error::Io {
-                action: "read",
-                path,
-                source,
-                advice: "`cargo xtask data` fetches X.npy and y.npy; or put your own there"
-                    .to_owned(),
-            })
+        Dataset::load_copying(folder.as_ref(), LARGEST_COPY)
+    }
+
+    fn load_copying(folder: &Path, largest_copy: u64) -> Result<Dataset> {
+        // Both headers first: a wrong file is named before a large one is read.
+        let images = ImageFile::open(&folder.join("X.npy"))?;
+        let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
+        let labels = labels.read(&folder.join("classes.txt"))?;
+        let images = images.read(largest_copy)?;
+        let source = Source {
+            folder: folder.to_owned(),
+            images,
+            class_names: labels.class_names,
+            labels_found: labels.found,
+            labels_sha256: labels.sha256,
         };
-        let (x, y) = (read("X.npy")?, read("y.npy")?);
-        let header = |bytes: &[u8]| {
-            let length = u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
-            let text = String::from_utf8_lossy(&bytes[10..10 + length]).into_owned();
-            let shape =
-                text.split('(').nth(1).unwrap_or_default().split(')').next().unwrap_or_default();
-            let shape: Vec<usize> =
-                shape.split(',').filter_map(|side| side.trim().parse().ok()).collect();
-            (10 + length, shape)
-        };
-        let (start, shape) = header(&x);
-        let pixels = x[start..].to_vec();
-        let (label_start, label_shape) = header(&y);
-        let width = (y.len() - label_start) / label_shape[0];
-        let labels: Vec<i64> =
-            y[label_start..].chunks_exact(width).map(|bytes| i64::from(bytes[0])).collect();
-        let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
-        let class_names = match std::fs::read_to_string(folder.join("classes.txt")) {
-            Ok(text) => text.lines().map(str::to_owned).collect(),
-            Err(_) => (0..classes).map(|class| class.to_string()).collect(),
-        };
-        let hash = |bytes: &[u8]| {
-            use sha2::Digest;
-            format!("{:x}", sha2::Sha256::digest(bytes))
-        };
-        Ok(Dataset {
-            source: Arc::new(Source {
-                folder: folder.to_owned(),
-                pixels,
-                shape: ImageShape {
-                    height: shape[1],
-                    width: shape[2],
-                    channels: shape.get(3).copied().unwrap_or(1),
-                },
-                class_names,
-                x_sha256: hash(&x),
-                y_sha256: hash(&y),
-            }),
-            rows: None,
-            labels: labels.into(),
-        })
+        Ok(Dataset { source: Arc::new(source), rows: None, labels: labels.ids.into() })
     }
 
     /// Number of images.
@@ -136,7 +116,7 @@ impl Dataset {
 
     /// Height, width and channels of every image.
     pub fn image_shape(&self) -> ImageShape {
-        self.source.shape
+        self.source.images.shape
     }
 
     /// Number of classes.
@@ -160,8 +140,8 @@ impl Dataset {
     /// If `image` is not below [`Dataset::len`].
     pub fn image(&self, image: usize) -> &[u8] {
         let row = self.rows.as_ref().map_or(image, |rows| rows[image]);
-        let size = self.source.shape.pixels();
-        &self.source.pixels[row * size..(row + 1) * size]
+        let size = self.source.images.shape.pixels();
+        &self.source.images.pixels()[row * size..(row + 1) * size]
     }
 
     /// Number of images of each class, by class id.
@@ -171,7 +151,7 @@ impl Dataset {
 
     /// What stands in metrics and model files: images, shape, classes, and the hashes of both files.
     pub fn info(&self) -> DatasetInfo {
-        let ImageShape { height, width, channels } = self.source.shape;
+        let ImageShape { height, width, channels } = self.source.images.shape;
         let mut shape = vec![self.len(), height, width];
         if channels > 1 {
             shape.push(channels);
@@ -180,17 +160,38 @@ impl Dataset {
             images: self.len(),
             shape,
             classes: self.classes(),
-            x_sha256: self.source.x_sha256.clone(),
-            y_sha256: self.source.y_sha256.clone(),
+            x_sha256: self.source.images.sha256.clone(),
+            y_sha256: self.source.labels_sha256.clone(),
         }
     }
 
+    /// What was found in X.npy: type, order, range, and how its values became `u8`.
+    pub fn found_images(&self) -> &FoundImages {
+        &self.source.images.found
+    }
+
+    /// What was found in y.npy: type, form, and whether its numbers were numbered anew.
+    pub fn found_labels(&self) -> &FoundLabels {
+        &self.source.labels_found
+    }
+
+    /// Bytes of the pixels, in memory or, when [`FoundImages::mapped`], in the file.
+    pub fn pixel_bytes(&self) -> usize {
+        self.source.images.pixels().len()
+    }
+
     /// `n` images with the classes in the proportions of the whole; all of them when `n` is 0 or at least their number.
+    ///
+    /// They are the ones scikit-learn takes by `train_test_split(X, y, train_size=n, stratify=y, random_state=seed)`,
+    /// in that order.
+    ///
+    /// # Errors
+    /// If `n` is below the number of classes, or `seed` does not fit into 32 bits.
     pub fn take_stratified(&self, n: usize, seed: u64) -> Result<Dataset> {
         if n == 0 || n >= self.len() {
             return Ok(self.clone());
         }
-        let (places, _) = super::split::stratified_split(&self.labels, n, self.len() - n, seed)?;
+        let places = take_stratified(&self.labels, n, seed)?;
         let row = |&place: &usize| self.rows.as_ref().map_or(place, |rows| rows[place]);
         Ok(Dataset {
             source: Arc::clone(&self.source),
@@ -223,7 +224,7 @@ impl Dataset {
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ImageShape { height, width, channels } = self.source.shape;
+        let ImageShape { height, width, channels } = self.source.images.shape;
         write!(
             formatter,
             "Dataset: {} images {height} x {width} x {channels}, {} classes",

@@ -3,6 +3,8 @@
 //! Start at [`Dataset::load`], then [`Dataset::split`].
 
 pub mod dataset;
+pub mod images;
+pub mod labels;
 pub mod npy;
 pub mod random;
 pub mod split;

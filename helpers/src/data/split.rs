@@ -1,7 +1,7 @@
 //! Train, validation and test parts, index for index those of scikit-learn's `train_test_split`.
 //!
 //! Start at [`Dataset::split`], which takes the test part first and the validation part from what is left.
-//! [`train_test_split`] and [`stratified_split`] work on bare counts and labels.
+//! [`train_test_split`], [`ShuffleSplit`] and [`StratifiedShuffleSplit`] work on bare labels and counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,24 +47,26 @@ impl Split {
     /// what was left, both with `seed`, both with `stratify=y` when asked.
     ///
     /// # Errors
-    /// If a share is not inside (0, 1), a part would be empty, or a stratified part would lack a class.
+    /// If a share is not inside (0, 1), a part would be empty, a stratified part would lack a class, or `seed` does not
+    /// fit into 32 bits.
     pub fn new(dataset: &Dataset, config: SplitConfig) -> Result<Split> {
-        let halves = |labels: &[i64], share: f64, name: &'static str| {
-            let test = TestSize::Share(share).count(labels.len(), name)?;
-            if config.stratify {
-                stratified_split(labels, labels.len() - test, test, config.seed)
-            } else {
-                shuffled_split(labels.len(), labels.len() - test, test, config.seed)
-            }
-        };
-        let (rest, test) = halves(dataset.labels(), config.test, "test")?;
-        let rest_labels: Vec<i64> = rest.iter().map(|&image| dataset.labels()[image]).collect();
-        let (train, validation) = halves(&rest_labels, config.validation, "validation")?;
-        let of_rest = |places: Vec<usize>| places.into_iter().map(|place| rest[place]).collect();
+        let draw = if config.stratify { Draw::Stratified } else { Draw::Shuffled };
+        let labels = dataset.labels();
+        let outer = split_named("test", labels, TestSize::Share(config.test), draw, config.seed)?;
+        let rest: Vec<i64> = outer.train.iter().map(|&image| labels[image]).collect();
+        let inner = split_named(
+            "validation",
+            &rest,
+            TestSize::Share(config.validation),
+            draw,
+            config.seed,
+        )?;
+        let images =
+            |places: Vec<usize>| places.into_iter().map(|place| outer.train[place]).collect();
         Ok(Split {
-            train: dataset.subset(of_rest(train))?,
-            validation: dataset.subset(of_rest(validation))?,
-            test: dataset.subset(test)?,
+            train: dataset.subset(images(inner.train))?,
+            validation: dataset.subset(images(inner.test))?,
+            test: dataset.subset(outer.test)?,
             config,
         })
     }
@@ -85,8 +87,17 @@ impl std::fmt::Debug for Split {
     }
 }
 
+/// Positions of the samples that train and of those that test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainTest {
+    /// What a model learns from.
+    pub train: Vec<usize>,
+    /// What it is tested on.
+    pub test: Vec<usize>,
+}
+
 /// How large a test part is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum TestSize {
     /// A share of all samples, above 0 and below 1; rounded up to whole samples.
     Share(f64),
@@ -94,75 +105,189 @@ pub enum TestSize {
     Count(usize),
 }
 
-impl TestSize {
-    fn count(self, samples: usize, name: &'static str) -> Result<usize> {
-        let refuse = |expected: &str, got: String, advice: String| {
-            Err(Error::Parameter { name, expected: expected.to_owned(), got, advice })
-        };
-        let count = match self {
-            TestSize::Share(share) if !(share > 0.0 && share < 1.0) => {
-                return refuse(
-                    "above 0 and below 1",
-                    share.to_string(),
-                    "0.12 keeps 12%".to_owned(),
-                );
-            }
-            TestSize::Share(share) => (share * samples as f64).ceil() as usize,
-            TestSize::Count(count) => count,
-        };
-        if count == 0 || count >= samples {
-            let got = match self {
-                TestSize::Share(share) => format!("{share} of {samples} images, which is {count}"),
-                TestSize::Count(count) => format!("{count} of {samples}"),
-            };
-            return refuse(
-                "a part that leaves images on both sides",
-                got,
-                "change it or take more images".to_owned(),
-            );
-        }
-        Ok(count)
+/// How samples are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Draw {
+    /// At random, each part with the classes in the proportions of the whole: `stratify=y`.
+    Stratified,
+    /// At random, whatever the classes.
+    Shuffled,
+    /// The first ones train and the last ones test: `shuffle=False`.
+    InOrder,
+}
+
+/// Positions of the train and of the test samples, in the order of scikit-learn's
+/// `train_test_split(…, test_size=test_size, random_state=seed)`.
+///
+/// # Errors
+/// If either part would be empty; if `seed` does not fit into 32 bits; for a stratified draw, if a class has fewer than
+/// two samples or a part would have fewer samples than there are classes.
+pub fn train_test_split(
+    labels: &[i64],
+    test_size: TestSize,
+    draw: Draw,
+    seed: u64,
+) -> Result<TrainTest> {
+    split_named("test_size", labels, test_size, draw, seed)
+}
+
+/// Independent random splits, scikit-learn's `ShuffleSplit`: any two may test the same samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShuffleSplit {
+    /// Number of splits.
+    pub n_splits: usize,
+    /// How many samples test.
+    pub test_size: TestSize,
+    /// Seed of all splits together.
+    pub seed: u64,
+}
+
+impl ShuffleSplit {
+    /// The splits of `samples` samples.
+    ///
+    /// # Errors
+    /// If either part would be empty, or `seed` does not fit into 32 bits.
+    pub fn split(&self, samples: usize) -> Result<Vec<TrainTest>> {
+        let test = count(self.test_size, "test_size", samples)?;
+        let mut random = RandomState::new(self.seed)?;
+        Ok((0..self.n_splits)
+            .map(|_| shuffled_draw(samples, samples - test, test, &mut random))
+            .collect())
     }
 }
 
-/// Positions of the train and of the test samples: scikit-learn's `train_test_split(range(samples), test_size=…,
-/// random_state=seed)`.
-///
-/// # Errors
-/// If either part would be empty or `seed` does not fit into 32 bits.
-pub fn train_test_split(
-    samples: usize,
-    test_size: TestSize,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>)> {
-    let test = test_size.count(samples, "test_size")?;
-    shuffled_split(samples, samples - test, test, seed)
+/// Independent random splits with the classes in the proportions of the whole, scikit-learn's
+/// `StratifiedShuffleSplit`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StratifiedShuffleSplit {
+    /// Number of splits.
+    pub n_splits: usize,
+    /// How many samples test.
+    pub test_size: TestSize,
+    /// Seed of all splits together.
+    pub seed: u64,
 }
 
-fn shuffled_split(
-    samples: usize,
-    train: usize,
-    test: usize,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>)> {
-    let order = RandomState::new(seed)?.permutation(samples);
-    Ok((order[test..test + train].to_vec(), order[..test].to_vec()))
+impl StratifiedShuffleSplit {
+    /// The splits of the samples with these labels.
+    ///
+    /// # Errors
+    /// As [`train_test_split`] with [`Draw::Stratified`].
+    pub fn split(&self, labels: &[i64]) -> Result<Vec<TrainTest>> {
+        let test = count(self.test_size, "test_size", labels.len())?;
+        let members = members_of_classes(labels);
+        check_stratified("test_size", &members, labels.len() - test, test)?;
+        let mut random = RandomState::new(self.seed)?;
+        Ok((0..self.n_splits)
+            .map(|_| stratified_draw(&members, labels.len() - test, test, &mut random))
+            .collect())
+    }
 }
 
-/// Positions of `train` and of `test` samples with the classes in the proportions of `labels`: the first split of
-/// scikit-learn's `StratifiedShuffleSplit(train_size=train, test_size=test, random_state=seed)`.
-///
-/// # Errors
-/// If a class has fewer than two samples or a part fewer samples than there are classes.
-pub fn stratified_split(
+/// [`train_test_split`], with the name its caller gives the size in errors.
+fn split_named(
+    name: &'static str,
     labels: &[i64],
+    size: TestSize,
+    draw: Draw,
+    seed: u64,
+) -> Result<TrainTest> {
+    let test = count(size, name, labels.len())?;
+    let train = labels.len() - test;
+    match draw {
+        Draw::InOrder => {
+            Ok(TrainTest { train: (0..train).collect(), test: (train..labels.len()).collect() })
+        }
+        Draw::Shuffled => {
+            Ok(shuffled_draw(labels.len(), train, test, &mut RandomState::new(seed)?))
+        }
+        Draw::Stratified => {
+            let members = members_of_classes(labels);
+            check_stratified(name, &members, train, test)?;
+            Ok(stratified_draw(&members, train, test, &mut RandomState::new(seed)?))
+        }
+    }
+}
+
+/// Positions of `n` samples, fewer than there are, with the classes in the proportions of the whole.
+pub(super) fn take_stratified(labels: &[i64], n: usize, seed: u64) -> Result<Vec<usize>> {
+    let members = members_of_classes(labels);
+    if n < members.len() {
+        return Err(Error::Parameter {
+            name: "n",
+            expected: format!(
+                "0, for all images, or at least {}, an image of each class",
+                members.len()
+            ),
+            got: n.to_string(),
+            advice: "2000 images are enough to try something out".to_owned(),
+        });
+    }
+    // Unlike scikit-learn's, a rest that lacks a class is no error here: nobody uses it.
+    Ok(stratified_draw(&members, n, labels.len() - n, &mut RandomState::new(seed)?).train)
+}
+
+/// Test samples of `samples`; `name` is what the caller calls the size.
+fn count(size: TestSize, name: &'static str, samples: usize) -> Result<usize> {
+    let refuse = |expected: &str, got: String, advice: &str| {
+        Err(Error::Parameter {
+            name,
+            expected: expected.to_owned(),
+            got,
+            advice: advice.to_owned(),
+        })
+    };
+    let (count, got) = match size {
+        TestSize::Share(share) if share > 0.0 && share < 1.0 => {
+            ((share * samples as f64).ceil() as usize, format!("{share} of {samples}"))
+        }
+        TestSize::Share(share) => {
+            return refuse("above 0 and below 1", share.to_string(), "0.12 keeps 12%");
+        }
+        TestSize::Count(count) => (count, format!("{count} of {samples}")),
+    };
+    if count == 0 || count >= samples {
+        return refuse(
+            "a part that leaves images on both sides",
+            got,
+            "change it, or take more images",
+        );
+    }
+    Ok(count)
+}
+
+/// Whether each class has two members and each part room for every class.
+fn check_stratified(
+    name: &'static str,
+    members: &[Vec<usize>],
     train: usize,
     test: usize,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>)> {
-    let members = members_of_classes(labels);
-    let mut random = RandomState::new(seed)?;
-    Ok(stratified_draw(&members, train, test, &mut random))
+) -> Result<()> {
+    let classes = members.len();
+    if let Some(lonely) = members.iter().find(|class| class.len() < 2) {
+        return Err(Error::Parameter {
+            name: "stratify",
+            expected: "used with at least two images of each class".to_owned(),
+            got: format!("a class with one alone, at place {}", lonely[0]),
+            advice: "leave that class out, add images, or do not stratify".to_owned(),
+        });
+    }
+    if train < classes || test < classes {
+        return Err(Error::Parameter {
+            name,
+            expected: format!(
+                "a part that leaves at least {classes} images, one of each class, on both sides"
+            ),
+            got: format!("{test}, which leaves {train}"),
+            advice: "change it, take more images, or do not stratify".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn shuffled_draw(samples: usize, train: usize, test: usize, random: &mut RandomState) -> TrainTest {
+    let order = random.permutation(samples);
+    TrainTest { train: order[test..test + train].to_vec(), test: order[..test].to_vec() }
 }
 
 /// The places of each class's samples, classes in ascending order.
@@ -179,22 +304,22 @@ fn stratified_draw(
     train: usize,
     test: usize,
     random: &mut RandomState,
-) -> (Vec<usize>, Vec<usize>) {
+) -> TrainTest {
     let counts: Vec<usize> = members.iter().map(Vec::len).collect();
     let train_counts = approximate_mode(&counts, train, random);
     let left: Vec<usize> =
         counts.iter().zip(&train_counts).map(|(all, taken)| all - taken).collect();
     let test_counts = approximate_mode(&left, test, random);
-    let (mut train_places, mut test_places) = (Vec::with_capacity(train), Vec::with_capacity(test));
+    let mut parts = TrainTest { train: Vec::with_capacity(train), test: Vec::with_capacity(test) };
     for ((class, &for_train), &for_test) in members.iter().zip(&train_counts).zip(&test_counts) {
         let order = random.permutation(class.len());
         let drawn: Vec<usize> = order.into_iter().map(|place| class[place]).collect();
-        train_places.extend_from_slice(&drawn[..for_train]);
-        test_places.extend_from_slice(&drawn[for_train..for_train + for_test]);
+        parts.train.extend_from_slice(&drawn[..for_train]);
+        parts.test.extend_from_slice(&drawn[for_train..for_train + for_test]);
     }
-    random.shuffle(&mut train_places);
-    random.shuffle(&mut test_places);
-    (train_places, test_places)
+    random.shuffle(&mut parts.train);
+    random.shuffle(&mut parts.test);
+    parts
 }
 
 /// How many of `draws` samples come from each class, in proportion to `counts`.

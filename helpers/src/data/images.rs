@@ -1,0 +1,346 @@
+//! `X.npy`: images `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels become `u8`, row by row, channels last.
+//!
+//! Any integer or floating type is taken, in C or Fortran order and either byte order. What the numbers mean is told
+//! from their range; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
+//!
+//! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order is
+//! mapped instead, so that the machine's page cache holds what is in use; such a file must not be cut while it is in
+//! use, because the operating system then ends the process.
+
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+
+use super::dataset::ImageShape;
+use super::npy::{Header, NpyFile, shown_shape, wrong};
+use crate::error::{Error, Result};
+
+/// A `uint8` file with more pixels than this many bytes is mapped, not copied: 1 GiB.
+pub const LARGEST_COPY: u64 = 1 << 30;
+
+/// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
+const SLACK: f64 = 1e-3;
+
+/// How the values of X became `u8`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Scaling {
+    /// Whole numbers up to 255 are taken as they are.
+    AsIs,
+    /// Whole numbers of which the largest is 1: 0 is black and 1 is white (255).
+    BlackAndWhite,
+    /// Whole numbers up to 65535 beyond 255: `0..=white` is scaled to `0..=255` and rounded, where `white` is the
+    /// largest value of that many bits, as 4095 when the largest is 3900 (12 bits).
+    WholeRange {
+        /// The value that becomes 255.
+        white: u16,
+    },
+    /// Floats from 0 to 1, times 255, rounded.
+    Unit,
+    /// Floats from 0 to 255, rounded.
+    Rounded,
+}
+
+impl Scaling {
+    fn factor(self) -> f64 {
+        match self {
+            Scaling::AsIs | Scaling::Rounded => 1.0,
+            Scaling::BlackAndWhite | Scaling::Unit => 255.0,
+            Scaling::WholeRange { white } => 255.0 / f64::from(white),
+        }
+    }
+}
+
+impl std::fmt::Display for Scaling {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scaling::AsIs => write!(formatter, "taken as they are"),
+            Scaling::BlackAndWhite => write!(formatter, "0 is black, 1 is white"),
+            Scaling::WholeRange { white } => write!(formatter, "0 to {white} scaled to 0 to 255"),
+            Scaling::Unit => write!(formatter, "0 to 1 scaled to 0 to 255"),
+            Scaling::Rounded => write!(formatter, "rounded to whole numbers"),
+        }
+    }
+}
+
+/// What was found in X.npy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundImages {
+    /// NumPy's name of the type: `uint8`, `float64`.
+    pub dtype: String,
+    /// Whether the file is in Fortran order.
+    pub fortran_order: bool,
+    /// Whether its most significant bytes come first.
+    pub big_endian: bool,
+    /// The smallest value in the file.
+    pub smallest: f64,
+    /// The largest value in the file.
+    pub largest: f64,
+    /// How the values became `u8`.
+    pub scaling: Scaling,
+    /// Whether the pixels stay in the file, mapped, instead of in memory.
+    pub mapped: bool,
+}
+
+/// All images of a file.
+pub(super) struct Images {
+    pub(super) shape: ImageShape,
+    pub(super) found: FoundImages,
+    pub(super) sha256: String,
+    pixels: Pixels,
+}
+
+enum Pixels {
+    Memory(Vec<u8>),
+    File { map: Mmap, start: usize },
+}
+
+impl Images {
+    /// The pixels of all images, one image after the other.
+    pub(super) fn pixels(&self) -> &[u8] {
+        match &self.pixels {
+            Pixels::Memory(bytes) => bytes,
+            Pixels::File { map, start } => &map[*start..],
+        }
+    }
+}
+
+/// An X whose header is read and whose shape is one of images.
+pub(super) struct ImageFile {
+    npy: NpyFile,
+    shape: ImageShape,
+    pub(super) count: usize,
+}
+
+impl ImageFile {
+    pub(super) fn open(path: &Path) -> Result<ImageFile> {
+        let npy = NpyFile::open(
+            path,
+            |element| element.is_number(),
+            "images of uint8, another integer or a float",
+        )?;
+        let (count, shape) = image_shape(path, &npy.header().shape)?;
+        Ok(ImageFile { npy, shape, count })
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.npy.path().to_owned()
+    }
+
+    /// Reads all pixels; a plain file with more than `largest_copy` bytes of them is mapped.
+    pub(super) fn read(mut self, largest_copy: u64) -> Result<Images> {
+        let (range, sha256) = self.range()?;
+        let scaling = self.scaling(range)?;
+        let Header { element, fortran_order, data_start, .. } = *self.npy.header();
+        // A single axis longer than 1 leaves nothing to reorder, and NumPy then calls it C order itself.
+        let as_stored = element.bytes == 1 && scaling == Scaling::AsIs && !fortran_order;
+        let mapped = as_stored && self.npy.data_bytes() > largest_copy;
+        let pixels = if mapped {
+            // SAFETY: the map is only read, as bytes, for which every value is valid. Nothing of this crate writes to
+            // the file; that nobody else does while it is in use is asked of the user in the documentation above.
+            let map = unsafe { Mmap::map(self.npy.file()) }
+                .map_err(|source| super::npy::unreadable(self.npy.path(), source))?;
+            if map.len() as u64 != data_start as u64 + self.npy.data_bytes() {
+                let found = "that its length changed while it was read".to_owned();
+                return Err(wrong(
+                    self.npy.path(),
+                    "the file to stay as it was",
+                    found,
+                    "load it again",
+                ));
+            }
+            Pixels::File { map, start: data_start }
+        } else {
+            Pixels::Memory(self.copy(scaling)?)
+        };
+        let found = FoundImages {
+            dtype: element.name(),
+            fortran_order,
+            big_endian: element.big_endian,
+            smallest: range[0],
+            largest: range[1],
+            scaling,
+            mapped,
+        };
+        Ok(Images { shape: self.shape, found, sha256, pixels })
+    }
+
+    /// Smallest and largest value, and the hash of the file. Refuses what is no finite number.
+    fn range(&mut self) -> Result<([f64; 2], String)> {
+        let layout = self.layout();
+        let path = self.path();
+        let element = self.npy.header().element;
+        let (mut range, mut place) = ([f64::INFINITY, f64::NEG_INFINITY], 0);
+        let sha256 = self.npy.each_piece_hashed(|piece| {
+            for bytes in piece.chunks_exact(element.bytes) {
+                let value = element.number(bytes);
+                if !value.is_finite() || value < 0.0 && value < range[0] {
+                    layout.refuse(&path, place, value)?;
+                }
+                range = [range[0].min(value), range[1].max(value)];
+                place += 1;
+            }
+            Ok(())
+        })?;
+        Ok((range, sha256))
+    }
+
+    /// What the values mean, told from the type and the range.
+    fn scaling(&self, [smallest, largest]: [f64; 2]) -> Result<Scaling> {
+        let float = self.npy.header().element.kind == super::npy::Kind::Float;
+        let (scaling, white) = match (float, largest) {
+            (true, _) if largest <= 1.0 + SLACK => (Scaling::Unit, 1.0),
+            (true, _) if largest <= 255.0 * (1.0 + SLACK) => (Scaling::Rounded, 255.0),
+            (false, 1.0) => (Scaling::BlackAndWhite, 1.0),
+            (false, _) if largest <= 255.0 => (Scaling::AsIs, 255.0),
+            (false, _) if largest <= f64::from(u16::MAX) => {
+                let white = u16::MAX >> (largest as u16).leading_zeros();
+                (Scaling::WholeRange { white }, f64::from(white))
+            }
+            _ => {
+                let expected = if float {
+                    "values from 0 to 1 or from 0 to 255"
+                } else {
+                    "values from 0 to 65535"
+                };
+                let advice = "scale it, as X = X / X.max()";
+                return Err(wrong(
+                    self.npy.path(),
+                    expected,
+                    format!("{largest} as the largest"),
+                    advice,
+                ));
+            }
+        };
+        if smallest < -SLACK * white {
+            let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
+            let found = format!("{smallest} as the smallest");
+            return Err(wrong(self.npy.path(), "no negative values", found, advice));
+        }
+        Ok(scaling)
+    }
+
+    /// All pixels as `u8`, in C order.
+    fn copy(&mut self, scaling: Scaling) -> Result<Vec<u8>> {
+        let layout = self.layout();
+        let element = self.npy.header().element;
+        // The shape was checked against the length of the file: there are at most as many pixels as bytes in it.
+        let total = self.count * self.shape.pixels();
+        let mut pixels = Vec::new();
+        pixels.try_reserve_exact(total).map_err(|_| {
+            let advice = "close other programs or save fewer images";
+            wrong(
+                self.npy.path(),
+                "room for the images in memory",
+                format!("{total} bytes of them"),
+                advice,
+            )
+        })?;
+        let factor = scaling.factor();
+        let byte = |bytes: &[u8]| (element.number(bytes) * factor + 0.5).floor() as u8;
+        if !layout.fortran_order {
+            self.npy.each_piece(|piece| {
+                if element.bytes == 1 && factor == 1.0 {
+                    pixels.extend_from_slice(piece);
+                } else {
+                    pixels.extend(piece.chunks_exact(element.bytes).map(byte));
+                }
+                Ok(())
+            })?;
+        } else {
+            pixels.resize(total, 0);
+            let mut place = 0;
+            self.npy.each_piece(|piece| {
+                for bytes in piece.chunks_exact(element.bytes) {
+                    pixels[layout.in_c_order(place)] = byte(bytes);
+                    place += 1;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(pixels)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            count: self.count,
+            shape: self.shape,
+            fortran_order: self.npy.header().fortran_order,
+        }
+    }
+}
+
+/// Which pixel an element of the file is.
+#[derive(Clone, Copy)]
+struct Layout {
+    count: usize,
+    shape: ImageShape,
+    fortran_order: bool,
+}
+
+impl Layout {
+    /// The place in C order of the element at this place of a file in Fortran order.
+    fn in_c_order(&self, place: usize) -> usize {
+        let ImageShape { height, width, channels } = self.shape;
+        let (image, rest) = (place % self.count, place / self.count);
+        let (row, rest) = (rest % height, rest / height);
+        let (column, channel) = (rest % width, rest / width);
+        ((image * height + row) * width + column) * channels + channel
+    }
+
+    /// The error for a value that no pixel has, with the pixel; negative ones within the slack of floats pass.
+    fn refuse(&self, path: &Path, place: usize, value: f64) -> Result<(), Error> {
+        if value.is_finite() && value >= -SLACK * 255.0 {
+            return Ok(());
+        }
+        let place = if self.fortran_order { self.in_c_order(place) } else { place };
+        let ImageShape { width, channels, .. } = self.shape;
+        let (image, pixel) = (place / self.shape.pixels(), place % self.shape.pixels());
+        let (row, column, channel) =
+            (pixel / channels / width, pixel / channels % width, pixel % channels);
+        let mut found = format!("{value} in image {image}, row {row}, column {column}");
+        if channels > 1 {
+            found += &format!(", channel {channel}");
+        }
+        Err(if value.is_finite() {
+            let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
+            wrong(path, "no negative values", found, advice)
+        } else {
+            wrong(
+                path,
+                "finite values",
+                found,
+                "replace it, X = np.nan_to_num(X), or leave that image out",
+            )
+        })
+    }
+}
+
+/// How many images of which shape an array of this shape holds.
+fn image_shape(path: &Path, shape: &[usize]) -> Result<(usize, ImageShape)> {
+    let refuse = |advice: &str| {
+        let expected = "images of shape (N, H, W) or (N, H, W, C) with 1 or 3 channels";
+        Err(wrong(path, expected, format!("shape {}", shown_shape(shape)), advice))
+    };
+    let (count, shape) = match *shape {
+        [count, height, width] => (count, ImageShape { height, width, channels: 1 }),
+        [count, height, width, channels @ (1 | 3)] => {
+            (count, ImageShape { height, width, channels })
+        }
+        [_, 1 | 3, _, _] => return refuse("put the channels last, X = np.moveaxis(X, 1, -1)"),
+        [_, _, _, 4] => return refuse("leave the transparency out, X = X[..., :3]"),
+        [_, _] => {
+            return refuse(
+                "give each image its rows and columns back, as X = X.reshape(-1, 28, 28)",
+            );
+        }
+        _ => return refuse("reshape it, X = X.reshape(N, H, W)"),
+    };
+    if count == 0 {
+        return refuse("save at least two images of each of two classes");
+    }
+    if shape.pixels() == 0 {
+        return refuse("save images that have pixels");
+    }
+    Ok((count, shape))
+}
