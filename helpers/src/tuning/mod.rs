@@ -1,1 +1,4 @@
 //! Parameter grids, folds and the grid search.
+
+pub mod folds;
+pub mod grid;

@@ -1,0 +1,186 @@
+//! Folds for cross-validation, index for index those of scikit-learn's `KFold` and `StratifiedKFold`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::random::RandomState;
+use crate::data::split::TrainTest;
+use crate::error::{Error, Result};
+
+/// Folds of equal size, each of which tests once; scikit-learn's `KFold`.
+///
+/// The first `samples % n_splits` folds have one sample more. Indices in each part ascend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KFold {
+    /// Number of folds, at least 2.
+    pub n_splits: usize,
+    /// Whether samples are drawn at random into the folds instead of in order.
+    pub shuffle: bool,
+    /// Seed of the draw, below 2^32; without `shuffle` it does nothing.
+    pub seed: u64,
+}
+
+impl Default for KFold {
+    fn default() -> Self {
+        KFold { n_splits: 5, shuffle: true, seed: 42 }
+    }
+}
+
+impl KFold {
+    /// The folds of `samples` samples.
+    ///
+    /// # Errors
+    /// If there are fewer than two folds or fewer samples than folds, or `seed` does not fit into 32 bits.
+    pub fn split(&self, samples: usize) -> Result<Vec<TrainTest>> {
+        check_n_splits(self.n_splits, samples, "the number of samples")?;
+        let mut order: Vec<usize> = (0..samples).collect();
+        if self.shuffle {
+            RandomState::new(self.seed)?.shuffle(&mut order);
+        }
+        let (size, larger) = (samples / self.n_splits, samples % self.n_splits);
+        let mut fold_of = vec![0; samples];
+        let mut start = 0;
+        for fold in 0..self.n_splits {
+            let end = start + size + usize::from(fold < larger);
+            for &sample in &order[start..end] {
+                fold_of[sample] = fold;
+            }
+            start = end;
+        }
+        Ok(parts(&fold_of, self.n_splits))
+    }
+}
+
+/// Folds with the classes in the proportions of the whole, each of which tests once; scikit-learn's
+/// `StratifiedKFold`.
+///
+/// A class with fewer samples than there are folds is missing from some of them. Indices in each part ascend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StratifiedKFold {
+    /// Number of folds, at least 2.
+    pub n_splits: usize,
+    /// Whether the samples of a class are drawn at random into the folds instead of in order.
+    pub shuffle: bool,
+    /// Seed of the draw, below 2^32; without `shuffle` it does nothing.
+    pub seed: u64,
+}
+
+impl Default for StratifiedKFold {
+    fn default() -> Self {
+        StratifiedKFold { n_splits: 5, shuffle: true, seed: 42 }
+    }
+}
+
+impl StratifiedKFold {
+    /// The folds of the samples with these labels.
+    ///
+    /// # Errors
+    /// If there are fewer than two folds, every class has fewer samples than there are folds, or `seed` does not fit
+    /// into 32 bits.
+    pub fn split(&self, labels: &[i64]) -> Result<Vec<TrainTest>> {
+        let classes = in_order_of_appearance(labels);
+        let counts: Vec<usize> = classes.iter().map(Vec::len).collect();
+        let largest = counts.iter().copied().max().unwrap_or(0);
+        check_n_splits(self.n_splits, largest, "the number of samples in the largest class")?;
+        let mut random = RandomState::new(if self.shuffle { self.seed } else { 0 })?;
+        let mut fold_of = vec![0; labels.len()];
+        let mut dealt = 0;
+        for class in &classes {
+            // The samples, sorted by class, are dealt to the folds like cards, one class after the other.
+            let mut taken = vec![0; self.n_splits];
+            for card in dealt..dealt + class.len() {
+                taken[card % self.n_splits] += 1;
+            }
+            dealt += class.len();
+            let mut folds: Vec<usize> = taken
+                .iter()
+                .enumerate()
+                .flat_map(|(fold, &count)| std::iter::repeat_n(fold, count))
+                .collect();
+            if self.shuffle {
+                random.shuffle(&mut folds);
+            }
+            for (&sample, &fold) in class.iter().zip(&folds) {
+                fold_of[sample] = fold;
+            }
+        }
+        Ok(parts(&fold_of, self.n_splits))
+    }
+}
+
+fn check_n_splits(n_splits: usize, most: usize, what: &str) -> Result<()> {
+    if (2..=most).contains(&n_splits) {
+        return Ok(());
+    }
+    Err(Error::Parameter {
+        name: "n_splits",
+        expected: format!("between 2 and {most}, {what}"),
+        got: n_splits.to_string(),
+        advice: "3 or 5 are usual".to_owned(),
+    })
+}
+
+/// The places of each class's samples, classes in the order in which they first occur.
+fn in_order_of_appearance(labels: &[i64]) -> Vec<Vec<usize>> {
+    let mut number_of = std::collections::BTreeMap::new();
+    let mut classes: Vec<Vec<usize>> = Vec::new();
+    for (place, &label) in labels.iter().enumerate() {
+        let number = *number_of.entry(label).or_insert(classes.len());
+        if number == classes.len() {
+            classes.push(Vec::new());
+        }
+        classes[number].push(place);
+    }
+    classes
+}
+
+/// For each fold, its samples as the test part and all others as the train part.
+fn parts(fold_of: &[usize], n_splits: usize) -> Vec<TrainTest> {
+    (0..n_splits)
+        .map(|fold| {
+            let (test, train) = (0..fold_of.len()).partition(|&sample| fold_of[sample] == fold);
+            TrainTest { train, test }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_folds_are_the_larger_ones() {
+        let folds = KFold { n_splits: 3, shuffle: false, seed: 0 }.split(8).unwrap();
+        let tests: Vec<_> = folds.into_iter().map(|fold| fold.test).collect();
+        assert_eq!(tests, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
+    }
+
+    #[test]
+    fn the_next_class_is_dealt_where_the_last_one_ended() {
+        // Class 9 comes first: its three samples go to folds 0, 1, 0 and are laid down in ascending order of folds.
+        let folds = StratifiedKFold { n_splits: 2, shuffle: false, seed: 0 }
+            .split(&[9, 9, 4, 9, 4, 4])
+            .unwrap();
+        assert_eq!(folds[0].test, [0, 1, 2]);
+        assert_eq!(folds[1].test, [3, 4, 5]);
+    }
+
+    #[test]
+    fn more_folds_than_samples_are_refused() {
+        let text = KFold { n_splits: 4, ..KFold::default() }.split(3).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "`n_splits` must be between 2 and 3, the number of samples, got 4; 3 or 5 are usual"
+        );
+    }
+
+    #[test]
+    fn a_single_fold_is_refused() {
+        assert!(
+            StratifiedKFold { n_splits: 1, ..StratifiedKFold::default() }
+                .split(&[0, 0, 1, 1])
+                .is_err()
+        );
+    }
+}

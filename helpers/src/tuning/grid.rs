@@ -1,0 +1,175 @@
+//! All combinations of parameters, in the order of scikit-learn's `ParameterGrid`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// One combination: a value for each name, names in ascending order.
+pub type Parameters = BTreeMap<String, Value>;
+
+/// Names with the values to try; or several such grids, tried one after the other.
+///
+/// In JSON it is what scikit-learn's `param_grid` is: a map from names to lists, or a list of such maps.
+///
+/// ```
+/// use helpers::tuning::grid::ParameterGrid;
+///
+/// let grid = ParameterGrid::new().parameter("dropout", [0.0, 0.3]).parameter("activation", ["relu", "tanh"]);
+/// let lines: Vec<String> =
+///     grid.combinations()?.iter().map(|point| format!("{} {}", point["activation"], point["dropout"])).collect();
+/// assert_eq!(lines, ["\"relu\" 0.0", "\"relu\" 0.3", "\"tanh\" 0.0", "\"tanh\" 0.3"]);
+/// # Ok::<(), helpers::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany", into = "OneOrMany")]
+pub struct ParameterGrid {
+    grids: Vec<BTreeMap<String, Vec<Value>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(BTreeMap<String, Vec<Value>>),
+    Many(Vec<BTreeMap<String, Vec<Value>>>),
+}
+
+impl From<OneOrMany> for ParameterGrid {
+    fn from(grids: OneOrMany) -> ParameterGrid {
+        match grids {
+            OneOrMany::One(grid) => ParameterGrid { grids: vec![grid] },
+            OneOrMany::Many(grids) => ParameterGrid { grids },
+        }
+    }
+}
+
+impl From<ParameterGrid> for OneOrMany {
+    fn from(mut grid: ParameterGrid) -> OneOrMany {
+        if grid.grids.len() == 1 {
+            OneOrMany::One(grid.grids.remove(0))
+        } else {
+            OneOrMany::Many(grid.grids)
+        }
+    }
+}
+
+impl Default for ParameterGrid {
+    fn default() -> Self {
+        ParameterGrid::new()
+    }
+}
+
+impl ParameterGrid {
+    /// A grid without parameters: its one combination is the empty one.
+    pub fn new() -> ParameterGrid {
+        ParameterGrid { grids: vec![BTreeMap::new()] }
+    }
+
+    /// Adds a parameter with the values to try, in this order; a name given before gets new values.
+    pub fn parameter<V: Into<Value>>(
+        mut self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> ParameterGrid {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        if let Some(grid) = self.grids.last_mut() {
+            grid.insert(name.into(), values);
+        }
+        self
+    }
+
+    /// This grid's combinations, followed by those of another one.
+    pub fn then(mut self, other: ParameterGrid) -> ParameterGrid {
+        self.grids.extend(other.grids);
+        self
+    }
+
+    /// All combinations: names in ascending order, the value of the last name varies fastest.
+    ///
+    /// # Errors
+    /// If a parameter has no values, or one that JSON has no number for, as NaN.
+    pub fn combinations(&self) -> Result<Vec<Parameters>> {
+        let mut all = Vec::new();
+        for grid in &self.grids {
+            let mut points = vec![Parameters::new()];
+            for (name, values) in grid {
+                let refuse = |got: &str| Error::Parameter {
+                    name: "param_grid",
+                    expected: format!("a list of at least one value for {name:?}, each finite"),
+                    got: got.to_owned(),
+                    advice: "a single value is a list of one".to_owned(),
+                };
+                if values.is_empty() {
+                    return Err(refuse("an empty list"));
+                }
+                if values.contains(&Value::Null) {
+                    return Err(refuse("a value that is no number"));
+                }
+                let with = |point: &Parameters, value: &Value| {
+                    let mut point = point.clone();
+                    point.insert(name.clone(), value.clone());
+                    point
+                };
+                points = points
+                    .iter()
+                    .flat_map(|point| values.iter().map(move |value| with(point, value)))
+                    .collect();
+            }
+            all.extend(points);
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_name_varies_fastest_and_names_ascend() {
+        let grid = ParameterGrid::new().parameter("b", [1, 2, 3]).parameter("a", ["x", "y"]);
+        let points: Vec<String> = grid
+            .combinations()
+            .unwrap()
+            .iter()
+            .map(|point| point.iter().map(|(name, value)| format!("{name}{value} ")).collect())
+            .collect();
+        assert_eq!(
+            points,
+            ["a\"x\" b1 ", "a\"x\" b2 ", "a\"x\" b3 ", "a\"y\" b1 ", "a\"y\" b2 ", "a\"y\" b3 "]
+        );
+    }
+
+    #[test]
+    fn no_parameters_are_one_combination() {
+        assert_eq!(ParameterGrid::new().combinations().unwrap(), [Parameters::new()]);
+    }
+
+    #[test]
+    fn an_empty_list_of_values_is_refused() {
+        let grid = ParameterGrid::new().parameter("dropout", Vec::<f64>::new());
+        let text = grid.combinations().unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "`param_grid` must be a list of at least one value for \"dropout\", each finite, got an empty list; \
+             a single value is a list of one"
+        );
+    }
+
+    #[test]
+    fn not_a_number_is_refused() {
+        assert!(ParameterGrid::new().parameter("dropout", [0.1, f64::NAN]).combinations().is_err());
+    }
+
+    #[test]
+    fn json_is_scikit_learns_param_grid() {
+        let one = r#"{"a":[1,2]}"#;
+        let many = r#"[{"a":[1]},{"b":[true]}]"#;
+        for text in [one, many] {
+            let grid: ParameterGrid = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&grid).unwrap(), text);
+        }
+    }
+}
