@@ -32,6 +32,7 @@ import bs4
 import jinja2
 import nbformat
 from latex2mathml.converter import convert as tex_to_mathml
+from lint_notebooks import statements
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -137,7 +138,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-LET = re.compile(r"\blet\s+(\w+)\s*(?::[^=;]+)?=\s*(\"(?:[^\"\\]|\\.)*\"|[^;]*?)\s*;")
+LET = re.compile(r"let\s+(\w+)\s*(?::[^=]+)?=\s*([\s\S]+)")
 
 
 def parameters_of(notebook: nbformat.NotebookNode) -> dict[str, str]:
@@ -145,18 +146,12 @@ def parameters_of(notebook: nbformat.NotebookNode) -> dict[str, str]:
     found: dict[str, str] = {}
     for cell in notebook.cells:
         if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
-            code = "\n".join(
-                line.split("//")[0] if '"' not in line else line for line in cell.source.splitlines()
-            )
-            for name, value in LET.findall(code):
-                found[name] = value.strip('"')
+            for statement in statements(cell.source):
+                if match := LET.fullmatch(statement):
+                    found[match[1]] = match[2].strip('"')
     given = notebook.metadata.get("papermill", {}).get("parameters", {})
     for name, value in given.items():
-        found[name] = (
-            {True: "true", False: "false", None: "none"}.get(value, str(value))
-            if isinstance(value, (bool, type(None)))
-            else str(value)
-        )
+        found[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return found
 
 
@@ -379,9 +374,7 @@ def convert(path: Path) -> Notebook:
         notebook.run["papermill"] = str(record["version"])
 
     exporter = NotebookExporter(notebook, path.parent)
-    exporter.register_filter(
-        "highlight_code", Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)
-    )
+    exporter.filters = {"highlight_code": Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)}
     body, _ = exporter.from_notebook_node(source)
     soup = bs4.BeautifulSoup(body, "html.parser")
     name_headings(soup, notebook)
@@ -519,7 +512,14 @@ def listed(notebooks: list[Notebook]) -> str:
 
 
 def page(
-    notebooks: list[Notebook], *, title: str, whole: bool, before=None, after=None, submission="", bodies: list[str]
+    notebooks: list[Notebook],
+    *,
+    title: str,
+    whole: bool,
+    before=None,
+    after=None,
+    submission="",
+    bodies: list[str],
 ) -> str:
     """One HTML file with these notebooks in it."""
     quick = [book for book in notebooks if book.quick]

@@ -1,0 +1,389 @@
+"""What the exporter makes of executed notebooks, read back from its pages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import bs4
+import export
+import nbformat
+import pytest
+import synthetic
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Exports notebooks given by name; gives their pages, parsed, by name."""
+
+    def run(**books) -> dict[str, bs4.BeautifulSoup]:
+        folder = synthetic.write_all(
+            tmp_path / "in", {f"{name.lstrip('n')}": book for name, book in books.items()}
+        )
+        run.notebooks = export.export(folder, tmp_path / "out")
+        run.warnings = [note for book in run.notebooks for note in book.warnings]
+        files = sorted((tmp_path / "out").glob("*.html"))
+        run.text = {file.stem: file.read_text(encoding="utf-8") for file in files}
+        return {name: bs4.BeautifulSoup(text, "html.parser") for name, text in run.text.items()}
+
+    return run
+
+
+def with_output(*outputs, source="value", **kw):
+    title = new_markdown_cell("# 4. A title")
+    return synthetic.notebook([title, new_code_cell(source, outputs=list(outputs))], **kw)
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def test_writes_a_page_each_and_one_with_all(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading(), n06_cnn_training=synthetic.cnn_training())
+    assert list(pages) == ["01_data_loading", "06_cnn_training", "submission"]
+    articles = [article["data-notebook"] for article in pages["submission"].find_all("article")]
+    assert articles == ["01_data_loading", "06_cnn_training"]
+
+
+def test_contents_has_titles_and_sections(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading(), n06_cnn_training=synthetic.cnn_training())
+    entries = pages["submission"].select(".contents details > ol > li")
+    assert [entry.find("a").text for entry in entries] == [
+        "1. Loading the data",
+        "6. A convolutional network",
+    ]
+    assert [link.text for link in entries[0].find("ol").find_all("a")] == ["The two files", "Conclusion"]
+
+
+def test_ids_are_unique_though_headings_repeat(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading(), n06_cnn_training=synthetic.cnn_training())
+    for page in pages.values():
+        ids = [element["id"] for element in page.find_all(id=True)]
+        assert len(ids) == len(set(ids))
+        for link in page.select('a[href^="#"]'):
+            assert link["href"][1:] in ids
+    assert pages["submission"].find(id="nb06-the-network-2")
+
+
+def test_headings_form_one_unbroken_order(exported):
+    book = synthetic.notebook([new_markdown_cell("# 4. A title\n\n### Skips a level\n\n# A second title")])
+    pages = exported(n04_baseline_model=book)
+    order = lambda page: [(tag.name, tag.text) for tag in page.find_all(re.compile("^h[1-6]$"))]  # noqa: E731
+    assert order(pages["04_baseline_model"]) == [
+        ("h1", "4. A title"),
+        ("h2", "Skips a level"),
+        ("h2", "A second title"),
+    ]
+    assert [name for name, _ in order(pages["submission"])] == ["h1", "h2", "h3", "h3"]
+
+
+def test_a_notebook_without_a_title_goes_by_its_name(exported):
+    pages = exported(n04_baseline_model=synthetic.notebook([new_code_cell("1")]))
+    assert pages["04_baseline_model"].find("h1").text == "04_baseline_model"
+
+
+def test_styles_and_policy_are_there_once(exported):
+    for page in exported(
+        n01_data_loading=synthetic.data_loading(), n06_cnn_training=synthetic.cnn_training()
+    ).values():
+        assert len(page.find_all("style")) == 1
+        assert len(page.find_all("script")) == 1
+        assert "default-src 'none'" in page.find("meta", attrs={"http-equiv": True})["content"]
+
+
+def test_nothing_in_a_page_is_to_be_loaded(exported):
+    exported(n01_data_loading=synthetic.data_loading(), n07_performance_evaluation=synthetic.hostile())
+    for text in exported.text.values():
+        assert not re.search(r"""(src|srcset|data|poster)\s*=\s*["']?(?!data:)(https?:|//)""", text)
+        assert not re.search(r"url\(\s*['\"]?(?!data:)|@import|<link (?![^>]*data:,)", text)
+        assert "cdn" not in text.lower()
+
+
+def test_pages_are_small(exported):
+    exported(n04_baseline_model=with_output())
+    assert len(exported.text["04_baseline_model"]) < 30_000
+
+
+def test_links_between_notebooks_lead_to_pages_and_inside_one_to_articles(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading(), n06_cnn_training=synthetic.cnn_training())
+    target = lambda page: page.find("a", string="the network")["href"]  # noqa: E731
+    assert target(pages["01_data_loading"]) == "06_cnn_training.html"
+    assert target(pages["submission"]) == "#nb06"
+
+
+def test_a_link_to_a_notebook_that_is_not_there_becomes_text(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading())
+    assert pages["submission"].find("a", string="splitting") is None
+    assert "Next: splitting." in pages["submission"].get_text()
+
+
+def test_a_link_to_a_heading_follows_it(exported):
+    pages = exported(n06_cnn_training=synthetic.cnn_training())
+    assert pages["06_cnn_training"].find("a", string="the end")["href"] == "#nb06-conclusion"
+
+
+# ---------------------------------------------------------------- head of the page
+
+
+def test_a_quick_run_says_so(exported):
+    pages = exported(n01_data_loading=synthetic.data_loading(quick=True))
+    for page in pages.values():
+        assert page.select_one(".banner").text.startswith("Quick run: small sample, few epochs")
+
+
+def test_a_full_run_has_no_banner(exported):
+    for page in exported(n01_data_loading=synthetic.data_loading()).values():
+        assert page.select_one(".banner") is None
+
+
+def test_a_run_that_is_quick_in_part_names_the_part(exported):
+    pages = exported(
+        n01_data_loading=synthetic.data_loading(quick=True), n06_cnn_training=synthetic.cnn_training()
+    )
+    assert (
+        pages["submission"].select_one(".banner").text
+        == "Partly a quick run (small sample, few epochs): 01_data_loading."
+    )
+
+
+def test_the_head_names_data_seed_time_and_versions(exported):
+    head = exported(n01_data_loading=synthetic.data_loading(quick=True, seed=7))["submission"].select_one(
+        ".facts"
+    )
+    facts = dict(
+        zip((dt.text for dt in head.find_all("dt")), (dd.text for dd in head.find_all("dd")), strict=True)
+    )
+    assert facts == {
+        "Data": "../data/sample",
+        "Images": "sample of 2,000",
+        "Seed": "7",
+        "Run": "22 November 2026, 20:01 UTC, 48 s in all",
+        "Versions": "Rust 1.91.0, papermill 2.7.0",
+    }
+
+
+def test_parameters_come_from_the_source_where_papermill_had_none():
+    book = synthetic.notebook(
+        [
+            synthetic.parameters(
+                'let data = "../data"; // let x = 1;\nlet seed: u64 = 42; let rate: f64 = 1e-3;'
+            )
+        ]
+    )
+    del book.metadata["papermill"]
+    assert export.parameters_of(book) == {"data": "../data", "seed": "42", "rate": "1e-3"}
+
+
+def test_a_failed_notebook_is_named_at_the_top_and_shows_its_error(exported):
+    pages = exported(n08_transfer_learning=synthetic.failed())
+    page = pages["submission"]
+    assert page.select_one(".banner.failed").text == "Stopped with an error: 08_transfer_learning."
+    assert [mark.get_text(strip=True)[:12] for mark in page.select(".failure")] == [
+        "An Exception",
+        "Execution us",
+    ]
+    assert page.select_one(".failure a")["href"] == "#nb08-papermill-error-cell"
+    assert page.select_one(".output.error pre").text.startswith("cannot read")
+    assert pages["08_transfer_learning"].find("h1").text == "8. Transfer learning"
+
+
+def test_no_metadata_at_all_is_no_obstacle(exported):
+    book = nbformat.v4.new_notebook(cells=[new_markdown_cell("# 4. A title"), new_code_cell("let x = 1;")])
+    page = exported(n04_baseline_model=book)["04_baseline_model"]
+    assert page.select_one(".hl-rust .kd").text == "let"
+
+
+# ---------------------------------------------------------------- code and outputs
+
+
+@pytest.mark.parametrize("language", [True, False])
+def test_code_is_coloured_as_rust(exported, language):
+    page = exported(n06_cnn_training=synthetic.cnn_training(language=language))["06_cnn_training"]
+    assert page.select_one(".hl-rust")
+    assert {"let", "mut"} <= {token.text for token in page.select(".code .kd, .code .k")}
+
+
+def test_fifty_epochs_are_one_block(exported):
+    page = exported(n06_cnn_training=synthetic.cnn_training())["06_cnn_training"]
+    blocks = [block for block in page.select(".stream pre") if "epoch" in block.text]
+    assert len(blocks) == 1
+    assert len(blocks[0].text.splitlines()) == 50
+    assert blocks[0]["tabindex"] == "0"
+
+
+def test_standard_error_is_labelled(exported):
+    page = exported(n04_baseline_model=with_output(new_output("stream", name="stderr", text="watch out")))[
+        "04_baseline_model"
+    ]
+    assert page.select_one(".output.stderr")["aria-label"] == "Standard error"
+
+
+def test_html_is_shown_rather_than_plain_text(exported):
+    page = exported(n04_baseline_model=with_output(synthetic.shown("<p>rich</p>", "plain")))[
+        "04_baseline_model"
+    ]
+    assert page.select_one(".rich").text == "rich"
+    assert "plain" not in page.find("article").text
+
+
+def test_a_picture_keeps_its_alternative_text_and_caption(exported):
+    page = exported(n04_baseline_model=with_output(synthetic.shown(synthetic.figure())))["04_baseline_model"]
+    assert page.find("img")["alt"] == "Loss per epoch, falling"
+    assert page.find("figcaption").text.startswith("Figure 1.")
+    assert exported.warnings == []
+
+
+def test_a_bare_png_gets_an_alternative_text_and_is_reported(exported):
+    page = exported(
+        n04_baseline_model=with_output(new_output("display_data", {"image/png": synthetic.png()}))
+    )["04_baseline_model"]
+    assert "cell-1" in page.find("img")["alt"]
+    assert exported.warnings == [
+        "04_baseline_model: cell cell-1: a image/png output has no alternative text; show it as a Figure"
+    ]
+
+
+def test_a_bare_png_with_a_description_keeps_it(exported):
+    output = new_output(
+        "display_data", {"image/png": synthetic.png()}, metadata={"image/png": {"alt": 'A "line"'}}
+    )
+    page = exported(n04_baseline_model=with_output(output))["04_baseline_model"]
+    assert page.find("img")["alt"] == 'A "line"'
+    assert exported.warnings == []
+
+
+def test_a_picture_beside_the_notebook_is_taken_in(exported, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "line.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    page = exported(
+        n04_baseline_model=synthetic.notebook([new_markdown_cell("# 4. A\n\n![A line](line.svg)")])
+    )["04_baseline_model"]
+    assert page.find("img")["src"].startswith("data:image/svg+xml;base64,")
+
+
+@pytest.mark.parametrize(
+    "source", ["gone.png", "https://example.org/a.png", "//example.org/a.png", "../../a.png", ""]
+)
+def test_a_picture_that_cannot_be_inside_stops_the_export(exported, source, tmp_path):
+    with pytest.raises(export.ExportError, match="04_baseline_model: picture"):
+        exported(n04_baseline_model=with_output(synthetic.shown(f'<img alt="x" src="{source}">')))
+    assert not (tmp_path / "out").exists()
+
+
+def test_number_columns_stand_on_the_right(exported):
+    html = "<table><tr><th>model</th><th>time</th><th>shape</th></tr><tr><td>CNN</td><td>41 s</td><td>(28, 28)</td></tr><tr><td>2</td><td>−1.5</td><td>4</td></tr></table>"
+    page = exported(n04_baseline_model=with_output(synthetic.shown(html)))["04_baseline_model"]
+    assert {cell.text for cell in page.select(".number")} == {"time", "41 s", "−1.5"}
+
+
+def test_formulas_become_mathml(exported):
+    page = exported(n01_data_loading=synthetic.data_loading())["01_data_loading"]
+    assert [math["display"] for math in page.find_all("math")] == ["inline", "block"]
+    assert "$" not in page.select_one("article").text
+
+
+def test_a_formula_that_cannot_be_read_is_shown_as_written(exported):
+    book = synthetic.notebook([new_markdown_cell("# 4. A title\n\n$\\frac{a}{<b>$")])
+    page = exported(n04_baseline_model=book)["04_baseline_model"]
+    assert "\\frac{a}{<b>" in page.find("article").text or page.find("math")
+
+
+# ---------------------------------------------------------------- hostile text
+
+
+def test_hostile_text_stays_text(exported):
+    page = exported(n07_performance_evaluation=synthetic.hostile())["07_performance_evaluation"]
+    for kind in ("stream", "stderr", "value", "error"):
+        assert synthetic.HOSTILE in page.select_one(f".output.{kind} pre").text
+
+
+def test_hostile_markup_loses_what_runs_or_loads(exported):
+    pages = exported(n07_performance_evaluation=synthetic.hostile())
+    for page in pages.values():
+        main = page.find("main")
+        assert main.find_all(export.UNWANTED) == []
+        assert not [name for tag in main.find_all(True) for name in tag.attrs if name.startswith("on")]
+        assert not [link for link in main.find_all("a", href=True) if "javascript" in link["href"]]
+    assert any("<iframe>" in note for note in exported.warnings)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "JaVa\tScRiPt:alert(1)", " data:text/html,x", "vbscript:x", "file:///etc/passwd"],
+)
+def test_links_lead_to_pages_only(exported, address):
+    page = exported(n04_baseline_model=with_output(synthetic.shown(f'<a href="{address}">go</a>')))[
+        "04_baseline_model"
+    ]
+    assert page.find("a", string="go").get("href") is None
+
+
+def test_unclosed_markup_ends_with_its_output(exported):
+    first, second = synthetic.shown("<div><b>open"), synthetic.shown("</div></div></article></main>closed")
+    page = exported(n04_baseline_model=with_output(first, second))["04_baseline_model"]
+    outputs = page.select("article .step > .rich")
+    assert [output.get_text() for output in outputs] == ["open", "closed"]
+
+
+def test_a_heading_in_an_output_is_not_in_the_order_of_headings(exported):
+    page = exported(n04_baseline_model=with_output(synthetic.shown("<h1>loud</h1>")))["04_baseline_model"]
+    assert [heading.text for heading in page.find_all("h1")] == ["4. A title"]
+
+
+def test_hostile_titles_stay_text(exported):
+    book = synthetic.notebook([new_markdown_cell("# 4. `</title><script>window.hostile = 1</script>`")])
+    page = exported(n04_baseline_model=book)["submission"]
+    assert len(page.find_all("script")) == 1
+    assert "<script>" in page.select_one(".contents").text
+
+
+# ---------------------------------------------------------------- failures
+
+
+def test_no_notebooks_fails(tmp_path):
+    with pytest.raises(export.ExportError, match="no executed notebooks in .*cargo xtask run"):
+        export.export(tmp_path, tmp_path)
+
+
+def test_no_folder_fails(tmp_path):
+    with pytest.raises(export.ExportError, match="not a folder"):
+        export.export(tmp_path / "gone", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b"\xff", b'{"cells": 1, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}']
+)
+def test_a_broken_file_is_named(tmp_path, content):
+    (tmp_path / "04_baseline_model.ipynb").write_bytes(content)
+    with pytest.raises(export.ExportError, match="04_baseline_model.ipynb"):
+        export.export(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_notebooks_of_one_number_fail(tmp_path):
+    books = {"04_a": synthetic.data_loading(), "04_b": synthetic.data_loading()}
+    with pytest.raises(export.ExportError, match="same number"):
+        export.export(synthetic.write_all(tmp_path, books), tmp_path)
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    script = Path(export.__file__)
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+
+
+def test_the_command_reports_what_it_wrote(made_up, tmp_path):
+    result = run("--executed", made_up, "--out", tmp_path)
+    assert result.returncode == 0
+    assert "4 notebooks" in result.stdout
+    assert "warning: 07_performance_evaluation" in result.stderr
+
+
+def test_strict_fails_on_a_warning(made_up, tmp_path):
+    assert run("--executed", made_up, "--out", tmp_path, "--strict").returncode == 1
+
+
+def test_the_command_fails_clearly(tmp_path):
+    result = run("--executed", tmp_path, "--out", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: no executed notebooks")
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,218 @@
+"""Each rule of the notebook lint, with a notebook that breaks it and one that does not."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import lint_notebooks
+import pytest
+from lint_notebooks import lint, lint_file, main, statements
+
+GOOD = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {"kernelspec": {"name": "rust", "display_name": "Rust", "language": "rust"}},
+    "cells": [
+        {"cell_type": "markdown", "id": "title", "metadata": {}, "source": ["# 6. A convolutional network\n", "\n", "With 12% for test."]},
+        {
+            "cell_type": "code", "id": "setup", "metadata": {}, "outputs": [], "execution_count": None,
+            "source": ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;',
+        },
+        {
+            "cell_type": "code", "id": "parameters", "metadata": {"tags": ["parameters"]}, "outputs": [], "execution_count": None,
+            "source": 'let data = "../data"; // folder; of X.npy\n// a whole line\nlet rates: Vec<f64> = vec![0.1, 0.2];\n',
+        },
+        {"cell_type": "code", "id": "fit", "metadata": {}, "outputs": [], "execution_count": None, "source": "let user = 1;"},
+        {"cell_type": "markdown", "id": "conclusion", "metadata": {}, "source": "## Conclusion\n\nIt learns, and its 95% interval is narrow."},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Writes GOOD after a change; gives the rules it breaks."""
+
+    def run(change=lambda book: None, name: str = "06_cnn_training.ipynb") -> list[str]:
+        book = copy.deepcopy(GOOD)
+        change(book)
+        path = tmp_path / name
+        path.write_text(json.dumps(book))
+        run.findings = lint_file(path)
+        run.path = path
+        return [finding.rule for finding in run.findings]
+
+    return run
+
+
+def put(cell: int, key: str, value):
+    return lambda book: book["cells"][cell].__setitem__(key, value)
+
+
+def meta(**entries):
+    return lambda book: book["metadata"].update(entries)
+
+
+def test_a_good_notebook_breaks_no_rule(check):
+    assert check() == []
+
+
+BROKEN = {
+    "name": [(lambda book: None, "6_cnn.ipynb"), (lambda book: None, "06-cnn.ipynb")],
+    "title": [
+        put(0, "source", "# 7. A convolutional network"),
+        put(0, "source", "# A convolutional network"),
+        put(0, "source", "## 6. A convolutional network"),
+        put(0, "cell_type", "raw"),
+    ],
+    "kernel": [meta(kernelspec={"name": "python3"}), meta(kernelspec={})],
+    "format": [lambda book: book.update(nbformat_minor=4)],
+    "parameters": [put(2, "metadata", {}), put(3, "metadata", {"tags": ["parameters"]})],
+    "parameters-content": [
+        put(2, "source", "let mut seed = 42;"),
+        put(2, "source", 'println!("{seed}");'),
+        put(2, "source", "let seed = 42; seed"),
+        put(2, "source", "let seed: u64;"),
+    ],
+    "setup": [
+        put(1, "source", "let x = 1;"),
+        put(1, "source", ':dep helpers = { path = "../helpers" }'),
+        put(1, "source", ":dep helpers\nuse helpers::prelude::*;"),
+        put(3, "source", "use std::fs;"),
+        put(3, "source", ":dep rand"),
+        lambda book: book["cells"].insert(1, {**book["cells"][3], "id": "early"}),
+    ],
+    "outputs": [put(3, "outputs", [{"output_type": "stream", "name": "stdout", "text": "1"}])],
+    "counts": [put(3, "execution_count", 3)],
+    "run-metadata": [meta(papermill={}), put(3, "metadata", {"papermill": {}}), put(3, "metadata", {"execution": {}})],
+    "injected": [put(3, "metadata", {"tags": ["injected-parameters"]})],
+    "paths": [
+        put(3, "source", 'let path = "/home/someone/data";'),
+        put(3, "source", 'let path = "/data";'),
+        put(3, "source", r'let path = "C:\\data";'),
+        put(4, "source", "## Conclusion\n\nSee file:///a and /tmp/x."),
+    ],
+    "ids": [
+        lambda book: book["cells"][3].pop("id"),
+        put(3, "id", "setup"),
+        put(3, "id", "a1b2c3d4"),
+        put(3, "id", "Fit The Network"),
+    ],
+    "results": [
+        put(4, "source", "## Conclusion\n\nAccuracy is 0.938 at the end."),
+        put(4, "source", "## Conclusion\n\nIt reaches 93.8% of them."),
+        put(4, "source", "## Conclusion\n\nThe accuracy rises to 0.93."),
+        put(4, "source", "## Conclusion\n\nThe accuracy is 93 %."),
+    ],
+    "conclusion": [
+        lambda book: book["cells"].append({**book["cells"][3], "id": "last"}),
+        put(4, "source", "## The end"),
+    ],
+    "empty": [put(3, "source", " \n")],
+    "length": [put(3, "source", "let x = 1;\n" * 16)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"), [(rule, change) for rule, changes in BROKEN.items() for change in changes]
+)
+def test_a_broken_rule_is_found_alone(check, rule, change):
+    change, name = change if isinstance(change, tuple) else (change, "06_cnn_training.ipynb")
+    assert set(check(change, name)) == {rule}
+
+
+def test_every_rule_has_a_failing_example_and_a_reason():
+    assert set(BROKEN) | {"json"} == set(lint_notebooks.WHY)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"cells": [1]}', "\udcff"])
+def test_a_file_that_is_no_notebook_is_found(tmp_path, content):
+    path = tmp_path / "06_cnn_training.ipynb"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    assert [finding.rule for finding in lint_file(path)] == ["json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train/test",
+        "either and/or",
+        "https://example.org/data/x",
+        "../data/sample",
+        "a 3/4 share",
+        "`export/metrics/cnn.json`",
+    ],
+)
+def test_relative_paths_and_addresses_are_fine(check, text):
+    assert check(put(4, "source", f"## Conclusion\n\n{text}")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12% for test",
+        "noise of variance 0.3",
+        "a rate of 0.05",
+        "the 95% interval of the accuracy",
+        "accuracy with its 95% interval",
+    ],
+)
+def test_settings_are_no_results(check, text):
+    assert check(put(4, "source", f"## Conclusion\n\n{text}")) == []
+
+
+def test_a_message_gives_file_cell_rule_and_reason(check):
+    check(put(3, "execution_count", 3))
+    message = str(check.findings[0])
+    assert message.startswith(
+        f"error: {check.path}, cell 4 (fit): counts: the cell carries execution count 3"
+    )
+    assert lint_notebooks.WHY["counts"] in message
+
+
+def test_a_long_cell_is_only_a_warning(check):
+    check(put(3, "source", "let x = 1;\n" * 16))
+    assert [finding.warning for finding in check.findings] == [True]
+    assert main([str(check.path)]) == 0
+
+
+def test_two_files_of_one_number_are_found(check, tmp_path):
+    check(name="06_a.ipynb")
+    check(name="06_b.ipynb")
+    assert [finding.message for finding in lint([tmp_path])] == ["06_a.ipynb has the same number"]
+
+
+def test_an_empty_folder_is_found(tmp_path):
+    assert main([str(tmp_path)]) == 1
+
+
+def test_fix_takes_the_marks_of_a_run_out_and_nothing_else(check):
+    def ran(book):
+        book["metadata"]["papermill"] = {}
+        book["cells"][3].update(
+            execution_count=3, outputs=[{"output_type": "stream", "name": "stdout", "text": "1"}]
+        )
+        book["cells"][3]["metadata"]["papermill"] = {}
+        book["cells"].insert(
+            3, {**book["cells"][2], "id": "injected", "metadata": {"tags": ["injected-parameters"]}}
+        )
+
+    assert check(ran) != []
+    assert main(["--fix", str(check.path)]) == 0
+    assert json.loads(check.path.read_text()) == GOOD
+    assert not lint_notebooks.fix_file(check.path)
+
+
+def test_statements_keep_strings_and_drop_comments():
+    code = 'let a = "x; // y"; // let b = 1;\n/* let c = 2; */ let d = "\\"; ";'
+    assert statements(code) == ['let a = "x; // y"', 'let d = "\\"; "']
+
+
+def test_the_command_says_what_is_wrong(check):
+    check(put(3, "execution_count", 3))
+    command = [sys.executable, Path(lint_notebooks.__file__), check.path]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "cell 4 (fit): counts" in result.stderr
+    assert result.stdout == "1 notebooks, 1 errors, 0 warnings\n"
