@@ -1,0 +1,173 @@
+"""Runs in the real kernel: what a good notebook leaves, and that every kind of failure stops the run."""
+
+import time
+
+import nbformat
+import pytest
+from conftest import notebook
+from nbformat.v4 import new_notebook
+
+from papermill_rust.engine import DefaultEngine, NBClientEngine, RustEngine, split_panic, with_marker
+
+PARAMETERS = """\
+let epochs: usize = 50; // at most
+let learning_rate: f64 = 0.001; // Adam's step
+let data = "../data"; // the folder of X.npy
+"""
+
+
+def test_a_good_notebook_runs_to_its_end(papermill):
+    crate = papermill.folder / "tiny"
+    (crate / "src").mkdir(parents=True)
+    (crate / "Cargo.toml").write_text('[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2024"\n')
+    (crate / "src/lib.rs").write_text("pub fn seven() -> i32 { 7 }\n")
+    sources = [
+        ':dep tiny = { path = "../tiny" }',
+        "use tiny::seven;\nuse std::fmt::Write;",
+        "fn half(x: f64) -> f64 { x / 2.0 }\nstruct Point { x: i32 }",
+        "// only a comment",
+        "for epoch in 1..=epochs { println!(\"epoch {epoch}\"); }\neprintln!(\"a warning\");",
+        "let p = Point { x: seven() };\nformat!(\"{} {} {} {data}\", p.x, half(learning_rate), epochs)",
+        'std::env::current_dir()?.ends_with("notebooks")',
+    ]
+
+    run = papermill.run(notebook(*sources, parameters=PARAMETERS), "-p", "learning_rate", 1, "-p", "epochs", 40)
+
+    assert run.status == 0, run.text
+    assert [cell.source for cell in run.code] == [
+        PARAMETERS,
+        "// Parameters\nlet learning_rate: f64 = 1.0;\nlet epochs: usize = 40;\n",
+        *sources,
+    ]
+    assert [cell.execution_count for cell in run.code] == list(range(1, 10))
+    assert run.stream(6) == ["".join(f"epoch {epoch}\n" for epoch in range(1, 41))]
+    assert run.stream(6, "stderr") == ["a warning\n"]
+    result, directory = run.code[7].outputs[0], run.code[8].outputs[0]
+    assert result.data["text/plain"] == '"7 0.5 40 ../data"'
+    assert result.execution_count == 8
+    assert directory.data["text/plain"] == "true"
+    assert run.nb.metadata.papermill.exception is None
+
+
+FAILURES = {
+    "panic": ('let x: Vec<i32> = vec![];\nprintln!("before");\nx[3]', "Panic", "index out of bounds"),
+    "expectation": ('let n: i32 = "1".parse().unwrap();\nlet m: i32 = "x".parse().expect("a number");', "Panic", "a number"),
+    "question mark": ('let text = std::fs::read_to_string("missing.npy")?;\ntext.len()', "Error", "No such file"),
+    "abort": ("std::process::abort()", "Error", "signal: 6"),
+    "exit": ("std::process::exit(0)", "Error", "exit status: 0"),
+    "compile error": ("let y: i32 = nowhere;", "Error", "nowhere"),
+    "late compile error": ("let y: i32 = 1;\nlet z: i32 = y + missing;", "Error", "missing"),
+    "unknown command": (":nonsense", "Error", "Unrecognised command"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failed_cell_stops_the_run(papermill, kind):
+    source, name, message = FAILURES[kind]
+
+    run = papermill.run(notebook('let before: i32 = 1;\neprintln!("a warning before");', source, "let after = 2;"))
+
+    assert run.status == 1, run.text
+    (error,) = run.errors(1)
+    assert error.ename == name
+    assert message in error.evalue
+    assert message in "\n".join(error.traceback)
+    assert message in run.text, "the command line says it too"
+    assert run.code[1].source == source
+    assert run.code[1].execution_count == 2
+    assert run.code[2].execution_count is None, "the next cell is not run"
+    assert run.nb.metadata.papermill.exception is True
+    assert "cell_2_done" not in nbformat.writes(run.nb)
+    assert "command_" not in nbformat.writes(run.nb)
+    assert run.stream(0, "stderr") == ["a warning before\n"]
+
+
+def test_a_cell_past_its_time_limit_stops_the_run_and_was_saved_on_the_way(papermill):
+    slow = 'for second in 1..100 { println!("second {second}"); std::thread::sleep(std::time::Duration::from_secs(1)); }'
+
+    process = papermill.start(notebook(slow, "1"), "--execution-timeout", 5, "--autosave-cell-every", 1)
+    seen = ""
+    while process.poll() is None:
+        time.sleep(0.2)
+        if papermill.output.exists():
+            seen = seen or ("second 2" if "second 2" in papermill.output.read_text() else "")
+            if seen and process.poll() is None:
+                break
+    run = papermill.finish(process)
+
+    assert seen, "the notebook on disk shows what a running cell has printed"
+    assert run.status == 1, run.text
+    (error,) = run.errors(0)
+    assert (error.ename, error.evalue) == ("TimeLimit", "the cell passed its time limit of 5 s")
+    (text,) = run.stream(0)
+    assert text.startswith("second 1\nsecond 2\n")
+    assert run.code[1].execution_count is None
+
+
+def test_a_dead_kernel_is_reported(papermill):
+    source = (
+        "use std::os::unix::process::parent_id;\n"
+        'std::process::Command::new("kill").arg("-9").arg(parent_id().to_string()).status();\n'
+        "std::thread::sleep(std::time::Duration::from_secs(30));"
+    )
+
+    run = papermill.run(notebook(source, "1"))
+
+    assert run.status not in (0, None)
+    (error,) = run.errors(0)
+    assert error.evalue == "the kernel died while it ran this cell"
+    assert run.code[1].execution_count is None
+
+
+def test_cwd_is_where_the_kernel_runs(papermill):
+    (papermill.folder / "elsewhere").mkdir()
+
+    run = papermill.run(notebook('std::env::current_dir()?.ends_with("elsewhere")'), "--cwd", "elsewhere")
+
+    assert run.code[0].outputs[0].data["text/plain"] == "true"
+
+
+def test_two_runs_at_once_do_not_meet(papermill):
+    nb = notebook("let numbers: Vec<i32> = (0..5).collect();", "numbers.iter().sum::<i32>()")
+    outputs = [papermill.folder / "one.ipynb", papermill.folder / "two.ipynb"]
+
+    processes = [papermill.start(nb, output=output) for output in outputs]
+    runs = [papermill.finish(process, output) for process, output in zip(processes, outputs)]
+
+    assert [run.status for run in runs] == [0, 0]
+    assert [run.code[1].outputs[0].data["text/plain"] for run in runs] == ["10", "10"]
+
+
+def test_other_languages_keep_papermills_own_engine():
+    kernelspec = {"name": "python3", "display_name": "Python", "language": "python"}
+    python = new_notebook(metadata={"kernelspec": kernelspec})
+    assert DefaultEngine._engine(python) is NBClientEngine
+    assert DefaultEngine._engine(notebook()) is RustEngine
+
+
+@pytest.mark.parametrize(
+    ("source", "sent"),
+    [
+        ("let x = 1;", "let m: bool = true; let x = 1;"),
+        (":dep a = \"1\"\n\n// why\nuse a::b;\nb()", ":dep a = \"1\"\n\n// why\nlet m: bool = true; use a::b;\nb()"),
+        ("#![allow(dead_code)]\nlet x = 1;", "#![allow(dead_code)]\nlet m: bool = true; let x = 1;"),
+        ("::std::process::abort()", "let m: bool = true; ::std::process::abort()"),
+        ("!ls\nx", "!ls\nlet m: bool = true; x"),
+        (":vars", ":vars"),
+        ("// nothing", "// nothing"),
+        (":dep a = \"1\"\n", ":dep a = \"1\"\n"),
+    ],
+)
+def test_the_marker_goes_before_the_first_statement(source, sent):
+    assert with_marker(source, "m") == sent
+
+
+def test_a_panic_message_loses_its_frame():
+    text = (
+        "a warning\n\nthread '<unnamed>' (123) panicked at src/lib.rs:27:9:\nindex out of bounds\n"
+        "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+    )
+    assert split_panic(text) == ("a warning\n", "index out of bounds")
+    other = "thread 'main' panicked at /home/x/helpers/src/data.rs:3:4:\nno images\nat all\n"
+    assert split_panic(other) == ("", "no images\nat all\nat /home/x/helpers/src/data.rs:3:4")
+    assert split_panic("plain words") == ("plain words", "")

@@ -1,0 +1,127 @@
+"""The parameters cell: what it declares, and which values it takes."""
+
+import nbformat
+import pytest
+from conftest import notebook
+from papermill.inspection import inspect_notebook
+
+from papermill_rust.parameters import Declaration, ParameterError, declarations, type_of
+
+CELL = """\
+// Parameters
+let data = "../data; // here"; // the folder of X.npy
+let sample: usize = 0; let epochs: usize = 50; // at most
+let mut learning_rate: f64 = 1e-3;
+let layers: Vec<usize> = vec![64, 32]; // hidden; in order
+let limit: Option<f64> =
+    None;
+let model = build(1, "a;b");
+"""
+
+
+def test_names_types_defaults_and_comments_are_read():
+    assert declarations(CELL) == [
+        Declaration("data", '"../data; // here"', None, "the folder of X.npy"),
+        Declaration("sample", "0", "usize"),
+        Declaration("epochs", "50", "usize", "at most"),
+        Declaration("learning_rate", "1e-3", "f64", mutable=True),
+        Declaration("layers", "vec![64, 32]", "Vec<usize>", "hidden; in order"),
+        Declaration("limit", "None", "Option<f64>"),
+        Declaration("model", 'build(1, "a;b")'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("default", "kind"),
+    [
+        ("true", "bool"),
+        ("42", "i32"),
+        ("-1", "i32"),
+        ("0xff", "i32"),
+        ("1_000_u64", "u64"),
+        ("1.0", "f64"),
+        ("-1e-3", "f64"),
+        ("1e-3_f32", "f32"),
+        ("f64::INFINITY", "f64"),
+        ('"a"', "&str"),
+        ('r#"a"#', "&str"),
+        ('"a".to_owned()', "String"),
+        ('String::from("a")', "String"),
+        ("'x'", "char"),
+        ("Some(0.5)", "Option<f64>"),
+        ("vec![1.0, 2.0]", "Vec<f64>"),
+        ("[[1, 2], [3, 4]]", "[[i32; 2]; 2]"),
+        ("None", "None"),
+        ("vec![]", "None"),
+        ("vec![1, 2.0]", "None"),
+        ("Adam::new()", "None"),
+    ],
+)
+def test_a_default_tells_its_type(default, kind):
+    assert str(type_of(default)) == kind
+
+
+def test_help_lists_the_parameters(papermill):
+    path = papermill.notebooks / "source.ipynb"
+    nbformat.write(notebook(parameters=CELL), path)
+
+    run = papermill.run(notebook(parameters=CELL), "--help-notebook")
+
+    assert run.status == 0
+    assert "epochs: usize (default 50) at most" in " ".join(run.text.split())
+    assert "data: &str (default \"../data; // here\") the folder of X.npy" in " ".join(run.text.split())
+    assert inspect_notebook(path)["limit"] == {
+        "name": "limit",
+        "inferred_type_name": "Option<f64>",
+        "default": "None",
+        "help": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "epoch", 3], "Error: the notebook has no parameter `epoch`, only data, sample, epochs"),
+        (["-p", "epoch", 3], "did you mean `epochs`?"),
+        (["-p", "epochs", -1], "Error: parameter `epochs`: -1 is outside `usize`"),
+        (["-p", "epochs", "many"], "Error: parameter `epochs`: 'many' is no `usize` (such as 7)"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(papermill, arguments, message):
+    run = papermill.run(notebook("panic!()", parameters=CELL), *arguments)
+
+    assert run.status == 1
+    assert message in run.text
+    assert "Traceback" not in run.text
+    assert run.nb is None, "no output is written"
+
+
+def test_a_parameter_without_a_parameters_cell_is_refused(papermill):
+    run = papermill.run(notebook("1"), "-p", "epochs", 3)
+    assert run.status == 1
+    assert "Error: parameter `epochs`: the notebook has no cell tagged `parameters` that declares one" in run.text
+
+
+def test_injected_lines_keep_the_declared_type(papermill):
+    arguments = ["-p", "learning_rate", 1, "-p", "layers", "[8, 4]", "-p", "limit", 2, "-p", "data", "../data/sample"]
+
+    run = papermill.run(notebook(parameters=CELL), *arguments, "-r", "sample", "7", "--prepare-only")
+
+    assert run.status == 1, "-r gives text"
+    run = papermill.run(notebook(parameters=CELL), *arguments, "--inject-paths", "--prepare-only")
+    assert run.status == 0, run.text
+    assert run.code[1].metadata.tags == ["injected-parameters"]
+    assert run.code[1].source.splitlines() == [
+        "// Parameters",
+        'let PAPERMILL_INPUT_PATH: &str = "notebooks/source.ipynb";',
+        f'let PAPERMILL_OUTPUT_PATH: &str = "{papermill.output}";',
+        "let mut learning_rate: f64 = 1.0;",
+        "let layers: Vec<usize> = vec![8, 4];",
+        "let limit: Option<f64> = Some(2.0);",
+        'let data: &str = "../data/sample";',
+    ]
+
+
+def test_an_unknown_type_is_named():
+    with pytest.raises(ParameterError, match="its type `Adam` has no literals"):
+        Declaration("optimizer", "Adam::new()", "Adam").assign(1)
