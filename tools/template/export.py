@@ -284,11 +284,14 @@ class NotebookExporter(HTMLExporter):
                 picture["alt"] = f"Picture in {self.notebook.name}, without a description"
         for table in soup.find_all("table"):
             number_columns(table)
+            page_styles(table)
             table.wrap(
                 soup.new_tag(
                     "div", attrs={"class": "table", "role": "group", "aria-label": "Table", "tabindex": "0"}
                 )
             )
+        for element in soup.select("figure, figure img, figcaption"):
+            del element["style"]  # the page has its own
         if in_output:
             for heading in soup.find_all(HEADINGS):  # the order of headings is the text's
                 heading.name = "p"
@@ -324,23 +327,49 @@ def focusable(text: str) -> str:
 
 
 NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—-]$", re.IGNORECASE)
+ALIGNED = re.compile(r"text-align:\s*(\w+)")
+
+
+def style_of(element: bs4.Tag) -> str:
+    return str(element.get("style") or "")
+
+
+def add_class(element: bs4.Tag, name: str) -> None:
+    element["class"] = [*element.get("class", []), name]
 
 
 def number_columns(table: bs4.Tag) -> None:
-    """Marks the cells of columns that hold numbers alone, so that they line up on the right."""
+    """Marks the cells of columns aligned right, or holding numbers alone where nothing is said of it."""
     rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
-    body = [row for row in rows if any(cell.name == "td" for cell in row)]
     if any(
         cell.get("colspan", "1") != "1" or cell.get("rowspan", "1") != "1" for row in rows for cell in row
     ):
         return
     for column in range(max(map(len, rows), default=0)):
-        texts = [row[column].get_text(" ", strip=True) for row in body if len(row) > column]
-        filled = [text for text in texts if text]
-        if filled and all(NUMBER.match(text) for text in filled):
-            for row in rows:
-                if len(row) > column and "number" not in row[column].get("class", []):
-                    row[column]["class"] = [*row[column].get("class", []), "number"]
+        cells = [row[column] for row in rows if len(row) > column]
+        texts = [cell.get_text(" ", strip=True) for cell in cells if cell.name == "td"]
+        said = {match[1] for cell in cells if (match := ALIGNED.search(style_of(cell)))}
+        numbers = (
+            "right" in said if said else any(texts) and all(NUMBER.match(text) for text in texts if text)
+        )
+        for cell in cells if numbers else []:
+            add_class(cell, "number")
+
+
+def page_styles(table: bs4.Tag) -> None:
+    """A table of helpers brings styles for JupyterLab; here its best rows and totals become classes."""
+    for row in table.find_all("tr"):
+        if "font-weight:bold" in style_of(row).replace(" ", ""):
+            add_class(row, "best")
+        if row.find("td", style=re.compile("border-top")):
+            add_class(row, "total")
+    for element in [table, *table.find_all(["caption", "thead", "tbody", "tfoot", "tr", "th", "td"])]:
+        # Colours belong to the value; the rest is the page's matter.
+        kept = [rule for rule in style_of(element).split(";") if re.match(r"\s*(background|color)", rule)]
+        if kept:
+            element["style"] = ";".join(kept)
+        else:
+            del element["style"]
 
 
 def lexer_of(notebook: nbformat.NotebookNode) -> str:

@@ -43,7 +43,7 @@ def figure(
     alt: str = "Loss per epoch, falling",
     caption: str = "Figure 1. Loss per epoch. The curves part after epoch 9.",
 ) -> str:
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{png()}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure style="margin:0.5em 0"><img alt="{alt}" width="640" style="max-width:100%" src="data:image/png;base64,{png()}"><figcaption>{caption}</figcaption></figure>'
 
 
 def shown(html: str, plain: str = "Figure"):

@@ -276,6 +276,19 @@ def test_number_columns_stand_on_the_right(exported):
     assert {cell.text for cell in page.select(".number")} == {"time", "41 s", "−1.5"}
 
 
+def test_a_table_of_helpers_takes_the_styles_of_the_page(exported):
+    html = (
+        '<table style="margin:1em"><thead><tr><th style="text-align:left">Model</th><th style="text-align:right">Time</th></tr></thead>'
+        '<tbody><tr style="font-weight:bold"><td style="text-align:left">2 ★</td><td style="text-align:right">∞</td></tr>'
+        '<tr><td style="border-top:1px solid">All</td><td style="border-top:1px solid;background:red">3</td></tr></tbody></table>'
+    )
+    page = exported(n04_baseline_model=with_output(synthetic.shown(html)))["04_baseline_model"]
+    assert [cell.text for cell in page.select(".number")] == ["Time", "∞", "3"]
+    assert page.select_one("tr.best").td.text == "2 ★"
+    assert page.select_one("tr.total").td.text == "All"
+    assert [cell["style"] for cell in page.select("article [style]")] == ["background:red"]
+
+
 def test_formulas_become_mathml(exported):
     page = exported(n01_data_loading=synthetic.data_loading())["01_data_loading"]
     assert [math["display"] for math in page.find_all("math")] == ["inline", "block"]
@@ -341,7 +354,7 @@ def test_hostile_titles_stay_text(exported):
 
 
 def test_no_notebooks_fails(tmp_path):
-    with pytest.raises(export.ExportError, match="no executed notebooks in .*cargo xtask run"):
+    with pytest.raises(export.ExportError, match=r"no executed notebooks in .*cargo xtask run"):
         export.export(tmp_path, tmp_path)
 
 
@@ -355,7 +368,7 @@ def test_no_folder_fails(tmp_path):
 )
 def test_a_broken_file_is_named(tmp_path, content):
     (tmp_path / "04_baseline_model.ipynb").write_bytes(content)
-    with pytest.raises(export.ExportError, match="04_baseline_model.ipynb"):
+    with pytest.raises(export.ExportError, match=r"04_baseline_model\.ipynb"):
         export.export(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
