@@ -271,7 +271,7 @@ pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
     best: Vec<usize>,
-    total: bool,
+    closing: usize,
     caption: String,
 }
 
@@ -282,7 +282,7 @@ impl Table {
             columns: columns.into_iter().collect(),
             rows: Vec::new(),
             best: Vec::new(),
-            total: false,
+            closing: 0,
             caption: String::new(),
         }
     }
@@ -306,9 +306,9 @@ impl Table {
         self
     }
 
-    /// The last row is a total: a line stands above it.
-    pub fn total(mut self) -> Table {
-        self.total = true;
+    /// Draws a line above the last `rows` rows, which are totals or means.
+    pub fn rule_above_last(mut self, rows: usize) -> Table {
+        self.closing = rows;
         self
     }
 
@@ -348,7 +348,7 @@ impl Table {
         html += "</tr></thead><tbody>";
         for (index, row) in self.rows.iter().enumerate() {
             let best = self.best.contains(&index);
-            let total = self.total && index + 1 == self.rows.len();
+            let total = self.closes_at(index);
             html += if best { "<tr style=\"font-weight:bold\">" } else { "<tr>" };
             for (place, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
                 let line = if total { ";border-top:1px solid currentColor" } else { "" };
@@ -417,12 +417,17 @@ impl Table {
         lines.push(line(&heads));
         lines.push(rule.clone());
         for (index, row) in body.iter().enumerate() {
-            if self.total && index > 0 && index + 1 == body.len() {
+            if self.closes_at(index) {
                 lines.push(rule.clone());
             }
             lines.push(line(row));
         }
         lines.join("\n")
+    }
+
+    /// Whether this row is the first below the line.
+    fn closes_at(&self, row: usize) -> bool {
+        self.closing > 0 && row > 0 && row + self.closing == self.rows.len()
     }
 
     /// Shows the table as the result of a cell.

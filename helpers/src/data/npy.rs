@@ -182,7 +182,6 @@ impl Header {
         let wrong =
             |expected: &str, found: String, advice: &str| wrong(path, expected, found, advice);
         if !bytes.starts_with(MAGIC) {
-            let advice = if bytes.starts_with(&[0x80]) { NO_PICKLES } else { SAVE_AGAIN };
             let found = match bytes {
                 [] => "an empty file".to_owned(),
                 [b'P', b'K', ..] => "a zip archive, as np.savez writes".to_owned(),
@@ -190,7 +189,7 @@ impl Header {
                 _ if MAGIC.starts_with(bytes) => format!("a file of {} bytes", bytes.len()),
                 _ => format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(6)])),
             };
-            return Err(wrong("a NumPy file, which begins with \\x93NUMPY", found, advice));
+            return Err(wrong("a NumPy file, which begins with \\x93NUMPY", found, SAVE_AGAIN));
         }
         let cut = |found: usize| {
             wrong("a whole header", format!("a file that ends in it, after {found} bytes"), CUT_OFF)
@@ -286,14 +285,6 @@ impl Header {
     }
 }
 
-/// Which types of elements a file may have, and what to do about another one.
-pub(super) struct Wanted {
-    pub(super) what: &'static str,
-    pub(super) takes: fn(&Element) -> bool,
-    pub(super) instead: &'static str,
-    pub(super) instead_of_objects: &'static str,
-}
-
 /// An `.npy` file whose header is read and whose length is right.
 #[derive(Debug)]
 pub struct NpyFile {
@@ -304,13 +295,13 @@ pub struct NpyFile {
 }
 
 impl NpyFile {
-    /// Opens a file and reads its header.
+    /// Opens a file and reads its header. `usable` says which types the caller takes; another one is an error.
     ///
     /// # Errors
-    /// If it is not there or no regular file, if the header is not NumPy's, if the type is not `wanted`, or if the file
-    /// is shorter or longer than its header declares.
-    pub(super) fn open(path: &Path, wanted: &Wanted) -> Result<NpyFile> {
-        let io = |source| unreadable(path, source, MISSING);
+    /// If it is not there or no regular file, if the header is not NumPy's, if the type is not taken, or if the file is
+    /// shorter or longer than its header declares.
+    pub(crate) fn open(path: &Path, usable: fn(&Element) -> bool, wanted: &str) -> Result<NpyFile> {
+        let io = |source| unreadable(path, source);
         // Looked at before it is opened: opening a pipe would wait for a writer.
         let about = std::fs::metadata(path).map_err(io)?;
         if !about.is_file() {
@@ -323,14 +314,20 @@ impl NpyFile {
         (&mut file).take(LONGEST_HEADER as u64 + 12).read_to_end(&mut head).map_err(io)?;
         let header = Header::parse(path, &head)?;
         head.truncate(header.data_start);
-        if !(wanted.takes)(&header.element) {
-            let advice = match header.element.kind {
-                Kind::Object => wanted.instead_of_objects,
-                Kind::Float => "save it in single precision, astype(np.float32)",
-                Kind::Record => "save the one field that is meant, as records['pixels']",
-                _ => wanted.instead,
+        if !usable(&header.element) {
+            let Element { kind, .. } = header.element;
+            let advice = match kind {
+                Kind::Object => {
+                    "pickled objects are never read; make one array of equal images or plain labels first, \
+                                 X = np.stack(X) or y = y.astype(str), and save it with allow_pickle=False"
+                }
+                Kind::Bool => "save it as numbers, X.astype(np.uint8) or y.astype(np.int64)",
+                Kind::Complex => "save its absolute value or its real part, np.abs(X)",
+                Kind::Record => "save the one field that is meant, as X['pixels']",
+                Kind::Float => "save it as float32, X.astype(np.float32)",
+                _ => "save it with another type, as uint8",
             };
-            return Err(wrong(path, wanted.what, header.element.name(), advice));
+            return Err(wrong(path, wanted, header.element.name(), advice));
         }
         let npy = NpyFile { path: path.to_owned(), file, head, header };
         npy.check_length(about.len())?;
@@ -351,7 +348,7 @@ impl NpyFile {
         let advice = if there < declared {
             CUT_OFF
         } else {
-            "something stands behind the array; save X and y apart"
+            "it holds more than one array; save X and y apart"
         };
         Err(wrong(
             &self.path,
@@ -391,7 +388,7 @@ impl NpyFile {
                 "that it got shorter while it was read".into(),
                 CUT_OFF,
             ),
-            _ => unreadable(path, source, MISSING),
+            _ => unreadable(path, source),
         };
         file.seek(SeekFrom::Start(header.data_start as u64)).map_err(failed)?;
         let element = header.element.bytes;
@@ -421,11 +418,7 @@ impl NpyFile {
     }
 }
 
-/// What to do when X.npy or y.npy is not there.
-pub(super) const MISSING: &str =
-    "`cargo xtask data` fetches X.npy and y.npy, or put your own there";
 const SAVE_AGAIN: &str = "save the array again with np.save";
-const NO_PICKLES: &str = "pickles are never read; save the array with np.save";
 const CUT_OFF: &str = "it was cut off; copy or save it again";
 
 /// An [`Error::File`].
@@ -438,10 +431,9 @@ pub(super) fn wrong(path: &Path, expected: &str, found: String, advice: &str) ->
     }
 }
 
-/// An [`Error::Io`]; `missing` says what to do when the file is not there.
-pub(super) fn unreadable(path: &Path, source: std::io::Error, missing: &str) -> Error {
+pub(super) fn unreadable(path: &Path, source: std::io::Error) -> Error {
     let advice = match source.kind() {
-        ErrorKind::NotFound => missing,
+        ErrorKind::NotFound => "`cargo xtask data` fetches X.npy and y.npy, or put your own there",
         ErrorKind::PermissionDenied => "make it readable with chmod +r",
         _ => "copy it again",
     };

@@ -1,0 +1,327 @@
+//! Every kind of picture, drawn once. `FIGURES=some/folder cargo test -p helpers --test figures` keeps them to look at.
+
+use std::path::Path;
+
+use helpers::data::{Dataset, Subset};
+use helpers::plot::{
+    BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,
+    most_confident_mistakes, plot_accuracy_cost, plot_confusion, plot_predictions, plot_scatter,
+    random_indices, show_classes, show_images, style,
+};
+use helpers::training::{EpochRecord, History};
+use ndarray::Array2;
+
+fn sample() -> Dataset {
+    Dataset::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")).unwrap()
+}
+
+struct Picture {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    fn pixel(&self, row: usize, column: usize) -> [u8; 3] {
+        let at = 3 * (row * self.width + column);
+        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+
+    /// How many pixels of the columns `from..to` pass the test.
+    fn count(&self, from: usize, to: usize, test: impl Fn([u8; 3]) -> bool) -> usize {
+        let columns = |row| (from..to).map(move |column| (row, column));
+        (0..self.height)
+            .flat_map(columns)
+            .filter(|&(row, column)| test(self.pixel(row, column)))
+            .count()
+    }
+}
+
+fn decode(figure: &Figure) -> Picture {
+    let mut reader = png::Decoder::new(figure.png()).read_info().unwrap();
+    let mut rgb = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut rgb).unwrap();
+    assert_eq!(info.color_type, png::ColorType::Rgb);
+    Picture { width: info.width as usize, height: info.height as usize, rgb }
+}
+
+/// Checks what holds for every figure, and keeps it when asked to.
+fn keep(figure: &Figure, name: &str) -> Picture {
+    let picture = decode(figure);
+    let (width, height) = figure.size();
+    assert_eq!(
+        (picture.width, picture.height),
+        (2 * width, 2 * height),
+        "{name}: two pixels a unit"
+    );
+    assert!(!figure.alt_text().is_empty(), "{name}: alternative text");
+    assert!(figure.png().len() < 400_000, "{name}: {} bytes", figure.png().len());
+    if let Some(folder) = std::env::var_os("FIGURES") {
+        figure.save(Path::new(&folder).join(format!("{name}.png"))).unwrap();
+    }
+    picture
+}
+
+fn history(epochs: usize) -> History {
+    let record = |epoch: usize| {
+        let t = epoch as f64;
+        let wave = (1.7 * t).sin() * 0.012;
+        EpochRecord {
+            epoch,
+            loss: 0.12 + 0.75 * (-t / 4.0).exp(),
+            accuracy: 0.955 - 0.3 * (-t / 4.0).exp(),
+            val_loss: 0.27 + 0.5 * (-t / 3.0).exp() + 0.004 * (t - 8.0).max(0.0) + wave,
+            val_accuracy: 0.905 - 0.2 * (-t / 3.0).exp() - 0.3 * wave,
+            learning_rate: 1e-3 * (1.0 - t / 60.0),
+            seconds: 8.0,
+        }
+    };
+    let epochs: Vec<EpochRecord> = (1..=epochs).map(record).collect();
+    let best = epochs.iter().min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)).unwrap().epoch;
+    History {
+        epochs,
+        best_epoch: best,
+        stopped_early: true,
+        fit_seconds: 100.0,
+        train_images_per_second: 5000.0,
+    }
+}
+
+#[test]
+fn history_has_a_train_and_a_validation_curve() {
+    for epochs in [1, 3, 18, 50] {
+        let picture = keep(&history(epochs).plot().unwrap(), &format!("history_{epochs}"));
+        for color in [style::TRAIN, style::VALIDATION] {
+            let half = picture.width / 2;
+            for (from, to) in [(0, half), (half, picture.width)] {
+                assert!(
+                    picture.count(from, to, |pixel| pixel == color) > 30,
+                    "{epochs}: {color:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn images_are_shown_with_their_classes() {
+    let dataset = sample();
+    let picked = random_indices(dataset.len(), 8, 42).unwrap();
+    let figure = show_images(&dataset, &picked, 4).unwrap();
+    for &image in &picked {
+        let name = &dataset.class_names()[dataset.labels()[image] as usize];
+        assert!(figure.alt_text().contains(name.as_str()), "{name} in {}", figure.alt_text());
+    }
+    keep(&figure, "images");
+    keep(&show_images(&dataset, &[0], 4).unwrap(), "images_one");
+    keep(&show_classes(&dataset, 9, 42).unwrap(), "classes");
+}
+
+#[test]
+fn enlarged_images_keep_their_pixels() {
+    let dataset = sample();
+    let picture = decode(&show_images(&dataset, &[3], 1).unwrap());
+    let (shape, image) = (dataset.image_shape(), dataset.image(3));
+    // Each of the 28 x 28 values fills a block of 7 x 7, wherever the image was put.
+    let side = 7 * shape.width;
+    let fits = |top: usize, left: usize| {
+        (0..side).all(|row| {
+            (0..side).all(|column| {
+                // The outermost pixels may hold the frame.
+                let edge = [0, side - 1];
+                edge.contains(&row)
+                    || edge.contains(&column)
+                    || picture.pixel(top + row, left + column)
+                        == [image[row / 7 * shape.width + column / 7]; 3]
+            })
+        })
+    };
+    let places = (0..picture.height - side)
+        .flat_map(|top| (0..picture.width - side).map(move |left| (top, left)));
+    assert_eq!(places.filter(|&(top, left)| fits(top, left)).count(), 1);
+}
+
+/// The first `n` images, and probabilities that name another class than the true one for the `wrong` ones.
+fn predicted(dataset: &Dataset, n: usize, wrong: impl Fn(usize) -> bool) -> (Subset, Array2<f32>) {
+    let part = dataset.subset((0..n).collect()).unwrap();
+    let classes = dataset.classes();
+    let mut probabilities = Array2::zeros((n, classes));
+    for (image, &class) in part.labels().iter().enumerate() {
+        let sure = 0.55 + 0.44 * (image % 7) as f32 / 6.0;
+        let said = (class as usize + usize::from(wrong(image))) % classes;
+        probabilities.row_mut(image).fill((1.0 - sure) / (classes - 1) as f32);
+        probabilities[(image, said)] = sure;
+    }
+    (part, probabilities)
+}
+
+#[test]
+fn a_right_label_is_blue_and_a_wrong_one_red() {
+    let (part, probabilities) = predicted(&sample(), 2, |image| image == 1);
+    let blue = |[red, _, blue]: [u8; 3]| blue > red.saturating_add(90);
+    let red = |[red, _, blue]: [u8; 3]| red > blue.saturating_add(90);
+    let colors = |indices: &[usize]| {
+        let picture = decode(&plot_predictions(&part, &probabilities, indices).unwrap());
+        (picture.count(0, picture.width, blue), picture.count(0, picture.width, red))
+    };
+    let (blues, reds) = colors(&[0]);
+    assert!(blues > 100 && reds == 0, "right: {blues} blue and {reds} red pixels");
+    let (blues, reds) = colors(&[1]);
+    assert!(blues == 0 && reds > 100, "wrong: {blues} blue and {reds} red pixels");
+    // Side by side, each keeps its own.
+    let both = decode(&plot_predictions(&part, &probabilities, &[0, 1]).unwrap());
+    let half = both.width / 2;
+    assert_eq!((both.count(0, half, red), both.count(half, both.width, blue)), (0, 0));
+    assert!(both.count(0, half, blue) > 100 && both.count(half, both.width, red) > 100);
+}
+
+#[test]
+fn predictions_say_right_and_wrong_in_words_too() {
+    let (part, probabilities) = predicted(&sample(), 12, |image| image % 3 == 1);
+    let all: Vec<usize> = (0..12).collect();
+    let figure = plot_predictions(&part, &probabilities, &all).unwrap();
+    assert!(figure.alt_text().starts_with("8 of 12 predictions right"), "{}", figure.alt_text());
+    keep(&figure, "predictions");
+    // 4 was said with 0.843, 10 and 1 with less.
+    let mistakes = most_confident_mistakes(&probabilities, &part.labels(), 3).unwrap();
+    assert_eq!(mistakes, [4, 10, 1]);
+    keep(&plot_predictions(&part, &probabilities, &mistakes).unwrap(), "mistakes");
+}
+
+#[test]
+fn lines_over_linear_and_logarithmic_axes() {
+    let values = [10.0, 20.0, 39.0, 78.0, 156.0];
+    let chart =
+        LineChart::new("Quality against rate", "Bottleneck (values per image)", "PSNR (dB)")
+            .log_x()
+            .line("network", &values, &[15.9, 17.0, 18.1, 19.1, 19.6])
+            .line("linear denoiser", &values, &[13.9, 15.0, 16.1, 16.9, 17.1])
+            .level("noisy input", 7.0);
+    keep(&chart.plot().unwrap(), "rate");
+    let steps: Vec<f64> = (0..400).map(f64::from).collect();
+    let rate = |step: &f64| 1e-3 * (step / 60.0).min(1.0) * (1.0 - step / 420.0);
+    let rates: Vec<f64> = steps.iter().map(rate).collect();
+    let chart =
+        LineChart::new("Learning rate", "Step", "Learning rate").line("rate", &steps, &rates);
+    keep(&chart.plot().unwrap(), "learning_rate");
+}
+
+#[test]
+fn points_are_scattered_by_class() {
+    let (points, dataset) = (1200, sample());
+    let labels: Vec<i64> = (0..points as i64).map(|point| point % 10).collect();
+    let codes = Array2::from_shape_fn((points, 2), |(point, axis)| {
+        let angle = (point % 10) as f32 * 0.628 + axis as f32 * 1.57;
+        3.0 * angle.cos() + ((point * 7919 + axis * 104_729) % 1000) as f32 / 500.0 - 1.0
+    });
+    let names = dataset.class_names();
+    let figure = plot_scatter(
+        "Codes by class",
+        "First component",
+        "Second component",
+        &codes,
+        &labels,
+        names,
+    );
+    keep(&figure.unwrap(), "scatter");
+}
+
+#[test]
+fn versions_of_images_are_compared() {
+    let dataset = sample();
+    let clean: Vec<Vec<f32>> =
+        (0..8).map(|i| dataset.image(i).iter().map(|&v| f32::from(v) / 255.0).collect()).collect();
+    let noise = |(place, value): (usize, &f32)| value + ((place * 7919) % 100) as f32 / 70.0 - 0.6;
+    let noisy: Vec<Vec<f32>> =
+        clean.iter().map(|image| image.iter().enumerate().map(noise).collect()).collect();
+    let row = |name: &str, images: &[Vec<f32>], note: Option<&str>| ImageRow {
+        name: name.to_owned(),
+        images: images.to_vec(),
+        notes: note.map_or_else(Vec::new, |note| vec![note.to_owned(); 8]),
+    };
+    let rows = [
+        row("clean", &clean, None),
+        row("noisy", &noisy, Some("7.2 dB")),
+        row("denoised", &clean, Some("19.1 dB")),
+    ];
+    let figure = compare_images("Denoising of test images", dataset.image_shape(), &rows).unwrap();
+    keep(&figure, "compare");
+}
+
+/// About 850 of 1000 right in each class, the rest spread unevenly.
+fn confusions(classes: usize) -> Array2<u64> {
+    Array2::from_shape_fn((classes, classes), |(truth, predicted)| {
+        if truth == predicted {
+            850
+        } else {
+            [0, 3, 47, 12, 0, 130][(3 * truth + 5 * predicted) % 6]
+        }
+    })
+}
+
+#[test]
+fn confusion_matrices_of_few_and_many_classes() {
+    let dataset = sample();
+    let figure = plot_confusion(&confusions(10), dataset.class_names()).unwrap();
+    assert!(figure.alt_text().starts_with("Confusion matrix of 10 classes: 8,500 of"));
+    keep(&figure, "confusion");
+    for classes in [2, 20, 60] {
+        let names: Vec<String> =
+            (0..classes).map(|class| format!("a longer class {class}")).collect();
+        let figure = plot_confusion(&confusions(classes), &names).unwrap();
+        keep(&figure, &format!("confusion_{classes}"));
+    }
+}
+
+#[test]
+fn heat_map_of_a_grid_search() {
+    let names = ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"];
+    let values = Array2::from_shape_fn((4, 5), |(row, column)| {
+        0.868 + 0.003 * ((row * 5 + column * 7) % 6) as f64 - 0.002 * row as f64
+    });
+    let spread = values.mapv(|value| 0.001 + 0.1 * (value - 0.86));
+    let figure = HeatMap::new("Mean validation accuracy (%) over 3 folds", values)
+        .rows("Dropout", ["0.0", "0.1", "0.3", "0.5"])
+        .columns("Kernel initializer", names)
+        .spread(spread)
+        .percent(2)
+        .plot()
+        .unwrap();
+    keep(&figure, "heat_map");
+}
+
+#[test]
+fn bars_with_one_series_and_with_three() {
+    let dataset = sample();
+    let names = dataset.class_names();
+    let counts = dataset.class_counts();
+    let chart = BarChart::new("Images of each class", "Images", names).counts("images", &counts);
+    keep(&chart.plot().unwrap(), "class_counts");
+    let share = |n: usize| -> Vec<usize> { (0..10).map(|class| n + class % 3).collect() };
+    let chart = BarChart::new("Images of each class in each part", "Images", names)
+        .counts("train", &share(310))
+        .counts("validation", &share(42))
+        .counts("test", &share(48));
+    keep(&chart.plot().unwrap(), "split_counts");
+    let f1: Vec<f64> = (0..10).map(|class| 0.8 + 0.019 * f64::from(class)).collect();
+    let chart = BarChart::new("F1 of each class", "F1 (%)", names).bars("F1", &f1).percent(1);
+    keep(&chart.plot().unwrap(), "f1");
+}
+
+#[test]
+fn accuracy_against_cost() {
+    let point = |name: &str, cost: f64, accuracy: f64| CostPoint {
+        name: name.to_owned(),
+        cost,
+        accuracy,
+        interval: [accuracy - 0.0055, accuracy + 0.0052],
+    };
+    let points = [
+        point("baseline", 95.0, 0.9112),
+        point("cnn", 1050.0, 0.9421),
+        point("transfer", 1490.0, 0.9498),
+    ];
+    let figure =
+        plot_accuracy_cost("Accuracy against training time", "Training (s)", &points).unwrap();
+    keep(&figure, "cost");
+}
