@@ -527,7 +527,14 @@ def facts_of(notebooks: list[Notebook]) -> list[tuple[str, str]]:
     starts = [book.started for book in notebooks if book.started]
     total = sum(book.seconds or 0 for book in notebooks)
     if starts:
-        facts.append(("Run", when(min(starts)) + (f", {duration(total)} in all" if total else "")))
+        facts.append(
+            (
+                "Run",
+                when(min(starts))
+                + (f", {duration(total)}" if total else "")
+                + (" in all" if total and len(notebooks) > 1 else ""),
+            )
+        )
     versions: dict[str, str] = {}
     for book in notebooks:
         versions.update(book.run)

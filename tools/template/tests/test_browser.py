@@ -59,6 +59,8 @@ LOOK = """(() => {
 
 OVERFLOW = """(() => {
   const width = document.documentElement.clientWidth;
+  const cut = [...document.images].filter((image) => image.getBoundingClientRect().right > width + 1);
+  if (cut.length) return cut.map((image) => `picture sticks out at ${width} px: ${image.alt}`);
   const over = document.documentElement.scrollWidth - width;
   if (over <= 0) return [];
   const wide = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > width + 1);
@@ -286,6 +288,11 @@ def test_a_wide_element_is_noticed(broken):
     found = broken("</main>", '<div style="width: 900px">wide</div></main>')
     assert len(found) == 1
     assert "wider than 390" in found[0]
+
+
+def test_a_picture_that_is_cut_off_is_noticed(broken):
+    found = broken("</figure>", "</figure><style>.rich figure img { max-width: none }</style>")
+    assert "picture sticks out at 390 px: Loss per epoch, falling" in found
 
 
 def test_text_that_is_hard_to_read_is_noticed(browser, made_up, tmp_path):

@@ -157,7 +157,7 @@ def test_the_head_names_data_seed_time_and_versions(exported):
         "Data": "../data/sample",
         "Images": "sample of 2,000",
         "Seed": "7",
-        "Run": "22 November 2026, 20:01 UTC, 48 s in all",
+        "Run": "22 November 2026, 20:01 UTC, 48 s",
         "Versions": "Rust 1.91.0, papermill 2.7.0",
     }
 
