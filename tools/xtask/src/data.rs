@@ -63,6 +63,13 @@ const PUBLISHED: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.
 /// Images of each class in `data/sample`.
 const SAMPLE: usize = 400;
 
+/// If `data/` holds the two files that this command makes.
+pub(crate) fn is_fashion_mnist(project: &Project) -> bool {
+    [("data/X.npy", X_SHA256), ("data/y.npy", Y_SHA256)]
+        .iter()
+        .all(|(name, sum)| sha256_of_file(&project.path(name)).is_ok_and(|found| found == *sum))
+}
+
 /// Makes `data/X.npy`, `data/y.npy` and `data/classes.txt`, unless they are there.
 pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
     let (x, y) = (project.path("data/X.npy"), project.path("data/y.npy"));

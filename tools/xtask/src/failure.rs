@@ -8,10 +8,18 @@ use std::path::Path;
 #[derive(Debug, Default)]
 pub(crate) struct Failure {
     what: String,
-    command: Option<String>,
-    log: Option<String>,
-    lines: Vec<String>,
+    ran: Option<Box<Ran>>,
     advice: Option<String>,
+}
+
+/// The command behind a failure.
+#[derive(Debug)]
+struct Ran {
+    command: String,
+    log: String,
+    output: Vec<String>,
+    /// How many of the last lines are shown.
+    shown: usize,
 }
 
 impl Failure {
@@ -26,15 +34,21 @@ impl Failure {
         self
     }
 
+    /// Shows up to `lines` of the output.
+    pub(crate) fn show(mut self, lines: usize) -> Failure {
+        if let Some(ran) = &mut self.ran {
+            ran.shown = lines;
+        }
+        self
+    }
+
     /// A command that ended badly; `output` is all it printed.
     pub(crate) fn of_command(what: String, command: String, log: String, output: &str) -> Failure {
-        let lines: Vec<&str> =
-            output.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let lines = output.split(['\n', '\r']).map(str::trim_end);
+        let output_lines = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
         Failure {
             what,
-            command: Some(command),
-            log: Some(log),
-            lines: lines[lines.len().saturating_sub(15)..].iter().map(|&l| l.to_owned()).collect(),
+            ran: Some(Box::new(Ran { command, log, output: output_lines, shown: 15 })),
             advice: diagnose(output).map(str::to_owned),
         }
     }
@@ -52,14 +66,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}", self.what)?;
-        if let Some(command) = &self.command {
-            write!(to, "\n  command: {command}")?;
-        }
-        if let Some(log) = &self.log
-            && !self.lines.is_empty()
-        {
-            write!(to, "\n  its last lines (all of them in {log}):")?;
-            for line in &self.lines {
+        if let Some(ran) = &self.ran {
+            write!(to, "\n  command: {}", ran.command)?;
+            if !ran.output.is_empty() {
+                write!(to, "\n  its last lines (all of them in {}):", ran.log)?;
+            }
+            for line in &ran.output[ran.output.len().saturating_sub(ran.shown)..] {
                 write!(to, "\n    {line}")?;
             }
         }

@@ -4,8 +4,16 @@
 //! `process` runs programs, `failure` says what went wrong.
 
 mod args;
+mod browser;
+mod checks;
+mod clean;
 mod data;
+mod doctor;
+mod export;
 mod failure;
+mod lab;
+mod notebook;
+mod notebooks;
 mod npy;
 mod process;
 mod project;
@@ -14,11 +22,14 @@ mod setup;
 mod stamp;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use args::{Given, Help};
 use failure::Failure;
+use notebook::Notebook;
+use notebooks::Plan;
 use project::Project;
-use screen::Screen;
+use screen::{Screen, duration};
 use setup::Choices;
 
 fn main() -> ExitCode {
@@ -44,7 +55,19 @@ fn main() -> ExitCode {
 }
 
 fn run(project: &Project, given: &Given) -> Result<(), Failure> {
+    let quick = given.has("--quick");
     match given.command {
+        "submission" => {
+            let plan = Plan::new(Notebook::all(project)?, &[], &[], quick, given.has("--resume"))?;
+            run_notebooks(project, &plan, true)
+        }
+        "run" => {
+            let (names, parameters) = (&given.words, &given.parameters);
+            let resume = given.has("--resume");
+            let plan = Plan::new(Notebook::all(project)?, names, parameters, quick, resume)?;
+            run_notebooks(project, &plan, false)
+        }
+        "test" => checks::run(project, !given.has("--no-browser")),
         "setup" => {
             let cuda = match (given.has("--cuda"), given.has("--cpu")) {
                 (true, true) => {
@@ -53,10 +76,12 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
                 (false, false) => None,
                 (cuda, _) => Some(cuda),
             };
-            let parts = setup::parts(project, Choices { cuda })?;
-            let mut screen = Screen::new(parts.len());
-            setup::run(project, parts, &mut screen)
+            set_up(project, Choices { cuda })
         }
+        "doctor" => match doctor::run(project) {
+            true => Ok(()),
+            false => Err(Failure::new("something is missing; the lines marked -- say what to do")),
+        },
         "data" => {
             let sample = given.has("--sample");
             let mut screen = Screen::new(1 + usize::from(sample));
@@ -66,6 +91,39 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
             }
             Ok(())
         }
-        other => Err(Failure::new(format!("`{other}` is not there yet"))),
+        "lab" => {
+            set_up(project, Choices::default())?;
+            lab::run(project, &given.words)
+        }
+        "export" => export::run(project, Screen::new(1).step("Pages"), quick),
+        "clean" => clean::run(project, given.has("--all")),
+        other => Err(Failure::new(format!("`{other}` is listed, but nothing does it"))),
     }
+}
+
+fn set_up(project: &Project, choices: Choices) -> Result<(), Failure> {
+    let parts = setup::parts(project, choices)?;
+    let mut screen = Screen::new(parts.len());
+    setup::run(project, parts, &mut screen)
+}
+
+/// Sets up, fetches the data if the plan reads it, runs the notebooks, and writes the pages if asked.
+fn run_notebooks(project: &Project, plan: &Plan, with_pages: bool) -> Result<(), Failure> {
+    let start = Instant::now();
+    let parts = setup::parts(project, Choices::default())?;
+    let with_data = plan.reads_full_data();
+    let steps = parts.len() + plan.notebooks.len();
+    let mut screen = Screen::new(steps + usize::from(with_data) + usize::from(with_pages));
+    setup::run(project, parts, &mut screen)?;
+    if with_data {
+        data::fetch(project, screen.step("Data"))?;
+    }
+    notebooks::run(project, plan, &mut screen, |_| {})?;
+    if with_pages {
+        export::run(project, screen.step("Pages"), plan.quick)?;
+    }
+    let folder = project.show(&plan.export(project));
+    let page = if with_pages { "submission.html" } else { "" };
+    println!("\n{folder}/{page} after {}", duration(start.elapsed()));
+    Ok(())
 }

@@ -67,7 +67,8 @@ impl Step {
             }
         } else if self.last.is_none_or(|last| last.elapsed() >= HEARTBEAT) {
             self.last = Some(Instant::now());
-            self.print(&format!("{} ...", self.with_time(detail)));
+            let short: String = detail.chars().take(70).collect();
+            self.print(&format!("{} ...", self.with_time(&short)));
         }
     }
 

@@ -57,18 +57,28 @@ impl Part {
         Part { title: title.into(), product: None, make: Box::new(make) }
     }
 
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// If there is nothing to do; unknown for a part that looks for itself.
+    pub(crate) fn is_current(&self, project: &Project) -> Option<bool> {
+        let (stamp, product) = self.product.as_ref()?;
+        Some(product.exists() && stamp.matches(project))
+    }
+
     fn run(self, project: &Project, screen: &mut Screen) -> Result<(), Failure> {
         let mut step = screen.step(&self.title);
         let file = |error| Failure::of_file("write in", &project.tools("stamps"), &error);
-        let Some((stamp, product)) = self.product else {
+        if self.is_current(project) == Some(true) {
+            step.done("up to date");
+            return Ok(());
+        }
+        let Some((stamp, _)) = self.product else {
             let text = (self.make)(project, &mut step)?;
             step.done(&text);
             return Ok(());
         };
-        if product.exists() && stamp.matches(project) {
-            step.done("up to date");
-            return Ok(());
-        }
         stamp.clear(project).map_err(file)?;
         let text = (self.make)(project, &mut step)?;
         stamp.keep(project).map_err(file)?;

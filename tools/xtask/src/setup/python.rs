@@ -93,13 +93,8 @@ pub(crate) fn part(project: &Project, python: &Python) -> Part {
             .env("TMPDIR", &temporary);
         let what = "installing the Python packages";
         process::run_watched(project, step, what, &mut pip, "python", |log| {
-            let count = log.matches("Collecting ").count();
-            let last = process::last_line(log);
-            if count == 0 || last.starts_with("Installing") {
-                last
-            } else {
-                format!("fetching, {last}")
-            }
+            let installs = log.contains("Installing collected packages");
+            if installs { "installing" } else { "fetching" }.to_owned()
         })?;
         let _ = remove(&temporary);
         let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();

@@ -16,9 +16,12 @@ pub(crate) struct Tools {
 }
 
 /// Room that set-up and a full run take, downloads included.
-const NEEDED_GB: u64 = 8;
+pub(crate) const NEEDED_GB: u64 = 8;
 
 /// Looks for the tools.
+///
+/// # Errors
+/// At the first that is missing, with what to do.
 pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
     let rustc = process::ask(project.command("rustc").arg("-V")).ok_or_else(|| {
         Failure::new("no Rust compiler found (looked for rustc)")
@@ -51,13 +54,17 @@ pub(crate) fn short(version: &str) -> String {
     version.split(" (").next().unwrap_or(version).to_owned()
 }
 
-fn compiler(project: &Project) -> Result<String, Failure> {
+/// The first C++ compiler, with its version.
+pub(crate) fn compiler(project: &Project) -> Result<String, Failure> {
     let chosen = std::env::var("CXX").ok();
     let names = chosen.as_deref().into_iter().chain(["c++", "g++", "clang++"]);
     for name in names {
         if let Some(text) = process::ask(project.command(name).arg("--version")) {
+            // `c++ (Debian 12.2.0-14) 12.2.0`, `clang version 18.1.3`
             let line = text.lines().next().unwrap_or_default();
-            return Ok(short(line));
+            let version =
+                line.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+            return Ok(format!("{name} {}", version.unwrap_or_default()).trim_end().to_owned());
         }
     }
     Err(Failure::new("no C++ compiler found (looked for c++, g++, clang++)").advice(

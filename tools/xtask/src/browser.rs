@@ -1,0 +1,56 @@
+//! The browser that opens the pages in the tests.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::process;
+use crate::project::Project;
+use crate::screen::Step;
+
+const NAMES: [&str; 5] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+const MAC: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+
+pub(crate) const ADVICE: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), or name \
+    one in the variable CHROMIUM, or leave these tests out with `cargo xtask test --no-browser`";
+
+/// The browser that `CHROMIUM` names, or the first on the path.
+pub(crate) fn find() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = |name: &Path| {
+        let mut places = env::split_paths(&path).map(|folder| folder.join(name));
+        places.find(|place| place.is_file())
+    };
+    if let Some(named) = env::var_os("CHROMIUM").filter(|named| !named.is_empty()) {
+        return on_path(Path::new(&named));
+    }
+    let found = NAMES.iter().find_map(|name| on_path(Path::new(name)));
+    found.or_else(|| Some(PathBuf::from(MAC)).filter(|mac| mac.is_file()))
+}
+
+/// A browser, installed if there is none and that needs no question.
+pub(crate) fn ensure(project: &Project, mut step: Step) -> Result<(), Failure> {
+    if let Some(program) = find() {
+        step.done(&program.display().to_string());
+        return Ok(());
+    }
+    let root = process::ask(project.command("id").arg("-u")).is_some_and(|id| id == "0");
+    let debian = Path::new("/etc/debian_version").exists();
+    if root && debian {
+        for (what, words) in [
+            ("apt-get update", &["update"][..]),
+            ("installing Chromium", &["install", "-y", "--no-install-recommends", "chromium"]),
+        ] {
+            let mut apt = project.command("apt-get");
+            apt.arg("-q").args(words).env("DEBIAN_FRONTEND", "noninteractive");
+            process::run(project, &mut step, what, &mut apt, "browser")?;
+        }
+        if let Some(program) = find() {
+            step.done(&format!("{} installed", program.display()));
+            return Ok(());
+        }
+    }
+    Err(Failure::new("no Chromium or Chrome found, and the tests open the pages in one")
+        .advice(ADVICE))
+}
