@@ -44,6 +44,37 @@ pub enum Error {
         /// What to do about it.
         advice: String,
     },
+    /// A layer does not fit what comes before it, or has a setting it cannot have.
+    #[error("layer {position} ({layer}): {problem}")]
+    Layer {
+        /// Counted from 1, in the order of the builder's calls.
+        position: usize,
+        /// The layer's kind, as the builder's method is called.
+        layer: &'static str,
+        /// What does not fit, and what to do about it.
+        problem: String,
+    },
+    /// The loss became infinite or not a number while training.
+    #[error(
+        "loss is {loss} in epoch {epoch}; try a `learning_rate` below {learning_rate}; \
+         the model keeps the weights of its best epoch so far"
+    )]
+    Diverged {
+        /// Counted from 1.
+        epoch: usize,
+        /// The loss that is not finite.
+        loss: f64,
+        /// The step size it happened at.
+        learning_rate: f64,
+    },
+    /// The data a model is given differs in shape from what it was built for.
+    #[error("the model takes {expected}, the data has {found}; build the model for this data")]
+    DataShape {
+        /// What the model was built for.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
     /// libtorch refused an operation; the text is its first line.
     #[error("libtorch: {message}")]
     Torch {
@@ -91,6 +122,19 @@ pub enum Error {
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An [`Error::Parameter`], its values written as they print.
+    pub(crate) fn parameter(
+        name: &'static str,
+        expected: impl ToString,
+        got: impl ToString,
+        advice: impl ToString,
+    ) -> Error {
+        let (expected, got, advice) = (expected.to_string(), got.to_string(), advice.to_string());
+        Error::Parameter { name, expected, got, advice }
+    }
+}
 
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {

@@ -30,9 +30,15 @@ pub use error::{Error, Result};
 /// What a notebook needs, in one `use`.
 pub mod prelude {
     pub use crate::artifacts::{Artifacts, Metrics};
-    pub use crate::data::{Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset};
+    pub use crate::data::{
+        Augmentation, Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset,
+    };
     pub use crate::display::{Column, Table};
     pub use crate::error::{Error, Result};
     pub use crate::evaluation::Evaluation;
+    pub use crate::models::{
+        CnnConfig, DenseConfig, Initializer, Layer, Model, Precision, Sequential, Summary,
+    };
     pub use crate::plot::Figure;
+    pub use crate::training::{FitConfig, History, Schedule};
 }

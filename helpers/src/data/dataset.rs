@@ -9,9 +9,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::images::{FoundImages, ImageFile, Images, LARGEST_COPY};
-use super::labels::{FoundLabels, LabelFile};
+use super::labels::{FoundLabels, LabelFile, LabelForm};
+use super::npy::shown_shape;
 use super::split::{Split, SplitConfig, take_stratified};
+use crate::display::{Column, Table, with_thousands};
 use crate::error::{Error, Result};
+
+/// A table names this many classes; a data set may have hundreds.
+const CLASSES_SHOWN: usize = 12;
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -222,6 +227,71 @@ impl Dataset {
     }
 }
 
+impl Dataset {
+    /// Shape, type, range, memory and classes, a row each.
+    pub fn table(&self) -> Table {
+        let (x, y) = (self.found_images(), self.found_labels());
+        let ImageShape { height, width, channels } = self.image_shape();
+        let whole = |number: usize| with_thousands(number as f64, 0);
+        let mut images = format!(
+            "{} of {height} x {width} pixels, {}",
+            whole(self.len()),
+            match channels {
+                1 => "grey",
+                _ => "red, green and blue",
+            }
+        );
+        if self.len() < x.shape[0] {
+            images += &format!("; a sample of {}", whole(x.shape[0]));
+        }
+        let order = if x.fortran_order { ", Fortran order" } else { "" };
+        let endian = if x.big_endian { ", big-endian" } else { "" };
+        let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
+        let held = if x.mapped { "mapped from the file" } else { "copied" };
+        let form = match (y.form, y.renumbered) {
+            (LabelForm::Numbers, false) => "a class id each",
+            (LabelForm::Numbers, true) => "a number each, renumbered from 0",
+            (LabelForm::OneHot, _) => "a one-hot row each",
+            (LabelForm::Strings, _) => "a name each",
+        };
+        let shown = self.class_names().len().min(CLASSES_SHOWN);
+        let mut names = self.class_names()[..shown].join(", ");
+        if shown < self.classes() {
+            names += &format!(" and {} more", self.classes() - shown);
+        }
+        let counts = self.class_counts();
+        let (fewest, most) = (counts.iter().min().copied(), counts.iter().max().copied());
+        let (fewest, most) = (fewest.unwrap_or(0), most.unwrap_or(0));
+        let a_class = if fewest == most {
+            whole(most)
+        } else {
+            format!("{} to {}", whole(fewest), whole(most))
+        };
+        Table::new([Column::text("Data set"), Column::text("")])
+            .row(["Images".into(), images.into()])
+            .row([
+                "X.npy".into(),
+                format!("shape {}, {}{order}{endian}", shown_shape(&x.shape), x.dtype).into(),
+            ])
+            .row([
+                "Values".into(),
+                format!("{} to {}, {}", x.smallest, x.largest, x.scaling).into(),
+            ])
+            .row(["Memory".into(), format!("{megabytes} MB of uint8, {held}").into()])
+            .row([
+                "y.npy".into(),
+                format!("shape {}, {}, {form}", shown_shape(&y.shape), y.dtype).into(),
+            ])
+            .row(["Classes".into(), format!("{}: {names}", self.classes()).into()])
+            .row(["Images a class".into(), a_class.into()])
+    }
+
+    /// Shows [`Dataset::table`] as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ImageShape { height, width, channels } = self.source.images.shape;
@@ -296,4 +366,125 @@ fn count_classes(labels: impl Iterator<Item = i64>, classes: usize) -> Vec<usize
         counts[label as usize] += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An `.npy` file in C order.
+    fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+        let shape = shown_shape(shape);
+        let head = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((head.len() as u16).to_le_bytes());
+        bytes.extend(head.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    /// Ten images of 1 x 3 pixels, image i with the pixels 10 i, 10 i + 1, 10 i + 2; six of class 0, four of class 1.
+    fn ten_images() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels: Vec<u8> =
+            (0..10).flat_map(|image| [10 * image, 10 * image + 1, 10 * image + 2]).collect();
+        std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &pixels)).unwrap();
+        let labels = [0, 1, 0, 0, 1, 0, 1, 0, 1, 0];
+        std::fs::write(folder.path().join("y.npy"), npy("|u1", &[10], &labels)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_mapped_file_has_the_pixels_of_a_copied_one() {
+        let folder = ten_images();
+        let copied = Dataset::load_copying(folder.path(), 30).unwrap();
+        let mapped = Dataset::load_copying(folder.path(), 29).unwrap();
+        assert!(!copied.found_images().mapped && mapped.found_images().mapped);
+        assert_eq!(mapped.image(7), [70, 71, 72]);
+        assert_eq!(copied.source.images.pixels(), mapped.source.images.pixels());
+        assert_eq!(copied.info(), mapped.info());
+    }
+
+    #[test]
+    fn parts_of_a_sample_show_the_images_of_the_whole() {
+        let folder = ten_images();
+        let whole = Dataset::load(folder.path()).unwrap();
+        let sample = whole.take_stratified(5, 3).unwrap();
+        assert_eq!(sample.class_counts(), [3, 2]);
+        assert_eq!(sample.info().shape, [5, 1, 3]);
+        let subset = sample.subset(vec![4, 0]).unwrap();
+        for place in 0..2 {
+            let first_pixel = subset.image(place)[0];
+            assert_eq!(subset.labels()[place], whole.labels()[usize::from(first_pixel / 10)]);
+        }
+        assert_eq!(subset.image(0), sample.image(4));
+    }
+
+    #[test]
+    fn a_sample_of_nothing_or_of_more_than_there_is_is_everything() {
+        let whole = Dataset::load(ten_images().path()).unwrap();
+        for n in [0, 10, 11] {
+            assert_eq!(whole.take_stratified(n, 1).unwrap().labels(), whole.labels());
+        }
+    }
+
+    #[test]
+    fn a_sample_may_leave_fewer_images_than_there_are_classes() {
+        let whole = Dataset::load(ten_images().path()).unwrap();
+        assert_eq!(whole.take_stratified(9, 1).unwrap().len(), 9);
+    }
+
+    #[test]
+    fn a_sample_smaller_than_the_number_of_classes_is_refused() {
+        let text = Dataset::load(ten_images().path())
+            .unwrap()
+            .take_stratified(1, 1)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "`n` must be 0, for all images, or at least 2, an image of each class, got 1; 2000 images are enough to \
+             try something out"
+        );
+    }
+
+    #[test]
+    fn the_three_parts_of_a_split_share_no_image() {
+        let dataset = Dataset::load(ten_images().path()).unwrap();
+        let split = dataset
+            .split(SplitConfig { test: 0.2, validation: 0.25, ..SplitConfig::default() })
+            .unwrap();
+        assert_eq!([split.train.len(), split.validation.len(), split.test.len()], [6, 2, 2]);
+        let mut all =
+            [split.train.indices(), split.validation.indices(), split.test.indices()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..10).collect::<Vec<_>>());
+        assert_eq!(split.test.class_counts(), [1, 1]);
+        assert_eq!(
+            format!("{split:?}"),
+            "Split: 6 train, 2 validation, 2 test images (seed 42, stratified)"
+        );
+    }
+
+    #[test]
+    fn a_share_that_cannot_be_is_named_as_the_setting_it_is() {
+        let dataset = Dataset::load(ten_images().path()).unwrap();
+        let config = SplitConfig { test: 0.2, validation: 1.2, ..SplitConfig::default() };
+        let text = dataset.split(config).unwrap_err().to_string();
+        assert_eq!(text, "`validation` must be above 0 and below 1, got 1.2; 0.12 keeps 12%");
+    }
+
+    #[test]
+    fn places_outside_the_data_set_are_refused() {
+        let text = Dataset::load(ten_images().path())
+            .unwrap()
+            .subset(vec![3, 10])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "`indices` must be places below 10, the number of images, got 10; take them from a split of this very data \
+             set"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::ImageShape;
-use super::npy::{Header, NpyFile, shown_shape, wrong};
+use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
 use crate::error::{Error, Result};
 
 /// A `uint8` file with more pixels than this many bytes is mapped, not copied: 1 GiB.
@@ -21,6 +21,17 @@ pub const LARGEST_COPY: u64 = 1 << 30;
 
 /// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
 const SLACK: f64 = 1e-3;
+
+/// Floats that are all below this are not meant as 0 to 255: so taken, nearly black images would be left of them.
+const DARKEST: f64 = 32.0;
+
+const WANTED: Wanted = Wanted {
+    what: "images of uint8, another integer or a float",
+    takes: Element::is_number,
+    instead: "save it as numbers, as X.astype(np.uint8)",
+    instead_of_objects: "pickled objects are never read; bring all images to one size and save one array of them, \
+                         np.save('X.npy', np.stack(X), allow_pickle=False)",
+};
 
 /// How the values of X became `u8`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,7 +48,7 @@ pub enum Scaling {
     },
     /// Floats from 0 to 1, times 255, rounded.
     Unit,
-    /// Floats from 0 to 255, rounded.
+    /// Floats from 0 to 255 of which the largest is at least 32, rounded.
     Rounded,
 }
 
@@ -66,6 +77,8 @@ impl std::fmt::Display for Scaling {
 /// What was found in X.npy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoundImages {
+    /// The shape of the array.
+    pub shape: Vec<usize>,
     /// NumPy's name of the type: `uint8`, `float64`.
     pub dtype: String,
     /// Whether the file is in Fortran order.
@@ -114,11 +127,7 @@ pub(super) struct ImageFile {
 
 impl ImageFile {
     pub(super) fn open(path: &Path) -> Result<ImageFile> {
-        let npy = NpyFile::open(
-            path,
-            |element| element.is_number(),
-            "images of uint8, another integer or a float",
-        )?;
+        let npy = NpyFile::open(path, &WANTED)?;
         let (count, shape) = image_shape(path, &npy.header().shape)?;
         Ok(ImageFile { npy, shape, count })
     }
@@ -130,16 +139,15 @@ impl ImageFile {
     /// Reads all pixels; a plain file with more than `largest_copy` bytes of them is mapped.
     pub(super) fn read(mut self, largest_copy: u64) -> Result<Images> {
         let (range, sha256) = self.range()?;
-        let scaling = self.scaling(range)?;
+        let scaling = self.scaling(range[1])?;
         let Header { element, fortran_order, data_start, .. } = *self.npy.header();
-        // A single axis longer than 1 leaves nothing to reorder, and NumPy then calls it C order itself.
         let as_stored = element.bytes == 1 && scaling == Scaling::AsIs && !fortran_order;
         let mapped = as_stored && self.npy.data_bytes() > largest_copy;
         let pixels = if mapped {
             // SAFETY: the map is only read, as bytes, for which every value is valid. Nothing of this crate writes to
             // the file; that nobody else does while it is in use is asked of the user in the documentation above.
             let map = unsafe { Mmap::map(self.npy.file()) }
-                .map_err(|source| super::npy::unreadable(self.npy.path(), source))?;
+                .map_err(|source| unreadable(self.npy.path(), source, MISSING))?;
             if map.len() as u64 != data_start as u64 + self.npy.data_bytes() {
                 let found = "that its length changed while it was read".to_owned();
                 return Err(wrong(
@@ -154,6 +162,7 @@ impl ImageFile {
             Pixels::Memory(self.copy(scaling)?)
         };
         let found = FoundImages {
+            shape: self.npy.header().shape.clone(),
             dtype: element.name(),
             fortran_order,
             big_endian: element.big_endian,
@@ -174,8 +183,8 @@ impl ImageFile {
         let sha256 = self.npy.each_piece_hashed(|piece| {
             for bytes in piece.chunks_exact(element.bytes) {
                 let value = element.number(bytes);
-                if !value.is_finite() || value < 0.0 && value < range[0] {
-                    layout.refuse(&path, place, value)?;
+                if !value.is_finite() || value < -SLACK {
+                    return Err(layout.refuse(&path, place, value));
                 }
                 range = [range[0].min(value), range[1].max(value)];
                 place += 1;
@@ -185,39 +194,27 @@ impl ImageFile {
         Ok((range, sha256))
     }
 
-    /// What the values mean, told from the type and the range.
-    fn scaling(&self, [smallest, largest]: [f64; 2]) -> Result<Scaling> {
-        let float = self.npy.header().element.kind == super::npy::Kind::Float;
-        let (scaling, white) = match (float, largest) {
-            (true, _) if largest <= 1.0 + SLACK => (Scaling::Unit, 1.0),
-            (true, _) if largest <= 255.0 * (1.0 + SLACK) => (Scaling::Rounded, 255.0),
-            (false, 1.0) => (Scaling::BlackAndWhite, 1.0),
-            (false, _) if largest <= 255.0 => (Scaling::AsIs, 255.0),
-            (false, _) if largest <= f64::from(u16::MAX) => {
-                let white = u16::MAX >> (largest as u16).leading_zeros();
-                (Scaling::WholeRange { white }, f64::from(white))
-            }
-            _ => {
-                let expected = if float {
-                    "values from 0 to 1 or from 0 to 255"
-                } else {
-                    "values from 0 to 65535"
-                };
-                let advice = "scale it, as X = X / X.max()";
-                return Err(wrong(
-                    self.npy.path(),
-                    expected,
-                    format!("{largest} as the largest"),
-                    advice,
-                ));
-            }
+    /// What the values mean, told from the type and the largest of them.
+    fn scaling(&self, largest: f64) -> Result<Scaling> {
+        let refuse = |expected: &str| {
+            let found = format!("{largest} as the largest");
+            Err(wrong(self.npy.path(), expected, found, "scale them, as X = X / X.max()"))
         };
-        if smallest < -SLACK * white {
-            let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
-            let found = format!("{smallest} as the smallest");
-            return Err(wrong(self.npy.path(), "no negative values", found, advice));
+        if self.npy.header().element.kind == Kind::Float {
+            return match largest {
+                _ if largest <= 1.0 + SLACK => Ok(Scaling::Unit),
+                _ if (DARKEST..=255.0 + SLACK).contains(&largest) => Ok(Scaling::Rounded),
+                _ => refuse("floats from 0 to 1 or from 0 to 255"),
+            };
         }
-        Ok(scaling)
+        match largest {
+            1.0 => Ok(Scaling::BlackAndWhite),
+            _ if largest <= 255.0 => Ok(Scaling::AsIs),
+            _ if largest <= f64::from(u16::MAX) => {
+                Ok(Scaling::WholeRange { white: u16::MAX >> (largest as u16).leading_zeros() })
+            }
+            _ => refuse("whole numbers from 0 to 65535"),
+        }
     }
 
     /// All pixels as `u8`, in C order.
@@ -288,11 +285,8 @@ impl Layout {
         ((image * height + row) * width + column) * channels + channel
     }
 
-    /// The error for a value that no pixel has, with the pixel; negative ones within the slack of floats pass.
-    fn refuse(&self, path: &Path, place: usize, value: f64) -> Result<(), Error> {
-        if value.is_finite() && value >= -SLACK * 255.0 {
-            return Ok(());
-        }
+    /// The error for a value that no pixel has, with the pixel.
+    fn refuse(&self, path: &Path, place: usize, value: f64) -> Error {
         let place = if self.fortran_order { self.in_c_order(place) } else { place };
         let ImageShape { width, channels, .. } = self.shape;
         let (image, pixel) = (place / self.shape.pixels(), place % self.shape.pixels());
@@ -302,7 +296,7 @@ impl Layout {
         if channels > 1 {
             found += &format!(", channel {channel}");
         }
-        Err(if value.is_finite() {
+        if value.is_finite() {
             let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
             wrong(path, "no negative values", found, advice)
         } else {
@@ -310,9 +304,9 @@ impl Layout {
                 path,
                 "finite values",
                 found,
-                "replace it, X = np.nan_to_num(X), or leave that image out",
+                "replace it, X = np.nan_to_num(X, posinf=0, neginf=0), or leave that image out",
             )
-        })
+        }
     }
 }
 
@@ -334,6 +328,7 @@ fn image_shape(path: &Path, shape: &[usize]) -> Result<(usize, ImageShape)> {
                 "give each image its rows and columns back, as X = X.reshape(-1, 28, 28)",
             );
         }
+        [_] => return refuse("if these are the labels, X and y are swapped"),
         _ => return refuse("reshape it, X = X.reshape(N, H, W)"),
     };
     if count == 0 {

@@ -15,13 +15,21 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::npy::{Element, Header, Kind, NpyFile, quoted, shown_shape, unreadable, wrong};
+use super::npy::{Element, Header, Kind, NpyFile, Wanted, quoted, shown_shape, unreadable, wrong};
 use crate::error::Result;
 
 /// A name longer than this is no name.
 const LONGEST_NAME: usize = 200;
 /// Largest `classes.txt` that is read, in bytes.
 const LARGEST_CLASSES_FILE: u64 = 1 << 20;
+
+const WANTED: Wanted = Wanted {
+    what: "labels that are integers, one-hot rows or strings",
+    takes: |element| element.is_number() || matches!(element.kind, Kind::Text | Kind::Bytes),
+    instead: "save class ids, as y.astype(np.int64)",
+    instead_of_objects: "pickled objects are never read; save strings of fixed width, \
+                         np.save('y.npy', y.astype(str), allow_pickle=False)",
+};
 
 /// How y.npy says which class an image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +45,8 @@ pub enum LabelForm {
 /// What was found in y.npy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundLabels {
+    /// The shape of the array.
+    pub shape: Vec<usize>,
     /// NumPy's name of the type.
     pub dtype: String,
     /// What a label looks like.
@@ -62,10 +72,7 @@ pub(super) struct LabelFile {
 impl LabelFile {
     /// Opens `path`, which must hold `images` labels.
     pub(super) fn open(path: &Path, images: usize) -> Result<LabelFile> {
-        let usable = |element: &Element| {
-            element.is_number() || matches!(element.kind, Kind::Text | Kind::Bytes)
-        };
-        let npy = NpyFile::open(path, usable, "labels that are integers, one-hot rows or strings")?;
+        let npy = NpyFile::open(path, &WANTED)?;
         let Header { element, shape, .. } = npy.header();
         let text = matches!(element.kind, Kind::Text | Kind::Bytes);
         let form = match shape[..] {
@@ -126,7 +133,8 @@ impl LabelFile {
             Some(lines) => check_names(classes, lines, names, self.form)?,
             None => names,
         };
-        let found = FoundLabels { dtype: element.name(), form: self.form, renumbered };
+        let shape = self.npy.header().shape.clone();
+        let found = FoundLabels { shape, dtype: element.name(), form: self.form, renumbered };
         Ok(Labels { ids, class_names, found, sha256 })
     }
 
@@ -301,12 +309,14 @@ fn rank<T: Ord + Clone>(values: &[T]) -> (Vec<i64>, Vec<T>) {
 
 /// The lines of `classes.txt`; none when there is no such file.
 fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
+    let unreadable =
+        |source| unreadable(path, source, "mend the link, or remove it: the file may be left out");
     // A dangling link is not "no such file": somebody wanted names.
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
-    let about = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    let about = std::fs::metadata(path).map_err(unreadable)?;
     let expected = "a text file with the name of a class on each line";
     if !about.is_file() {
         let found = if about.is_dir() { "a folder" } else { "something that is no regular file" };
@@ -316,7 +326,7 @@ fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
         let found = format!("a file of {} bytes", about.len());
         return Err(wrong(path, expected, found, "remove it, or write the names alone"));
     }
-    let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(wrong(
             path,

@@ -2,6 +2,8 @@
 //!
 //! Start at [`Dataset::load`], then [`Dataset::split`].
 
+pub mod augment;
+pub mod batches;
 pub mod dataset;
 pub mod images;
 pub mod labels;
@@ -9,5 +11,7 @@ pub mod npy;
 pub mod random;
 pub mod split;
 
+pub use augment::Augmentation;
+pub use batches::Normalization;
 pub use dataset::{Dataset, DatasetInfo, ImageShape, Subset};
 pub use split::{Split, SplitConfig};

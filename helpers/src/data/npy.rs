@@ -182,6 +182,7 @@ impl Header {
         let wrong =
             |expected: &str, found: String, advice: &str| wrong(path, expected, found, advice);
         if !bytes.starts_with(MAGIC) {
+            let advice = if bytes.starts_with(&[0x80]) { NO_PICKLES } else { SAVE_AGAIN };
             let found = match bytes {
                 [] => "an empty file".to_owned(),
                 [b'P', b'K', ..] => "a zip archive, as np.savez writes".to_owned(),
@@ -189,7 +190,7 @@ impl Header {
                 _ if MAGIC.starts_with(bytes) => format!("a file of {} bytes", bytes.len()),
                 _ => format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(6)])),
             };
-            return Err(wrong("a NumPy file, which begins with \\x93NUMPY", found, SAVE_AGAIN));
+            return Err(wrong("a NumPy file, which begins with \\x93NUMPY", found, advice));
         }
         let cut = |found: usize| {
             wrong("a whole header", format!("a file that ends in it, after {found} bytes"), CUT_OFF)
@@ -285,6 +286,14 @@ impl Header {
     }
 }
 
+/// Which types of elements a file may have, and what to do about another one.
+pub(super) struct Wanted {
+    pub(super) what: &'static str,
+    pub(super) takes: fn(&Element) -> bool,
+    pub(super) instead: &'static str,
+    pub(super) instead_of_objects: &'static str,
+}
+
 /// An `.npy` file whose header is read and whose length is right.
 #[derive(Debug)]
 pub struct NpyFile {
@@ -295,13 +304,13 @@ pub struct NpyFile {
 }
 
 impl NpyFile {
-    /// Opens a file and reads its header. `usable` says which types the caller takes; another one is an error.
+    /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// If it is not there or no regular file, if the header is not NumPy's, if the type is not taken, or if the file is
-    /// shorter or longer than its header declares.
-    pub(crate) fn open(path: &Path, usable: fn(&Element) -> bool, wanted: &str) -> Result<NpyFile> {
-        let io = |source| unreadable(path, source);
+    /// If it is not there or no regular file, if the header is not NumPy's, if the type is not `wanted`, or if the file
+    /// is shorter or longer than its header declares.
+    pub(super) fn open(path: &Path, wanted: &Wanted) -> Result<NpyFile> {
+        let io = |source| unreadable(path, source, MISSING);
         // Looked at before it is opened: opening a pipe would wait for a writer.
         let about = std::fs::metadata(path).map_err(io)?;
         if !about.is_file() {
@@ -314,20 +323,14 @@ impl NpyFile {
         (&mut file).take(LONGEST_HEADER as u64 + 12).read_to_end(&mut head).map_err(io)?;
         let header = Header::parse(path, &head)?;
         head.truncate(header.data_start);
-        if !usable(&header.element) {
-            let Element { kind, .. } = header.element;
-            let advice = match kind {
-                Kind::Object => {
-                    "pickled objects are never read; make one array of equal images or plain labels first, \
-                                 X = np.stack(X) or y = y.astype(str), and save it with allow_pickle=False"
-                }
-                Kind::Bool => "save it as numbers, X.astype(np.uint8) or y.astype(np.int64)",
-                Kind::Complex => "save its absolute value or its real part, np.abs(X)",
-                Kind::Record => "save the one field that is meant, as X['pixels']",
-                Kind::Float => "save it as float32, X.astype(np.float32)",
-                _ => "save it with another type, as uint8",
+        if !(wanted.takes)(&header.element) {
+            let advice = match header.element.kind {
+                Kind::Object => wanted.instead_of_objects,
+                Kind::Float => "save it in single precision, astype(np.float32)",
+                Kind::Record => "save the one field that is meant, as records['pixels']",
+                _ => wanted.instead,
             };
-            return Err(wrong(path, wanted, header.element.name(), advice));
+            return Err(wrong(path, wanted.what, header.element.name(), advice));
         }
         let npy = NpyFile { path: path.to_owned(), file, head, header };
         npy.check_length(about.len())?;
@@ -348,7 +351,7 @@ impl NpyFile {
         let advice = if there < declared {
             CUT_OFF
         } else {
-            "it holds more than one array; save X and y apart"
+            "something stands behind the array; save X and y apart"
         };
         Err(wrong(
             &self.path,
@@ -388,7 +391,7 @@ impl NpyFile {
                 "that it got shorter while it was read".into(),
                 CUT_OFF,
             ),
-            _ => unreadable(path, source),
+            _ => unreadable(path, source, MISSING),
         };
         file.seek(SeekFrom::Start(header.data_start as u64)).map_err(failed)?;
         let element = header.element.bytes;
@@ -418,7 +421,11 @@ impl NpyFile {
     }
 }
 
+/// What to do when X.npy or y.npy is not there.
+pub(super) const MISSING: &str =
+    "`cargo xtask data` fetches X.npy and y.npy, or put your own there";
 const SAVE_AGAIN: &str = "save the array again with np.save";
+const NO_PICKLES: &str = "pickles are never read; save the array with np.save";
 const CUT_OFF: &str = "it was cut off; copy or save it again";
 
 /// An [`Error::File`].
@@ -431,9 +438,10 @@ pub(super) fn wrong(path: &Path, expected: &str, found: String, advice: &str) ->
     }
 }
 
-pub(super) fn unreadable(path: &Path, source: std::io::Error) -> Error {
+/// An [`Error::Io`]; `missing` says what to do when the file is not there.
+pub(super) fn unreadable(path: &Path, source: std::io::Error, missing: &str) -> Error {
     let advice = match source.kind() {
-        ErrorKind::NotFound => "`cargo xtask data` fetches X.npy and y.npy, or put your own there",
+        ErrorKind::NotFound => missing,
         ErrorKind::PermissionDenied => "make it readable with chmod +r",
         _ => "copy it again",
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, Subset};
 use super::random::RandomState;
+use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 
 /// How a data set is split.
@@ -69,6 +70,34 @@ impl Split {
             test: dataset.subset(outer.test)?,
             config,
         })
+    }
+}
+
+impl Split {
+    /// Images in each part: a row for each class and one for all.
+    pub fn table(&self) -> Table {
+        let dataset = self.train.dataset();
+        let parts = [&self.train, &self.validation, &self.test];
+        let counts = parts.map(Subset::class_counts);
+        let row = |name: Cell, images: [usize; 3]| {
+            let all = images.iter().sum::<usize>();
+            [name, images[0].into(), images[1].into(), images[2].into(), all.into()]
+        };
+        let heads = ["Train", "Validation", "Test", "All"].map(Column::integer);
+        let mut table = Table::new([Column::text("Class")].into_iter().chain(heads));
+        for (class, name) in dataset.class_names().iter().enumerate() {
+            table.push(row(name.into(), [counts[0][class], counts[1][class], counts[2][class]]));
+        }
+        let stratified = if self.config.stratify { "stratified" } else { "not stratified" };
+        table
+            .row(row("All classes".into(), parts.map(Subset::len)))
+            .total()
+            .caption(format!("Images in each part, {stratified}, seed {}.", self.config.seed))
+    }
+
+    /// Shows [`Split::table`] as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
     }
 }
 
@@ -348,4 +377,112 @@ fn approximate_mode(counts: &[usize], draws: usize, random: &mut RandomState) ->
         }
     }
     drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seven images of class 0, three of class 1.
+    const LABELS: [i64; 10] = [0, 0, 1, 0, 0, 1, 0, 0, 1, 0];
+
+    fn classes_of(places: &[usize]) -> Vec<i64> {
+        let mut classes: Vec<i64> = places.iter().map(|&place| LABELS[place]).collect();
+        classes.sort_unstable();
+        classes
+    }
+
+    #[test]
+    fn parts_hold_every_sample_once() {
+        for draw in [Draw::Stratified, Draw::Shuffled, Draw::InOrder] {
+            let parts = train_test_split(&LABELS, TestSize::Share(0.3), draw, 42).unwrap();
+            let mut all = [parts.train, parts.test].concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..10).collect::<Vec<_>>(), "{draw:?}");
+        }
+    }
+
+    #[test]
+    fn in_order_tests_the_last_samples() {
+        let parts = train_test_split(&LABELS, TestSize::Count(3), Draw::InOrder, 0).unwrap();
+        assert_eq!(parts.test, [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_share_is_rounded_up() {
+        let parts = train_test_split(&LABELS, TestSize::Share(0.21), Draw::Shuffled, 0).unwrap();
+        assert_eq!((parts.train.len(), parts.test.len()), (7, 3));
+    }
+
+    #[test]
+    fn stratified_parts_keep_the_proportions() {
+        // 5 of 10: 3.5 of class 0 and 1.5 of class 1; the tie goes to either.
+        let parts = train_test_split(&LABELS, TestSize::Count(5), Draw::Stratified, 1).unwrap();
+        for part in [&parts.train, &parts.test] {
+            assert!(matches!(classes_of(part)[..], [0, 0, 0, 0, 1] | [0, 0, 0, 1, 1]), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn largest_remainders_get_what_is_missing() {
+        // 10 of 6, 3 and 4: shares 4.6, 2.3 and 3.1; the tenth goes to the first.
+        let mut random = RandomState::new(0).unwrap();
+        assert_eq!(approximate_mode(&[6, 3, 4], 10, &mut random), [5, 2, 3]);
+    }
+
+    #[test]
+    fn no_class_gives_more_than_it_has() {
+        let mut random = RandomState::new(0).unwrap();
+        for draws in 0..=23 {
+            let drawn = approximate_mode(&[1, 19, 3], draws, &mut random);
+            assert_eq!(drawn.iter().sum::<usize>(), draws);
+            assert!(drawn[0] <= 1 && drawn[1] <= 19 && drawn[2] <= 3, "{draws}: {drawn:?}");
+        }
+    }
+
+    #[test]
+    fn a_class_with_one_sample_cannot_be_stratified() {
+        let text = train_test_split(&[0, 0, 0, 7], TestSize::Count(2), Draw::Stratified, 0)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "`stratify` must be used with at least two images of each class, got a class with one alone, at place 3; \
+             leave that class out, add images, or do not stratify"
+        );
+    }
+
+    #[test]
+    fn a_stratified_part_has_room_for_each_class() {
+        let text = train_test_split(&LABELS, TestSize::Count(1), Draw::Stratified, 0)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "`test_size` must be a part that leaves at least 2 images, one of each class, on both sides, got 1, which \
+             leaves 9; change it, take more images, or do not stratify"
+        );
+    }
+
+    #[test]
+    fn shares_outside_0_and_1_are_refused() {
+        for share in [0.0, 1.0, -0.5, 1.5, f64::NAN, f64::INFINITY] {
+            let text = train_test_split(&LABELS, TestSize::Share(share), Draw::Shuffled, 0)
+                .unwrap_err()
+                .to_string();
+            assert_eq!(
+                text,
+                format!("`test_size` must be above 0 and below 1, got {share}; 0.12 keeps 12%")
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_part_is_refused() {
+        for size in
+            [TestSize::Count(0), TestSize::Count(10), TestSize::Count(11), TestSize::Share(0.95)]
+        {
+            assert!(train_test_split(&LABELS, size, Draw::Shuffled, 0).is_err(), "{size:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod confusion;
 pub mod metrics;
+mod model;
 
 pub use confusion::{ClassScores, ClassificationReport, classification_report, confusion_matrix};
 pub use metrics::{Evaluation, most_probable, wilson_interval};

@@ -1,1 +1,23 @@
-//! Networks: layers, the builder, initializers and summaries.
+//! Networks: the [`Sequential`] builder, its layers and initializers, the built [`Model`], and the networks of the
+//! course's tasks.
+//!
+//! Start at [`Sequential::new`], or at [`DenseConfig`] and [`CnnConfig`] for the two classifiers.
+
+pub mod cnn;
+pub mod dense;
+pub(crate) mod file;
+pub mod init;
+pub mod layers;
+pub mod model;
+pub mod precision;
+pub mod sequential;
+pub mod summary;
+
+pub use cnn::CnnConfig;
+pub use dense::DenseConfig;
+pub use init::{Distribution, FanMode, Initializer};
+pub use layers::Layer;
+pub use model::Model;
+pub use precision::Precision;
+pub use sequential::Sequential;
+pub use summary::Summary;

@@ -1,8 +1,12 @@
 //! What one training run measured, epoch by epoch.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::artifacts::write_atomically;
+use crate::error::Result;
 
 /// One epoch's figures. Losses and accuracies are means over images, so that a short last batch counts for what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,20 @@ impl History {
     /// How many epochs ran.
     pub fn epochs_run(&self) -> usize {
         self.epochs.len()
+    }
+
+    /// Writes the record as JSON, or as CSV when the name ends in `.csv`: a header line and one line an epoch.
+    ///
+    /// # Errors
+    /// If the file cannot be written; a file that was there before stays whole.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let text = if path.extension().is_some_and(|extension| extension == "csv") {
+            self.to_csv()
+        } else {
+            serde_json::to_string_pretty(self).expect("a history is plain numbers") + "\n"
+        };
+        write_atomically(path, text.as_bytes())
     }
 
     /// The epochs as CSV text.
@@ -120,5 +138,14 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
         assert_eq!(lines[2], "2,0.5,0.75,0.8,0.7,0.001,1.5");
+    }
+
+    #[test]
+    fn json_reads_back_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.json");
+        two_epochs().save(&path).unwrap();
+        let back: History = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(back, two_epochs());
     }
 }

@@ -1,0 +1,152 @@
+//! Augmentation: what happens to a training image between memory and the network.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+
+/// Random changes to each training image; the default changes nothing. Draws come from libtorch's generator.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augmentation {
+    /// Mirrors left and right, half of the time. Right for clothes and animals, wrong for digits and letters.
+    pub horizontal_flip: bool,
+    /// Moves the image by up to this many pixels each way; what comes in from outside is black.
+    pub shift: usize,
+    /// Probability of one black rectangle, 2% to 20% of the image's area (random erasing, Zhong et al. 2017).
+    pub erase: f64,
+}
+
+/// What happens to one image. Rows and columns are those of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change {
+    pub flip: bool,
+    pub down: i64,
+    pub right: i64,
+    /// Top, left, height, width of the erased rectangle.
+    pub erased: [usize; 4],
+}
+
+impl Augmentation {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If `erase` lies outside 0..=1.
+    pub(crate) fn check(&self) -> Result<()> {
+        if (0.0..=1.0).contains(&self.erase) {
+            return Ok(());
+        }
+        Err(Error::parameter("erase", "a probability in 0..=1", self.erase, "0 erases nothing"))
+    }
+
+    /// Whether images stay as they are.
+    pub fn is_none(&self) -> bool {
+        *self == Augmentation::default()
+    }
+
+    /// Draws the changes of `images` images of this size, in one go.
+    pub(crate) fn draw(&self, images: usize, height: usize, width: usize) -> Result<Vec<Change>> {
+        const DRAWS: usize = 8;
+        let draws = Tensor::f_rand([(images * DRAWS) as i64], (Kind::Float, Device::Cpu))?;
+        let draws = Vec::<f32>::try_from(draws)?;
+        Ok(draws.chunks_exact(DRAWS).map(|draws| self.change(draws, height, width)).collect())
+    }
+
+    fn change(&self, draws: &[f32], height: usize, width: usize) -> Change {
+        let between = |draw: f32, least: f64, most: f64| least + f64::from(draw) * (most - least);
+        let step = |draw: f32| {
+            (f64::from(draw) * (2 * self.shift + 1) as f64).floor() as i64 - self.shift as i64
+        };
+        let mut erased = [0; 4];
+        if f64::from(draws[3]) < self.erase {
+            let area = between(draws[4], 0.02, 0.2) * (height * width) as f64;
+            let aspect = between(draws[5], (0.3f64).ln(), (1.0 / 0.3f64).ln()).exp();
+            let tall = ((area * aspect).sqrt().round() as usize).clamp(1, height);
+            let wide = ((area / aspect).sqrt().round() as usize).clamp(1, width);
+            let top = between(draws[6], 0.0, (height - tall) as f64).round() as usize;
+            let left = between(draws[7], 0.0, (width - wide) as f64).round() as usize;
+            erased = [top, left, tall, wide];
+        }
+        Change {
+            flip: self.horizontal_flip && draws[0] < 0.5,
+            down: step(draws[1]),
+            right: step(draws[2]),
+            erased,
+        }
+    }
+}
+
+impl Change {
+    /// The column and row of the source that lands at (`row`, `column`), or none where the result is black.
+    pub(crate) fn source(
+        &self,
+        row: usize,
+        column: usize,
+        height: usize,
+        width: usize,
+    ) -> Option<(usize, usize)> {
+        let [top, left, tall, wide] = self.erased;
+        if (top..top + tall).contains(&row) && (left..left + wide).contains(&column) {
+            return None;
+        }
+        let column = if self.flip { width - 1 - column } else { column };
+        let (row, column) = (row as i64 - self.down, column as i64 - self.right);
+        let inside = (0..height as i64).contains(&row) && (0..width as i64).contains(&column);
+        inside.then_some((row as usize, column as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shift_moves_down_and_right_and_lets_black_in() {
+        let change = Change { down: 1, right: 2, ..Change::default() };
+        assert_eq!(change.source(1, 2, 3, 4), Some((0, 0)));
+        assert_eq!(change.source(0, 3, 3, 4), None);
+        assert_eq!(change.source(2, 1, 3, 4), None);
+    }
+
+    #[test]
+    fn a_flip_mirrors_columns_alone() {
+        let change = Change { flip: true, ..Change::default() };
+        assert_eq!(change.source(1, 0, 3, 4), Some((1, 3)));
+    }
+
+    #[test]
+    fn the_erased_rectangle_is_black() {
+        let change = Change { erased: [1, 1, 1, 2], ..Change::default() };
+        let black: Vec<(usize, usize)> = (0..3)
+            .flat_map(|row| (0..4).map(move |column| (row, column)))
+            .filter(|&(row, column)| change.source(row, column, 3, 4).is_none())
+            .collect();
+        assert_eq!(black, [(1, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn draws_stay_within_the_settings_and_reach_their_ends() {
+        tch::manual_seed(3);
+        let augmentation = Augmentation { horizontal_flip: true, shift: 2, erase: 0.5 };
+        let changes = augmentation.draw(2000, 28, 20).unwrap();
+        assert_eq!(changes.iter().map(|change| change.down).min(), Some(-2));
+        assert_eq!(changes.iter().map(|change| change.right).max(), Some(2));
+        assert!(
+            changes
+                .iter()
+                .all(|c| c.erased[0] + c.erased[2] <= 28 && c.erased[1] + c.erased[3] <= 20)
+        );
+        let erased = changes.iter().filter(|change| change.erased[2] > 0).count();
+        let flipped = changes.iter().filter(|change| change.flip).count();
+        assert!(
+            (900..1100).contains(&erased) && (900..1100).contains(&flipped),
+            "{erased} {flipped}"
+        );
+    }
+
+    #[test]
+    fn the_default_changes_nothing() {
+        let changes = Augmentation::default().draw(5, 4, 4).unwrap();
+        assert!(changes.iter().all(|change| *change == Change::default()));
+    }
+}

@@ -1,0 +1,176 @@
+//! Batches: from `u8` images in memory to the tensors a network takes.
+//!
+//! In: `(H, W, C)`, `u8`. Out, a batch at a time: `(B, C, H, W)` in channels-last memory, `f32`, normalised, with class
+//! ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::augment::{Augmentation, Change};
+use super::dataset::Subset;
+use crate::error::Result;
+
+/// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
+///
+/// Keras's `Normalization` layer after a `Rescaling(1/255)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// Mean of each channel, for pixels in 0..=1; one value serves all channels.
+    pub mean: Vec<f64>,
+    /// Standard deviation of each channel, above 0.
+    pub std: Vec<f64>,
+}
+
+impl Default for Normalization {
+    /// Pixels in 0..=1.
+    fn default() -> Normalization {
+        Normalization { mean: vec![0.0], std: vec![1.0] }
+    }
+}
+
+impl Normalization {
+    /// Mean and standard deviation of these images, each channel for itself.
+    pub fn of(images: &Subset) -> Normalization {
+        let channels = images.dataset().image_shape().channels;
+        let mut histogram = vec![[0u64; 256]; channels];
+        for position in 0..images.len() {
+            for pixel in images.image(position).chunks_exact(channels) {
+                for (counts, &value) in histogram.iter_mut().zip(pixel) {
+                    counts[value as usize] += 1;
+                }
+            }
+        }
+        let (mut mean, mut std) = (Vec::new(), Vec::new());
+        for counts in &histogram {
+            let pixels = counts.iter().sum::<u64>().max(1) as f64;
+            let moment = |about: f64, power: i32| {
+                let term = |(value, &count): (usize, &u64)| {
+                    (value as f64 / 255.0 - about).powi(power) * count as f64
+                };
+                counts.iter().enumerate().map(term).sum::<f64>() / pixels
+            };
+            let average = moment(0.0, 1);
+            mean.push(average);
+            // A channel that never changes says nothing; dividing by its spread would not help.
+            std.push(match moment(average, 2).sqrt() {
+                spread if spread > 1e-6 => spread,
+                _ => 1.0,
+            });
+        }
+        Normalization { mean, std }
+    }
+
+    /// The value of each of the 256 levels, for each channel.
+    fn levels(&self, channels: usize) -> Vec<[f32; 256]> {
+        let of = |values: &[f64], channel: usize| values[channel.min(values.len() - 1)];
+        (0..channels)
+            .map(|channel| {
+                let (mean, std) = (of(&self.mean, channel), of(&self.std, channel));
+                std::array::from_fn(|level| ((level as f64 / 255.0 - mean) / std) as f32)
+            })
+            .collect()
+    }
+}
+
+/// Where `fit` and `predict` take their batches from.
+pub(crate) trait Source {
+    /// How many examples there are.
+    fn len(&self) -> usize;
+
+    /// Inputs and targets of the examples at `positions`; `training` switches augmentation on.
+    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)>;
+}
+
+/// Images with their class ids.
+pub(crate) struct ImageSource<'a> {
+    images: &'a Subset,
+    labels: Vec<i64>,
+    levels: Vec<[f32; 256]>,
+    augmentation: Augmentation,
+}
+
+impl ImageSource<'_> {
+    pub(crate) fn new(
+        images: &Subset,
+        normalization: Normalization,
+        augmentation: Augmentation,
+    ) -> ImageSource<'_> {
+        let channels = images.dataset().image_shape().channels;
+        ImageSource {
+            images,
+            labels: images.labels(),
+            levels: normalization.levels(channels),
+            augmentation,
+        }
+    }
+
+    /// The images alone, `(B, C, H, W)`.
+    pub(crate) fn pixels(&self, positions: &[usize], training: bool) -> Result<Tensor> {
+        let shape = self.images.dataset().image_shape();
+        let [height, width, channels] = [shape.height, shape.width, shape.channels];
+        let size = [positions.len(), height, width, channels].map(|side| side as i64);
+        let batch = Tensor::f_empty(size, (Kind::Float, Device::Cpu))?;
+        let values = positions.len() * height * width * channels;
+        // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
+        let out = unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) };
+        let images = out.chunks_exact_mut(height * width * channels);
+        if training && !self.augmentation.is_none() {
+            let changes = self.augmentation.draw(positions.len(), height, width)?;
+            for ((out, &position), change) in images.zip(positions).zip(&changes) {
+                self.write_changed(out, self.images.image(position), change, [height, width]);
+            }
+        } else {
+            for (out, &position) in images.zip(positions) {
+                self.write(out, self.images.image(position));
+            }
+        }
+        Ok(batch.permute([0, 3, 1, 2]))
+    }
+
+    fn write(&self, out: &mut [f32], image: &[u8]) {
+        if let [levels] = &self.levels[..] {
+            for (out, &level) in out.iter_mut().zip(image) {
+                *out = levels[level as usize];
+            }
+            return;
+        }
+        let channels = self.levels.len();
+        for (out, pixel) in out.chunks_exact_mut(channels).zip(image.chunks_exact(channels)) {
+            for ((out, &level), levels) in out.iter_mut().zip(pixel).zip(&self.levels) {
+                *out = levels[level as usize];
+            }
+        }
+    }
+
+    fn write_changed(
+        &self,
+        out: &mut [f32],
+        image: &[u8],
+        change: &Change,
+        [height, width]: [usize; 2],
+    ) {
+        let channels = self.levels.len();
+        for row in 0..height {
+            for column in 0..width {
+                let source = change.source(row, column, height, width);
+                for (channel, levels) in self.levels.iter().enumerate() {
+                    let level =
+                        source.map_or(0, |(y, x)| image[(y * width + x) * channels + channel]);
+                    out[(row * width + column) * channels + channel] = levels[level as usize];
+                }
+            }
+        }
+    }
+}
+
+impl Source for ImageSource<'_> {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
+        let labels: Vec<i64> = positions.iter().map(|&position| self.labels[position]).collect();
+        Ok((self.pixels(positions, training)?, Tensor::f_from_slice(&labels)?))
+    }
+}

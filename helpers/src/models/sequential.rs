@@ -1,0 +1,161 @@
+//! The builder: layers in a chain, checked and given weights by [`Sequential::build`].
+
+use serde::{Deserialize, Serialize};
+
+use super::init::Initializer;
+use super::layers::Layer;
+use super::model::Model;
+use crate::data::ImageShape;
+use crate::error::Result;
+
+/// A network as a chain of layers, as Keras's `Sequential`.
+///
+/// Each method adds a layer; nothing is computed before [`Sequential::build`].
+///
+/// ```no_run
+/// # fn main() -> helpers::Result<()> {
+/// use helpers::prelude::*;
+///
+/// let shape = ImageShape { height: 28, width: 28, channels: 1 };
+/// let network = Sequential::new(shape)
+///     .conv2d(32, 3).batch_norm().relu().max_pool2d(2)
+///     .flatten()
+///     .dense(10);
+/// let model = network.build(42)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequential {
+    /// What comes in, without the number of images: `[channels, height, width]`, or `[values]`.
+    pub(crate) input: Vec<i64>,
+    /// The layers, in order.
+    pub(crate) layers: Vec<Layer>,
+    /// What the next convolution or dense layer is first drawn with.
+    #[serde(skip, default = "default_initializer")]
+    kernel_initializer: Initializer,
+}
+
+fn default_initializer() -> Initializer {
+    Initializer::GlorotUniform
+}
+
+impl Sequential {
+    /// A network that takes images of this shape.
+    pub fn new(shape: ImageShape) -> Sequential {
+        Sequential {
+            input: [shape.channels, shape.height, shape.width].map(|side| side as i64).to_vec(),
+            layers: Vec::new(),
+            kernel_initializer: default_initializer(),
+        }
+    }
+
+    /// A network that takes vectors of this many values.
+    pub fn for_vectors(values: usize) -> Sequential {
+        Sequential {
+            input: vec![values as i64],
+            layers: Vec::new(),
+            kernel_initializer: default_initializer(),
+        }
+    }
+
+    /// Sets how the kernels of the layers that follow are first drawn; Keras's default, `glorot_uniform`, until then.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Sequential {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// A convolution with a square kernel, step 1 and "same" padding.
+    pub fn conv2d(self, filters: usize, kernel_size: usize) -> Sequential {
+        self.conv2d_strided(filters, kernel_size, 1)
+    }
+
+    /// A convolution that keeps every `strides`-th pixel.
+    pub fn conv2d_strided(self, filters: usize, kernel_size: usize, strides: usize) -> Sequential {
+        let kernel_initializer = self.kernel_initializer;
+        self.layer(Layer::Conv2d {
+            filters: filters as i64,
+            kernel_size: kernel_size as i64,
+            strides: strides as i64,
+            groups: 1,
+            use_bias: true,
+            kernel_initializer,
+        })
+    }
+
+    /// A fully connected layer.
+    pub fn dense(self, units: usize) -> Sequential {
+        let kernel_initializer = self.kernel_initializer;
+        self.layer(Layer::Dense { units: units as i64, use_bias: true, kernel_initializer })
+    }
+
+    /// Batch normalisation. The layer before it loses its bias, which normalisation would cancel.
+    pub fn batch_norm(mut self) -> Sequential {
+        if let Some(Layer::Conv2d { use_bias, .. } | Layer::Dense { use_bias, .. }) =
+            self.layers.last_mut()
+        {
+            *use_bias = false;
+        }
+        // PyTorch's 0.9 follows the weights within an epoch; Keras's 0.99 lags behind in short trainings.
+        self.layer(Layer::BatchNorm { momentum: 0.9, epsilon: 1e-3 })
+    }
+
+    /// `max(x, 0)`.
+    pub fn relu(self) -> Sequential {
+        self.layer(Layer::Relu)
+    }
+
+    /// `1 / (1 + exp(-x))`.
+    pub fn sigmoid(self) -> Sequential {
+        self.layer(Layer::Sigmoid)
+    }
+
+    /// The largest value of each `size × size` block.
+    pub fn max_pool2d(self, size: usize) -> Sequential {
+        self.layer(Layer::MaxPool2d { size: size as i64 })
+    }
+
+    /// The mean over height and width of each channel.
+    pub fn global_average_pool2d(self) -> Sequential {
+        self.layer(Layer::GlobalAveragePool2d)
+    }
+
+    /// Each pixel repeated `size × size` times.
+    pub fn up_sampling2d(self, size: usize) -> Sequential {
+        self.layer(Layer::UpSampling2d { size: size as i64 })
+    }
+
+    /// Drops this share of the values while training.
+    pub fn dropout(self, rate: f64) -> Sequential {
+        self.layer(Layer::Dropout { rate })
+    }
+
+    /// An image as one vector.
+    pub fn flatten(self) -> Sequential {
+        self.layer(Layer::Flatten)
+    }
+
+    /// A vector as an image.
+    pub fn reshape(self, height: usize, width: usize, channels: usize) -> Sequential {
+        self.layer(Layer::Reshape {
+            channels: channels as i64,
+            height: height as i64,
+            width: width as i64,
+        })
+    }
+
+    /// Any layer.
+    pub fn layer(mut self, layer: Layer) -> Sequential {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Checks the chain and draws the first weights from `seed`.
+    ///
+    /// # Errors
+    /// If a layer does not fit what comes before it, or has a setting it cannot have; the message names the layer.
+    pub fn build(self, seed: u64) -> Result<Model> {
+        Model::new(self, seed)
+    }
+}

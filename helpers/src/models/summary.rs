@@ -1,0 +1,67 @@
+//! What a network consists of, as a table.
+
+use std::fmt;
+
+use crate::display::{Cell, Column, Table};
+
+/// The layers of a network, their output shapes and numbers of parameters, as Keras's `summary()`.
+#[derive(Clone, PartialEq)]
+pub struct Summary {
+    pub(crate) rows: Vec<SummaryRow>,
+    /// Parameters that training changes.
+    pub trainable: usize,
+    /// Running statistics and frozen parameters.
+    pub non_trainable: usize,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SummaryRow {
+    pub name: String,
+    pub kind: &'static str,
+    pub output_shape: String,
+    pub parameters: usize,
+}
+
+impl Summary {
+    /// The summary as a table: a row for each layer, the total last.
+    pub fn table(&self) -> Table {
+        let columns = [
+            Column::text("Layer"),
+            Column::text("Kind"),
+            Column::text("Output shape"),
+            Column::integer("Parameters"),
+        ];
+        let mut table = Table::new(columns);
+        for row in &self.rows {
+            table.push([
+                Cell::from(row.name.as_str()),
+                Cell::from(row.kind),
+                Cell::from(row.output_shape.as_str()),
+                Cell::Number(row.parameters as f64),
+            ]);
+        }
+        let total = (self.trainable + self.non_trainable) as f64;
+        table.push([Cell::from("Total"), Cell::from(""), Cell::from(""), Cell::Number(total)]);
+        table.total().caption(format!(
+            "Parameters: {} trainable, {} not trainable. Output shapes leave the number of images out.",
+            self.trainable, self.non_trainable
+        ))
+    }
+
+    /// Shows the table in a notebook.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+impl fmt::Debug for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Summary: {} layers, {} parameters",
+            self.rows.len(),
+            self.trainable + self.non_trainable
+        )
+    }
+}

@@ -1,0 +1,386 @@
+//! The training loop.
+//!
+//! One seed fixes it: at the start of each epoch libtorch's generator is seeded from the run's seed and the epoch's
+//! number, and shuffling, augmentation and dropout all draw from it.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Reduction, Tensor};
+
+use super::callbacks::EarlyStopping;
+use super::history::{EpochRecord, History};
+use super::optimizers::AdamW;
+use super::schedule::{Course, Schedule};
+use crate::data::augment::Augmentation;
+use crate::data::batches::{ImageSource, Normalization, Source};
+use crate::data::{Split, Subset};
+use crate::error::{Error, Result};
+use crate::models::Precision;
+use crate::models::model::Model;
+
+/// Settings of one training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitConfig {
+    /// Most epochs to run; one epoch sees every training image once.
+    pub epochs: usize,
+    /// Epochs without a better validation loss before training stops.
+    pub patience: usize,
+    /// Images per optimiser step; the last batch of an epoch may be shorter.
+    pub batch_size: usize,
+    /// Adam's step size, above 0; `schedule` changes it over time.
+    pub learning_rate: f64,
+    /// The course of the learning rate.
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW), on kernels alone; 0 for none.
+    pub weight_decay: f64,
+    /// Share of the target that goes to all classes alike, in 0..1 (Szegedy et al. 2016).
+    pub label_smoothing: f64,
+    /// Random changes to training images.
+    pub augmentation: Augmentation,
+    /// The number format of the products.
+    pub precision: Precision,
+    /// Fixes shuffling, augmentation and dropout.
+    pub seed: u64,
+}
+
+impl Default for FitConfig {
+    fn default() -> FitConfig {
+        FitConfig {
+            epochs: 50,
+            patience: 5,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            schedule: Schedule::default(),
+            weight_decay: 1e-4,
+            label_smoothing: 0.0,
+            augmentation: Augmentation::default(),
+            precision: Precision::Auto,
+            seed: 42,
+        }
+    }
+}
+
+impl FitConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// If one is out of range; the message says which, and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let at_least_one = |name, value: usize, advice| {
+            if value >= 1 {
+                Ok(())
+            } else {
+                Err(Error::parameter(name, "at least 1", value, advice))
+            }
+        };
+        at_least_one("epochs", self.epochs, "50 with early stopping is the course's setting")?;
+        at_least_one("patience", self.patience, "5 waits for five epochs")?;
+        at_least_one("batch_size", self.batch_size, "128 is a good start")?;
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            let advice = "0.001 is Adam's usual step";
+            return Err(Error::parameter(
+                "learning_rate",
+                "above 0 and finite",
+                self.learning_rate,
+                advice,
+            ));
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            let advice = "0 switches it off";
+            return Err(Error::parameter(
+                "weight_decay",
+                "0 or more, and finite",
+                self.weight_decay,
+                advice,
+            ));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(Error::parameter(
+                "label_smoothing",
+                "in 0..1",
+                self.label_smoothing,
+                "0.1 is common",
+            ));
+        }
+        if let Schedule::Cosine { warmup_epochs } = self.schedule
+            && !(0.0..self.epochs as f64).contains(&warmup_epochs)
+        {
+            let expected = format!("0 or more and fewer than `epochs` ({})", self.epochs);
+            return Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"));
+        }
+        self.augmentation.check()
+    }
+}
+
+/// What training makes smaller.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Objective {
+    /// Between class ids and logits.
+    CrossEntropy { label_smoothing: f64 },
+}
+
+/// Sums over the images of an epoch.
+#[derive(Default)]
+struct Totals {
+    images: usize,
+    loss: f64,
+    right: f64,
+}
+
+impl Totals {
+    fn loss(&self) -> f64 {
+        self.loss / self.images.max(1) as f64
+    }
+
+    fn accuracy(&self) -> f64 {
+        self.right / self.images.max(1) as f64
+    }
+}
+
+impl Objective {
+    /// The mean loss over a batch, to be differentiated while training; adds the batch to `totals`.
+    fn loss(
+        self,
+        outputs: &Tensor,
+        targets: &Tensor,
+        training: bool,
+        totals: &mut Totals,
+    ) -> Result<Tensor> {
+        let Objective::CrossEntropy { label_smoothing } = self;
+        let smoothing = if training { label_smoothing } else { 0.0 };
+        let loss = outputs.f_cross_entropy_loss(
+            targets,
+            None::<&Tensor>,
+            Reduction::Mean,
+            -100,
+            smoothing,
+        )?;
+        let right =
+            outputs.detach().argmax(-1, false).eq_tensor(targets).sum(Kind::Int64).int64_value(&[]);
+        let images = targets.size()[0] as usize;
+        totals.images += images;
+        totals.loss += loss.double_value(&[]) * images as f64;
+        totals.right += right as f64;
+        Ok(loss)
+    }
+}
+
+impl Model {
+    /// Trains on `split.train`, steered by `split.validation`; `split.test` is not looked at.
+    ///
+    /// The weights of the epoch with the lowest validation loss are restored at the end, however training ends
+    /// (Keras's `EarlyStopping(restore_best_weights=True)`, also when no early stop happens). A line is printed for
+    /// each epoch.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the images differ from what the model was built for, or the loss diverges.
+    pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
+        self.fit_on(&split.train, &split.validation, config)
+    }
+
+    /// As [`Model::fit`], on any two parts.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub fn fit_on(
+        &mut self,
+        train: &Subset,
+        validation: &Subset,
+        config: FitConfig,
+    ) -> Result<History> {
+        config.check()?;
+        self.check_images(train)?;
+        self.check_classes(train)?;
+        self.precision = config.precision;
+        if self.normalization.is_none() {
+            self.normalization = Some(Normalization::of(train));
+        }
+        let normalization = self.normalization();
+        let train = ImageSource::new(train, normalization.clone(), config.augmentation);
+        let validation = ImageSource::new(validation, normalization, Default::default());
+        let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
+        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+    }
+}
+
+/// Trains `model`; the weights of the best epoch are in it afterwards, also after an error.
+pub(crate) fn run(
+    model: &mut Model,
+    train: &dyn Source,
+    validation: &dyn Source,
+    objective: Objective,
+    config: &FitConfig,
+    mut stopping: EarlyStopping,
+) -> Result<History> {
+    let started = Instant::now();
+    let mut optimizer = AdamW::new(&model.weights, config.weight_decay);
+    let mut course = Course::new(config.schedule, config.epochs);
+    let mut best = model.snapshot();
+    let mut epochs: Vec<EpochRecord> = Vec::new();
+    let mut step_seconds = 0.0;
+    let mut stopped_early = false;
+    for epoch in 1..=config.epochs {
+        let epoch_started = Instant::now();
+        let trained = train_epoch(model, train, objective, config, &course, &mut optimizer, epoch);
+        step_seconds += epoch_started.elapsed().as_secs_f64();
+        let (totals, learning_rate) = trained.inspect_err(|_| model.restore(&best))?;
+        let checked =
+            validate(model, validation, objective).inspect_err(|_| model.restore(&best))?;
+        if !checked.loss().is_finite() {
+            model.restore(&best);
+            return Err(Error::Diverged { epoch, loss: checked.loss(), learning_rate });
+        }
+        course.update(checked.loss());
+        let stop = stopping.update(checked.loss());
+        if stopping.is_best() {
+            best = model.snapshot();
+        }
+        epochs.push(EpochRecord {
+            epoch,
+            loss: totals.loss(),
+            accuracy: totals.accuracy(),
+            val_loss: checked.loss(),
+            val_accuracy: checked.accuracy(),
+            learning_rate,
+            seconds: epoch_started.elapsed().as_secs_f64(),
+        });
+        print_epoch(&epochs, config.epochs, stopping.is_best(), started.elapsed());
+        if stop && epoch < config.epochs {
+            stopped_early = true;
+            println!(
+                "stopped: no better val_loss for {} epochs; the weights of epoch {} are restored",
+                config.patience,
+                stopping.best_epoch()
+            );
+            break;
+        }
+    }
+    model.restore(&best);
+    let images = (train.len() * epochs.len()) as f64;
+    Ok(History {
+        epochs,
+        best_epoch: stopping.best_epoch(),
+        stopped_early,
+        fit_seconds: started.elapsed().as_secs_f64(),
+        train_images_per_second: images / step_seconds,
+    })
+}
+
+/// One pass over the training images, in a new order; returns the sums and the last learning rate.
+fn train_epoch(
+    model: &mut Model,
+    train: &dyn Source,
+    objective: Objective,
+    config: &FitConfig,
+    course: &Course,
+    optimizer: &mut AdamW,
+    epoch: usize,
+) -> Result<(Totals, f64)> {
+    tch::manual_seed(epoch_seed(config.seed, epoch));
+    let order = Vec::<i64>::try_from(Tensor::f_randperm(
+        train.len() as i64,
+        (Kind::Int64, tch::Device::Cpu),
+    )?)?;
+    let order: Vec<usize> = order.into_iter().map(|position| position as usize).collect();
+    let steps = order.len().div_ceil(config.batch_size);
+    let mut totals = Totals::default();
+    let mut learning_rate = config.learning_rate;
+    let mut heartbeat = Heartbeat::new(epoch);
+    for (step, positions) in order.chunks(config.batch_size).enumerate() {
+        // Batch normalisation has no spread to learn from in a batch of one.
+        if positions.len() == 1 && steps > 1 {
+            continue;
+        }
+        let progress = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
+        learning_rate = config.learning_rate * course.factor(progress);
+        let (inputs, targets) = train.batch(positions, true)?;
+        let outputs = model.forward(&inputs, true);
+        let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
+        if !totals.loss.is_finite() {
+            return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
+        }
+        loss.f_backward()?;
+        optimizer.step(&mut model.weights, learning_rate);
+        heartbeat.beat(step + 1, steps, &totals);
+    }
+    Ok((totals, learning_rate))
+}
+
+/// The sums over the validation images, nothing dropped, nothing smoothed.
+fn validate(model: &Model, validation: &dyn Source, objective: Objective) -> Result<Totals> {
+    let _guard = tch::no_grad_guard();
+    let positions: Vec<usize> = (0..validation.len()).collect();
+    let mut totals = Totals::default();
+    for positions in positions.chunks(512) {
+        let (inputs, targets) = validation.batch(positions, false)?;
+        let _loss = objective.loss(&model.forward(&inputs, false), &targets, false, &mut totals)?;
+    }
+    Ok(totals)
+}
+
+/// The generator's seed for one epoch (the finaliser of SplitMix64, so that near seeds give far ones).
+fn epoch_seed(seed: u64, epoch: usize) -> i64 {
+    let mut z = seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) as i64
+}
+
+/// A line now and then in an epoch that takes long: a notebook shows whole lines only, when they are printed.
+struct Heartbeat {
+    epoch: usize,
+    started: Instant,
+    last: Instant,
+}
+
+impl Heartbeat {
+    const INTERVAL: Duration = Duration::from_secs(20);
+
+    fn new(epoch: usize) -> Heartbeat {
+        Heartbeat { epoch, started: Instant::now(), last: Instant::now() }
+    }
+
+    fn beat(&mut self, step: usize, steps: usize, totals: &Totals) {
+        if self.last.elapsed() < Heartbeat::INTERVAL || step == steps {
+            return;
+        }
+        self.last = Instant::now();
+        let left = self.started.elapsed().as_secs_f64() * (steps - step) as f64 / step as f64;
+        println!(
+            "  epoch {}: {:.0}% of the images, loss {:.4}, {} left",
+            self.epoch,
+            100.0 * step as f64 / steps as f64,
+            totals.loss(),
+            duration(left)
+        );
+    }
+}
+
+fn print_epoch(epochs: &[EpochRecord], most: usize, best: bool, elapsed: Duration) {
+    let record = &epochs[epochs.len() - 1];
+    let left = elapsed.as_secs_f64() / epochs.len() as f64 * (most - epochs.len()) as f64;
+    println!(
+        "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}{}",
+        record.epoch,
+        duration(record.seconds),
+        duration(left),
+        record.loss,
+        record.accuracy,
+        record.val_loss,
+        record.val_accuracy,
+        if best { "  * best" } else { "" }
+    );
+}
+
+/// Seconds as a person says them: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.1} s"),
+        10..=59 => format!("{whole} s"),
+        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
