@@ -91,7 +91,7 @@ impl Split {
         let stratified = if self.config.stratify { "stratified" } else { "not stratified" };
         table
             .row(row("All classes".into(), parts.map(Subset::len)))
-            .total()
+            .rule_above_last(1)
             .caption(format!("Images in each part, {stratified}, seed {}.", self.config.seed))
     }
 

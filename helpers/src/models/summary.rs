@@ -43,7 +43,7 @@ impl Summary {
         }
         let total = (self.trainable + self.non_trainable) as f64;
         table.push([Cell::from("Total"), Cell::from(""), Cell::from(""), Cell::Number(total)]);
-        table.total().caption(format!(
+        table.rule_above_last(1).caption(format!(
             "Parameters: {} trainable, {} not trainable. Output shapes leave the number of images out.",
             self.trainable, self.non_trainable
         ))
