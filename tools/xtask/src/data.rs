@@ -14,6 +14,7 @@ use crate::npy::Array;
 use crate::process;
 use crate::project::{Project, remove, write_whole};
 use crate::screen::Step;
+use crate::setup;
 use crate::stamp::{sha256, sha256_of_file};
 
 /// One of the authors' files.
@@ -72,6 +73,7 @@ pub(crate) fn is_fashion_mnist(project: &Project) -> bool {
 
 /// Makes `data/X.npy`, `data/y.npy` and `data/classes.txt`, unless they are there.
 pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
+    let _lock = setup::lock(project)?;
     let (x, y) = (project.path("data/X.npy"), project.path("data/y.npy"));
     let ours = |path: &Path, sum: &str| sha256_of_file(path).is_ok_and(|found| found == sum);
     let (x_is_ours, y_is_ours) = (ours(&x, X_SHA256), ours(&y, Y_SHA256));
@@ -227,7 +229,7 @@ fn from_authors(project: &Project, step: &mut Step, temporary: &Path) -> Result<
         a, p = sys.argv[1:]\n\
         with r.urlopen(a, timeout=60) as i, open(p, 'wb') as o:\n    \
             while b := i.read(1 << 20): o.write(b)";
-    let python = crate::setup::python::find(project)?.program;
+    let python = setup::python::find(project)?.program;
     for source in &SOURCES {
         let name = format!("{}.gz", source.name);
         let mut command = project.command(&python);

@@ -90,12 +90,15 @@ impl Part {
 /// All steps, in order.
 pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Failure> {
     let found = tools::check(project)?;
-    let mut parts = vec![tools::part(&found), python::part(project, &found.python)];
-    parts.extend(papermill::part(project));
-    parts.push(libtorch::part(project, choices));
-    parts.push(kernel::build_part(project, &found));
-    parts.push(kernel::template_part());
-    parts.push(weights::part(project));
+    let mut parts = vec![
+        tools::part(&found),
+        python::part(project, &found.python),
+        papermill::part(project),
+        libtorch::part(project, choices),
+        kernel::build_part(project, &found),
+        kernel::template_part(),
+        weights::part(project),
+    ];
     parts.extend(trial::part(project));
     Ok(parts)
 }
@@ -103,15 +106,17 @@ pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Fa
 /// Does what is left to do of `parts`. Only one xtask at a time changes `.tools`.
 pub(crate) fn run(project: &Project, parts: Vec<Part>, screen: &mut Screen) -> Result<(), Failure> {
     let _lock = lock(project)?;
+    // Left behind by runs that were killed; nobody else is here now.
+    let _ = remove(&project.tools("tmp"));
     for part in parts {
         part.run(project, screen)?;
     }
-    // Left behind by runs that were killed; nobody else is here now.
     let _ = remove(&project.tools("tmp"));
     Ok(())
 }
 
-fn lock(project: &Project) -> Result<File, Failure> {
+/// Waits until no other xtask changes `.tools` or `data`, and keeps others waiting while it lives.
+pub(crate) fn lock(project: &Project) -> Result<File, Failure> {
     let path = project.tools("lock");
     let failed = |error| Failure::of_file("write", &path, &error);
     fs::create_dir_all(project.tools("")).map_err(failed)?;

@@ -11,14 +11,11 @@ use crate::stamp::Stamp;
 const SOURCE: &str = "tools/papermill_rust";
 
 /// The step that installs the package.
-pub(crate) fn part(project: &Project) -> Option<Part> {
-    if !project.path(SOURCE).exists() {
-        return None;
-    }
+pub(crate) fn part(project: &Project) -> Part {
     let stamp = Stamp::new(project, "papermill")
         .with_content(project, "tools/xtask/python/requirements.txt")
         .with_content(project, SOURCE);
-    Some(Part::new("Rust for papermill", stamp, project.python("papermill"), |project, step| {
+    Part::new("Rust for papermill", stamp, project.python("papermill"), |project, step| {
         // Building leaves files beside the source; so it is built from a copy.
         let copy = project
             .temporary("papermill_rust")
@@ -46,5 +43,5 @@ pub(crate) fn part(project: &Project) -> Option<Part> {
         process::run(project, step, "installing papermill_rust", &mut pip, "papermill")?;
         let _ = remove(&copy);
         Ok("installed".to_owned())
-    }))
+    })
 }

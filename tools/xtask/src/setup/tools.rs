@@ -60,10 +60,9 @@ pub(crate) fn compiler(project: &Project) -> Result<String, Failure> {
     let names = chosen.as_deref().into_iter().chain(["c++", "g++", "clang++"]);
     for name in names {
         if let Some(text) = process::ask(project.command(name).arg("--version")) {
-            // `c++ (Debian 12.2.0-14) 12.2.0`, `clang version 18.1.3`
-            let line = text.lines().next().unwrap_or_default();
-            let version =
-                line.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+            // `c++ (Debian 12.2.0-14) 12.2.0`, `Apple clang version 15.0.0 (clang-1500.1)`
+            let mut words = text.lines().next().unwrap_or_default().split_whitespace();
+            let version = words.rfind(|word| word.starts_with(|c: char| c.is_ascii_digit()));
             return Ok(format!("{name} {}", version.unwrap_or_default()).trim_end().to_owned());
         }
     }
