@@ -1,5 +1,6 @@
 //! What a template was built from, so that one can tell whether it still fits.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -36,7 +37,7 @@ impl Stamp {
         base.update(FORMAT.to_le_bytes());
         base.update(env!("CARGO_PKG_VERSION"));
         base.update(&compiler.stdout);
-        base.update(fs::read(layout.lock_file())?);
+        base.update(locked_for_helpers(&fs::read_to_string(layout.lock_file())?));
         base.update(PROFILE);
         base.update(layout.root().as_os_str().as_encoded_bytes());
         let mut helpers = Sha256::new();
@@ -56,6 +57,53 @@ impl Stamp {
 
     pub(crate) fn write(&self, template: &Path) -> io::Result<()> {
         fs::write(template.join("stamp"), format!("{}\n{}\n", self.base, self.helpers))
+    }
+}
+
+/// The part of a lock file that concerns helpers: a new version of what only xtask or the kernel uses
+/// must not cost a build of everything.
+fn locked_for_helpers(lock_file: &str) -> String {
+    let packages: Vec<Package> =
+        lock_file.split("[[package]]").skip(1).map(Package::read).collect();
+    let mut needed = BTreeSet::new();
+    let mut waiting = vec!["helpers"];
+    while let Some(wanted) = waiting.pop() {
+        // A dependency is written as its name, with the version where the name alone is not enough.
+        let mut words = wanted.split(' ');
+        let (name, version) = (words.next(), words.next());
+        for (index, package) in packages.iter().enumerate() {
+            let is_meant = Some(package.name) == name
+                && version.is_none_or(|version| version == package.version);
+            if is_meant && needed.insert(index) {
+                waiting.extend(&package.dependencies);
+            }
+        }
+    }
+    needed.into_iter().map(|index| packages[index].text).collect()
+}
+
+/// One entry of a lock file.
+struct Package<'a> {
+    name: &'a str,
+    version: &'a str,
+    dependencies: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> Package<'a> {
+    fn read(text: &'a str) -> Package<'a> {
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = \""));
+            line.and_then(|line| line.strip_suffix('"')).unwrap_or_default()
+        };
+        let dependencies =
+            text.lines().filter_map(|line| line.strip_prefix(" \"")?.strip_suffix("\","));
+        Package {
+            name: field("name"),
+            version: field("version"),
+            dependencies: dependencies.collect(),
+            text,
+        }
     }
 }
 
@@ -102,6 +150,46 @@ mod tests {
         assert_eq!(before, hash_of(folder.path()));
         fs::File::options().write(true).open(&source).unwrap().set_modified(UNIX_EPOCH).unwrap();
         assert_ne!(before, hash_of(folder.path()));
+    }
+
+    const LOCK_FILE: &str = r#"
+version = 4
+
+[[package]]
+name = "helpers"
+version = "0.1.0"
+dependencies = [
+ "image",
+ "rand 0.8.5",
+]
+
+[[package]]
+name = "image"
+version = "1.0.0"
+
+[[package]]
+name = "rand"
+version = "0.8.5"
+
+[[package]]
+name = "rand"
+version = "0.9.0"
+
+[[package]]
+name = "xtask"
+version = "0.1.0"
+dependencies = [
+ "rand 0.9.0",
+]
+"#;
+
+    #[test]
+    fn only_what_helpers_needs_of_the_lock_file_counts() {
+        let before = locked_for_helpers(LOCK_FILE);
+        assert_eq!(before, locked_for_helpers(&LOCK_FILE.replace("0.9.0", "0.9.1")));
+        assert_ne!(before, locked_for_helpers(&LOCK_FILE.replace("0.8.5", "0.8.6")));
+        assert_ne!(before, locked_for_helpers(&LOCK_FILE.replace("1.0.0", "1.0.1")));
+        assert!(!before.contains("xtask"), "{before}");
     }
 
     #[test]
