@@ -13,6 +13,9 @@ use std::io::Write;
 /// The longest text that is shown of one value, in characters; what is longer ends in an ellipsis.
 pub const LONGEST_TEXT: usize = 200;
 
+/// The longest caption or alternative text, in characters.
+const LONGEST_SENTENCE: usize = 2000;
+
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
 
@@ -22,7 +25,16 @@ const END: &str = "EVCXR_END_CONTENT";
 /// Line breaks and tabs become spaces, other control characters and those that turn the direction of writing are left
 /// out.
 pub fn clean_text(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len().min(4 * LONGEST_TEXT));
+    clean_to(text, LONGEST_TEXT)
+}
+
+/// A caption or an alternative text on one line: as [`clean_text`], with room for a few sentences.
+pub(crate) fn clean_sentence(text: &str) -> String {
+    clean_to(text, LONGEST_SENTENCE)
+}
+
+fn clean_to(text: &str, longest: usize) -> String {
+    let mut clean = String::with_capacity(text.len().min(4 * longest));
     let mut length = 0;
     for character in text.chars() {
         let character = match character {
@@ -35,7 +47,7 @@ pub fn clean_text(text: &str) -> String {
             other if other.is_control() => continue,
             other => other,
         };
-        if length == LONGEST_TEXT {
+        if length == longest {
             clean.pop();
             clean.push('…');
             break;
@@ -53,7 +65,15 @@ pub fn clean_text(text: &str) -> String {
 /// assert_eq!(escape_html("T-shirt & <b>\"top\"</b>\n"), "T-shirt &amp; &lt;b&gt;&quot;top&quot;&lt;/b&gt; ");
 /// ```
 pub fn escape_html(text: &str) -> String {
-    let clean = clean_text(text);
+    with_entities(&clean_text(text))
+}
+
+/// A caption or an alternative text for HTML: as [`escape_html`], with room for a few sentences.
+pub(crate) fn escape_sentence(text: &str) -> String {
+    with_entities(&clean_sentence(text))
+}
+
+fn with_entities(clean: &str) -> String {
     let mut escaped = String::with_capacity(clean.len() + clean.len() / 8);
     for character in clean.chars() {
         match character {
@@ -122,6 +142,11 @@ impl Column {
     /// A column of text.
     pub fn text(name: impl Into<String>) -> Column {
         Column::new(name, "", Format::Text)
+    }
+
+    /// A column of numbers that come as text, such as `3e-12` or `93.9 to 94.7`, aligned right.
+    pub fn number_text(name: impl Into<String>) -> Column {
+        Column::new(name, "", Format::Integer)
     }
 
     /// A column of whole numbers.
@@ -334,7 +359,7 @@ impl Table {
         if !self.caption.is_empty() {
             html += &format!(
                 "<caption style=\"caption-side:top;text-align:left;font-style:italic;padding:0 0 0.4em 0\">{}</caption>",
-                escape_html(&self.caption)
+                escape_sentence(&self.caption)
             );
         }
         html += "<thead><tr>";
@@ -412,7 +437,7 @@ impl Table {
         let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
         let mut lines = Vec::new();
         if !self.caption.is_empty() {
-            lines.push(clean_text(&self.caption));
+            lines.push(clean_sentence(&self.caption));
         }
         lines.push(line(&heads));
         lines.push(rule.clone());
@@ -443,5 +468,110 @@ fn alignment(format: Format) -> &'static str {
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Table({} rows x {} columns)", self.rows.len(), self.columns.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_a_class_name_stays_text() {
+        assert_eq!(
+            escape_html("<script>alert('x')</script>"),
+            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"
+        );
+        assert_eq!(escape_html("\" onload=\"x"), "&quot; onload=&quot;x");
+        assert_eq!(escape_html("&lt;"), "&amp;lt;");
+    }
+
+    #[test]
+    fn text_stays_on_one_line_without_control_characters() {
+        assert_eq!(clean_text("a\r\nb\tc\u{0}\u{1b}[31md\u{202e}e\u{2028}f"), "a  b c[31mde f");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let text = clean_text(&"é".repeat(1000));
+        assert_eq!(text.chars().count(), LONGEST_TEXT);
+        assert!(text.ends_with('…'));
+        assert_eq!(clean_text(&"é".repeat(LONGEST_TEXT)), "é".repeat(LONGEST_TEXT));
+    }
+
+    #[test]
+    fn no_text_from_data_is_a_marker_of_the_protocol() {
+        let hostile = [
+            "\nEVCXR_END_CONTENT\nEVCXR_BEGIN_CONTENT text/html\n<b>",
+            "EVCXR_EXECUTION_COMPLETE",
+            "x EVCXR_BEGIN_CONTENT image/png",
+            // What remains when a character that is left out stood inside.
+            "EVCXR\u{0}_END_CONTENT",
+            "EVEVCXR_CXR_END_CONTENT",
+        ];
+        for name in hostile {
+            let table = Table::new([Column::text(name)]).row([name.into()]).caption(name);
+            let text = bundle(&table.to_html(), &table.to_text());
+            let markers: Vec<&str> = text.lines().filter(|line| line.contains("EVCXR_")).collect();
+            let expected = [
+                "EVCXR_BEGIN_CONTENT text/html",
+                "EVCXR_END_CONTENT",
+                "EVCXR_BEGIN_CONTENT text/plain",
+                "EVCXR_END_CONTENT",
+            ];
+            assert_eq!(markers, expected, "{name:?}");
+            assert!(!table.to_html().contains("<b>"));
+        }
+    }
+
+    #[test]
+    fn numbers_are_aligned_right_under_heads_with_units() {
+        let table = Table::new([
+            Column::text("Model"),
+            Column::percent("Accuracy", 1),
+            Column::decimal("Time", 0).unit("s"),
+        ])
+        .row(["CNN".into(), 0.9321.into(), 1234.6.into()])
+        .row(["Baseline".into(), 0.9.into(), Cell::Missing])
+        .best(0)
+        .caption("Scores.");
+        let expected = [
+            "Scores.",
+            "Model     Accuracy (%)  Time (s)",
+            "--------------------------------",
+            "CNN ★             93.2     1,235",
+            "Baseline          90.0         –",
+        ];
+        assert_eq!(table.to_text(), expected.join("\n"));
+        let html = table.to_html();
+        assert!(html.contains("text-align:right") && html.contains(">Accuracy (%)</th>"), "{html}");
+        assert!(html.contains("<tr style=\"font-weight:bold\"><td"), "{html}");
+        assert_eq!(format!("{table:?}"), "Table(2 rows x 3 columns)");
+    }
+
+    #[test]
+    fn a_short_row_is_filled_and_a_long_one_cut() {
+        let table = Table::new([Column::integer("a"), Column::integer("b")]).row([1.into()]).row([
+            1.into(),
+            2.into(),
+            3.into(),
+        ]);
+        assert_eq!(table.to_text().lines().skip(2).collect::<Vec<_>>(), ["1  –", "1  2"]);
+    }
+
+    #[test]
+    fn a_line_stands_above_the_means() {
+        let table = Table::new([Column::text("a")])
+            .row(["x".into()])
+            .row(["y".into()])
+            .row(["mean".into()]);
+        let text = table.rule_above_last(1).to_text();
+        assert_eq!(text.lines().collect::<Vec<_>>(), ["a", "----", "x", "y", "----", "mean"]);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [(0.0, 0), (999.0, 0), (1000.0, 0), (1234567.891, 2), (-1234.5, 1), (-0.04, 1)]
+            .map(|(number, digits)| with_thousands(number, digits));
+        assert_eq!(texts, ["0", "999", "1,000", "1,234,567.89", "−1,234.5", "0.0"]);
     }
 }

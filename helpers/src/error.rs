@@ -81,6 +81,16 @@ pub enum Error {
         /// The first line of libtorch's message.
         message: String,
     },
+    /// A result of another notebook that is not there.
+    #[error("cannot read {}: {source}; {made_by} makes it", shown_path(.path))]
+    MissingArtifact {
+        /// The file.
+        path: PathBuf,
+        /// Which notebook to run.
+        made_by: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// Labels and predictions that do not belong together.
     #[error("{labels} labels, {predictions} predictions; predict and score the same images")]
     PredictionCount {

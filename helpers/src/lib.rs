@@ -29,16 +29,24 @@ pub use error::{Error, Result};
 
 /// What a notebook needs, in one `use`.
 pub mod prelude {
-    pub use crate::artifacts::{Artifacts, Metrics};
+    pub use crate::artifacts::{
+        Artifacts, Denoising, Metrics, Predictions, comparative_table, compare_predictions,
+    };
     pub use crate::data::{
         Augmentation, Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset,
     };
     pub use crate::display::{Column, Table};
     pub use crate::error::{Error, Result};
-    pub use crate::evaluation::Evaluation;
+    pub use crate::evaluation::{
+        Evaluation, classification_report, confusion_matrix, most_probable,
+    };
     pub use crate::models::{
         CnnConfig, DenseConfig, Initializer, Layer, Model, Precision, Sequential, Summary,
     };
-    pub use crate::plot::Figure;
+    pub use crate::plot::{
+        BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,
+        most_confident_mistakes, plot_accuracy_cost, plot_confusion, plot_predictions,
+        plot_scatter, random_indices, show_classes, show_images,
+    };
     pub use crate::training::{FitConfig, History, Schedule};
 }

@@ -170,3 +170,73 @@ pub(crate) fn check_classes(ids: &[i64], classes: usize) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn the_mean_is_over_images() {
+        let probabilities = array![[0.5_f32, 0.5], [0.25, 0.75], [0.75, 0.25]];
+        let scored = Evaluation::from_probabilities(&probabilities, &[0, 1, 1]).unwrap();
+        let expected = -(0.5_f64.ln() + 0.75_f64.ln() + 0.25_f64.ln()) / 3.0;
+        assert!((scored.loss - expected).abs() < 1e-12);
+        // Of two equally probable classes the lower id is taken.
+        assert_eq!((scored.images, scored.accuracy), (3, 2.0 / 3.0));
+        assert_eq!(scored.accuracy_ci95, wilson_interval(2, 3));
+    }
+
+    #[test]
+    fn one_sure_mistake_does_not_cost_everything() {
+        let scored = Evaluation::from_probabilities(&array![[1.0_f32, 0.0]], &[1]).unwrap();
+        assert!((scored.loss - 15.942_385).abs() < 1e-5, "{}", scored.loss);
+    }
+
+    #[test]
+    fn intervals_stay_inside_the_possible() {
+        let near = |[low, high]: [f64; 2], expected: [f64; 2]| {
+            (low - expected[0]).abs() < 1e-4 && (high - expected[1]).abs() < 1e-4
+        };
+        // z^2 / (n + z^2) at the ends.
+        assert!(near(wilson_interval(10, 10), [0.7225, 1.0]));
+        assert!(near(wilson_interval(0, 10), [0.0, 0.2775]));
+        assert!(near(wilson_interval(5, 10), [0.2366, 0.7634]));
+        assert_eq!(wilson_interval(0, 0), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn scores_are_written_for_readers() {
+        let scored = Evaluation {
+            images: 8400,
+            loss: 0.21504,
+            accuracy: 0.93714,
+            accuracy_ci95: [0.93175, 0.94213],
+        };
+        assert_eq!(
+            scored.to_string(),
+            "loss 0.2150, accuracy 93.71% (95% interval 93.17 to 94.21%) on 8,400 images"
+        );
+        assert!(scored.table().to_text().contains("93.17 to 94.21"));
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_named() {
+        let error = |probabilities: Array2<f32>, labels: &[i64]| {
+            Evaluation::from_probabilities(&probabilities, labels).unwrap_err().to_string()
+        };
+        let text = error(array![[0.5, 0.5]], &[0, 1]);
+        assert_eq!(text, "2 labels, 1 predictions; predict and score the same images");
+        let text = error(Array2::zeros((0, 2)), &[]);
+        assert!(text.starts_with("no image to score; "), "{text}");
+        let text = error(array![[0.5, 0.5]], &[2]);
+        assert!(text.starts_with("image 0 has class 2, expected 0 to 1; "), "{text}");
+        let text = error(array![[0.5, 0.5], [f32::NAN, 0.5]], &[0, 0]);
+        assert!(text.starts_with("image 1 has NaN for class 0, expected probabilities"), "{text}");
+        let text = error(array![[2.0, 3.0]], &[0]);
+        assert!(text.starts_with("image 0 has 2 for class 0, expected probabilities"), "{text}");
+        let text = error(array![[0.5, 0.25]], &[0]);
+        assert!(text.starts_with("image 0 has the sum 0.75, expected probabilities"), "{text}");
+    }
+}

@@ -10,7 +10,7 @@ use base64::Engine;
 
 use crate::Result;
 use crate::artifacts::write_atomically;
-use crate::display::{clean_text, escape_html, show};
+use crate::display::{clean_sentence, clean_text, escape_sentence, show};
 
 /// Pixels for each unit of a figure's size on the page, along one side.
 pub const DENSITY: usize = 2;
@@ -55,10 +55,10 @@ impl Figure {
         &self.alt
     }
 
-    /// Writes the PNG to a file; a file of that name is replaced whole.
+    /// Writes the PNG to a file, its folder made where missing; a file of that name is replaced whole.
     ///
     /// # Errors
-    /// If the folder does not exist or cannot be written.
+    /// If the folder cannot be made or written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomically(path, &self.png)
     }
@@ -71,21 +71,21 @@ impl Figure {
         } else {
             format!(
                 "<figcaption style=\"font-style:italic;margin-top:0.3em\">{}</figcaption>",
-                escape_html(&self.caption)
+                escape_sentence(&self.caption)
             )
         };
         format!(
             "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\" style=\"max-width:100%;height:auto\" \
              src=\"data:image/png;base64,{data}\">{caption}</figure>",
-            alt = escape_html(&self.alt),
+            alt = escape_sentence(&self.alt),
             width = self.width,
         )
     }
 
     /// The figure in words: its alternative text and its caption.
     pub fn to_text(&self) -> String {
-        let caption = clean_text(&self.caption);
-        let alt = clean_text(&self.alt);
+        let caption = clean_sentence(&self.caption);
+        let alt = clean_sentence(&self.alt);
         if caption.is_empty() {
             format!("[Figure: {alt}]")
         } else {
@@ -102,5 +102,44 @@ impl Figure {
 impl fmt::Debug for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Figure({} x {}: {})", self.width, self.height, clean_text(&self.alt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure() -> Figure {
+        Figure {
+            png: vec![1, 2, 3],
+            width: 40,
+            height: 30,
+            caption: String::new(),
+            alt: "one <dot>".into(),
+        }
+    }
+
+    #[test]
+    fn html_holds_the_picture_its_width_and_its_words() {
+        let html = figure().caption("A & B").to_html();
+        assert!(html.contains("<img alt=\"one &lt;dot&gt;\" width=\"40\""), "{html}");
+        assert!(html.contains("src=\"data:image/png;base64,AQID\""), "{html}");
+        assert!(html.ends_with("A &amp; B</figcaption></figure>"), "{html}");
+        assert!(!figure().to_html().contains("figcaption"));
+    }
+
+    #[test]
+    fn text_holds_alternative_and_caption() {
+        assert_eq!(figure().to_text(), "[Figure: one <dot>]");
+        assert_eq!(figure().alt("a\ndot").caption("Look.").to_text(), "[Figure: a dot]\nLook.");
+        assert_eq!(format!("{:?}", figure()), "Figure(40 x 30: one <dot>)");
+    }
+
+    #[test]
+    fn a_figure_is_saved_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("figures/dot.png");
+        figure().save(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [1, 2, 3]);
     }
 }

@@ -205,7 +205,7 @@ impl HeatMap {
         }
         let finite = || self.values.indexed_iter().filter(|(_, value)| value.is_finite());
         let by_value = |a: &(_, &f64), b: &(_, &f64)| a.1.total_cmp(b.1);
-        let (Some(low), Some(high)) = (finite().min_by(by_value), finite().rev_max(by_value))
+        let (Some(low), Some(high)) = (finite().min_by(by_value), finite().first_max(by_value))
         else {
             return Err(Error::Drawing {
                 message: "the heat map holds no finite number; run at least one trial".to_owned(),
@@ -268,7 +268,7 @@ impl HeatMap {
 
 /// The first of the largest items, where `max_by` takes the last.
 trait FirstMaximum: Iterator + Sized {
-    fn rev_max(
+    fn first_max(
         self,
         compare: impl Fn(&Self::Item, &Self::Item) -> std::cmp::Ordering,
     ) -> Option<Self::Item> {
@@ -380,7 +380,8 @@ fn draw(frame: &Frame<'_>, cell: impl Fn(usize, usize) -> Drawn, alt: String) ->
         let y = bar.bottom() - (place - low) / (high - low).max(1e-9) * bar.height;
         canvas.text(text, (bar.right() + 6.0, y), name.anchor(Across::Left, Down::Middle));
     }
-    if scale_name > 0.0 {
+    // A scale that is shorter than its name goes without.
+    if scale_name > 0.0 && canvas.text_width(frame.scale_name, name) <= bar.height + 20.0 {
         let style =
             TextStyle::new(TICK_SIZE).color(GREY).upwards().anchor(Across::Centre, Down::Top);
         canvas.text(frame.scale_name, (bar.right() + scale_text + 14.0, bar.centre().1), style);
