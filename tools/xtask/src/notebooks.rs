@@ -160,7 +160,7 @@ fn run_one(
     let mut papermill = jupyter(project, "papermill");
     // Paths relative to the root: they are kept in the executed notebook.
     papermill.arg(format!("notebooks/{}.ipynb", notebook.name)).arg(project.show(&out));
-    papermill.args(["--cwd", "notebooks", "--progress-bar", "--log-output"]);
+    papermill.args(["--progress-bar", "--log-output"]);
     if quick {
         papermill.args(["--execution-timeout", QUICK_CELL]);
     }

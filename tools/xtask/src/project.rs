@@ -65,13 +65,11 @@ impl Project {
         Ok(folder)
     }
 
-    /// A program that starts in the root, without the variables that `cargo xtask` itself was given,
-    /// and with what programs linked to libtorch need.
+    /// A program that starts in the root, without the variables that `cargo xtask` itself was given.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).stdin(process::Stdio::null());
-        // The variables of the package that cargo started, and its target's libraries, would make
-        // the cargo below take other decisions than the same command given by hand.
+        // A cargo below shall decide as if the command were given by hand.
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_")
@@ -83,8 +81,8 @@ impl Project {
                 command.env_remove(&name);
             }
         }
-        let (loader, folders) = self.loader_path();
-        command.env(loader, folders).env("LIBTORCH", self.tools("libtorch"));
+        // Somebody's own Python settings must not reach into the project's environment.
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PIP_USER", "0");
         command
     }
 
@@ -100,9 +98,17 @@ impl Project {
         (name, env::join_paths(folders).unwrap_or_else(|_| torch.into_os_string()))
     }
 
-    /// The cargo that started this program.
+    /// The cargo that started this program, with the project's libtorch and no other.
     pub(crate) fn cargo(&self) -> Command {
-        self.command(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = self.command(cargo);
+        for name in ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH_LIB", "LIBTORCH_STATIC"]
+        {
+            command.env_remove(name);
+        }
+        let (loader, folders) = self.loader_path();
+        command.env(loader, folders).env("LIBTORCH", self.tools("libtorch"));
+        command
     }
 }
 
