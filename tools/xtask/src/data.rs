@@ -73,7 +73,7 @@ pub(crate) fn is_fashion_mnist(project: &Project) -> bool {
 
 /// Makes `data/X.npy`, `data/y.npy` and `data/classes.txt`, unless they are there.
 pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
-    let _lock = setup::lock(project)?;
+    let _lock = project.lock()?;
     let (x, y) = (project.path("data/X.npy"), project.path("data/y.npy"));
     let ours = |path: &Path, sum: &str| sha256_of_file(path).is_ok_and(|found| found == sum);
     let (x_is_ours, y_is_ours) = (ours(&x, X_SHA256), ours(&y, Y_SHA256));

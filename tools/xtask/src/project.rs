@@ -1,16 +1,21 @@
 //! Where things are in the repository.
 
+use std::cell::RefCell;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
+use crate::failure::Failure;
+
 /// The repository, wherever in it the command was given.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Project {
     root: PathBuf,
+    /// Held while `.tools` or `data` is changed.
+    lock: RefCell<Option<File>>,
 }
 
 impl Project {
@@ -20,12 +25,12 @@ impl Project {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
         let root = Path::new(&manifest).join("../..");
-        Project { root: root.canonicalize().unwrap_or(root) }
+        Project { root: root.canonicalize().unwrap_or(root), lock: RefCell::default() }
     }
 
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Project {
-        Project { root: root.to_owned() }
+        Project { root: root.to_owned(), lock: RefCell::default() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -68,7 +73,11 @@ impl Project {
     /// A program that starts in the root, without the variables that `cargo xtask` itself was given.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.root).stdin(process::Stdio::null());
+        command.current_dir(&self.root);
+        // The lock's file is as empty as the null device, and a program that outlives a killed xtask
+        // keeps the next one waiting until it, too, has ended.
+        let lock = self.lock.borrow().as_ref().and_then(|file| file.try_clone().ok());
+        command.stdin(lock.map_or_else(process::Stdio::null, process::Stdio::from));
         // A cargo below shall decide as if the command were given by hand.
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
@@ -84,6 +93,26 @@ impl Project {
         // Somebody's own Python settings must not reach into the project's environment.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PIP_USER", "0");
         command
+    }
+
+    /// Waits until no other xtask changes `.tools` or `data`.
+    pub(crate) fn lock(&self) -> Result<Lock<'_>, Failure> {
+        let path = self.tools("lock");
+        let failed = |error| Failure::of_file("write", &path, &error);
+        fs::create_dir_all(self.tools("")).map_err(failed)?;
+        let file = File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                println!(
+                    "another xtask, or a program that it started, is at work; waiting for its end"
+                );
+                file.lock().map_err(failed)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        self.lock.replace(Some(file));
+        Ok(Lock(self))
     }
 
     /// The loader's variable, with libtorch's folder first in it.
@@ -109,6 +138,16 @@ impl Project {
         let (loader, folders) = self.loader_path();
         command.env(loader, folders).env("LIBTORCH", self.tools("libtorch"));
         command
+    }
+}
+
+/// Keeps other xtasks waiting while it lives.
+#[derive(Debug)]
+pub(crate) struct Lock<'a>(&'a Project);
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        self.0.lock.replace(None);
     }
 }
 
@@ -149,7 +188,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.{}", process::id()));
-    let mut file = fs::File::create(&fresh)?;
+    let mut file = File::create(&fresh)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     drop(file);
     match written.and_then(|()| fs::rename(&fresh, path)) {
@@ -215,6 +254,20 @@ mod tests {
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(files(folder.path()), [path]);
+    }
+
+    #[test]
+    fn a_program_that_was_started_under_the_lock_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let lock = project.lock().unwrap();
+        let mut left = project.command("sleep").arg("60").spawn().unwrap();
+        drop(lock);
+        let file = File::open(project.tools("lock")).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        left.kill().unwrap();
+        left.wait().unwrap();
+        file.try_lock().unwrap();
     }
 
     #[test]

@@ -12,7 +12,6 @@ pub(crate) mod tools;
 pub(crate) mod trial;
 pub(crate) mod weights;
 
-use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 
 use crate::failure::Failure;
@@ -105,7 +104,7 @@ pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Fa
 
 /// Does what is left to do of `parts`. Only one xtask at a time changes `.tools`.
 pub(crate) fn run(project: &Project, parts: Vec<Part>, screen: &mut Screen) -> Result<(), Failure> {
-    let _lock = lock(project)?;
+    let _lock = project.lock()?;
     // Left behind by runs that were killed; nobody else is here now.
     let _ = remove(&project.tools("tmp"));
     for part in parts {
@@ -115,26 +114,10 @@ pub(crate) fn run(project: &Project, parts: Vec<Part>, screen: &mut Screen) -> R
     Ok(())
 }
 
-/// Waits until no other xtask changes `.tools` or `data`, and keeps others waiting while it lives.
-pub(crate) fn lock(project: &Project) -> Result<File, Failure> {
-    let path = project.tools("lock");
-    let failed = |error| Failure::of_file("write", &path, &error);
-    fs::create_dir_all(project.tools("")).map_err(failed)?;
-    let file = File::create(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            println!("another xtask is setting up; waiting for it to end");
-            file.lock().map_err(failed)?;
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::fs;
     use std::rc::Rc;
 
     use super::*;
