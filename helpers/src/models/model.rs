@@ -107,18 +107,26 @@ impl Model {
 
     /// The layers with their output shapes and numbers of parameters.
     pub fn summary(&self) -> Summary {
-        let count =
-            |weights: &mut dyn Iterator<Item = &Weight>| weights.map(|w| w.tensor.numel()).sum();
+        let trainable = self.count_trainable();
         Summary {
             rows: self.rows.clone(),
-            trainable: count(&mut self.weights.iter().filter(|w| w.trainable)),
-            non_trainable: count(&mut self.weights.iter().filter(|w| !w.trainable)),
+            trainable,
+            non_trainable: self.count_params() - trainable,
         }
     }
 
     /// The number of all parameters, running statistics included, as Keras's `count_params`.
     pub fn count_params(&self) -> usize {
         self.weights.iter().map(|weight| weight.tensor.numel()).sum()
+    }
+
+    /// The number of parameters that training changes.
+    pub fn count_trainable(&self) -> usize {
+        self.weights
+            .iter()
+            .filter(|weight| weight.trainable)
+            .map(|weight| weight.tensor.numel())
+            .sum()
     }
 
     /// Values a prediction has for each image: the number of classes for a classifier.
@@ -485,3 +493,171 @@ impl Planner {
 
 /// No single kernel may be larger: 8 GiB of `f32`.
 const MOST_VALUES: i64 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageShape;
+    use tch::Device;
+
+    fn shape(height: usize, width: usize, channels: usize) -> ImageShape {
+        ImageShape { height, width, channels }
+    }
+
+    /// A batch of one image with one channel, its values row by row.
+    fn image(values: &[f32], height: i64, width: i64) -> Tensor {
+        Tensor::from_slice(values).view([1, 1, height, width])
+    }
+
+    fn set(model: &mut Model, name: &str, values: &[f32]) {
+        let _guard = tch::no_grad_guard();
+        let weight = model.weights.iter_mut().find(|weight| weight.name == name).unwrap();
+        let shape = weight.tensor.size();
+        weight.tensor.copy_(&Tensor::from_slice(values).view(&shape[..]));
+    }
+
+    fn run(model: &mut Model, input: &Tensor, training: bool) -> Vec<f32> {
+        model.precision = Precision::Float32;
+        let _guard = tch::no_grad_guard();
+        Vec::try_from(model.forward(input, training).flatten(0, -1)).unwrap()
+    }
+
+    #[test]
+    fn a_convolution_keeps_the_size_and_pads_with_zeros() {
+        let mut model = Sequential::new(shape(2, 3, 1)).conv2d(1, 3).build(0).unwrap();
+        set(&mut model, "conv2d.kernel", &[1., 2., 3., 4., 5., 6., 7., 8., 9.]);
+        set(&mut model, "conv2d.bias", &[0.5]);
+        let output = run(&mut model, &image(&[1., 0., 0., 0., 0., 2.], 2, 3), false);
+        // The 1 at the top left meets the kernel's centre, left, ... ; the 2 at the bottom right likewise.
+        assert_eq!(
+            output,
+            [5.5, 4.0 + 2.0 * 9.0 + 0.5, 2.0 * 8.0 + 0.5, 2.5, 1.0 + 2.0 * 6.0 + 0.5, 10.5]
+        );
+    }
+
+    /// TensorFlow pads an even side of a strided convolution below and to the right alone.
+    #[test]
+    fn a_strided_convolution_on_an_even_side_pads_after() {
+        let mut model = Sequential::new(shape(2, 2, 1)).conv2d_strided(1, 3, 2).build(0).unwrap();
+        set(&mut model, "conv2d.kernel", &[1., 2., 3., 4., 5., 6., 7., 8., 9.]);
+        let output = run(&mut model, &image(&[1., 10., 100., 1000.], 2, 2), false);
+        assert_eq!(output, [1. + 20. + 400. + 5000.]);
+    }
+
+    #[test]
+    fn pooling_leaves_an_incomplete_block_out() {
+        let mut model = Sequential::new(shape(2, 3, 1)).max_pool2d(2).build(0).unwrap();
+        assert_eq!(run(&mut model, &image(&[1., 2., 9., 4., 3., 9.], 2, 3), false), [4.0]);
+    }
+
+    #[test]
+    fn flatten_goes_row_by_row_with_channels_last_and_reshape_undoes_it() {
+        let input = Tensor::arange(12, (Kind::Float, Device::Cpu)).view([1, 2, 2, 3]);
+        let mut flat = Sequential::new(shape(2, 3, 2)).flatten().build(0).unwrap();
+        assert_eq!(
+            run(&mut flat, &input, false),
+            [0., 6., 1., 7., 2., 8., 3., 9., 4., 10., 5., 11.]
+        );
+        let mut back = Sequential::new(shape(2, 3, 2)).flatten().reshape(2, 3, 2).build(0).unwrap();
+        assert_eq!(
+            run(&mut back, &input, false),
+            Vec::<f32>::try_from(input.flatten(0, -1)).unwrap()
+        );
+    }
+
+    #[test]
+    fn up_sampling_repeats_pixels() {
+        let mut model = Sequential::new(shape(1, 2, 1)).up_sampling2d(2).build(0).unwrap();
+        assert_eq!(
+            run(&mut model, &image(&[1., 2.], 1, 2), false),
+            [1., 1., 2., 2., 1., 1., 2., 2.]
+        );
+    }
+
+    /// Two values 1 and 3: mean 2, variance 1. The moving statistics take a tenth of the batch's.
+    #[test]
+    fn batch_norm_uses_the_batch_while_training_and_its_average_afterwards() {
+        let mut model = Sequential::for_vectors(1).batch_norm().build(0).unwrap();
+        let input = Tensor::from_slice(&[1f32, 3.]).view([2, 1]);
+        let scale = 1.0 / (1.0f32 + 1e-3).sqrt();
+        let trained = run(&mut model, &input, true);
+        assert!(
+            (trained[0] + scale).abs() < 1e-6 && (trained[1] - scale).abs() < 1e-6,
+            "{trained:?}"
+        );
+        // PyTorch's moving variance is the unbiased one: 2 here.
+        let (mean, variance) = (0.2f32, 0.9 + 0.1 * 2.0f32);
+        let later = run(&mut model, &input, false);
+        let expected = (1.0 - mean) / (variance + 1e-3).sqrt();
+        assert!((later[0] - expected).abs() < 1e-6, "{later:?} {expected}");
+    }
+
+    #[test]
+    fn a_residual_adds_its_input() {
+        let layers = vec![Layer::Relu, Layer::Relu];
+        let mut model = Sequential::for_vectors(2).layer(Layer::Residual(layers)).build(0).unwrap();
+        let input = Tensor::from_slice(&[-1f32, 2.]).view([1, 2]);
+        assert_eq!(run(&mut model, &input, false), [-1.0, 4.0]);
+    }
+
+    #[test]
+    fn dropout_acts_while_training_alone_and_keeps_the_mean() {
+        let mut model = Sequential::for_vectors(10_000).dropout(0.25).build(0).unwrap();
+        let input = Tensor::ones([1, 10_000], (Kind::Float, Device::Cpu));
+        assert!(run(&mut model, &input, false).iter().all(|&value| value == 1.0));
+        let dropped = run(&mut model, &input, true);
+        let share = dropped.iter().filter(|&&value| value == 0.0).count() as f32 / 10_000.0;
+        assert!((share - 0.25).abs() < 0.02, "{share}");
+        assert!(dropped.iter().all(|&value| value == 0.0 || (value - 4.0 / 3.0).abs() < 1e-6));
+    }
+
+    /// 3 × 3 × 2 × 4 + 4 weights of the convolution, 4 × 4 of batch normalisation's, 16 × 5 + 5 of the dense layer; the
+    /// convolution's bias goes when batch normalisation follows.
+    #[test]
+    fn parameters_are_counted_as_keras_counts_them() {
+        let network = Sequential::new(shape(4, 4, 2)).conv2d(4, 3);
+        assert_eq!(network.clone().build(0).unwrap().count_params(), 3 * 3 * 2 * 4 + 4);
+        let model = network.batch_norm().max_pool2d(2).flatten().dense(5).build(0).unwrap();
+        assert_eq!(model.count_params(), 72 + 16 + 85);
+        let summary = model.summary();
+        assert_eq!((summary.trainable, summary.non_trainable), (72 + 8 + 85, 8));
+        assert_eq!(summary.rows[2].output_shape, "2 × 2 × 4");
+    }
+
+    #[test]
+    fn a_layer_that_does_not_fit_is_named() {
+        let grey = || Sequential::new(shape(4, 4, 1));
+        let cases: Vec<(Sequential, &str)> = vec![
+            (
+                grey().dense(3),
+                "layer 1 (dense): takes a vector, got 4 × 4 × 1; put `flatten()` before it",
+            ),
+            (
+                grey().flatten().conv2d(2, 3),
+                "layer 2 (conv2d): takes images, but what comes before gives a vector of 16",
+            ),
+            (
+                grey().max_pool2d(2).max_pool2d(4),
+                "layer 2 (max_pool2d): blocks of 4 × 4 do not fit into 2 × 2 pixels",
+            ),
+            (grey().dropout(1.0), "layer 1 (dropout): `rate` must lie in 0..1, got 1"),
+            (grey().conv2d(0, 3), "layer 1 (conv2d): `filters` must be at least 1, got 0"),
+            (grey().flatten().dense(1 << 40), "does not fit into memory"),
+            (
+                grey().flatten().reshape(2, 2, 3),
+                "layer 2 (reshape): 2 × 2 × 3 needs a vector of that many values, got 16",
+            ),
+        ];
+        for (network, expected) in cases {
+            let message = network.build(0).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_seed_fixes_the_first_weights() {
+        let build = |seed| Sequential::for_vectors(3).dense(2).build(seed).unwrap().snapshot();
+        assert!(build(1)[0].equal(&build(1)[0]));
+        assert!(!build(1)[0].equal(&build(2)[0]));
+    }
+}

@@ -33,7 +33,6 @@ pub struct Sequential {
     /// The layers, in order.
     pub(crate) layers: Vec<Layer>,
     /// What the next convolution or dense layer is first drawn with.
-    #[serde(skip, default = "default_initializer")]
     kernel_initializer: Initializer,
 }
 
@@ -149,6 +148,11 @@ impl Sequential {
     pub fn layer(mut self, layer: Layer) -> Sequential {
         self.layers.push(layer);
         self
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// Checks the chain and draws the first weights from `seed`.

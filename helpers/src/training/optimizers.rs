@@ -169,4 +169,27 @@ mod tests {
         AdamW::new(&weights, 0.1).step(&mut weights, 0.01);
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
+
+    /// libtorch's own AdamW, on weights and gradients drawn at random.
+    #[test]
+    fn twenty_steps_agree_with_libtorch() {
+        use tch::nn::{self, OptimizerConfig};
+        tch::manual_seed(5);
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut theirs = store.root().var("w", &[7, 5], nn::Init::Randn { mean: 0.0, stdev: 1.0 });
+        let config = nn::AdamW { wd: 0.05, eps: EPSILON, ..nn::AdamW::default() };
+        let mut libtorch = config.build(&store, 0.02).unwrap();
+        let tensor = theirs.detach().copy().set_requires_grad(true);
+        let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
+        let mut adam = AdamW::new(&weights, 0.05);
+        for _ in 0..20 {
+            let target = Tensor::randn([7, 5], (Kind::Float, Device::Cpu));
+            let loss = |weight: &Tensor| (weight - &target).pow_tensor_scalar(2).sum(Kind::Float);
+            libtorch.backward_step(&loss(&theirs));
+            loss(&weights[0].tensor).backward();
+            adam.step(&mut weights, 0.02);
+        }
+        theirs = theirs.detach();
+        assert!((theirs - weights[0].tensor.detach()).abs().max().double_value(&[]) < 1e-5);
+    }
 }

@@ -1,0 +1,218 @@
+//! Training from data to scores, on a handful of real images.
+
+use std::path::Path;
+
+use helpers::prelude::*;
+
+/// `images` of the committed sample, stratified.
+fn sample(images: usize) -> Dataset {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    Dataset::load(folder).unwrap().take_stratified(images, 1).unwrap()
+}
+
+fn split(images: usize) -> Split {
+    sample(images).split(SplitConfig { seed: 1, ..SplitConfig::default() }).unwrap()
+}
+
+fn dense(split: &Split, seed: u64) -> Model {
+    let dataset = split.train.dataset();
+    let config = DenseConfig { hidden: vec![32, 16], dropout: 0.1, ..DenseConfig::default() };
+    config.network(dataset.image_shape(), dataset.classes()).build(seed).unwrap()
+}
+
+fn quick(epochs: usize) -> FitConfig {
+    FitConfig { epochs, batch_size: 32, precision: Precision::Float32, ..FitConfig::default() }
+}
+
+#[test]
+fn a_network_learns_a_few_images_by_heart() {
+    let images = sample(40);
+    let all = images.subset((0..40).collect()).unwrap();
+    let network =
+        CnnConfig { filters: [8, 8, 16, 16], dense: 32, dropout: 0.0, ..CnnConfig::default() };
+    let mut model = network.network(images.image_shape(), images.classes()).build(3).unwrap();
+    model.fit_on(&all, &all, FitConfig { patience: 60, ..quick(60) }).unwrap();
+    assert!(model.evaluate(&all).unwrap().accuracy > 0.99);
+}
+
+/// With a large step the last epochs are not the best ones: the model must hold the best one's weights all the same.
+#[test]
+fn the_best_weights_are_restored_however_training_ends() {
+    let split = split(300);
+    for (epochs, patience) in [(12, 2), (9, 50)] {
+        let mut model = dense(&split, 1);
+        let config = FitConfig {
+            learning_rate: 0.1,
+            patience,
+            schedule: Schedule::Constant,
+            ..quick(epochs)
+        };
+        let history = model.fit(&split, config).unwrap();
+        let lowest =
+            history.epochs.iter().map(|record| record.val_loss).fold(f64::INFINITY, f64::min);
+        assert_eq!(history.best().val_loss, lowest);
+        let now = model.evaluate(&split.validation).unwrap();
+        assert!(
+            (now.loss - lowest).abs() < 1e-5,
+            "loss {} after training, {lowest} in the best epoch",
+            now.loss
+        );
+        assert!(
+            history.epochs.last().unwrap().val_loss > lowest,
+            "the case must have a worse last epoch"
+        );
+        assert_eq!(history.stopped_early, patience == 2);
+    }
+}
+
+#[test]
+fn the_same_seed_repeats_to_the_last_digit_and_another_does_not() {
+    let split = split(200);
+    let augmentation = Augmentation { horizontal_flip: true, shift: 2, erase: 0.2 };
+    let run = |seed: u64| {
+        let mut model = dense(&split, seed);
+        let history = model.fit(&split, FitConfig { seed, augmentation, ..quick(2) }).unwrap();
+        (
+            history.epochs.iter().map(|record| record.loss.to_bits()).collect::<Vec<_>>(),
+            model.predict(&split.test).unwrap(),
+        )
+    };
+    let first = run(1);
+    // Whatever else draws random numbers in between must not matter.
+    let _ = tch::Tensor::rand([100], tch::kind::FLOAT_CPU);
+    assert_eq!(first, run(1));
+    assert_ne!(first.0, run(2).0);
+}
+
+#[test]
+fn a_saved_model_predicts_the_same_with_no_other_file() {
+    let split = split(200);
+    let mut model = dense(&split, 1);
+    model.fit(&split, quick(1)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    model.save(&path).unwrap();
+    let again = Model::load(&path).unwrap();
+    assert_eq!(model.predict(&split.test).unwrap(), again.predict(&split.test).unwrap());
+    assert_eq!(model.network(), again.network());
+}
+
+#[test]
+fn a_broken_model_file_is_refused_at_every_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    Sequential::for_vectors(3).dense(2).batch_norm().build(1).unwrap().save(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let message = Model::load(&path).unwrap_err().to_string();
+        assert!(message.contains("model.safetensors"), "{length} bytes: {message}");
+    }
+    let message = Model::load(folder.path().join("none.safetensors")).unwrap_err().to_string();
+    assert!(message.contains("cannot read") && message.contains("run the notebook"), "{message}");
+}
+
+#[test]
+fn a_step_too_large_is_reported_and_leaves_the_best_weights() {
+    let split = split(200);
+    let mut model = dense(&split, 1);
+    let config = FitConfig { learning_rate: 1e30, schedule: Schedule::Constant, ..quick(3) };
+    let message = model.fit(&split, config).unwrap_err().to_string();
+    assert!(message.contains("learning_rate") && message.contains("epoch 1"), "{message}");
+    assert!(model.predict(&split.test).unwrap().iter().all(|probability| probability.is_finite()));
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let split = split(100);
+    let cases: Vec<(FitConfig, &str)> = vec![
+        (FitConfig { epochs: 0, ..quick(1) }, "`epochs` must be at least 1, got 0"),
+        (
+            FitConfig { patience: 0, ..quick(1) },
+            "`patience` must be at least 1, got 0; 5 waits for five epochs",
+        ),
+        (FitConfig { batch_size: 0, ..quick(1) }, "`batch_size` must be at least 1, got 0"),
+        (
+            FitConfig { learning_rate: 0.0, ..quick(1) },
+            "`learning_rate` must be above 0 and finite, got 0",
+        ),
+        (
+            FitConfig { learning_rate: f64::NAN, ..quick(1) },
+            "`learning_rate` must be above 0 and finite, got NaN",
+        ),
+        (
+            FitConfig { weight_decay: -1.0, ..quick(1) },
+            "`weight_decay` must be 0 or more, and finite, got -1",
+        ),
+        (
+            FitConfig { label_smoothing: 1.0, ..quick(1) },
+            "`label_smoothing` must be in 0..1, got 1",
+        ),
+        (
+            FitConfig { schedule: Schedule::Cosine { warmup_epochs: 3.0 }, ..quick(2) },
+            "`warmup_epochs` must be 0 or more and fewer than `epochs` (2), got 3",
+        ),
+        (
+            FitConfig {
+                augmentation: Augmentation { erase: 1.5, ..Augmentation::default() },
+                ..quick(1)
+            },
+            "`erase` must be a probability in 0..=1, got 1.5",
+        ),
+    ];
+    for (config, expected) in cases {
+        let message = dense(&split, 1).fit(&split, config).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_model_for_other_images_or_classes_says_so() {
+    let split = split(100);
+    let shape = ImageShape { height: 8, width: 8, channels: 3 };
+    let mut model = DenseConfig::default().network(shape, 10).build(1).unwrap();
+    let message = model.fit(&split, quick(1)).unwrap_err().to_string();
+    assert!(message.contains("8 × 8 × 3") && message.contains("28 × 28 × 1"), "{message}");
+    let mut model =
+        DenseConfig::default().network(split.train.dataset().image_shape(), 7).build(1).unwrap();
+    let message = model.fit(&split, quick(1)).unwrap_err().to_string();
+    assert!(message.contains("7 classes") && message.contains("10 classes"), "{message}");
+}
+
+/// A last batch of one image has no spread for batch normalisation: 65 images in batches of 32.
+#[test]
+fn a_last_batch_of_one_image_does_no_harm() {
+    let images = sample(80);
+    let (train, validation) =
+        (images.subset((0..65).collect()).unwrap(), images.subset((65..80).collect()).unwrap());
+    let mut model = DenseConfig { hidden: vec![8], ..DenseConfig::default() }
+        .network(images.image_shape(), images.classes())
+        .build(1)
+        .unwrap();
+    model.fit_on(&train, &validation, quick(2)).unwrap();
+    assert_eq!(model.predict(&train).unwrap().nrows(), 65);
+}
+
+#[test]
+fn the_baseline_and_the_cnn_have_the_layers_of_the_task() {
+    let shape = ImageShape { height: 28, width: 28, channels: 1 };
+    let kinds = |network: Sequential| -> Vec<&'static str> {
+        let wanted = ["conv2d", "max_pool2d", "dense"];
+        network.layers().iter().map(Layer::kind).filter(|kind| wanted.contains(kind)).collect()
+    };
+    assert_eq!(kinds(DenseConfig::default().network(shape, 10)), ["dense"; 5]);
+    assert_eq!(
+        kinds(CnnConfig::default().network(shape, 10)),
+        [
+            "conv2d",
+            "max_pool2d",
+            "conv2d",
+            "max_pool2d",
+            "conv2d",
+            "conv2d",
+            "max_pool2d",
+            "dense",
+            "dense"
+        ]
+    );
+}
