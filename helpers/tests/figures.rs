@@ -325,3 +325,137 @@ fn accuracy_against_cost() {
         plot_accuracy_cost("Accuracy against training time", "Training (s)", &points).unwrap();
     keep(&figure, "cost");
 }
+
+/// A data set of RGB images in a folder: a red square, then a green one, then a blue one, and again.
+fn colored(side: usize) -> (tempfile::TempDir, Dataset) {
+    let folder = tempfile::tempdir().unwrap();
+    let images = 6;
+    let npy = |shape: &str, bytes: &[u8]| {
+        let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        while (10 + header.len() + 1) % 64 != 0 {
+            header.push(' ');
+        }
+        header.push('\n');
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(bytes);
+        file
+    };
+    let pixels: Vec<u8> = (0..images)
+        .flat_map(|image| {
+            let mut color = [20, 20, 20];
+            color[image % 3] = 230;
+            color.repeat(side * side)
+        })
+        .collect();
+    let labels: Vec<u8> = (0..images).map(|image| (image % 3) as u8).collect();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("X.npy", &npy(&format!("({images}, {side}, {side}, 3)"), &pixels));
+    write("y.npy", &npy(&format!("({images},)"), &labels));
+    write("classes.txt", b"red\n<b>green</b>\nblue\n");
+    let dataset = Dataset::load(folder.path()).unwrap();
+    (folder, dataset)
+}
+
+#[test]
+fn images_in_colour_keep_their_colours_at_any_size() {
+    for side in [8, 32, 64, 300] {
+        let (_folder, dataset) = colored(side);
+        let figure = show_images(&dataset, &[0, 1, 2], 3).unwrap();
+        let picture = keep(&figure, &format!("rgb_{side}"));
+        for (place, color) in [[230, 20, 20], [20, 230, 20], [20, 20, 230]].into_iter().enumerate()
+        {
+            let third = |place: usize| place * picture.width / 3;
+            let inside = picture.count(third(place), third(place + 1), |pixel| pixel == color);
+            assert!(inside > 30_000, "{side}: {inside} pixels of {color:?}");
+            assert_eq!(picture.count(0, picture.width, |pixel| pixel == color), inside);
+        }
+        // Names come from data: they are escaped, in the picture's words too.
+        let html = figure.to_html();
+        assert!(html.contains("&lt;b&gt;green&lt;/b&gt;") && !html.contains("<b>"), "{side}");
+    }
+}
+
+#[test]
+fn what_cannot_be_drawn_is_named() {
+    let dataset = sample();
+    let part = dataset.subset(vec![0, 1]).unwrap();
+    let names: Vec<String> = ["a".to_owned(), "b".to_owned()].to_vec();
+    let (_, right) = predicted(&dataset, 2, |_| false);
+    let broken =
+        CostPoint { name: "cnn".into(), cost: f64::NAN, accuracy: 0.9, interval: [0.8, 0.95] };
+    let row = ImageRow { name: "clean".into(), images: vec![vec![0.0; 9]], notes: vec![] };
+    let line = LineChart::new("", "", "");
+    let mut empty = history(1);
+    empty.epochs.clear();
+    let errors = [
+        (
+            show_images(&part, &[2], 4),
+            "`indices` must be places below 2, the number of images, got 2; ",
+        ),
+        (
+            show_images(&part, &[], 4),
+            "cannot draw: there is no image to show; pass at least one place",
+        ),
+        (show_images(&part, &[0], 0), "`columns` must be at least 1, got 0; "),
+        (show_classes(&part, 0, 1), "`examples` must be at least 1, got 0; "),
+        (
+            plot_predictions(&dataset, &right, &[0]),
+            "4000 labels, 2 predictions; predict and score the same",
+        ),
+        (
+            plot_predictions(&part, &Array2::from_elem((2, 3), 1.0 / 3.0), &[0]),
+            "cannot draw: the probabilities are of 3 classes, the images of 10",
+        ),
+        (
+            plot_predictions(&part, &Array2::zeros((2, 10)), &[0]),
+            "image 0 has the sum 0, expected probabilities",
+        ),
+        (compare_images("", dataset.image_shape(), &[]), "cannot draw: there is no image to show"),
+        (
+            compare_images("", dataset.image_shape(), &[row]),
+            "cannot draw: row `clean` has 1 images of 9 values, expected 1 of 784",
+        ),
+        (
+            plot_confusion(&Array2::zeros((2, 3)), &names),
+            "cannot draw: the matrix has shape (2, 3) and there are 2 class names",
+        ),
+        (
+            HeatMap::new("", Array2::zeros((2, 2))).rows("", ["a"]).plot(),
+            "cannot draw: the values have shape (2, 2), with 1 row names",
+        ),
+        (
+            HeatMap::new("", Array2::from_elem((1, 1), f64::NAN)).plot(),
+            "cannot draw: the heat map holds no finite number",
+        ),
+        (
+            BarChart::new("", "", &names).bars("x", &[1.0]).plot(),
+            "cannot draw: series `x` has 1 values for 2 names",
+        ),
+        (
+            BarChart::new("", "", &names).bars("x", &[1.0, -1.0]).plot(),
+            "cannot draw: series `x` holds a value below 0",
+        ),
+        (BarChart::new("", "", &names).plot(), "cannot draw: the bar chart is empty"),
+        (
+            plot_accuracy_cost("", "", &[broken]),
+            "cannot draw: model `cnn` has a cost or an accuracy",
+        ),
+        (line.clone().line("x", &[1.0], &[]).plot(), "cannot draw: line `x` has 1 x and 0 y"),
+        (line.plot(), "cannot draw: nothing to draw along"),
+        (empty.plot(), "cannot draw: the history has no epoch"),
+        (
+            plot_scatter("", "", "", &Array2::zeros((2, 3)), &[0, 1], &names),
+            "cannot draw: the points have shape (2, 3)",
+        ),
+        (
+            plot_scatter("", "", "", &Array2::zeros((1, 2)), &[2], &names),
+            "image 0 has class 2, expected 0 to 1",
+        ),
+    ];
+    for (result, expected) in errors {
+        let text = result.unwrap_err().to_string();
+        assert!(text.starts_with(expected), "{text}\nexpected: {expected}");
+    }
+}

@@ -61,7 +61,13 @@ impl Axis {
         let mut axis = Axis::new(name, low, high);
         axis.log = log;
         let (low, high) = (axis.along(low), axis.along(high));
-        let margin = if high > low { 0.05 * (high - low) } else { 0.05 * low.abs().max(0.1) };
+        let margin = if high > low {
+            0.05 * (high - low)
+        } else if low == 0.0 {
+            0.1
+        } else {
+            0.1 * low.abs()
+        };
         axis.low = axis.back(low - margin);
         axis.high = axis.back(high + margin);
         Ok(axis)
@@ -352,4 +358,63 @@ pub(crate) fn marker_step(points: usize) -> usize {
 /// The mark of the series at a place.
 pub(crate) fn marker_of(place: usize) -> Marker {
     Marker::ALL[place % Marker::ALL.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(axis: &Axis) -> Vec<String> {
+        axis.ticks().into_iter().map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(
+            texts(&Axis::new("", 0.1, 0.42)),
+            ["0.10", "0.15", "0.20", "0.25", "0.30", "0.35", "0.40"]
+        );
+        assert_eq!(
+            texts(&Axis::new("", 0.0, 7000.0)),
+            ["0", "1,000", "2,000", "3,000", "4,000", "5,000", "6,000", "7,000"]
+        );
+        assert_eq!(texts(&Axis::new("", -1.0, 1.0)), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
+        let mut percent = Axis::new("", 0.895, 0.947);
+        percent.percent = true;
+        assert_eq!(texts(&percent), ["90", "91", "92", "93", "94"]);
+        let mut epochs = Axis::new("", 0.9, 3.1);
+        epochs.whole = true;
+        assert_eq!(texts(&epochs), ["1", "2", "3"]);
+        let mut log = Axis::new("", 8.0, 160.0);
+        log.log = true;
+        assert_eq!(texts(&log), ["10", "20", "50", "100"]);
+    }
+
+    #[test]
+    fn values_lie_between_the_ends() {
+        let axis = Axis::around("", [1.0, f64::NAN, 3.0], false).unwrap();
+        assert!((axis.place(2.0) - 0.5).abs() < 1e-12);
+        assert!(axis.place(1.0) > 0.0 && axis.place(3.0) < 1.0);
+        let log = Axis::around("", [1.0, 100.0], true).unwrap();
+        assert!((log.place(10.0) - 0.5).abs() < 1e-12);
+        // One value alone still has room around it.
+        for value in [0.0, 1e-3, -5.0] {
+            assert!((Axis::around("", [value], false).unwrap().place(value) - 0.5).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn an_axis_without_values_is_refused() {
+        let error = |values: &[f64], log| {
+            Axis::around("Loss", values.iter().copied(), log).unwrap_err().to_string()
+        };
+        assert_eq!(
+            error(&[f64::NAN], false),
+            "cannot draw: nothing to draw along `Loss`: expected at least one finite number"
+        );
+        assert!(
+            error(&[0.0, 1.0], true)
+                .contains("`Loss` is logarithmic and holds 0, expected numbers above 0")
+        );
+    }
 }

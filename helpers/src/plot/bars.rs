@@ -168,7 +168,7 @@ impl BarChart {
                 }
                 let end = if values[row].is_finite() { bar.right() } else { area.left };
                 let style = value.anchor(Across::Left, Down::Middle);
-                canvas.text(
+                canvas.text_on_white(
                     &self.text(values[row]),
                     (end + 6.0, y + thickness / 2.0 - 0.75),
                     style,

@@ -644,3 +644,129 @@ fn contours(curves: &[OutlineCurve], place: impl Fn(ab_glyph::Point) -> Point) -
     }
     outlines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::style::{RIGHT, WRONG, label_color, label_sign};
+    use super::*;
+
+    /// Places of the pixels that are not white.
+    fn inked(canvas: &Canvas) -> Vec<(usize, usize)> {
+        let stride = DENSITY * canvas.width;
+        let pixels = canvas.pixels.chunks_exact(3).enumerate();
+        pixels.filter(|(_, p)| p != &[255; 3]).map(|(at, _)| (at / stride, at % stride)).collect()
+    }
+
+    #[test]
+    fn a_rectangle_fills_its_pixels_and_no_other() {
+        let mut canvas = Canvas::new(6.0, 4.0).unwrap();
+        canvas.fill_rect(Rect::new(1.0, 0.5, 1.5, 1.0), [0, 0, 0]);
+        let expected: Vec<(usize, usize)> =
+            [1, 2].iter().flat_map(|&row| [2, 3, 4].map(|column| (row, column))).collect();
+        assert_eq!(inked(&canvas), expected);
+    }
+
+    #[test]
+    fn what_lies_half_on_a_pixel_covers_half_of_it() {
+        let mut canvas = Canvas::new(2.0, 2.0).unwrap();
+        canvas.fill_rect(Rect::new(0.25, 0.0, 0.5, 2.0), [0, 0, 0]);
+        assert_eq!(canvas.pixels[..9], [128, 128, 128, 128, 128, 128, 255, 255, 255]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_outside_the_canvas_or_the_clip() {
+        let mut canvas = Canvas::new(10.0, 10.0).unwrap();
+        let ink = [0, 0, 0];
+        canvas.line(&[(-50.0, 3.0), (60.0, 3.0)], 2.0, ink, Some((4.0, 2.0)));
+        canvas.line(&[(f64::NAN, 3.0), (5.0, f64::INFINITY)], 2.0, ink, None);
+        canvas.marker(Marker::Ring, (10.0, 10.0), 4.0, ink);
+        canvas.text("clipped", (-20.0, 12.0), TextStyle::new(30.0));
+        canvas.image(
+            crate::data::ImageShape { height: 2, width: 2, channels: 1 },
+            Rect::new(8.0, 8.0, 6.0, 6.0),
+            |_, _| ink,
+        );
+        let mut canvas = Canvas::new(10.0, 10.0).unwrap();
+        canvas.clip_to(Some(Rect::new(2.0, 2.0, 3.0, 3.0)));
+        canvas.fill_rect(Rect::new(-5.0, -5.0, 50.0, 50.0), ink);
+        let places = inked(&canvas);
+        assert_eq!(places.len(), 36);
+        assert!(
+            places.iter().all(|(row, column)| (4..10).contains(row) && (4..10).contains(column))
+        );
+    }
+
+    #[test]
+    fn dashes_follow_the_line_around_its_corners() {
+        // Ten long with a corner after four: dashes of three, gaps of one.
+        let pieces = dashes(&[(0.0, 0.0), (4.0, 0.0), (4.0, 6.0)], 3.0, 1.0);
+        let expected = [
+            vec![(0.0, 0.0), (3.0, 0.0)],
+            vec![(4.0, 0.0), (4.0, 3.0)],
+            vec![(4.0, 4.0), (4.0, 6.0)],
+        ];
+        let length = |piece: &[Point]| -> f64 {
+            piece.windows(2).map(|p| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1)).sum()
+        };
+        assert_eq!(pieces.len(), expected.len());
+        for (piece, expected) in pieces.iter().zip(&expected) {
+            assert!((length(piece) - length(expected)).abs() < 1e-9, "{piece:?}");
+            assert_eq!(piece.last(), expected.last());
+        }
+    }
+
+    #[test]
+    fn text_is_cut_to_its_room() {
+        let canvas = Canvas::new(1.0, 1.0).unwrap();
+        let style = TextStyle::new(12.0);
+        assert_eq!(canvas.fitted("Ankle boot", style, 200.0), "Ankle boot");
+        let cut = canvas.fitted("Ankle boot", style, 40.0);
+        assert!(cut.starts_with("Ank") && cut.ends_with('…'), "{cut}");
+        assert!(canvas.text_width(&cut, style) <= 40.0);
+        assert_eq!(canvas.fitted("Ankle boot", style, 0.0), "");
+        let (small, large) =
+            (canvas.text_width("boot", style), canvas.text_width("boot", TextStyle::new(24.0)));
+        assert!((2.0 * small - large).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_mark_in_a_label_has_a_glyph() {
+        let canvas = Canvas::new(1.0, 1.0).unwrap();
+        for character in "✓✗★±×–−…≥≤°²µßéñøŁłЖжΩαčş".chars() {
+            for bold in [false, true] {
+                assert_ne!(canvas.font(bold).glyph_id(character).0, 0, "{character} bold: {bold}");
+            }
+        }
+    }
+
+    #[test]
+    fn right_is_blue_with_a_tick_and_wrong_is_red_with_a_cross() {
+        assert_eq!((label_color(true), label_sign(true)), (RIGHT, "✓"));
+        assert_eq!((label_color(false), label_sign(false)), (WRONG, "✗"));
+        let ([red, _, blue], [wrong_red, _, wrong_blue]) = (RIGHT, WRONG);
+        assert!(blue > red + 100 && wrong_red > wrong_blue + 100);
+    }
+
+    #[test]
+    fn a_large_image_shrinks_to_means() {
+        let mut canvas = Canvas::new(1.0, 1.0).unwrap();
+        let shape = crate::data::ImageShape { height: 4, width: 4, channels: 1 };
+        // Blocks of two by two: 0, 10, 20, 30 and so on.
+        canvas.image(shape, Rect::new(0.0, 0.0, 1.0, 1.0), |row, column| {
+            [(40 * (row % 2) + 4 * column) as u8; 3]
+        });
+        let greys: Vec<u8> = canvas.pixels.iter().step_by(3).copied().collect();
+        assert_eq!(greys, [22, 30, 22, 30]);
+    }
+
+    #[test]
+    fn an_absurd_size_is_refused() {
+        let Err(error) = Canvas::new(100.0, 1e7) else { panic!("expected an error") };
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot draw: the picture would be 100 x 10000000 units large"),
+            "{text}"
+        );
+        assert!(Canvas::new(f64::NAN, 10.0).is_err());
+    }
+}
