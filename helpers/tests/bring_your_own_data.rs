@@ -115,6 +115,24 @@ fn every_broken_file_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_file_cut_anywhere_is_refused() {
+    let (folder, _) = cases("good");
+    let folder = folder.path().join("strings_and_classes");
+    for file in ["X.npy", "y.npy"] {
+        let whole = std::fs::read(folder.join(file)).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(folder.join(file), &whole[..length]).unwrap();
+            let text = Dataset::load(&folder).unwrap_err().to_string();
+            assert!(
+                text.contains(file) && text.contains("expected"),
+                "{file} cut to {length} bytes: {text}"
+            );
+        }
+        std::fs::write(folder.join(file), whole).unwrap();
+    }
+}
+
+#[test]
 fn a_path_that_is_no_utf8_is_named_all_the_same() {
     let folder = std::path::Path::new(std::ffi::OsStr::from_bytes(b"/no\xffwhere\n"));
     let text = Dataset::load(folder).unwrap_err().to_string();

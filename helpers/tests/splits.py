@@ -1,6 +1,7 @@
 """Prints cases for splits_match_scikit_learn.rs: what scikit-learn was asked, and the indices it gave.
 
-With the argument `grids`: parameter grids and their combinations.
+With the argument `grids`: parameter grids and their combinations. With the path of a y.npy: the parts of samples of it,
+as a student would make them, in places of the whole.
 """
 
 import json
@@ -63,6 +64,26 @@ if sys.argv[1:] == ["grids"]:
         grid = maps[0] if number < 40 else maps
         grids.append({"grid": grid, "combinations": list(ParameterGrid(grid))})
     json.dump(grids, sys.stdout)
+    sys.exit()
+
+if sys.argv[1:]:
+    y = np.load(sys.argv[1])
+    parts = []
+    for n in [0, 500, 999, 2000, 3990]:
+        for stratify in [True, False]:
+            for test, validation, seed in [(0.12, 0.12, 42), (0.12, 0.12, 0), (0.2, 0.25, 7), (0.333, 0.1, 2**32 - 1)]:
+                rest = np.arange(len(y))
+                if n:
+                    rest, _ = train_test_split(rest, train_size=n, stratify=y, random_state=seed)
+                again = {"random_state": seed}
+                rest, tests = train_test_split(rest, test_size=test, stratify=y[rest] if stratify else None, **again)
+                train, validates = train_test_split(
+                    rest, test_size=validation, stratify=y[rest] if stratify else None, **again)
+                parts.append({
+                    "n": n, "config": {"test": test, "validation": validation, "seed": seed, "stratify": stratify},
+                    "train": train.tolist(), "validation": validates.tolist(), "test": tests.tolist(),
+                })
+    json.dump(parts, sys.stdout)
     sys.exit()
 
 # Permutations around the lengths at which the mask of random bits grows.

@@ -9,6 +9,7 @@ use helpers::data::random::RandomState;
 use helpers::data::split::{
     Draw, ShuffleSplit, StratifiedShuffleSplit, TestSize, TrainTest, train_test_split,
 };
+use helpers::prelude::*;
 use helpers::tuning::folds::{KFold, StratifiedKFold};
 use helpers::tuning::grid::{ParameterGrid, Parameters};
 use serde::Deserialize;
@@ -126,5 +127,40 @@ fn combinations_come_in_scikit_learns_order() {
     assert!(cases.len() >= 50, "splits.py gave {} grids only", cases.len());
     for case in cases {
         assert_eq!(case.grid.combinations().unwrap(), case.combinations, "{:?}", case.grid);
+    }
+}
+
+/// A sample of `data/sample`, split twice, by scikit-learn.
+#[derive(Deserialize)]
+struct SplitCase {
+    n: usize,
+    config: SplitConfig,
+    train: Vec<usize>,
+    validation: Vec<usize>,
+    test: Vec<usize>,
+}
+
+#[test]
+fn a_students_python_split_sees_the_same_images() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    let whole = Dataset::load(&folder).unwrap();
+    let cases: Vec<SplitCase> =
+        serde_json::from_slice(&common::run_python("splits.py", &[folder.join("y.npy")])).unwrap();
+    assert_eq!(cases.len(), 40);
+    for SplitCase { n, config, train, validation, test } in cases {
+        let split = whole.take_stratified(n, config.seed).unwrap().split(config).unwrap();
+        for (part, theirs) in
+            [(&split.train, train), (&split.validation, validation), (&split.test, test)]
+        {
+            let ours: Vec<&[u8]> = (0..part.len()).map(|image| part.image(image)).collect();
+            let theirs_images: Vec<&[u8]> =
+                theirs.iter().map(|&image| whole.image(image)).collect();
+            assert!(
+                ours == theirs_images,
+                "{n} images, {split:?}: other images than scikit-learn's"
+            );
+            let labels: Vec<i64> = theirs.iter().map(|&image| whole.labels()[image]).collect();
+            assert_eq!(part.labels(), labels);
+        }
     }
 }
