@@ -2,7 +2,7 @@
 //! data, read in pieces.
 //!
 //! Nothing is ever unpickled. What the numbers mean is said in [`super::images`] and [`super::labels`].
-//! Start at [`NpyFile::open`]; [`Header::parse`] works on bytes alone.
+//! Start at [`Header::parse`], which works on bytes alone.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -105,7 +105,7 @@ impl Element {
         }
     }
 
-    /// Whether [`Element::number`] can read it: integers, and floats of 16, 32 or 64 bits.
+    /// Whether it is a number that can be read: an integer, or a float of 16, 32 or 64 bits.
     pub fn is_number(&self) -> bool {
         match self.kind {
             Kind::Unsigned | Kind::Signed => true,

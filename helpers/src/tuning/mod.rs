@@ -2,3 +2,6 @@
 
 pub mod folds;
 pub mod grid;
+
+pub use folds::{KFold, StratifiedKFold};
+pub use grid::{ParameterGrid, Parameters};
