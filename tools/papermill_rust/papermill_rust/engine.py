@@ -86,6 +86,10 @@ class RustEngine(Engine):
         return str(folder) if folder.is_dir() else here
 
 
+class EarlyEnd(CellExecutionError):
+    """A cell that the kernel calls good, and that panicked or returned through ``?``."""
+
+
 class RustNotebookClient(PapermillNotebookClient):
     """Talks to the kernel; decides whether a cell went well."""
 
@@ -110,6 +114,11 @@ class RustNotebookClient(PapermillNotebookClient):
         marked = with_marker(cell.source, marker)
         try:
             await self._send(marked, cell, cell_index)
+            if marked != cell.source and not await self._is_kept(marker, cell):
+                await self._collect_late_output(cell, ERROR_SECONDS, until_stderr=True)
+                raise self._early_end(cell)
+        except EarlyEnd:
+            raise
         except CellExecutionError:
             await self._collect_late_output(cell, GRACE_SECONDS)
             if self.passed_time_limit:
@@ -126,9 +135,6 @@ class RustNotebookClient(PapermillNotebookClient):
             self._failed(cell, "DeadKernel", "the kernel died while it ran this cell")
             self.nb_man.cell_exception(cell, cell_index=cell_index)
             raise
-        if marked != cell.source and not await self._is_kept(marker, cell):
-            await self._collect_late_output(cell, ERROR_SECONDS, until_stderr=True)
-            raise self._early_end(cell)
         await self._collect_late_output(cell, GRACE_SECONDS)
         return cell
 
@@ -168,7 +174,11 @@ class RustNotebookClient(PapermillNotebookClient):
         request = self.kc.execute(":vars", silent=True, store_history=False)
         variables = ""
         while True:
-            message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=self.iopub_timeout))
+            try:
+                message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=self.iopub_timeout))
+            except Empty:
+                await self._async_check_alive()
+                continue
             content = message["content"]
             if message["msg_type"] == "stream":
                 self._add_stream(cell, content)
@@ -209,17 +219,22 @@ class RustNotebookClient(PapermillNotebookClient):
         if panic:
             if before:
                 self._add_stream(cell, {"name": "stderr", "text": before})
-            return self._failed(cell, "Panic", panic)
-        return self._failed(cell, "Error", text.strip() or "the cell returned before its end, without a message")
+            return self._failed(cell, "Panic", panic, EarlyEnd)
+        message = text.strip() or "the cell returned before its end, without a message"
+        return self._failed(cell, "Error", message, EarlyEnd)
 
-    def _failed(self, cell, name, message):
+    def _failed(self, cell, name, message, error=CellExecutionError):
         """Puts the error into the notebook, in place of the kernel's own, and gives it back to be raised."""
+        outputs, cell.outputs = cell.outputs, []
+        for output in outputs:
+            if output.output_type == "stream":
+                self._add_stream(cell, output)
+            elif output.output_type != "error":
+                cell.outputs.append(output)
         traceback = f"{name}: {message}".splitlines()
-        cell.outputs = [output for output in cell.outputs if output.output_type != "error"]
         cell.outputs.append(new_output("error", ename=name, evalue=message, traceback=traceback))
         cell.execution_count = self.number
-        reply = {"ename": name, "evalue": message, "traceback": traceback}
-        return CellExecutionError.from_cell_and_msg(cell, reply)
+        return error.from_cell_and_msg(cell, {"ename": name, "evalue": message, "traceback": traceback})
 
     def _name_cell(self, cell):
         """The compiler's messages name the kernel's own count; the notebook's reader knows another."""
@@ -255,8 +270,10 @@ def split_panic(text):
         return text, ""
     last = matches[-1]
     message = re.sub(r"^note: run with `RUST_BACKTRACE=.*\n?", "", text[last.end() :], flags=re.MULTILINE).strip()
-    # evcxr's own file says nothing: it holds the cell and much more.
-    place = "" if last["place"].startswith("src/lib.rs:") else f"\nat {last['place']}"
+    # evcxr's own file says nothing: it holds the cell and much more. Other places are told from the
+    # repository or from the crate on.
+    place = re.sub(r"^.*/registry/src/[^/]+/|^.*/(?=helpers/src/)", "", last["place"])
+    place = "" if place.startswith("src/lib.rs:") else f"\nat {place}"
     return text[: last.start()], message + place
 
 
