@@ -35,7 +35,7 @@ pub mod prelude {
     pub use crate::data::{
         Augmentation, Dataset, DatasetInfo, ImageShape, Split, SplitConfig, Subset,
     };
-    pub use crate::display::{Column, Table};
+    pub use crate::display::{Cell, Column, Table};
     pub use crate::error::{Error, Result};
     pub use crate::evaluation::{
         Evaluation, classification_report, confusion_matrix, most_probable,
