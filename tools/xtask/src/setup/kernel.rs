@@ -32,8 +32,10 @@ pub(crate) fn template_part() -> Part {
         }
         let mut build = project.command(&binary);
         build.arg("build-template").arg("--repository").arg(project.root());
-        let output =
-            process::run(project, step, "building helpers for the kernel", &mut build, "template")?;
+        let what = "building helpers for the kernel";
+        let output = process::run_watched(project, step, what, &mut build, "template", |_| {
+            "compiling helpers and all it depends on".to_owned()
+        })?;
         Ok(if output.contains("up to date") { "up to date" } else { "built" }.to_owned())
     })
 }
