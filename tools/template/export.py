@@ -203,6 +203,7 @@ class NotebookExporter(HTMLExporter):
     def __init__(self, notebook: Notebook, folder: Path, **kw):
         self.notebook = notebook
         self.folder = folder
+        self.tables = 0
         settings = Config()
         settings.CoalesceStreamsPreprocessor.enabled = True
         settings.HighlightMagicsPreprocessor.enabled = False
@@ -285,11 +286,17 @@ class NotebookExporter(HTMLExporter):
         for table in soup.find_all("table"):
             number_columns(table)
             page_styles(table)
-            table.wrap(
-                soup.new_tag(
-                    "div", attrs={"class": "table", "role": "group", "aria-label": "Table", "tabindex": "0"}
-                )
+            frame = soup.new_tag(
+                "div", attrs={"class": "table", "role": "group", "aria-label": "Table", "tabindex": "0"}
             )
+            table.wrap(frame)
+            if caption := table.find("caption"):  # as wide as the text, not as the table
+                self.tables += 1
+                caption.name = "p"
+                caption["class"] = ["caption"]
+                caption["id"] = f"table-{self.tables}"
+                table["aria-labelledby"] = caption["id"]
+                frame.insert_before(caption.extract())
         for element in soup.select("figure, figure img, figcaption"):
             del element["style"]  # the page has its own
         if in_output:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_CELL = 15
+WIDEST_LINE = 120
 NAME = re.compile(r"^(\d\d)_[a-z0-9_]+$")
 TITLE = re.compile(r"^#\s+(\d+)\.\s+\S")
 CELL_ID = re.compile(r"^[a-z][a-z0-9-]{1,63}$")
@@ -53,6 +54,7 @@ WHY = {
     "results": "another run changes such a number; a cell prints it",
     "conclusion": "a notebook ends with the answer to its task",
     "empty": "an empty cell tells the reader nothing",
+    "width": "a longer line leaves the page and makes readers scroll",
     "length": "loops, plotting and shared code belong in helpers",
 }
 
@@ -171,6 +173,14 @@ def lint_file(path: Path) -> list[Finding]:
                 found("counts", f"the cell carries execution count {cell['execution_count']}", here)
             if "injected-parameters" in tags(cell):
                 found("injected", "the cell was put in by papermill", here)
+            for line in source.splitlines():
+                if len(line) > WIDEST_LINE:
+                    found(
+                        "width",
+                        f"a line of {len(line)} characters: `{line.strip()[:40]}…`",
+                        here,
+                        warning=True,
+                    )
             lines = len(source.strip().splitlines())
             if lines > LONGEST_CELL and "parameters" not in tags(cell):
                 found("length", f"the cell has {lines} lines, more than {LONGEST_CELL}", here, warning=True)

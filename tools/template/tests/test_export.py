@@ -289,6 +289,16 @@ def test_a_table_of_helpers_takes_the_styles_of_the_page(exported):
     assert [cell["style"] for cell in page.select("article [style]")] == ["background:red"]
 
 
+def test_a_caption_stands_above_its_table_and_names_it(exported):
+    table = synthetic.shown("<table><caption>Table 4.1. Two.</caption><tr><td>1</td></tr></table>")
+    page = exported(n04_baseline_model=with_output(table, table))["submission"]
+    captions = page.select(".rich > p.caption")
+    assert [caption.text for caption in captions] == ["Table 4.1. Two."] * 2
+    assert [table["aria-labelledby"] for table in page.find_all("table")] == [
+        caption["id"] for caption in captions
+    ]
+
+
 def test_formulas_become_mathml(exported):
     page = exported(n01_data_loading=synthetic.data_loading())["01_data_loading"]
     assert [math["display"] for math in page.find_all("math")] == ["inline", "block"]

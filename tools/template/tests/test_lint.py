@@ -110,6 +110,7 @@ BROKEN = {
         put(4, "source", "## The end"),
     ],
     "empty": [put(3, "source", " \n")],
+    "width": [put(3, "source", "let x = 1; //" + 110 * "-")],
     "length": [put(3, "source", "let x = 1;\n" * 16)],
 }  # fmt: skip
 
