@@ -285,7 +285,7 @@ impl Metrics {
                 name: "metrics",
                 expected: "those of a classifier, with its test scores".to_owned(),
                 got: format!("`{}` without", clean_text(&self.name)),
-                advice: format!("run {} to its end", made_by(&self.name)),
+                advice: format!("run {} to its end", scored_by(&self.name)),
             }),
         }
     }
@@ -490,7 +490,7 @@ pub fn compare_predictions(models: &[Predictions]) -> Result<Comparisons> {
                 clean_text(&first.name),
                 clean_text(&other.name)
             ),
-            advice: format!("run {} and {} again", made_by(&first.name), made_by(&other.name)),
+            advice: format!("run {} and {} again", scored_by(&first.name), scored_by(&other.name)),
         });
     }
     let named: Vec<(&str, &[i64])> =
@@ -498,7 +498,15 @@ pub fn compare_predictions(models: &[Predictions]) -> Result<Comparisons> {
     Comparisons::new(&named, &first.y_true)
 }
 
-/// The notebook that saves the results of this name.
+/// The notebook that scores the model of this name on the test part, and keeps its predictions.
+fn scored_by(name: &str) -> String {
+    match name {
+        "cnn" => "notebook 07_performance_evaluation".to_owned(),
+        other => made_by(other),
+    }
+}
+
+/// The notebook that trains the model of this name, and saves it with its metrics.
 fn made_by(name: &str) -> String {
     let notebook = match name {
         "baseline" => "04_baseline_model",
@@ -586,7 +594,7 @@ impl Artifacts {
     /// # Errors
     /// If the file is missing (the error names the notebook that makes it) or holds something else.
     pub fn load_metrics(&self, name: &str) -> Result<Metrics> {
-        read_json(self.metrics_path(checked(name)?), name, "metrics")
+        read_json(self.metrics_path(checked(name)?), made_by(name), "metrics")
     }
 
     /// Writes predictions, and returns where.
@@ -607,7 +615,7 @@ impl Artifacts {
     /// If the file is missing (the error names the notebook that makes it) or holds something else.
     pub fn load_predictions(&self, name: &str) -> Result<Predictions> {
         let path = self.predictions_path(checked(name)?);
-        let predictions: Predictions = read_json(path, name, "predictions")?;
+        let predictions: Predictions = read_json(path, scored_by(name), "predictions")?;
         check_lengths(predictions.y_true.len(), predictions.y_pred.len())?;
         Ok(predictions)
     }
@@ -646,16 +654,20 @@ struct Layout {
     schema: u32,
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: PathBuf, name: &str, what: &str) -> Result<T> {
+fn read_json<T: serde::de::DeserializeOwned>(
+    path: PathBuf,
+    made_by: String,
+    what: &str,
+) -> Result<T> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(source) => return Err(Error::MissingArtifact { path, made_by: made_by(name), source }),
+        Err(source) => return Err(Error::MissingArtifact { path, made_by, source }),
     };
     let refuse = |found: String| Error::File {
         path: path.clone(),
         expected: format!("{what} of schema {}", Metrics::SCHEMA),
         found,
-        advice: format!("run {} again", made_by(name)),
+        advice: format!("run {made_by} again"),
     };
     let layout: Layout = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
     if layout.schema != Metrics::SCHEMA {

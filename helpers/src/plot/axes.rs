@@ -73,6 +73,17 @@ impl Axis {
         Ok(axis)
     }
 
+    /// The axis for shares, in percent: the margin ends shortly behind 0 and 100%.
+    pub(crate) fn of_shares(mut self) -> Axis {
+        self.percent = true;
+        let room = 0.02 * (self.high - self.low);
+        if (0.0..=1.0).contains(&self.low.max(0.0)) && self.high >= 0.0 {
+            self.low = self.low.max(-room);
+            self.high = self.high.min(1.0 + room).max(self.low + 1e-6);
+        }
+        self
+    }
+
     fn along(&self, value: f64) -> f64 {
         if self.log { value.log10() } else { value }
     }

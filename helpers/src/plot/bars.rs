@@ -267,9 +267,9 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         let margin = 0.18 * (high - low).max(0.2 * high.abs()).max(f64::MIN_POSITIVE);
         (x.low, x.high) = (low - margin, high + margin);
     }
-    let mut y =
-        Axis::around("Test accuracy (%)", points.iter().flat_map(|point| point.interval), false)?;
-    y.percent = true;
+    let y =
+        Axis::around("Test accuracy (%)", points.iter().flat_map(|point| point.interval), false)?
+            .of_shares();
     let mut canvas = Canvas::new(720.0, 400.0)?;
     let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
     let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Both);

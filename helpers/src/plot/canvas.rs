@@ -4,6 +4,8 @@
 //! pixels for each. Everything drawn is an outline filled by one rasteriser with exact coverage, text too, from the
 //! fonts in `assets`; so nothing depends on what a machine has installed, and no state lives outside the canvas.
 
+use std::collections::HashMap;
+
 use ab_glyph::{Font, FontRef, OutlineCurve};
 use ab_glyph_rasterizer::{Rasterizer, point};
 
@@ -289,7 +291,8 @@ impl Canvas {
         }
         let (pixels, stride) = (&mut self.pixels, DENSITY * self.width);
         raster.for_each_pixel_2d(|x, y, coverage| {
-            let alpha = f64::from(coverage.min(1.0)) * opacity;
+            // Sixteen steps look as smooth as 255 do, and leave few colours to store.
+            let alpha = f64::from((16.0 * coverage.min(1.0)).round() / 16.0) * opacity;
             if alpha < 0.002 || x as usize >= columns {
                 return;
             }
@@ -526,18 +529,78 @@ impl Canvas {
     }
 }
 
+/// The picture as PNG: with a palette where one of 256 colours stands for all of them to the eye, else with every
+/// colour as it is. A palette halves the file, and an executed notebook and two pages hold each picture.
 fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     // Flat areas and blocks: unfiltered rows repeat, which is what deflate is best at.
     encoder.set_filter(png::FilterType::NoFilter);
     encoder.set_compression(png::Compression::Best);
+    let indexed = indexed(rgb);
+    let data = match &indexed {
+        Some((palette, places)) => {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette(palette.concat());
+            places
+        }
+        None => {
+            encoder.set_color(png::ColorType::Rgb);
+            rgb
+        }
+    };
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(rgb)?;
+    writer.write_image_data(data)?;
     writer.finish()?;
     Ok(bytes)
+}
+
+/// At most 256 colours, and for each pixel the place of one that cannot be told from its own; none when that takes more.
+///
+/// Frequent colours stay as they are, rare ones next to them (edges of lines and letters, mostly) take their place, at a
+/// distance as small as will do.
+fn indexed(rgb: &[u8]) -> Option<(Vec<Color>, Vec<u8>)> {
+    /// With more colours than this the picture holds photographs.
+    const MOST_COLORS: usize = 20_000;
+    /// Differences in a channel, of 255, that are tried in turn.
+    const UNSEEN: [u8; 7] = [0, 2, 4, 7, 10, 14, 20];
+    let (pixels, _) = rgb.as_chunks::<3>();
+    let mut counts: HashMap<Color, usize> = HashMap::new();
+    for run in pixels.chunk_by(|a, b| a == b) {
+        *counts.entry(run[0]).or_default() += run.len();
+        if counts.len() > MOST_COLORS {
+            return None;
+        }
+    }
+    let mut colors: Vec<(Color, usize)> = counts.into_iter().collect();
+    colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let (palette, places) = UNSEEN.into_iter().find_map(|most| merged(&colors, most))?;
+    let mut data = Vec::with_capacity(pixels.len());
+    for run in pixels.chunk_by(|a, b| a == b) {
+        data.extend(std::iter::repeat_n(places[&run[0]], run.len()));
+    }
+    Some((palette, data))
+}
+
+/// A palette in which each colour is found within `most` in every channel, earlier colours first; none when 256 places do
+/// not suffice.
+fn merged(colors: &[(Color, usize)], most: u8) -> Option<(Vec<Color>, HashMap<Color, u8>)> {
+    let mut palette: Vec<Color> = Vec::with_capacity(256);
+    let mut places = HashMap::with_capacity(colors.len());
+    for (color, _) in colors {
+        let near = |other: &Color| (0..3).all(|c| color[c].abs_diff(other[c]) <= most);
+        let place = match palette.iter().position(near) {
+            Some(place) => place,
+            None if palette.len() == 256 => return None,
+            None => {
+                palette.push(*color);
+                palette.len() - 1
+            }
+        };
+        places.insert(*color, place as u8);
+    }
+    Some((palette, places))
 }
 
 /// Cuts a polygon at a rectangle's four sides in turn (Sutherland and Hodgman, 1974).
@@ -757,6 +820,28 @@ mod tests {
         });
         let greys: Vec<u8> = canvas.pixels.iter().step_by(3).copied().collect();
         assert_eq!(greys, [22, 30, 22, 30]);
+    }
+
+    #[test]
+    fn a_palette_changes_no_colour_that_is_seen() {
+        let few: Vec<u8> = [[1, 2, 3], [9, 8, 7], [1, 2, 3], [1, 2, 3]].concat();
+        assert_eq!(indexed(&few), Some((vec![[1, 2, 3], [9, 8, 7]], vec![0, 1, 0, 0])));
+        // 511 colours are too many, but each has a close neighbour.
+        let near: Vec<u8> = (0..=255)
+            .flat_map(|v: u8| [[v, v, v], [v, v, v.saturating_add(1)]])
+            .flatten()
+            .collect();
+        let (palette, places) = indexed(&near).unwrap();
+        assert!(palette.len() <= 256);
+        for (pixel, place) in near.chunks_exact(3).zip(places) {
+            let shown = palette[place as usize];
+            assert!((0..3).all(|c| pixel[c].abs_diff(shown[c]) <= 2), "{pixel:?} {shown:?}");
+        }
+        // A photograph's colours are kept as they are.
+        let cube: Vec<u8> = (0..4096_usize)
+            .flat_map(|v| [v % 16, v / 16 % 16, v / 256].map(|c| 17 * c as u8))
+            .collect();
+        assert_eq!(indexed(&cube), None);
     }
 
     #[test]

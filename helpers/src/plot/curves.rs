@@ -47,7 +47,9 @@ impl History {
             // There is no epoch 0.
             x.low = x.low.max(epochs[0] - 0.9);
             let mut y = Axis::around(name, train.iter().chain(&validation).copied(), false)?;
-            y.percent = percent;
+            if percent {
+                y = y.of_shares();
+            }
             let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Horizontal);
             let mut drawn = Vec::new();
             if let Some(best) = best {
@@ -269,7 +271,9 @@ impl LineChart {
         let mut y = Axis::around(&self.y_name, ys, self.log_y)?;
         x.most_ticks = 9;
         x.whole = self.series.iter().flat_map(|series| &series.x).all(|value| value.fract() == 0.0);
-        y.percent = self.percent_y;
+        if self.percent_y {
+            y = y.of_shares();
+        }
         let panel = Panel::draw(
             &mut canvas,
             Rect::new(8.0, 4.0, 704.0, 390.0),

@@ -179,7 +179,7 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
 /// the true class when it is wrong, and the probability the model gives it.
 ///
 /// - `probabilities`: of all images of `images`, shape `(N, classes)`, as `predict` gives them
-/// - `indices`: which images to show
+/// - `indices`: which images to show; where there is none, as among the mistakes of a perfect model, the figure says so
 ///
 /// # Errors
 /// If `probabilities` does not belong to `images`, or a place is not among them.
@@ -189,6 +189,13 @@ pub fn plot_predictions(
     indices: &[usize],
 ) -> Result<Figure> {
     check_lengths(images.images(), probabilities.nrows())?;
+    if indices.is_empty() {
+        let text = "No prediction to show: there is none of this kind.";
+        let mut canvas = Canvas::new(520.0, 56.0)?;
+        let style = TextStyle::new(TITLE_SIZE).color(GREY).anchor(Across::Centre, Down::Middle);
+        canvas.text(text, (260.0, 28.0), style);
+        return canvas.finish(text);
+    }
     check_indices(indices, images.images())?;
     let dataset = images.source();
     let names = dataset.class_names();
