@@ -57,11 +57,7 @@ pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
     let kept = kept_lock_file(build);
     let folder = build.join("configuration");
     fs::create_dir_all(&folder)?;
-    let lock_file = build.join("Cargo.lock");
-    if !kept.exists() {
-        fs::copy(&lock_file, &kept)?;
-    }
-    let command = format!("!cp {} {}", quote(&kept), quote(&lock_file));
+    let command = format!("!cp {} {}", quote(&kept), quote(&build.join("Cargo.lock")));
     let configuration = serde_json::json!(command); // a JSON string is a TOML string as well
     fs::write(folder.join("evcxr.toml"), format!("[evcxr]\nprelude = {configuration}\n"))?;
     Ok(folder)
@@ -131,8 +127,8 @@ fn remove_stale(sessions: &Path) -> io::Result<()> {
 
 /// Copies a build directory so that cargo finds everything in it fresh: with all times kept.
 ///
-/// Compiled libraries, nine tenths of it, are linked instead: the compiler only ever replaces them.
-/// Other files it may write in place, so they are copied (file systems that can, share the blocks).
+/// What the compiler made, nearly all of it, is linked instead: the compiler only ever replaces such
+/// files. Others may be written in place, so they are copied.
 pub(crate) fn copy_build(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -154,7 +150,11 @@ pub(crate) fn copy_build(from: &Path, to: &Path) -> io::Result<()> {
 
 fn is_only_replaced(file: &Path) -> bool {
     let extension = file.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("rlib" | "rmeta" | "a" | "o"))
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let is_build_script =
+        name.starts_with("build-script-build") || name.starts_with("build_script_build");
+    matches!(extension, Some("rlib" | "rmeta" | "a" | "o" | "so" | "bin" | "bc"))
+        || is_build_script && extension.is_none()
 }
 
 /// The kernel's own standard output holds nothing but evcxr's notes on its configuration. What cells
@@ -222,8 +222,8 @@ mod tests {
     fn the_configuration_puts_the_lock_file_back() {
         let folder = tempfile::tempdir().unwrap();
         let build = folder.path().join("it's here");
-        fs::create_dir(&build).unwrap();
-        fs::write(build.join("Cargo.lock"), "tested versions").unwrap();
+        fs::create_dir_all(build.join("configuration")).unwrap();
+        fs::write(kept_lock_file(&build), "tested versions").unwrap();
         let configuration = write_configuration(&build).unwrap();
         fs::write(build.join("Cargo.lock"), "none").unwrap();
 

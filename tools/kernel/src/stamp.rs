@@ -19,11 +19,12 @@ const FORMAT: u32 = 1;
 /// The state of all inputs of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Versions: of this kernel, of the compiler, of all dependencies, and what they are built with.
-    /// Another value means a build from nothing.
+    /// Versions of this kernel and of the compiler, and the settings. Another value means a build from
+    /// nothing.
     pub(crate) base: String,
-    /// The sources of helpers. Another value means that helpers alone is compiled.
-    pub(crate) helpers: String,
+    /// The sources of helpers and the versions of what it uses. Another value means that cargo compiles
+    /// what changed.
+    pub(crate) sources: String,
 }
 
 impl Stamp {
@@ -37,26 +38,26 @@ impl Stamp {
         base.update(FORMAT.to_le_bytes());
         base.update(env!("CARGO_PKG_VERSION"));
         base.update(&compiler.stdout);
-        base.update(locked_for_helpers(&fs::read_to_string(layout.lock_file())?));
         base.update(PROFILE);
         base.update(layout.root().as_os_str().as_encoded_bytes());
-        let mut helpers = Sha256::new();
-        add_folder(&mut helpers, &layout.helpers())?;
+        let mut sources = Sha256::new();
+        sources.update(locked_for_helpers(&fs::read_to_string(layout.lock_file())?));
+        add_folder(&mut sources, &layout.helpers())?;
         Ok(Stamp {
             base: format!("{:x}", base.finalize()),
-            helpers: format!("{:x}", helpers.finalize()),
+            sources: format!("{:x}", sources.finalize()),
         })
     }
 
     /// The stamp that `template` was finished with; none if it is missing or not whole.
     pub(crate) fn read(template: &Path) -> Option<Stamp> {
         let text = fs::read_to_string(template.join("stamp")).ok()?;
-        let (base, helpers) = text.trim_end().split_once('\n')?;
-        Some(Stamp { base: base.to_owned(), helpers: helpers.to_owned() })
+        let (base, sources) = text.trim_end().split_once('\n')?;
+        Some(Stamp { base: base.to_owned(), sources: sources.to_owned() })
     }
 
     pub(crate) fn write(&self, template: &Path) -> io::Result<()> {
-        fs::write(template.join("stamp"), format!("{}\n{}\n", self.base, self.helpers))
+        fs::write(template.join("stamp"), format!("{}\n{}\n", self.base, self.sources))
     }
 }
 
@@ -196,7 +197,7 @@ dependencies = [
     fn a_template_without_stamp_is_not_whole() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Stamp::read(folder.path()), None);
-        let stamp = Stamp { base: "one".to_owned(), helpers: "two".to_owned() };
+        let stamp = Stamp { base: "one".to_owned(), sources: "two".to_owned() };
         stamp.write(folder.path()).unwrap();
         assert_eq!(Stamp::read(folder.path()), Some(stamp));
     }

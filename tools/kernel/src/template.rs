@@ -50,19 +50,20 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
     let building = layout.kernel().join("template.new");
     remove(&building)?;
     if present.is_some_and(|present| present.base == stamp.base) {
-        println!("kernel template: compiling helpers, whose sources changed");
+        println!("kernel template: compiling what changed in helpers and its dependencies");
         session::copy_build(&layout.template(), &building)?;
         fs::remove_file(building.join("stamp"))?;
     } else {
         println!("kernel template: compiling helpers and all it depends on (minutes)");
-        fs::create_dir(&building)?;
-        fs::copy(layout.lock_file(), building.join("Cargo.lock"))?;
+        fs::create_dir_all(building.join("configuration"))?;
     }
+    fs::copy(layout.lock_file(), session::kept_lock_file(&building))?;
     let profile = layout.kernel().join(".cargo");
     fs::create_dir_all(&profile)?;
     fs::write(profile.join("config.toml"), PROFILE)?;
 
     compile(layout, &building, start)?;
+    remove_cells(&building)?;
     // What cargo has made of the lock file: the same versions, without packages that are not needed.
     fs::copy(building.join("Cargo.lock"), session::kept_lock_file(&building))?;
     stamp.write(&building)?;
@@ -105,6 +106,20 @@ fn compile(layout: &Layout, folder: &Path, start: Instant) -> Outcome {
     if shown.trim() != "2" {
         let printed = printed.join().unwrap_or_default().join("\n");
         return Err(format!("the kernel compiles helpers but runs no cell:\n{printed}").into());
+    }
+    Ok(())
+}
+
+/// Removes the compiled cells: evcxr counts from one again in every session.
+fn remove_cells(build: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(build)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            remove_cells(&entry.path())?;
+        } else if name.starts_with("libcode_") || name.starts_with("libctx.") {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }

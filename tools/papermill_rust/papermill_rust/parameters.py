@@ -14,7 +14,7 @@ from papermill.models import Parameter
 from papermill.translators import Translator, papermill_translators
 from papermill.utils import find_first_tagged_cell_index
 
-from .literals import FLOATS, INTEGERS, LiteralError, Type, infer, literal, parse_type
+from .literals import INTEGERS, LiteralError, Type, infer, literal, parse_type
 
 # papermill's own, on request: --inject-paths.
 BUILT_IN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
@@ -64,10 +64,8 @@ def declarations(source):
     """All ``let`` statements of a parameters cell, in order; anything else is passed over."""
     found, statement, line = [], [], None
     for match in TOKEN.finditer(source):
-        kind, text = match.lastgroup, match.group()
-        if kind in ("hashes",):
-            kind = "string"
-        if kind == "comment":
+        text = match.group()
+        if match["comment"]:
             same_line = line is not None and "\n" not in source[line : match.start()]
             if found and same_line and not "".join(statement).strip() and text.startswith("//"):
                 found[-1] = Declaration(**{**vars(found[-1]), "comment": text.lstrip("/").strip()})
