@@ -409,6 +409,7 @@ def convert(path: Path) -> Notebook:
     if record.get("version"):
         notebook.run["papermill"] = str(record["version"])
 
+    drop_unit_values(source)
     exporter = NotebookExporter(notebook, path.parent)
     exporter.filters = {"highlight_code": Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)}
     body, _ = exporter.from_notebook_node(source)
@@ -424,6 +425,17 @@ def convert(path: Path) -> Notebook:
     notebook.pictures = len(soup.find_all("img"))
     notebook.html = str(soup)
     return notebook
+
+
+def drop_unit_values(notebook: nbformat.NotebookNode) -> None:
+    """A cell that ends with a loop has the value `()`, which says nothing."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if output.output_type != "execute_result" or output.data != {"text/plain": "()"}
+            ]
 
 
 def slug(text: str) -> str:

@@ -226,6 +226,12 @@ def test_html_is_shown_rather_than_plain_text(exported):
     assert "plain" not in page.find("article").text
 
 
+def test_the_value_of_a_loop_is_not_shown(exported):
+    unit, pair = (new_output("execute_result", {"text/plain": text}) for text in ("()", "(1, 2)"))
+    page = exported(n04_baseline_model=with_output(unit, pair))["04_baseline_model"]
+    assert [output.text for output in page.select(".output")] == ["(1, 2)"]
+
+
 def test_a_picture_keeps_its_alternative_text_and_caption(exported):
     page = exported(n04_baseline_model=with_output(synthetic.shown(synthetic.figure())))["04_baseline_model"]
     assert page.find("img")["alt"] == "Loss per epoch, falling"
