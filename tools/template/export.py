@@ -409,7 +409,7 @@ def convert(path: Path) -> Notebook:
     if record.get("version"):
         notebook.run["papermill"] = str(record["version"])
 
-    drop_unit_values(source)
+    drop_unit_values(source, notebook)
     exporter = NotebookExporter(notebook, path.parent)
     exporter.filters = {"highlight_code": Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)}
     body, _ = exporter.from_notebook_node(source)
@@ -427,15 +427,25 @@ def convert(path: Path) -> Notebook:
     return notebook
 
 
-def drop_unit_values(notebook: nbformat.NotebookNode) -> None:
-    """A cell that ends with a loop has the value `()`, which says nothing."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [
-                output
-                for output in cell.outputs
-                if output.output_type != "execute_result" or output.data != {"text/plain": "()"}
-            ]
+def drop_unit_values(source: nbformat.NotebookNode, notebook: Notebook) -> None:
+    """A cell that ends with a loop has the value `()`, which says nothing; other bare values are reported."""
+    for cell in source.cells:
+        if cell.cell_type != "code":
+            continue
+        bare = [
+            out
+            for out in cell.outputs
+            if out.output_type == "execute_result" and set(out.data) == {"text/plain"}
+        ]
+        units = [out for out in bare if out.data["text/plain"].strip() == "()"]
+        cell.outputs = [out for out in cell.outputs if out not in units]
+        for out in bare:
+            if out not in units:
+                text = out.data["text/plain"].strip()[:60]
+                notebook.warnings.append(
+                    f"{notebook.name}: cell {cell.get('id', '?')}: `{text}` is shown as plain text; "
+                    "end the cell with a value that shows itself (a variable's name, not a call that moves it)"
+                )
 
 
 def slug(text: str) -> str:

@@ -230,6 +230,8 @@ def test_the_value_of_a_loop_is_not_shown(exported):
     unit, pair = (new_output("execute_result", {"text/plain": text}) for text in ("()", "(1, 2)"))
     page = exported(n04_baseline_model=with_output(unit, pair))["04_baseline_model"]
     assert [output.text for output in page.select(".output")] == ["(1, 2)"]
+    assert len(exported.warnings) == 1
+    assert "cell cell-1: `(1, 2)` is shown as plain text" in exported.warnings[0]
 
 
 def test_a_picture_keeps_its_alternative_text_and_caption(exported):
