@@ -53,7 +53,7 @@ fn install(
 }
 
 /// Where cargo puts release builds: beside this program.
-fn release_folder(project: &Project) -> std::path::PathBuf {
+pub(crate) fn release_folder(project: &Project) -> std::path::PathBuf {
     std::env::current_exe()
         .ok()
         .and_then(|program| program.parent().map(std::path::Path::to_owned))
