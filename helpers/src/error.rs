@@ -118,6 +118,26 @@ pub enum Error {
         /// What is wrong, and what to do.
         message: String,
     },
+    /// The program that runs trials of a search cannot be used.
+    #[error("cannot run trials with {}: {problem}; `cargo xtask setup` builds it", shown_path(.path))]
+    TrialProgram {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Trials of a search failed, and the search cannot go on without them.
+    #[error("{failed} of {trials} trials failed; the first, {trial}: {message}")]
+    Trials {
+        /// How many failed.
+        failed: usize,
+        /// How many there are.
+        trials: usize,
+        /// Which one failed first.
+        trial: String,
+        /// What it said.
+        message: String,
+    },
     /// A row of probabilities that are none.
     #[error(
         "image {image} has {found}, expected probabilities that add up to 1; take them from `predict`, and if those are no numbers, train with a smaller `learning_rate`"

@@ -49,4 +49,7 @@ pub mod prelude {
         plot_scatter, random_indices, show_classes, show_images,
     };
     pub use crate::training::{FitConfig, History, Schedule};
+    pub use crate::tuning::{
+        GridSearchCv, KFold, Network, ParameterGrid, SearchResults, StratifiedKFold,
+    };
 }

@@ -144,9 +144,17 @@ impl Dataset {
     /// # Panics
     /// If `image` is not below [`Dataset::len`].
     pub fn image(&self, image: usize) -> &[u8] {
-        let row = self.rows.as_ref().map_or(image, |rows| rows[image]);
+        let row = self.row(image);
         let size = self.source.images.shape.pixels();
         &self.source.images.pixels()[row * size..(row + 1) * size]
+    }
+
+    /// The row of X.npy that an image is: another place than its own in a sample of [`Dataset::take_stratified`].
+    ///
+    /// # Panics
+    /// If `image` is not below [`Dataset::len`].
+    pub fn row(&self, image: usize) -> usize {
+        self.rows.as_ref().map_or(image, |rows| rows[image])
     }
 
     /// Number of images of each class, by class id.
@@ -197,7 +205,7 @@ impl Dataset {
             return Ok(self.clone());
         }
         let places = take_stratified(&self.labels, n, seed)?;
-        let row = |&place: &usize| self.rows.as_ref().map_or(place, |rows| rows[place]);
+        let row = |&place: &usize| self.row(place);
         Ok(Dataset {
             source: Arc::clone(&self.source),
             rows: Some(places.iter().map(row).collect()),

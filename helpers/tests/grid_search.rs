@@ -1,0 +1,478 @@
+//! The grid search: its figures are scikit-learn's, a search that was killed repeats nothing, and a trial is a process.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use helpers::prelude::*;
+use helpers::tuning::{
+    ErrorScore, Folds, Launcher, LocalProcesses, Parameters, Score, TrialResult, TrialSpec,
+};
+use serde::Deserialize;
+
+fn sample_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")
+}
+
+fn split(images: usize, seed: u64) -> Split {
+    let dataset = Dataset::load(sample_folder()).unwrap().take_stratified(images, seed).unwrap();
+    dataset.split(SplitConfig { seed, ..SplitConfig::default() }).unwrap()
+}
+
+/// A trial's result that was not worked for.
+fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
+    let score = |accuracy| Score { images: 10, loss: 1.0 - accuracy, accuracy };
+    let history = History {
+        epochs: Vec::new(),
+        best_epoch: 0,
+        stopped_early: false,
+        fit_seconds: 0.5,
+        train_images_per_second: 1.0,
+    };
+    TrialResult {
+        id: spec.id(),
+        test: score(accuracy),
+        train: train.map(score),
+        history,
+        fit_seconds: 0.5,
+        score_seconds: 0.25,
+    }
+}
+
+/// A search and what scikit-learn made of it.
+#[derive(Deserialize)]
+struct Case {
+    seed: u64,
+    images: usize,
+    grid: ParameterGrid,
+    folds: String,
+    n_splits: usize,
+    shuffle: bool,
+    fold_rows: Vec<Vec<usize>>,
+    test: Vec<Vec<Option<f64>>>,
+    train: Vec<Vec<f64>>,
+    error_score: Option<f64>,
+    return_train_score: bool,
+    answer: Option<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    params: Vec<Parameters>,
+    mean_test_score: Vec<Option<f64>>,
+    std_test_score: Vec<Option<f64>>,
+    rank_test_score: Vec<usize>,
+    split_test_score: Vec<Vec<Option<f64>>>,
+    mean_train_score: Option<Vec<Option<f64>>>,
+    std_train_score: Option<Vec<Option<f64>>>,
+    best_index: usize,
+    best_score: Option<f64>,
+    best_params: Parameters,
+}
+
+/// Looks up the scores that `grid_search.py` drew.
+struct Table<'a> {
+    case: &'a Case,
+    specs: Vec<TrialSpec>,
+}
+
+impl Launcher for Table<'_> {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let place = self.specs.iter().position(|known| known == spec).unwrap();
+        let rows = &self.case.fold_rows;
+        let fold =
+            rows.iter().position(|rows| *rows == spec.test).ok_or("not scikit-learn's fold")?;
+        // Whatever else is in the training part trains.
+        let mut train = [rows[..fold].concat(), rows[fold + 1..].concat()].concat();
+        let mut ours = spec.train.clone();
+        train.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, train);
+        let candidate = place / self.case.n_splits;
+        let score = self.case.test[candidate][fold].ok_or("this one fails")?;
+        let train = self.case.return_train_score.then(|| self.case.train[candidate][fold]);
+        Ok(given(spec, score, train))
+    }
+}
+
+/// No number is null.
+fn numbers(values: &[f64]) -> Vec<Option<f64>> {
+    values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect()
+}
+
+fn close(ours: &[f64], theirs: &[Option<f64>]) -> bool {
+    let near = |(our, their): (Option<f64>, &Option<f64>)| match (our, their) {
+        (Some(our), Some(their)) => (our - their).abs() < 1e-14,
+        (our, their) => our == *their,
+    };
+    ours.len() == theirs.len() && numbers(ours).into_iter().zip(theirs).all(near)
+}
+
+#[test]
+fn folds_means_ranks_and_the_best_are_scikit_learns() {
+    let y = sample_folder().join("y.npy");
+    let cases: Vec<Case> =
+        serde_json::from_slice(&common::run_python("grid_search.py", &[y])).unwrap();
+    assert_eq!(cases.len(), 24);
+    let mut failures = 0;
+    for (number, case) in cases.iter().enumerate() {
+        let &Case { seed, images, n_splits, shuffle, .. } = case;
+        let folder = tempfile::tempdir().unwrap();
+        let split = split(images, seed);
+        let search = GridSearchCv {
+            param_grid: case.grid.clone(),
+            cv: match case.folds.as_str() {
+                "count" => n_splits.into(),
+                "k_fold" => KFold { n_splits, shuffle, seed }.into(),
+                _ => StratifiedKFold { n_splits, shuffle, seed }.into(),
+            },
+            refit: false,
+            verbose: 0,
+            error_score: case.error_score.map_or(ErrorScore::Nan, ErrorScore::Score),
+            return_train_score: case.return_train_score,
+            trials: folder.path().to_owned(),
+            ..GridSearchCv::default()
+        };
+        let specs = search.trials(&split).unwrap().into_iter().map(|trial| trial.spec).collect();
+        let found = search.fit_with(&split, &Table { case, specs });
+        let (found, answer) = match (found, &case.answer) {
+            (Ok(found), Some(answer)) => (found, answer),
+            (Err(error), None) => {
+                failures += 1;
+                assert!(error.to_string().contains("this one fails"), "{error}");
+                continue;
+            }
+            (found, answer) => {
+                panic!("case {number}: {found:?}, scikit-learn: {}", answer.is_some())
+            }
+        };
+        let ours = &found.cv_results;
+        assert_eq!(ours.params, answer.params, "case {number}");
+        assert_eq!(ours.rank_test_score, answer.rank_test_score, "case {number}");
+        assert!(close(&ours.mean_test_score, &answer.mean_test_score), "case {number}");
+        assert!(close(&ours.std_test_score, &answer.std_test_score), "case {number}");
+        for (fold, scores) in answer.split_test_score.iter().enumerate() {
+            let column: Vec<f64> = ours.split_test_score.iter().map(|row| row[fold]).collect();
+            assert_eq!(&numbers(&column), scores, "case {number}, fold {fold}");
+        }
+        let train = [
+            (&ours.mean_train_score, &answer.mean_train_score),
+            (&ours.std_train_score, &answer.std_train_score),
+        ];
+        for (ours, theirs) in train {
+            assert_eq!(ours.is_some(), theirs.is_some());
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                assert!(close(ours, theirs), "case {number}, in training");
+            }
+        }
+        assert_eq!(found.best_index, answer.best_index, "case {number}");
+        assert_eq!(found.best_params, answer.best_params);
+        assert!(close(&[found.best_score], &[answer.best_score]));
+        assert_eq!(found.n_splits, n_splits);
+    }
+    assert!(failures >= 1, "no search failed altogether");
+}
+
+/// Takes a moment for each trial, and writes down which ones it started.
+struct Counting {
+    starts: PathBuf,
+    moment: Duration,
+}
+
+impl Launcher for Counting {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.starts).unwrap();
+        writeln!(file, "{}", spec.id()).unwrap();
+        std::thread::sleep(self.moment);
+        Ok(given(spec, 0.5, None))
+    }
+}
+
+/// 20 combinations on 3 folds.
+fn long_search(folder: &Path) -> GridSearchCv {
+    GridSearchCv {
+        param_grid: ParameterGrid::new()
+            .parameter("dropout", [0.0, 0.1, 0.2, 0.3])
+            .parameter("batch_size", [8, 16, 32, 64, 128]),
+        cv: 3.into(),
+        n_jobs: 2,
+        refit: false,
+        verbose: 0,
+        trials: folder.join("trials"),
+        ..GridSearchCv::default()
+    }
+}
+
+const FOLDER: &str = "SEARCH_TO_BE_KILLED";
+
+/// The process that `a_search_that_was_killed_repeats_no_finished_trial` starts and kills; alone it does nothing.
+#[test]
+fn search_to_be_killed() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let launcher = Counting { starts: folder.join("starts"), moment: Duration::from_millis(40) };
+    long_search(&folder).fit_with(&split(300, 1), &launcher).unwrap();
+}
+
+#[test]
+fn a_search_that_was_killed_repeats_no_finished_trial() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = || -> Vec<String> {
+        let files = fs::read_dir(folder.path().join("trials")).into_iter().flatten().flatten();
+        let names = files.map(|file| file.file_name().into_string().unwrap());
+        names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
+    };
+    // Killed twice, with no word of warning.
+    for enough in [7, 23] {
+        let mut search = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "search_to_be_killed", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while kept().len() < enough {
+            assert!(search.try_wait().unwrap().is_none(), "the search ended before it was killed");
+            assert!(begun.elapsed() < Duration::from_secs(120), "the search does not get on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        search.kill().unwrap();
+        search.wait().unwrap();
+    }
+    let finished = kept();
+    assert!((23..60).contains(&finished.len()), "{} trials were finished", finished.len());
+    let launcher = Counting { starts: folder.path().join("starts"), moment: Duration::ZERO };
+    let before = fs::read_to_string(&launcher.starts).unwrap();
+    let search = long_search(folder.path());
+    let found = search.fit_with(&split(300, 1), &launcher).unwrap();
+    assert_eq!(found.trials_kept, finished.len());
+    let after = fs::read_to_string(&launcher.starts).unwrap();
+    let later: Vec<&str> = after.strip_prefix(before.as_str()).unwrap().lines().collect();
+    assert_eq!(later.len(), 60 - finished.len());
+    let repeated = later.iter().find(|id| finished.iter().any(|kept| kept == *id));
+    assert_eq!(repeated, None, "a finished trial was started again");
+    // At most two trials were under way at each of the two kills.
+    assert!(after.lines().count() <= 64, "{} trials were started", after.lines().count());
+    // And a third time there is nothing left to do.
+    assert_eq!(search.fit_with(&split(300, 1), &launcher).unwrap().trials_kept, 60);
+    assert_eq!(fs::read_to_string(&launcher.starts).unwrap(), after);
+}
+
+#[test]
+fn a_damaged_result_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let launcher = Counting { starts: folder.path().join("starts"), moment: Duration::ZERO };
+    let (search, split) = (long_search(folder.path()), split(300, 1));
+    search.fit_with(&split, &launcher).unwrap();
+    let ids: Vec<String> =
+        search.trials(&split).unwrap().iter().map(|trial| trial.spec.id()).collect();
+    let path = |id: &str| search.trials.join(format!("{id}.json"));
+    // Cut off, and another trial's.
+    let whole = fs::read(path(&ids[4])).unwrap();
+    fs::write(path(&ids[4]), &whole[..whole.len() - 5]).unwrap();
+    fs::copy(path(&ids[5]), path(&ids[9])).unwrap();
+    assert_eq!(search.fit_with(&split, &launcher).unwrap().trials_kept, 58);
+}
+
+#[test]
+fn a_failure_stops_the_search_when_it_shall() {
+    struct Failing;
+    impl Launcher for Failing {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            if spec.fit.batch_size == 16 {
+                Err("no more room".into())
+            } else {
+                Ok(given(spec, 0.5, None))
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let search = long_search(folder.path());
+    let found = search.fit_with(&split(300, 1), &Failing).unwrap();
+    assert_eq!(found.cv_results.failures.len(), 12);
+    assert_eq!(found.cv_results.failures[0], "batch_size 16, dropout 0.0 on fold 1: no more room");
+    assert!(found.table().to_text().contains("12 trials failed; the first: batch_size 16, "));
+    let other = tempfile::tempdir().unwrap();
+    let search = GridSearchCv { error_score: ErrorScore::Raise, ..long_search(other.path()) };
+    let text = search.fit_with(&split(300, 1), &Failing).unwrap_err().to_string();
+    assert!(
+        text.starts_with("1 of 60 trials failed; the first, batch_size 16, dropout 0.0 on fold "),
+        "{text}"
+    );
+    assert!(text.ends_with(": no more room"), "{text}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused_before_anything_runs() {
+    let search = |change: &dyn Fn(&mut GridSearchCv)| {
+        let mut search = GridSearchCv::default();
+        change(&mut search);
+        search.check().map_or_else(|error| error.to_string(), |()| String::new())
+    };
+    assert_eq!(search(&|_| ()), "");
+    let jobs = search(&|search| search.n_jobs = 0);
+    assert_eq!(
+        jobs,
+        "`n_jobs` must be 1 or more, or -1 or less, got 0; -1 uses every processor core"
+    );
+    assert!(
+        search(&|search| search.validation = 1.0)
+            .starts_with("`validation` must be above 0 and below 1")
+    );
+    assert!(search(&|search| search.fit.epochs = 0).starts_with("`epochs` must be at least 1"));
+    let score = search(&|search| search.error_score = ErrorScore::Score(f64::NAN));
+    assert!(score.starts_with("`error_score` must be a finite number"), "{score}");
+    let grid = search(&|search| search.param_grid = ParameterGrid::new().parameter("filters", [3]));
+    assert!(grid.starts_with("`param_grid` must be names among dropout, hidden, "), "{grid}");
+    let fold = Folds::Splits(Vec::new());
+    let none = GridSearchCv { cv: fold, ..GridSearchCv::default() }.trials(&split(300, 1));
+    assert!(none.unwrap_err().to_string().starts_with("`cv` must be at least one split"));
+}
+
+/// The program itself, on real images.
+mod program {
+    use super::*;
+
+    fn processes() -> LocalProcesses {
+        LocalProcesses::new(env!("CARGO_BIN_EXE_trial"))
+    }
+
+    fn small_search(folder: &Path) -> GridSearchCv {
+        GridSearchCv {
+            param_grid: ParameterGrid::new()
+                .parameter("kernel_initializer", ["he_normal", "zeros"])
+                .parameter("dropout", [0.0, 1.5]),
+            network: Network::Dense(DenseConfig { hidden: vec![32], ..DenseConfig::default() }),
+            fit: FitConfig { epochs: 3, batch_size: 32, ..FitConfig::default() },
+            cv: 2.into(),
+            n_jobs: 2,
+            refit_epochs: 4,
+            return_train_score: true,
+            trials: folder.join("trials"),
+            ..GridSearchCv::default()
+        }
+    }
+
+    #[test]
+    fn the_better_network_wins_and_is_trained_on_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (search, split) = (small_search(folder.path()), split(600, 1));
+        let mut found = search.fit_with(&split, &processes()).unwrap();
+        assert_eq!(shown(&found), "dropout 0.0, kernel_initializer \"he_normal\"");
+        assert!(found.best_score > 0.4, "{found:?}");
+        // A dropout of 1.5 is a failed trial with the program's own message.
+        assert_eq!(found.cv_results.failures.len(), 4);
+        assert!(
+            found.cv_results.failures[0].contains("dropout"),
+            "{:?}",
+            found.cv_results.failures
+        );
+        assert_eq!(found.cv_results.rank_test_score, [1, 2, 3, 3]);
+        assert!(found.cv_results.mean_train_score.as_ref().unwrap()[0] > found.best_score - 0.2);
+        assert_eq!(found.histories[0][1].as_ref().unwrap().epochs.len(), 3);
+        let map = found.heat_map("dropout", "kernel_initializer").unwrap();
+        map.plot().unwrap();
+        found.plot_best_trials().plot().unwrap();
+        let history = found.best_history.clone().unwrap();
+        assert_eq!(history.epochs.len(), 4);
+        // The refit is what `fit` makes of the best settings, to the last digit.
+        let model = found.take_best_model().unwrap();
+        let mut again = found
+            .best_network
+            .network(split.train.dataset().image_shape(), 10)
+            .build(found.best_fit.seed)
+            .unwrap();
+        let second = again.fit(&split, found.best_fit.clone()).unwrap();
+        assert_eq!(second.best().val_loss, history.best().val_loss);
+        assert_eq!(model.evaluate(&split.test).unwrap(), again.evaluate(&split.test).unwrap());
+        // The same search again runs what failed, and finds the same.
+        let again = search.fit_with(&split, &processes()).unwrap();
+        assert_eq!(again.trials_kept, 4);
+        assert_eq!(again.cv_results.split_test_score[0], found.cv_results.split_test_score[0]);
+    }
+
+    fn shown(found: &SearchResults) -> String {
+        let pairs: Vec<String> =
+            found.best_params.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        pairs.join(", ")
+    }
+
+    #[test]
+    fn side_by_side_or_one_after_the_other_is_the_same() {
+        let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 3));
+        let search = GridSearchCv { refit: false, verbose: 0, ..small_search(folder.path()) };
+        let trials = search.trials(&split).unwrap();
+        let found = search.fit_with(&split, &processes()).unwrap();
+        let alone = processes().run(&trials[0].spec).unwrap();
+        assert_eq!(alone.test.accuracy, found.cv_results.split_test_score[0][0]);
+        let losses = |history: &History| -> Vec<f64> {
+            history.epochs.iter().map(|record| record.val_loss).collect()
+        };
+        assert_eq!(losses(&alone.history), losses(found.histories[0][0].as_ref().unwrap()));
+    }
+
+    #[test]
+    fn a_fold_that_leaks_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folds: Folds = serde_json::from_str(
+            r#"{"splits": [{"train": [0, 1, 2, 3, 4, 5], "test": [5, 6]}, {"train": [0], "test": [0]}]}"#,
+        )
+        .unwrap();
+        let search = GridSearchCv { cv: folds, ..small_search(folder.path()) };
+        let text = search.fit_with(&split(300, 1), &processes()).unwrap_err().to_string();
+        assert!(text.starts_with("8 of 8 trials failed"), "{text}");
+        assert!(text.contains("`test` must be rows that are not in `train`"), "{text}");
+    }
+
+    /// The program with this text on stdin.
+    fn trial(input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_trial"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    #[test]
+    fn stdout_is_one_whole_result_and_stderr_is_for_people() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = small_search(folder.path()).trials(&split(300, 1)).unwrap();
+        let output = trial(&serde_json::to_string(&trials[0].spec).unwrap());
+        assert!(output.status.success());
+        let result = TrialResult::parse(&output.stdout, &trials[0].spec.id()).unwrap();
+        assert_eq!(result.history.epochs.len(), 3);
+        assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        let people = String::from_utf8(output.stderr).unwrap();
+        assert!(people.starts_with("epoch  1/3") && people.contains("val_loss"), "{people}");
+    }
+
+    #[test]
+    fn what_is_no_specification_is_an_error() {
+        for (input, expected) in [
+            ("", "error: stdin holds no specification of a trial: EOF while parsing"),
+            ("{\"network\": {\"forest\": {}}}", "error: stdin holds no specification of a trial: "),
+        ] {
+            let output = trial(input);
+            assert_eq!(output.status.code(), Some(1));
+            assert!(output.stdout.is_empty());
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_no_trial_gives_no_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = small_search(folder.path()).trials(&split(300, 1)).unwrap();
+        let text = LocalProcesses::new("true").run(&trials[0].spec).unwrap_err();
+        assert_eq!(text, "the program ended well and printed no whole result of this trial");
+        let text = LocalProcesses::new("false").run(&trials[0].spec).unwrap_err();
+        assert!(text.contains("it printed nothing"), "{text}");
+    }
+}
