@@ -44,8 +44,8 @@ pub struct History {
 
 impl History {
     /// The record of the best epoch.
-    pub fn best(&self) -> &EpochRecord {
-        &self.epochs[self.best_epoch - 1]
+    pub fn best(&self) -> EpochRecord {
+        self.epochs[self.best_epoch - 1]
     }
 
     /// How many epochs ran.
