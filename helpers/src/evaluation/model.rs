@@ -11,7 +11,8 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`].
     pub fn predict_classes(&self, images: &Subset) -> Result<Vec<i64>> {
-        most_probable(&self.predict(images)?)
+        let probabilities = self.predict(images)?;
+        most_probable(&probabilities)
     }
 
     /// Loss and accuracy on `images`, with the accuracy's 95% interval.
@@ -20,6 +21,7 @@ impl Model {
     /// As [`Model::predict`].
     pub fn evaluate(&self, images: &Subset) -> Result<Evaluation> {
         self.check_classes(images)?;
-        Evaluation::from_probabilities(&self.predict(images)?, &images.labels())
+        let probabilities = self.predict(images)?;
+        Evaluation::from_probabilities(&probabilities, &images.labels())
     }
 }

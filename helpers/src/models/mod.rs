@@ -17,7 +17,7 @@ pub use cnn::CnnConfig;
 pub use dense::DenseConfig;
 pub use init::{Distribution, FanMode, Initializer};
 pub use layers::Layer;
-pub use model::Model;
+pub use model::{Model, Probabilities};
 pub use precision::Precision;
 pub use sequential::Sequential;
 pub use summary::Summary;

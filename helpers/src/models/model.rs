@@ -139,18 +139,18 @@ impl Model {
         &self.network
     }
 
-    /// Class probabilities, `(N, classes)`: the softmax of the network's outputs.
+    /// Class probabilities, a row for each image: the softmax of the network's outputs.
     ///
     /// # Errors
     /// If the images differ in shape from what the model was built for.
-    pub fn predict(&self, images: &Subset) -> Result<Array2<f32>> {
+    pub fn predict(&self, images: &Subset) -> Result<Probabilities> {
         self.check_images(images)?;
         let source = ImageSource::new(images, self.normalization(), Default::default());
         let logits = self.outputs_for(&source)?;
         let probabilities = logits.f_softmax(-1, Kind::Float)?;
         let values = Vec::<f32>::try_from(probabilities.f_flatten(0, -1)?)?;
-        Ok(Array2::from_shape_vec((images.len(), self.outputs()), values)
-            .expect("one row an image"))
+        let table = Array2::from_shape_vec((images.len(), self.outputs()), values);
+        Ok(Probabilities(table.expect("one row an image")))
     }
 
     /// The network's outputs for everything in `source`, in order, `f32`, nothing dropped.
@@ -332,6 +332,27 @@ impl Model {
         model.normalization = config.normalization;
         model.precision = config.precision;
         Ok(model)
+    }
+}
+
+/// What `predict` gives: an array of shape `(N, classes)` whose rows add up to 1.
+///
+/// A type of its own because a notebook can keep no variable whose type is another crate's; it is used as the
+/// [`ndarray::Array2`] inside.
+#[derive(Clone, PartialEq)]
+pub struct Probabilities(Array2<f32>);
+
+impl std::ops::Deref for Probabilities {
+    type Target = Array2<f32>;
+
+    fn deref(&self) -> &Array2<f32> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Probabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Probabilities: {} images, {} classes", self.nrows(), self.ncols())
     }
 }
 
