@@ -155,20 +155,30 @@ impl Model {
 
     /// The network's outputs for everything in `source`, in order, `f32`, nothing dropped.
     pub(crate) fn outputs_for(&self, source: &dyn Source) -> Result<Tensor> {
+        self.outputs_of(self.nodes.len(), source)
+    }
+
+    /// What comes out of the first `layers` layers, as [`Model::outputs_for`].
+    pub(crate) fn outputs_of(&self, layers: usize, source: &dyn Source) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let positions: Vec<usize> = (0..source.len()).collect();
         let batches = positions
             .chunks(PREDICT_BATCH)
-            .map(|batch| Ok(self.forward(&source.batch(batch, false)?.0, false)))
+            .map(|batch| Ok(self.forward_to(layers, &source.batch(batch, false)?.0, false)))
             .collect::<Result<Vec<Tensor>>>()?;
         Ok(Tensor::f_cat(&batches, 0)?)
     }
 
     /// The network's outputs for one prepared batch, `f32`; `training` switches dropout and batch statistics on.
     pub(crate) fn forward(&self, input: &Tensor, training: bool) -> Tensor {
+        self.forward_to(self.nodes.len(), input, training)
+    }
+
+    /// As [`Model::forward`], through the first `layers` layers alone.
+    fn forward_to(&self, layers: usize, input: &Tensor, training: bool) -> Tensor {
         let kind = self.precision.kind();
         let mut current = layers::cast(input, kind);
-        for node in &self.nodes {
+        for node in &self.nodes[..layers] {
             current = self.apply(node, current, training);
         }
         layers::cast(&current, Kind::Float)
@@ -225,6 +235,9 @@ impl Model {
                         None::<f64>,
                         None::<f64>,
                     )
+                }
+                Layer::Cropping2d { height, width } => {
+                    input.narrow(2, 0, height).narrow(3, 0, width)
                 }
                 Layer::Dropout { rate } if training && rate > 0.0 => input.dropout(rate, true),
                 Layer::Dropout { .. } => input,
@@ -283,6 +296,17 @@ impl Model {
             expected: format!("{} classes (its outputs)", show_shape(&self.output)),
             found: format!("{classes} classes"),
         })
+    }
+
+    /// Whether what comes out has the shape of what goes in.
+    pub(crate) fn check_restores_images(&self) -> Result<()> {
+        if self.output == self.network.input {
+            return Ok(());
+        }
+        let expected =
+            format!("one that gives images as it takes them, {}", show_shape(&self.network.input));
+        let advice = "`AutoencoderConfig` describes one";
+        Err(Error::parameter("network", expected, show_shape(&self.output), advice))
     }
 
     /// Writes weights and settings to a safetensors file, from which [`Model::load`] needs nothing else.
