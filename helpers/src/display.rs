@@ -261,6 +261,17 @@ impl Cell {
     }
 }
 
+/// Seconds as a person says them: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.1} s"),
+        10..=59 => format!("{whole} s"),
+        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 /// `1234567.891` with two digits is `1,234,567.89`.
 pub fn with_thousands(number: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", number.abs());

@@ -41,8 +41,8 @@ pub mod prelude {
         Evaluation, classification_report, confusion_matrix, most_probable,
     };
     pub use crate::models::{
-        CnnConfig, DenseConfig, Initializer, Layer, Model, Precision, Probabilities, Sequential,
-        Summary,
+        CnnConfig, DenseConfig, FeatureConfig, Features, Initializer, Layer, Model, Precision,
+        Probabilities, Sequential, Summary, TransferConfig,
     };
     pub use crate::plot::{
         BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,

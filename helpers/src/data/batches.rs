@@ -78,6 +78,11 @@ pub(crate) trait Source {
     /// How many examples there are.
     fn len(&self) -> usize;
 
+    /// How many of a model's layers the inputs have gone through already.
+    fn first_layer(&self) -> usize {
+        0
+    }
+
     /// Inputs and targets of the examples at `positions`; `training` switches augmentation on.
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)>;
 }

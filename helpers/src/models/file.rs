@@ -42,15 +42,17 @@ pub(crate) struct ModelFile {
     path: PathBuf,
     map: Mmap,
     metadata: HashMap<String, String>,
+    /// What to do when it is missing or wrong.
+    advice: &'static str,
 }
 
 impl ModelFile {
-    pub(crate) fn open(path: &Path) -> Result<ModelFile> {
+    pub(crate) fn open(path: &Path, advice: &'static str) -> Result<ModelFile> {
         let unreadable = |source| Error::Io {
             action: "read",
             path: path.to_owned(),
             source,
-            advice: "run the notebook that makes this file".to_owned(),
+            advice: advice.to_owned(),
         };
         let file = File::open(path).map_err(unreadable)?;
         // SAFETY: the map is only read, and `write` replaces files by renaming, so that a mapped one never changes.
@@ -61,10 +63,10 @@ impl ModelFile {
                 path: path.to_owned(),
                 expected: "a safetensors file".to_owned(),
                 found: error.to_string(),
-                advice: "run the notebook that makes this file again".to_owned(),
+                advice: advice.to_owned(),
             })?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        Ok(ModelFile { path: path.to_owned(), map, metadata })
+        Ok(ModelFile { path: path.to_owned(), map, metadata, advice })
     }
 
     /// A text of the metadata.
@@ -99,7 +101,16 @@ impl ModelFile {
     }
 
     fn broken(&self, expected: String, found: String) -> Error {
-        let advice = "run the notebook that makes this file again".to_owned();
+        let advice = self.advice.to_owned();
         Error::File { path: self.path.clone(), expected, found, advice }
     }
+}
+
+/// A tensor's values as they lie in memory, row by row.
+pub(crate) fn as_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor.detach().f_contiguous()?;
+    let values = tensor.numel();
+    let mut bytes = vec![0; values * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, values)?;
+    Ok(bytes)
 }

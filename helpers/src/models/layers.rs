@@ -79,8 +79,27 @@ pub enum Layer {
         /// How the kernel is first drawn.
         kernel_initializer: Initializer,
     },
+    /// An image of another size by bilinear interpolation, pixel centres at halves, as Keras's `Resizing`.
+    Resize {
+        /// Rows of the result.
+        height: i64,
+        /// Columns of the result.
+        width: i64,
+    },
+    /// All channels, again and again: three times make a grey image one for a network that takes colours.
+    RepeatChannels {
+        /// How often.
+        times: i64,
+    },
     /// The layers inside, their output added to their input.
     Residual(Vec<Layer>),
+    /// The layers inside, one after the other, under one name; they are frozen and set free together.
+    Block {
+        /// Unique in the network; letters, digits and `_`.
+        name: String,
+        /// The layers, in order.
+        layers: Vec<Layer>,
+    },
 }
 
 impl Layer {
@@ -100,7 +119,21 @@ impl Layer {
             Layer::Flatten => "flatten",
             Layer::Reshape { .. } => "reshape",
             Layer::Dense { .. } => "dense",
+            Layer::Resize { .. } => "resize",
+            Layer::RepeatChannels { .. } => "repeat_channels",
             Layer::Residual(_) => "residual",
+            Layer::Block { .. } => "block",
+        }
+    }
+
+    /// Whether it, or a layer inside, draws at random while training.
+    pub(crate) fn is_random(&self) -> bool {
+        match self {
+            Layer::Dropout { rate } => *rate > 0.0,
+            Layer::Residual(layers) | Layer::Block { layers, .. } => {
+                layers.iter().any(Layer::is_random)
+            }
+            _ => false,
         }
     }
 
@@ -206,13 +239,28 @@ impl Layer {
                 kernel_initializer.check().map_err(|error| error.to_string())?;
                 Ok(vec![units])
             }
-            Layer::Residual(ref inside) => {
-                let mut current = shape.to_vec();
-                for layer in inside {
-                    current = layer
-                        .output_shape(&current)
-                        .map_err(|problem| format!("{}: {problem}", layer.kind()))?;
+            Layer::Resize { height, width } => {
+                at_least_one("height", height)?;
+                at_least_one("width", width)?;
+                Ok(vec![image()?.0, height, width])
+            }
+            Layer::RepeatChannels { times } => {
+                let (channels, height, width) = image()?;
+                at_least_one("times", times)?;
+                let channels = channels
+                    .checked_mul(times)
+                    .ok_or_else(|| format!("{channels} × {times} is too large"))?;
+                Ok(vec![channels, height, width])
+            }
+            Layer::Block { ref name, ref layers } => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                if name.is_empty() || !name.chars().all(plain) {
+                    return Err("a block's `name` has letters, digits and `_` alone".to_owned());
                 }
+                chain(layers, shape)
+            }
+            Layer::Residual(ref inside) => {
+                let current = chain(inside, shape)?;
                 if current != shape {
                     return Err(format!(
                         "what is inside gives {}, which cannot be added to its input of {}",
@@ -224,6 +272,13 @@ impl Layer {
             }
         }
     }
+}
+
+/// The shape that comes out of these layers, one after the other.
+fn chain(layers: &[Layer], shape: &[i64]) -> Result<Vec<i64>, String> {
+    layers.iter().try_fold(shape.to_vec(), |shape, layer| {
+        layer.output_shape(&shape).map_err(|problem| format!("{}: {problem}", layer.kind()))
+    })
 }
 
 /// A shape as Keras shows it: channels last, the number of images left out.
@@ -272,6 +327,11 @@ pub(crate) fn flatten(input: &Tensor) -> Tensor {
 /// The inverse of [`flatten`].
 pub(crate) fn reshape(input: &Tensor, channels: i64, height: i64, width: i64) -> Tensor {
     input.reshape([-1, height, width, channels]).permute([0, 3, 1, 2])
+}
+
+/// The channels `times` over, in channels-last memory.
+pub(crate) fn repeat_channels(input: &Tensor, times: i64) -> Tensor {
+    input.permute([0, 2, 3, 1]).repeat([1, 1, 1, times]).permute([0, 3, 1, 2])
 }
 
 /// `tensor` in `kind`, itself when it is of that kind already.

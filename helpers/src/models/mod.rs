@@ -5,6 +5,7 @@
 
 pub mod cnn;
 pub mod dense;
+pub mod features;
 pub(crate) mod file;
 pub mod init;
 pub mod layers;
@@ -12,12 +13,15 @@ pub mod model;
 pub mod precision;
 pub mod sequential;
 pub mod summary;
+pub mod transfer;
 
 pub use cnn::CnnConfig;
 pub use dense::DenseConfig;
+pub use features::{FeatureConfig, Features};
 pub use init::{Distribution, FanMode, Initializer};
 pub use layers::Layer;
 pub use model::{Model, Probabilities};
 pub use precision::Precision;
 pub use sequential::Sequential;
 pub use summary::Summary;
+pub use transfer::TransferConfig;

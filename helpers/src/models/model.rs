@@ -1,7 +1,8 @@
 //! A built network: its weights, and how it turns images into predictions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -15,6 +16,7 @@ use super::sequential::Sequential;
 use super::summary::{Summary, SummaryRow};
 use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
+use crate::display::clean_text;
 use crate::error::{Error, Result};
 
 /// Images a prediction takes through the network at once.
@@ -38,6 +40,7 @@ enum Node {
     BatchNorm { gamma: usize, momentum: f64, epsilon: f64 },
     Dense { kernel: usize, bias: Option<usize> },
     Residual(Vec<Node>),
+    Block(Vec<Node>),
     Plain(Layer),
 }
 
@@ -55,6 +58,7 @@ struct Plan {
     nodes: Vec<Node>,
     blueprints: Vec<Blueprint>,
     rows: Vec<SummaryRow>,
+    ends: Vec<usize>,
     output: Vec<i64>,
 }
 
@@ -64,6 +68,8 @@ pub struct Model {
     nodes: Vec<Node>,
     rows: Vec<SummaryRow>,
     pub(crate) weights: Vec<Weight>,
+    /// For each layer, the place after its last weight.
+    ends: Vec<usize>,
     output: Vec<i64>,
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
@@ -78,6 +84,9 @@ struct ModelConfig {
     network: Sequential,
     normalization: Option<Normalization>,
     precision: Precision,
+    /// Names of the weights that were frozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    frozen: Vec<String>,
 }
 
 /// The only layout of [`ModelConfig`] so far.
@@ -93,12 +102,13 @@ impl Model {
     }
 
     fn assemble(network: Sequential, plan: Plan, weights: Vec<Weight>) -> Model {
-        let Plan { nodes, rows, output, .. } = plan;
+        let Plan { nodes, rows, ends, output, .. } = plan;
         Model {
             network,
             nodes,
             rows,
             weights,
+            ends,
             output,
             normalization: None,
             precision: Precision::Auto,
@@ -139,6 +149,97 @@ impl Model {
         &self.network
     }
 
+    /// Freezes every layer: `fit` changes nothing until [`Model::unfreeze_from`], and batch normalisation keeps its
+    /// statistics, as in Keras.
+    pub fn freeze(&mut self) {
+        self.set_trainable(|_, _| false);
+    }
+
+    /// Sets the layer of this name and all after it free to be trained, except batch normalisation, which stays as it
+    /// is: Keras's guide to fine-tuning keeps it in inference mode too. Layers before are left as they are.
+    ///
+    /// # Errors
+    /// If no layer has this name; [`Model::summary`] lists them.
+    pub fn unfreeze_from(&mut self, layer: &str) -> Result<()> {
+        let place = self.layer_place(layer)?;
+        let first = if place == 0 { 0 } else { self.ends[place - 1] };
+        let before: Vec<bool> = self.weights.iter().map(|weight| weight.trainable).collect();
+        self.set_trainable(|place, name| {
+            let normalization = name.ends_with(".gamma") || name.ends_with(".beta");
+            if place >= first { !normalization } else { before[place] }
+        });
+        Ok(())
+    }
+
+    /// Freezes every layer of this kind, such as `depthwise_conv2d`, also inside blocks.
+    ///
+    /// # Errors
+    /// If the network has no such layer with weights; [`Layer::kind`] names them.
+    pub fn freeze_kind(&mut self, kind: &str) -> Result<()> {
+        let of_kind: Vec<bool> =
+            self.weights.iter().map(|weight| is_of(&weight.name, kind)).collect();
+        if !of_kind.contains(&true) {
+            return Err(Error::parameter(
+                "kind",
+                "a kind of layer that this network has",
+                format!("`{}`", clean_text(kind)),
+                "`conv2d`, `depthwise_conv2d`, `batch_norm` and `dense` have weights",
+            ));
+        }
+        let before: Vec<bool> = self.weights.iter().map(|weight| weight.trainable).collect();
+        self.set_trainable(|place, _| before[place] && !of_kind[place]);
+        Ok(())
+    }
+
+    /// Where the layer of this name stands, counted from 0.
+    pub(crate) fn layer_place(&self, layer: &str) -> Result<usize> {
+        self.rows.iter().position(|row| row.name == layer).ok_or_else(|| {
+            Error::parameter(
+                "layer",
+                "the name of a layer",
+                format!("`{}`", clean_text(layer)),
+                "`summary()` lists the names",
+            )
+        })
+    }
+
+    /// The name of a layer.
+    pub(crate) fn layer_name(&self, place: usize) -> &str {
+        &self.rows[place].name
+    }
+
+    /// How many layers, from the first on, give the same for the same image at every step of training: frozen and
+    /// without dropout.
+    pub(crate) fn fixed_layers(&self) -> usize {
+        let trained = self.weights.iter().position(|weight| weight.trainable);
+        let trained = trained.unwrap_or(self.weights.len());
+        self.network
+            .layers
+            .iter()
+            .zip(&self.ends)
+            .take_while(|(layer, end)| **end <= trained && !layer.is_random())
+            .count()
+    }
+
+    /// The weights of the first `layers` layers.
+    pub(crate) fn weights_before(&self, layers: usize) -> &[Weight] {
+        &self.weights[..if layers == 0 { 0 } else { self.ends[layers - 1] }]
+    }
+
+    /// Asks for each weight, by place and name, whether training may change it; running statistics never are.
+    fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) {
+        for (place, weight) in self.weights.iter_mut().enumerate() {
+            weight.trainable = !is_statistic(&weight.name) && trainable(place, &weight.name);
+            weight.tensor = weight.tensor.detach().set_requires_grad(weight.trainable);
+        }
+    }
+
+    /// The names of the weights that are frozen.
+    fn frozen(&self) -> Vec<String> {
+        let frozen = |weight: &&Weight| !weight.trainable && !is_statistic(&weight.name);
+        self.weights.iter().filter(frozen).map(|weight| weight.name.clone()).collect()
+    }
+
     /// Class probabilities, a row for each image: the softmax of the network's outputs.
     ///
     /// # Errors
@@ -166,12 +267,65 @@ impl Model {
 
     /// The network's outputs for one prepared batch, `f32`; `training` switches dropout and batch statistics on.
     pub(crate) fn forward(&self, input: &Tensor, training: bool) -> Tensor {
-        let kind = self.precision.kind();
-        let mut current = layers::cast(input, kind);
-        for node in &self.nodes {
-            current = self.apply(node, current, training);
+        self.forward_from(0, input, training)
+    }
+
+    /// As [`Model::forward`], for a batch that has gone through the first `layer` layers already.
+    pub(crate) fn forward_from(&self, layer: usize, input: &Tensor, training: bool) -> Tensor {
+        let layers = layer..self.nodes.len();
+        let output = self.forward_through(layers, input, training, self.precision);
+        layers::cast(&output, Kind::Float)
+    }
+
+    /// What these layers make of a batch, computed and returned in this number format.
+    pub(crate) fn forward_through(
+        &self,
+        layers: Range<usize>,
+        input: &Tensor,
+        training: bool,
+        precision: Precision,
+    ) -> Tensor {
+        let input = layers::cast(input, precision.kind());
+        self.apply_all(&self.nodes[layers], input, training)
+    }
+
+    fn apply_all(&self, mut nodes: &[Node], input: Tensor, training: bool) -> Tensor {
+        let mut current = input;
+        while let Some((node, rest)) = nodes.split_first() {
+            (current, nodes) = match (node, rest) {
+                (Node::Conv2d { kernel, bias: None, strides, groups }, [norm, rest @ ..])
+                    if let Some((factor, shift)) = self.frozen_normalization(norm) =>
+                {
+                    let kernel = &self.weights[*kernel].tensor * factor.view([-1, 1, 1, 1]);
+                    let kernel = layers::cast(&kernel, current.kind());
+                    let shift = layers::cast(&shift, current.kind());
+                    let mut output =
+                        layers::conv2d_same(&current, &kernel, Some(&shift), *strides, *groups);
+                    // The convolution's output is new and needed by nobody else.
+                    match rest {
+                        [Node::Plain(Layer::Relu6), rest @ ..] => (output.relu6_(), rest),
+                        rest => (output, rest),
+                    }
+                }
+                _ => (self.apply(node, current, training), rest),
+            };
         }
-        layers::cast(&current, Kind::Float)
+        current
+    }
+
+    /// What a batch normalisation with fixed statistics and fixed weights does: multiply by the first, add the second.
+    ///
+    /// Both go into the convolution before it, which saves a pass over its output.
+    fn frozen_normalization(&self, node: &Node) -> Option<(Tensor, Tensor)> {
+        let Node::BatchNorm { gamma, epsilon, .. } = node else { return None };
+        let [gamma, beta, mean, variance] =
+            [0, 1, 2, 3].map(|offset| &self.weights[gamma + offset]);
+        if gamma.trainable || beta.trainable {
+            return None;
+        }
+        let factor = &gamma.tensor * (&variance.tensor + *epsilon).rsqrt();
+        let shift = &beta.tensor - &mean.tensor * &factor;
+        Some((factor, shift))
     }
 
     fn apply(&self, node: &Node, input: Tensor, training: bool) -> Tensor {
@@ -204,12 +358,9 @@ impl Model {
                 )
             }
             Node::Residual(inside) => {
-                let mut current = input.shallow_clone();
-                for node in inside {
-                    current = self.apply(node, current, training);
-                }
-                current + input
+                self.apply_all(inside, input.shallow_clone(), training) + input
             }
+            Node::Block(inside) => self.apply_all(inside, input, training),
             Node::Plain(layer) => match *layer {
                 Layer::Relu => input.relu(),
                 Layer::Relu6 => input.clamp(0.0, 6.0),
@@ -232,10 +383,15 @@ impl Model {
                 Layer::Reshape { channels, height, width } => {
                     layers::reshape(&input, channels, height, width)
                 }
+                Layer::Resize { height, width } => {
+                    input.upsample_bilinear2d([height, width], false, None::<f64>, None::<f64>)
+                }
+                Layer::RepeatChannels { times } => layers::repeat_channels(&input, times),
                 Layer::Conv2d { .. }
                 | Layer::BatchNorm { .. }
                 | Layer::Dense { .. }
-                | Layer::Residual(_) => {
+                | Layer::Residual(_)
+                | Layer::Block { .. } => {
                     unreachable!("layers with weights are nodes of their own")
                 }
             },
@@ -295,6 +451,7 @@ impl Model {
             network: self.network.clone(),
             normalization: self.normalization.clone(),
             precision: self.precision,
+            frozen: self.frozen(),
         };
         let config = serde_json::to_string(&config).expect("settings are plain values");
         let tensors = self.weights.iter().map(|weight| (weight.name.as_str(), &weight.tensor));
@@ -307,7 +464,7 @@ impl Model {
     /// If the file cannot be read, is no model file, or its tensors differ from what its settings say.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
-        let file = super::file::ModelFile::open(path)?;
+        let file = super::file::ModelFile::open(path, "run the notebook that makes this file")?;
         let broken = |expected: &str, found: String| Error::File {
             path: path.to_owned(),
             expected: expected.to_owned(),
@@ -331,6 +488,8 @@ impl Model {
         let mut model = Model::assemble(config.network, plan, weights);
         model.normalization = config.normalization;
         model.precision = config.precision;
+        let frozen: HashSet<&str> = config.frozen.iter().map(String::as_str).collect();
+        model.set_trainable(|_, name| !frozen.contains(name));
         Ok(model)
     }
 }
@@ -389,13 +548,17 @@ impl Plan {
             });
         }
         let mut planner = Planner { counts: HashMap::new(), blueprints: Vec::new() };
-        let (mut nodes, mut rows, mut shape) = (Vec::new(), Vec::new(), network.input.clone());
+        let (mut nodes, mut rows, mut ends) = (Vec::new(), Vec::<SummaryRow>::new(), Vec::new());
+        let mut shape = network.input.clone();
         for (place, layer) in network.layers.iter().enumerate() {
             let problem =
                 |problem| Error::Layer { position: place + 1, layer: layer.kind(), problem };
             let output = layer.output_shape(&shape).map_err(problem)?;
             let first = planner.blueprints.len();
             let name = planner.name(layer);
+            if rows.iter().any(|row| row.name == name) {
+                return Err(problem(format!("another layer is called `{name}` already")));
+            }
             nodes.push(planner.node(layer, &name, &shape).map_err(problem)?);
             let parameters = planner.blueprints[first..]
                 .iter()
@@ -407,10 +570,23 @@ impl Plan {
                 output_shape: show_shape(&output),
                 parameters,
             });
+            ends.push(planner.blueprints.len());
             shape = output;
         }
-        Ok(Plan { nodes, blueprints: planner.blueprints, rows, output: shape })
+        Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, output: shape })
     }
+}
+
+/// Whether a weight of this name is a running statistic of batch normalisation.
+fn is_statistic(name: &str) -> bool {
+    name.ends_with(".moving_mean") || name.ends_with(".moving_variance")
+}
+
+/// Whether the layer that a weight of this name belongs to is of this kind; it may have a number.
+fn is_of(name: &str, kind: &str) -> bool {
+    let layer = name.rsplit('.').nth(1).unwrap_or_default();
+    let number = layer.strip_prefix(kind).map(|rest| rest.trim_start_matches('_'));
+    number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Names layers as Keras does (`dense`, `dense_1`, …) and lists the weights they need.
@@ -421,6 +597,9 @@ struct Planner {
 
 impl Planner {
     fn name(&mut self, layer: &Layer) -> String {
+        if let Layer::Block { name, .. } = layer {
+            return name.clone();
+        }
         let kind = layer.kind();
         let count = self.counts.entry(kind).or_insert(0);
         let name = if *count == 0 { kind.to_owned() } else { format!("{kind}_{count}") };
@@ -487,21 +666,21 @@ impl Planner {
                 self.add(format!("{name}.moving_variance"), &channels, Initializer::Ones, false)?;
                 Node::BatchNorm { gamma, momentum, epsilon }
             }
-            Layer::Residual(ref inside) => {
-                let mut nodes = Vec::with_capacity(inside.len());
-                let mut current = shape.to_vec();
-                for (place, layer) in inside.iter().enumerate() {
-                    nodes.push(self.node(
-                        layer,
-                        &format!("{name}.{place}.{}", layer.kind()),
-                        &current,
-                    )?);
-                    current = layer.output_shape(&current)?;
-                }
-                Node::Residual(nodes)
-            }
+            Layer::Residual(ref inside) => Node::Residual(self.nodes(inside, name, shape)?),
+            Layer::Block { ref layers, .. } => Node::Block(self.nodes(layers, name, shape)?),
             ref plain => Node::Plain(plain.clone()),
         })
+    }
+
+    /// The layers inside another one, named after it and their places.
+    fn nodes(&mut self, inside: &[Layer], name: &str, shape: &[i64]) -> Result<Vec<Node>, String> {
+        let mut shape = shape.to_vec();
+        let mut nodes = Vec::with_capacity(inside.len());
+        for (place, layer) in inside.iter().enumerate() {
+            nodes.push(self.node(layer, &format!("{name}.{place}.{}", layer.kind()), &shape)?);
+            shape = layer.output_shape(&shape)?;
+        }
+        Ok(nodes)
     }
 
     fn bias(&mut self, name: &str, units: i64, use_bias: bool) -> Result<Option<usize>, String> {

@@ -144,6 +144,21 @@ impl Sequential {
         })
     }
 
+    /// An image of another size.
+    pub fn resize(self, height: usize, width: usize) -> Sequential {
+        self.layer(Layer::Resize { height: height as i64, width: width as i64 })
+    }
+
+    /// All channels `times` over: three make a colour image of a grey one.
+    pub fn repeat_channels(self, times: usize) -> Sequential {
+        self.layer(Layer::RepeatChannels { times: times as i64 })
+    }
+
+    /// Layers under one name, frozen and set free together.
+    pub fn block(self, name: &str, layers: Vec<Layer>) -> Sequential {
+        self.layer(Layer::Block { name: name.to_owned(), layers })
+    }
+
     /// Any layer.
     pub fn layer(mut self, layer: Layer) -> Sequential {
         self.layers.push(layer);

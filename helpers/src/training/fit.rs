@@ -15,8 +15,10 @@ use super::schedule::{Course, Schedule};
 use crate::data::augment::Augmentation;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::{Split, Subset};
+use crate::display::duration;
 use crate::error::{Error, Result};
 use crate::models::Precision;
+use crate::models::features::{FeatureSource, Features};
 use crate::models::model::Model;
 
 /// Settings of one training run.
@@ -205,6 +207,40 @@ impl Model {
     }
 }
 
+impl Model {
+    /// As [`Model::fit`], on `features` instead of images: only the layers behind them are computed and trained.
+    ///
+    /// # Errors
+    /// As [`Model::fit`]; if the features are those of other images, other weights or layers that are not frozen; or if
+    /// the settings ask for an augmentation, which needs images.
+    pub fn fit_features(
+        &mut self,
+        features: &Features,
+        split: &Split,
+        config: FitConfig,
+    ) -> Result<History> {
+        config.check()?;
+        if !config.augmentation.is_none() {
+            return Err(Error::parameter(
+                "augmentation",
+                "none for a training on features",
+                format!("{:?}", config.augmentation),
+                "compute features that are `mirrored`, or use `fit`",
+            ));
+        }
+        self.check_classes(&split.train)?;
+        features.check_model(self)?;
+        for images in [&split.train, &split.validation] {
+            features.check_images(images)?;
+        }
+        self.precision = config.precision;
+        let train = FeatureSource::new(features, &split.train);
+        let validation = FeatureSource::new(features, &split.validation);
+        let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
+        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+    }
+}
+
 /// Trains `model`; the weights of the best epoch are in it afterwards, also after an error.
 pub(crate) fn run(
     model: &mut Model,
@@ -296,7 +332,7 @@ fn train_epoch(
         let progress = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
         learning_rate = config.learning_rate * course.factor(progress);
         let (inputs, targets) = train.batch(positions, true)?;
-        let outputs = model.forward(&inputs, true);
+        let outputs = model.forward_from(train.first_layer(), &inputs, true);
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
         if !totals.loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
@@ -315,7 +351,8 @@ fn validate(model: &Model, validation: &dyn Source, objective: Objective) -> Res
     let mut totals = Totals::default();
     for positions in positions.chunks(512) {
         let (inputs, targets) = validation.batch(positions, false)?;
-        let _loss = objective.loss(&model.forward(&inputs, false), &targets, false, &mut totals)?;
+        let outputs = model.forward_from(validation.first_layer(), &inputs, false);
+        let _loss = objective.loss(&outputs, &targets, false, &mut totals)?;
     }
     Ok(totals)
 }
@@ -372,15 +409,4 @@ fn print_epoch(epochs: &[EpochRecord], most: usize, best: bool, elapsed: Duratio
         record.val_accuracy,
         if best { "  * best" } else { "" }
     );
-}
-
-/// Seconds as a person says them: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
-pub(crate) fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..=9 => format!("{seconds:.1} s"),
-        10..=59 => format!("{whole} s"),
-        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
 }

@@ -53,6 +53,25 @@ impl History {
         self.epochs.len()
     }
 
+    /// The record of this training and of `next`, which went on with the same model on as many images; the best epoch
+    /// is that of `next`, whose weights the model holds.
+    pub fn followed_by(&self, next: &History) -> History {
+        let ran = self.epochs_run();
+        let later =
+            next.epochs.iter().map(|record| EpochRecord { epoch: ran + record.epoch, ..*record });
+        let epochs: Vec<EpochRecord> = self.epochs.iter().copied().chain(later).collect();
+        let time = |history: &History| {
+            history.epochs_run() as f64 / history.train_images_per_second.max(f64::MIN_POSITIVE)
+        };
+        History {
+            train_images_per_second: epochs.len() as f64 / (time(self) + time(next)),
+            epochs,
+            best_epoch: ran + next.best_epoch,
+            stopped_early: next.stopped_early,
+            fit_seconds: self.fit_seconds + next.fit_seconds,
+        }
+    }
+
     /// Writes the record as JSON, or as CSV when the name ends in `.csv`: a header line and one line an epoch.
     ///
     /// # Errors
@@ -130,6 +149,16 @@ mod tests {
     #[test]
     fn best_counts_epochs_from_one() {
         assert_eq!(two_epochs().best().val_loss, 0.6);
+    }
+
+    /// 2 epochs at 100 images a second, then 2 at 25: 4 times the images in 2 / 100 + 2 / 25 times the seconds.
+    #[test]
+    fn a_second_training_is_counted_on() {
+        let next = History { train_images_per_second: 25.0, ..two_epochs() };
+        let both = two_epochs().followed_by(&next);
+        let numbers: Vec<usize> = both.epochs.iter().map(|record| record.epoch).collect();
+        assert_eq!((numbers, both.best_epoch), (vec![1, 2, 3, 4], 3));
+        assert_eq!((both.fit_seconds, both.train_images_per_second), (6.0, 40.0));
     }
 
     #[test]

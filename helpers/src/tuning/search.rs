@@ -24,11 +24,11 @@ use super::trial::{
 use crate::artifacts::write_atomically;
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
+use crate::display::duration;
 use crate::display::{Cell, Column, Table, clean_text};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
-use crate::training::fit::duration;
 use crate::training::{FitConfig, History};
 
 /// How the images are divided into folds; scikit-learn's `cv`.
