@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use crate::data::{DatasetInfo, Split, Subset};
 use crate::display::{Cell, Column, Table, clean_text, with_thousands};
 use crate::evaluation::metrics::{check_classes, check_lengths, interval_text};
-use crate::evaluation::{Comparisons, Evaluation};
-use crate::training::History;
+use crate::evaluation::{Comparisons, Evaluation, Quality};
+use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
 /// How many images each part holds.
@@ -48,6 +48,19 @@ pub struct Denoising {
     pub noisy_psnr_db: f64,
     /// PSNR of the best linear denoiser with the same bottleneck.
     pub linear_psnr_db: f64,
+}
+
+impl Denoising {
+    /// The scores of the network, of the noisy input and of the linear denoiser, on the same images.
+    pub fn new(network: Quality, noisy: Quality, linear: Quality) -> Denoising {
+        Denoising {
+            mse: network.mse,
+            psnr_db: network.psnr_db,
+            ssim: network.ssim,
+            noisy_psnr_db: noisy.psnr_db,
+            linear_psnr_db: linear.psnr_db,
+        }
+    }
 }
 
 /// The scores of one part: of a classifier or of a denoiser.
@@ -219,7 +232,7 @@ impl Metrics {
     }
 
     /// With the epochs and the times of a training run.
-    pub fn history(mut self, history: &History) -> Metrics {
+    pub fn history<R: Record>(mut self, history: &History<R>) -> Metrics {
         self.epochs_run = history.epochs.len();
         self.best_epoch = history.best_epoch;
         self.fit_seconds = history.fit_seconds;

@@ -54,6 +54,13 @@ pub enum Layer {
         /// Factor on height and width.
         size: i64,
     },
+    /// The top left part of the image: what upsampling made too large.
+    Cropping2d {
+        /// Rows that stay.
+        height: i64,
+        /// Columns that stay.
+        width: i64,
+    },
     /// Sets each value to 0 with this probability while training, and scales the rest up (Srivastava et al. 2014).
     Dropout {
         /// Share of values dropped, in 0..1.
@@ -115,6 +122,7 @@ impl Layer {
             Layer::MaxPool2d { .. } => "max_pool2d",
             Layer::GlobalAveragePool2d => "global_average_pool2d",
             Layer::UpSampling2d { .. } => "up_sampling2d",
+            Layer::Cropping2d { .. } => "cropping2d",
             Layer::Dropout { .. } => "dropout",
             Layer::Flatten => "flatten",
             Layer::Reshape { .. } => "reshape",
@@ -199,6 +207,17 @@ impl Layer {
                     side.checked_mul(size).ok_or_else(|| format!("{side} × {size} is too large"))
                 };
                 Ok(vec![channels, grown(height)?, grown(width)?])
+            }
+            Layer::Cropping2d { height, width } => {
+                let (channels, rows, columns) = image()?;
+                at_least_one("height", height)?;
+                at_least_one("width", width)?;
+                if height > rows || width > columns {
+                    return Err(format!(
+                        "{height} × {width} pixels cannot be cut out of {rows} × {columns}"
+                    ));
+                }
+                Ok(vec![channels, height, width])
             }
             Layer::Dropout { rate } => {
                 if !(0.0..1.0).contains(&rate) {

@@ -1,8 +1,10 @@
 //! Networks: the [`Sequential`] builder, its layers and initializers, the built [`Model`], and the networks of the
 //! course's tasks.
 //!
-//! Start at [`Sequential::new`], or at [`DenseConfig`] and [`CnnConfig`] for the two classifiers.
+//! Start at [`Sequential::new`], or at [`DenseConfig`] and [`CnnConfig`] for the two classifiers and
+//! [`AutoencoderConfig`] for the denoiser.
 
+pub mod autoencoder;
 pub mod cnn;
 pub mod dense;
 pub mod features;
@@ -15,6 +17,7 @@ pub mod sequential;
 pub mod summary;
 pub mod transfer;
 
+pub use autoencoder::{AutoencoderConfig, Bottleneck};
 pub use cnn::CnnConfig;
 pub use dense::DenseConfig;
 pub use features::{FeatureConfig, Features};

@@ -256,11 +256,20 @@ impl Model {
 
     /// The network's outputs for everything in `source`, in order, `f32`, nothing dropped.
     pub(crate) fn outputs_for(&self, source: &dyn Source) -> Result<Tensor> {
+        self.outputs_of(self.nodes.len(), source)
+    }
+
+    /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
+    pub(crate) fn outputs_of(&self, depth: usize, source: &dyn Source) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let positions: Vec<usize> = (0..source.len()).collect();
         let batches = positions
             .chunks(PREDICT_BATCH)
-            .map(|batch| Ok(self.forward(&source.batch(batch, false)?.0, false)))
+            .map(|batch| {
+                let (inputs, _) = source.batch(batch, false)?;
+                let outputs = self.forward_through(0..depth, &inputs, false, self.precision);
+                Ok(layers::cast(&outputs, Kind::Float))
+            })
             .collect::<Result<Vec<Tensor>>>()?;
         Ok(Tensor::f_cat(&batches, 0)?)
     }
@@ -377,6 +386,9 @@ impl Model {
                         None::<f64>,
                     )
                 }
+                Layer::Cropping2d { height, width } => {
+                    input.narrow(2, 0, height).narrow(3, 0, width)
+                }
                 Layer::Dropout { rate } if training && rate > 0.0 => input.dropout(rate, true),
                 Layer::Dropout { .. } => input,
                 Layer::Flatten => layers::flatten(&input),
@@ -439,6 +451,17 @@ impl Model {
             expected: format!("{} classes (its outputs)", show_shape(&self.output)),
             found: format!("{classes} classes"),
         })
+    }
+
+    /// Whether what comes out has the shape of what goes in.
+    pub(crate) fn check_restores_images(&self) -> Result<()> {
+        if self.output == self.network.input {
+            return Ok(());
+        }
+        let expected =
+            format!("one that gives images as it takes them, {}", show_shape(&self.network.input));
+        let advice = "`AutoencoderConfig` describes one";
+        Err(Error::parameter("network", expected, show_shape(&self.output), advice))
     }
 
     /// Writes weights and settings to a safetensors file, from which [`Model::load`] needs nothing else.

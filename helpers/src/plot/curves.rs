@@ -9,11 +9,11 @@ use super::canvas::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::figure::Figure;
 use super::style::{GREY, INK, NAME_SIZE, PALETTE, SeriesStyle, TICK_SIZE, part_style};
 use crate::evaluation::metrics::check_classes;
-use crate::training::History;
+use crate::training::history::{EpochRow, History, Metric, Record};
 use crate::{Error, Result};
 
-impl History {
-    /// Loss and accuracy an epoch, side by side, for the train and the validation part, the best epoch marked.
+impl<R: Record> History<R> {
+    /// Loss and accuracy (of a denoiser: PSNR) an epoch, side by side, for the train and the validation part, the best epoch marked.
     ///
     /// # Errors
     /// If the history is empty.
@@ -23,23 +23,21 @@ impl History {
                 message: "the history has no epoch; train for at least one".to_owned(),
             });
         }
-        let epochs: Vec<f64> = self.epochs.iter().map(|record| record.epoch as f64).collect();
-        let column = |value: fn(&crate::training::EpochRecord) -> f64| -> Vec<f64> {
-            self.epochs.iter().map(value).collect()
-        };
-        let best = self.epochs.iter().find(|record| record.epoch == self.best_epoch);
+        let rows: Vec<EpochRow> = self.epochs.iter().map(Record::row).collect();
+        let epochs: Vec<f64> = rows.iter().map(|row| row.epoch as f64).collect();
+        let column = |value: fn(&EpochRow) -> f64| -> Vec<f64> { rows.iter().map(value).collect() };
+        let best = rows.iter().find(|row| row.epoch == self.best_epoch);
         let mut canvas = Canvas::new(900.0, 350.0)?;
+        let (loss_name, metric_title, metric_name) = match R::METRIC {
+            Metric::Accuracy => ("Loss (nats)", "Accuracy per epoch", "Accuracy (%)"),
+            Metric::Psnr => ("Mean squared error", "PSNR per epoch", "PSNR (dB)"),
+        };
         let halves = [
-            ("Loss per epoch", "Loss (nats)", false, column(|r| r.loss), column(|r| r.val_loss)),
-            (
-                "Accuracy per epoch",
-                "Accuracy (%)",
-                true,
-                column(|r| r.accuracy),
-                column(|r| r.val_accuracy),
-            ),
+            ("Loss per epoch", loss_name, column(|r| r.loss), column(|r| r.val_loss)),
+            (metric_title, metric_name, column(|r| r.metric), column(|r| r.val_metric)),
         ];
-        for (place, (title, name, percent, train, validation)) in halves.into_iter().enumerate() {
+        for (place, (title, name, train, validation)) in halves.into_iter().enumerate() {
+            let rises = place == 1;
             let outer = Rect::new(8.0 + 450.0 * place as f64, 4.0, 434.0, 340.0);
             let mut x = Axis::around("Epoch", epochs.iter().copied(), false)?;
             x.whole = true;
@@ -47,7 +45,7 @@ impl History {
             // There is no epoch 0.
             x.low = x.low.max(epochs[0] - 0.9);
             let mut y = Axis::around(name, train.iter().chain(&validation).copied(), false)?;
-            if percent {
+            if rises && R::METRIC == Metric::Accuracy {
                 y = y.of_shares();
             }
             let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Horizontal);
@@ -73,7 +71,7 @@ impl History {
                 drawn.extend(densely(&points));
             }
             if let Some(best) = best {
-                let value = if percent { best.val_accuracy } else { best.val_loss };
+                let value = if rises { best.val_metric } else { best.val_loss };
                 let at = panel.at((best.epoch as f64, value));
                 canvas.marker(super::canvas::Marker::Star, at, 6.0, INK);
                 let text = format!("best: epoch {}", best.epoch);
@@ -82,8 +80,8 @@ impl History {
                 let fits = at.0 + 6.0 + width < panel.area.right();
                 let across = if fits { Across::Left } else { Across::Right };
                 let x = if fits { at.0 + 6.0 } else { at.0 - 6.0 };
-                // Where the curves are not: losses fall, accuracies rise.
-                let y = if percent { panel.area.bottom() - 8.0 } else { panel.area.top + 12.0 };
+                // Where the curves are not: losses fall, metrics rise.
+                let y = if rises { panel.area.bottom() - 8.0 } else { panel.area.top + 12.0 };
                 canvas.text_on_white(&text, (x, y), style.anchor(across, Down::Baseline));
                 let left = if fits { x } else { x - width };
                 drawn.extend((0..=8).map(|step| (left + width * f64::from(step) / 8.0, y - 4.0)));
@@ -95,18 +93,28 @@ impl History {
             };
             legend_apart(&mut canvas, &[entry("train"), entry("validation")], panel.area, &drawn);
         }
-        let alt = match (self.epochs.last(), best) {
+        let (what, reached) = match (R::METRIC, best) {
+            (Metric::Accuracy, Some(best)) => {
+                ("accuracy", format!("validation accuracy {:.2}%", 100.0 * best.val_metric))
+            }
+            (Metric::Psnr, Some(best)) => {
+                ("PSNR", format!("validation PSNR {:.2} dB", best.val_metric))
+            }
+            (Metric::Accuracy, None) => ("accuracy", String::new()),
+            (Metric::Psnr, None) => ("PSNR", String::new()),
+        };
+        let alt = match (rows.last(), best) {
             (Some(last), Some(best)) => format!(
-                "Loss and accuracy per epoch for train and validation over {} epochs. Best epoch {}: validation loss \
-                 {:.4}, validation accuracy {:.2}%. Last epoch: training loss {:.4}, validation loss {:.4}.",
-                self.epochs.len(),
+                "Loss and {what} per epoch for train and validation over {} epochs. Best epoch {}: validation loss \
+                 {:.digits$}, {reached}. Last epoch: training loss {:.digits$}, validation loss {:.digits$}.",
+                rows.len(),
                 best.epoch,
                 best.val_loss,
-                100.0 * best.val_accuracy,
                 last.loss,
                 last.val_loss,
+                digits = R::METRIC.loss_digits(),
             ),
-            _ => String::from("Loss and accuracy per epoch."),
+            _ => format!("Loss and {what} per epoch."),
         };
         canvas.finish(alt)
     }

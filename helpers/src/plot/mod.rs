@@ -8,6 +8,7 @@ mod axes;
 pub mod bars;
 mod canvas;
 pub mod curves;
+pub mod denoising;
 pub mod figure;
 pub mod images;
 pub mod matrix;
@@ -15,6 +16,7 @@ pub mod style;
 
 pub use bars::{BarChart, CostPoint, plot_accuracy_cost};
 pub use curves::{LineChart, plot_scatter};
+pub use denoising::plot_denoised;
 pub use figure::Figure;
 pub use images::{
     ImageRow, Images, compare_images, most_confident_mistakes, plot_predictions, random_indices,

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use super::callbacks::EarlyStopping;
-use super::history::{EpochRecord, History};
+use super::history::{DenoisingHistory, EpochRow, History, Metric, Record};
 use super::optimizers::AdamW;
 use super::schedule::{Course, Schedule};
 use crate::data::augment::Augmentation;
 use crate::data::batches::{ImageSource, Normalization, Source};
+use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::duration;
 use crate::error::{Error, Result};
@@ -121,6 +122,8 @@ impl FitConfig {
 pub(crate) enum Objective {
     /// Between class ids and logits.
     CrossEntropy { label_smoothing: f64 },
+    /// Between clean images and outputs.
+    MeanSquaredError,
 }
 
 /// Sums over the images of an epoch.
@@ -136,8 +139,12 @@ impl Totals {
         self.loss / self.images.max(1) as f64
     }
 
-    fn accuracy(&self) -> f64 {
-        self.right / self.images.max(1) as f64
+    /// The mean squared error is one over all images, so its PSNR is theirs too.
+    fn metric(&self, metric: Metric) -> f64 {
+        match metric {
+            Metric::Accuracy => self.right / self.images.max(1) as f64,
+            Metric::Psnr => -10.0 * self.loss().log10(),
+        }
     }
 }
 
@@ -150,21 +157,25 @@ impl Objective {
         training: bool,
         totals: &mut Totals,
     ) -> Result<Tensor> {
-        let Objective::CrossEntropy { label_smoothing } = self;
-        let smoothing = if training { label_smoothing } else { 0.0 };
-        let loss = outputs.f_cross_entropy_loss(
-            targets,
-            None::<&Tensor>,
-            Reduction::Mean,
-            -100,
-            smoothing,
-        )?;
-        let right =
-            outputs.detach().argmax(-1, false).eq_tensor(targets).sum(Kind::Int64).int64_value(&[]);
+        let loss = match self {
+            Objective::CrossEntropy { label_smoothing } => {
+                let smoothing = if training { label_smoothing } else { 0.0 };
+                let predicted = outputs.detach().argmax(-1, false);
+                totals.right +=
+                    predicted.eq_tensor(targets).sum(Kind::Int64).int64_value(&[]) as f64;
+                outputs.f_cross_entropy_loss(
+                    targets,
+                    None::<&Tensor>,
+                    Reduction::Mean,
+                    -100,
+                    smoothing,
+                )?
+            }
+            Objective::MeanSquaredError => outputs.f_mse_loss(targets, Reduction::Mean)?,
+        };
         let images = targets.size()[0] as usize;
         totals.images += images;
         totals.loss += loss.double_value(&[]) * images as f64;
-        totals.right += right as f64;
         Ok(loss)
     }
 }
@@ -205,6 +216,42 @@ impl Model {
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
         run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
     }
+
+    /// Trains to give clean images for noisy ones; steered and restored as [`Model::fit`] does, by the mean squared
+    /// error.
+    ///
+    /// Training images get new noise in every epoch; those of the validation part keep the noise that
+    /// [`GaussianNoise::on`] fixes with `config.seed`. Pixels are not normalised: they lie in 0..=1, noise apart.
+    /// Augmentation, if any, changes the image before the noise is added; `label_smoothing` has no meaning here.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the model does not give images of the size it takes, the images differ from what
+    /// it was built for, or the loss diverges.
+    pub fn fit_denoiser(
+        &mut self,
+        train: &Subset,
+        validation: &Subset,
+        noise: GaussianNoise,
+        config: FitConfig,
+    ) -> Result<DenoisingHistory> {
+        config.check()?;
+        noise.check()?;
+        self.check_images(train)?;
+        self.check_restores_images()?;
+        self.precision = config.precision;
+        self.normalization = Some(Normalization::default());
+        let (train, validation) = (noise.on(train, config.seed), noise.on(validation, config.seed));
+        let objective = Objective::MeanSquaredError;
+        let stopping = EarlyStopping::new(config.patience);
+        run(
+            self,
+            &train.source(config.augmentation),
+            &validation.source(Default::default()),
+            objective,
+            &config,
+            stopping,
+        )
+    }
 }
 
 impl Model {
@@ -242,19 +289,19 @@ impl Model {
 }
 
 /// Trains `model`; the weights of the best epoch are in it afterwards, also after an error.
-pub(crate) fn run(
+pub(crate) fn run<R: Record>(
     model: &mut Model,
     train: &dyn Source,
     validation: &dyn Source,
     objective: Objective,
     config: &FitConfig,
     mut stopping: EarlyStopping,
-) -> Result<History> {
+) -> Result<History<R>> {
     let started = Instant::now();
     let mut optimizer = AdamW::new(&model.weights, config.weight_decay);
     let mut course = Course::new(config.schedule, config.epochs);
     let mut best = model.snapshot();
-    let mut epochs: Vec<EpochRecord> = Vec::new();
+    let mut epochs: Vec<R> = Vec::new();
     let mut step_seconds = 0.0;
     let mut stopped_early = false;
     for epoch in 1..=config.epochs {
@@ -273,15 +320,15 @@ pub(crate) fn run(
         if stopping.is_best() {
             best = model.snapshot();
         }
-        epochs.push(EpochRecord {
+        epochs.push(R::from_row(EpochRow {
             epoch,
             loss: totals.loss(),
-            accuracy: totals.accuracy(),
+            metric: totals.metric(R::METRIC),
             val_loss: checked.loss(),
-            val_accuracy: checked.accuracy(),
+            val_metric: checked.metric(R::METRIC),
             learning_rate,
             seconds: epoch_started.elapsed().as_secs_f64(),
-        });
+        }));
         print_epoch(&epochs, config.epochs, stopping.is_best(), started.elapsed());
         if stop && epoch < config.epochs {
             stopped_early = true;
@@ -395,18 +442,19 @@ impl Heartbeat {
     }
 }
 
-fn print_epoch(epochs: &[EpochRecord], most: usize, best: bool, elapsed: Duration) {
-    let record = &epochs[epochs.len() - 1];
+fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, elapsed: Duration) {
+    let (row, metric) = (epochs[epochs.len() - 1].row(), R::METRIC);
     let left = elapsed.as_secs_f64() / epochs.len() as f64 * (most - epochs.len()) as f64;
     println!(
-        "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}{}",
-        record.epoch,
-        duration(record.seconds),
+        "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.digits$}  {}  val_loss {:.digits$}  {}{}",
+        row.epoch,
+        duration(row.seconds),
         duration(left),
-        record.loss,
-        record.accuracy,
-        record.val_loss,
-        record.val_accuracy,
-        if best { "  * best" } else { "" }
+        row.loss,
+        metric.show("", row.metric),
+        row.val_loss,
+        metric.show("val_", row.val_metric),
+        if best { "  * best" } else { "" },
+        digits = metric.loss_digits(),
     );
 }

@@ -27,11 +27,128 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+/// One epoch's figures of a denoiser, means over images as in [`EpochRecord`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DenoisingRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean squared error against the clean training images, pixels in 0..=1.
+    pub loss: f64,
+    /// The same as peak signal-to-noise ratio.
+    pub psnr_db: f64,
+    /// Mean squared error on the validation part.
+    pub val_loss: f64,
+    /// The same as peak signal-to-noise ratio.
+    pub val_psnr_db: f64,
+    /// The optimiser's step size at the end of the epoch.
+    pub learning_rate: f64,
+    /// Duration of the epoch, its validation included.
+    pub seconds: f64,
+}
+
+/// What is measured beside the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Share of images that are called by their class, in 0..=1.
+    Accuracy,
+    /// Peak signal-to-noise ratio in dB, peak 1.
+    Psnr,
+}
+
+impl Metric {
+    /// The name of its column; the validation part's has `val_` before it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Accuracy => "accuracy",
+            Metric::Psnr => "psnr_db",
+        }
+    }
+
+    /// Digits after the point that tell one epoch's loss from the next one's.
+    pub(crate) fn loss_digits(self) -> usize {
+        match self {
+            Metric::Accuracy => 4,
+            Metric::Psnr => 5,
+        }
+    }
+
+    /// A value in words: `accuracy 0.9123`, `psnr 18.72 dB`.
+    pub(crate) fn show(self, prefix: &str, value: f64) -> String {
+        match self {
+            Metric::Accuracy => format!("{prefix}accuracy {value:.4}"),
+            Metric::Psnr => format!("{prefix}psnr {value:.2} dB"),
+        }
+    }
+}
+
+/// One epoch's figures, whatever the metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochRow {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Training loss.
+    pub loss: f64,
+    /// Training metric.
+    pub metric: f64,
+    /// Validation loss.
+    pub val_loss: f64,
+    /// Validation metric.
+    pub val_metric: f64,
+    /// The optimiser's step size at the end of the epoch.
+    pub learning_rate: f64,
+    /// Duration of the epoch.
+    pub seconds: f64,
+}
+
+/// What a [`History`] has one of for each epoch: [`EpochRecord`] for classifiers, [`DenoisingRecord`] for denoisers.
+pub trait Record: Copy {
+    /// What is measured beside the loss.
+    const METRIC: Metric;
+
+    /// The figures under common names.
+    fn row(&self) -> EpochRow;
+
+    /// The record of these figures.
+    fn from_row(row: EpochRow) -> Self;
+}
+
+/// A [`Record`] is its row with the metric under its own name.
+macro_rules! record {
+    ($record:ident, $metric:expr, $train:ident, $validation:ident) => {
+        impl Record for $record {
+            const METRIC: Metric = $metric;
+
+            fn row(&self) -> EpochRow {
+                let $record { epoch, loss, val_loss, learning_rate, seconds, .. } = *self;
+                let (metric, val_metric) = (self.$train, self.$validation);
+                EpochRow { epoch, loss, metric, val_loss, val_metric, learning_rate, seconds }
+            }
+
+            fn from_row(row: EpochRow) -> $record {
+                let EpochRow { epoch, loss, metric, val_loss, val_metric, learning_rate, seconds } =
+                    row;
+                $record {
+                    epoch,
+                    loss,
+                    $train: metric,
+                    val_loss,
+                    $validation: val_metric,
+                    learning_rate,
+                    seconds,
+                }
+            }
+        }
+    };
+}
+
+record!(EpochRecord, Metric::Accuracy, accuracy, val_accuracy);
+record!(DenoisingRecord, Metric::Psnr, psnr_db, val_psnr_db);
+
 /// The record of one `fit`, as Keras's `History`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct History {
+pub struct History<R = EpochRecord> {
     /// One record an epoch, in order.
-    pub epochs: Vec<EpochRecord>,
+    pub epochs: Vec<R>,
     /// The epoch (counted from 1) with the lowest validation loss, whose weights the model holds afterwards.
     pub best_epoch: usize,
     /// Whether training ended before its last epoch, for want of improvement.
@@ -42,9 +159,12 @@ pub struct History {
     pub train_images_per_second: f64,
 }
 
-impl History {
+/// The record of one `fit_denoiser`.
+pub type DenoisingHistory = History<DenoisingRecord>;
+
+impl<R: Record> History<R> {
     /// The record of the best epoch.
-    pub fn best(&self) -> EpochRecord {
+    pub fn best(&self) -> R {
         self.epochs[self.best_epoch - 1]
     }
 
@@ -76,7 +196,10 @@ impl History {
     ///
     /// # Errors
     /// If the file cannot be written; a file that was there before stays whole.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        R: Serialize,
+    {
         let path = path.as_ref();
         let text = if path.extension().is_some_and(|extension| extension == "csv") {
             self.to_csv()
@@ -88,37 +211,31 @@ impl History {
 
     /// The epochs as CSV text.
     pub fn to_csv(&self) -> String {
-        let mut text =
-            String::from("epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds\n");
+        let name = R::METRIC.name();
+        let mut text = format!("epoch,loss,{name},val_loss,val_{name},learning_rate,seconds\n");
         for record in &self.epochs {
-            let EpochRecord {
-                epoch,
-                loss,
-                accuracy,
-                val_loss,
-                val_accuracy,
-                learning_rate,
-                seconds,
-            } = record;
+            let EpochRow { epoch, loss, metric, val_loss, val_metric, learning_rate, seconds } =
+                record.row();
             text += &format!(
-                "{epoch},{loss},{accuracy},{val_loss},{val_accuracy},{learning_rate},{seconds}\n"
+                "{epoch},{loss},{metric},{val_loss},{val_metric},{learning_rate},{seconds}\n"
             );
         }
         text
     }
 }
 
-impl fmt::Debug for History {
+impl<R: Record> fmt::Debug for History<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let best = self.best();
+        let best = self.best().row();
         write!(
             f,
-            "History: {} epochs in {:.1} s, best epoch {} (val_loss {:.4}, val_accuracy {:.4})",
+            "History: {} epochs in {:.1} s, best epoch {} (val_loss {:.digits$}, {})",
             self.epochs_run(),
             self.fit_seconds,
             self.best_epoch,
             best.val_loss,
-            best.val_accuracy
+            R::METRIC.show("val_", best.val_metric),
+            digits = R::METRIC.loss_digits(),
         )
     }
 }
@@ -167,6 +284,32 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
         assert_eq!(lines[2], "2,0.5,0.75,0.8,0.7,0.001,1.5");
+    }
+
+    #[test]
+    fn a_denoiser_records_decibels_and_no_accuracy() {
+        let history: DenoisingHistory = History {
+            epochs: vec![DenoisingRecord::from_row(EpochRow {
+                epoch: 1,
+                loss: 0.02,
+                metric: 17.0,
+                val_loss: 0.01,
+                val_metric: 20.0,
+                learning_rate: 0.001,
+                seconds: 1.5,
+            })],
+            best_epoch: 1,
+            stopped_early: false,
+            fit_seconds: 1.5,
+            train_images_per_second: 100.0,
+        };
+        let csv = history.to_csv();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines[0], "epoch,loss,psnr_db,val_loss,val_psnr_db,learning_rate,seconds");
+        assert_eq!(lines[1], "1,0.02,17,0.01,20,0.001,1.5");
+        let json = serde_json::to_string(&history).unwrap();
+        assert!(json.contains(r#""val_psnr_db":20.0"#) && !json.contains("accuracy"), "{json}");
+        assert!(format!("{history:?}").ends_with("(val_loss 0.01000, val_psnr 20.00 dB)"));
     }
 
     #[test]

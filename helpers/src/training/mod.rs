@@ -10,5 +10,5 @@ pub mod schedule;
 
 pub use callbacks::EarlyStopping;
 pub use fit::FitConfig;
-pub use history::{EpochRecord, History};
+pub use history::{DenoisingHistory, DenoisingRecord, EpochRecord, History, Metric, Record};
 pub use schedule::Schedule;

@@ -1,0 +1,227 @@
+//! Noise: from clean images to noisy ones.
+//!
+//! Values are those of pixels in 0..=1, `(H, W, C)` for one image. While training, noise is drawn anew for each batch
+//! from libtorch's generator; elsewhere the noise of an image depends on the seed and on the image's place in its data
+//! set alone, so that neither the size of batches nor the order or choice of images changes it. Start at
+//! [`GaussianNoise::on`].
+
+use std::fmt;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::augment::Augmentation;
+use super::batches::{ImageSource, Normalization, Source};
+use super::dataset::Subset;
+use crate::error::{Error, Result};
+
+/// Noise from a normal distribution, added to each value of an image by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GaussianNoise {
+    /// Mean of the noise, for pixels in 0..=1.
+    pub mean: f64,
+    /// Variance of the noise, the square of its standard deviation; 0 or more.
+    pub variance: f64,
+    /// Whether noisy values are cut off at 0 and 1.
+    pub clip: bool,
+}
+
+impl Default for GaussianNoise {
+    /// Mean 0.1, variance 0.3, nothing cut off: what lies outside 0..=1 still tells of the pixel below the noise.
+    fn default() -> GaussianNoise {
+        GaussianNoise { mean: 0.1, variance: 0.3, clip: false }
+    }
+}
+
+impl GaussianNoise {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If the mean is not finite, or the variance is not finite or below 0.
+    pub fn check(&self) -> Result<()> {
+        if !self.mean.is_finite() {
+            return Err(Error::parameter("mean", "finite", self.mean, "0.1 is the task's"));
+        }
+        if !(self.variance >= 0.0 && self.variance.is_finite()) {
+            let advice = "0.3 is the task's; a standard deviation must be squared";
+            return Err(Error::parameter("variance", "0 or more, finite", self.variance, advice));
+        }
+        Ok(())
+    }
+
+    /// The standard deviation.
+    pub fn std(&self) -> f64 {
+        self.variance.sqrt()
+    }
+
+    /// These images with noise that `seed` fixes.
+    pub fn on(&self, images: &Subset, seed: u64) -> NoisyImages {
+        NoisyImages { images: images.clone(), noise: *self, seed }
+    }
+
+    /// `pixels` with noise from libtorch's generator.
+    fn draw_on(&self, pixels: &Tensor) -> Result<Tensor> {
+        let noisy = pixels + pixels.f_randn_like()? * self.std() + self.mean;
+        Ok(if self.clip { noisy.f_clamp(0.0, 1.0)? } else { noisy })
+    }
+
+    /// Adds the noise of the image at `place` of its data set.
+    fn add_to(&self, pixels: &mut [f32], seed: u64, place: usize) {
+        let mut normal = Normal::new(seed, place);
+        let (mean, std) = (self.mean, self.std());
+        for pair in pixels.chunks_mut(2) {
+            for (value, draw) in pair.iter_mut().zip(normal.pair()) {
+                let noisy = f64::from(*value) + mean + std * draw;
+                *value = if self.clip { noisy.clamp(0.0, 1.0) } else { noisy } as f32;
+            }
+        }
+    }
+}
+
+/// Images and the noise on them; nothing is computed before it is asked for.
+#[derive(Clone)]
+pub struct NoisyImages {
+    images: Subset,
+    noise: GaussianNoise,
+    seed: u64,
+}
+
+impl NoisyImages {
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// The images without noise.
+    pub fn clean(&self) -> &Subset {
+        &self.images
+    }
+
+    /// The noise.
+    pub fn noise(&self) -> GaussianNoise {
+        self.noise
+    }
+
+    /// What fixes the noise.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// All noisy values, a row for each image, `(N, H × W × C)`, channels last.
+    ///
+    /// # Errors
+    /// If libtorch refuses, for want of memory.
+    pub fn to_array(&self) -> Result<Array2<f32>> {
+        let positions: Vec<usize> = (0..self.len()).collect();
+        let values = self.images.dataset().image_shape().pixels();
+        let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
+        let noisy = Vec::<f32>::try_from(noisy.permute([0, 2, 3, 1]).f_reshape([-1])?)?;
+        Ok(Array2::from_shape_vec((self.len(), values), noisy).expect("one row an image"))
+    }
+
+    /// Noisy images with the clean ones as targets.
+    pub(crate) fn source(&self, augmentation: Augmentation) -> NoisySource<'_> {
+        NoisySource {
+            clean: ImageSource::new(&self.images, Normalization::default(), augmentation),
+            places: self.images.indices(),
+            noise: self.noise,
+            seed: self.seed,
+        }
+    }
+}
+
+impl fmt::Debug for NoisyImages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GaussianNoise { mean, variance, .. } = self.noise;
+        write!(f, "NoisyImages: {} with noise of mean {mean}, variance {variance}", self.len())
+    }
+}
+
+/// What a denoiser makes of noisy images: a row for each, `(N, H × W × C)`, channels last.
+///
+/// It reads as the array that it holds, and can be kept from cell to cell without a word about ndarray.
+#[derive(Clone, PartialEq)]
+pub struct DenoisedImages(pub(crate) Array2<f32>);
+
+impl std::ops::Deref for DenoisedImages {
+    type Target = Array2<f32>;
+
+    fn deref(&self) -> &Array2<f32> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DenoisedImages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DenoisedImages: {} of {} values", self.nrows(), self.ncols())
+    }
+}
+
+/// Batches of noisy images and the clean ones that belong to them, both `(B, C, H, W)`.
+pub(crate) struct NoisySource<'a> {
+    clean: ImageSource<'a>,
+    places: &'a [usize],
+    noise: GaussianNoise,
+    seed: u64,
+}
+
+impl Source for NoisySource<'_> {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
+        let clean = self.clean.pixels(positions, training)?;
+        if training {
+            return Ok((self.noise.draw_on(&clean)?, clean));
+        }
+        // Channels last, as the images lie in memory; `copy` keeps the strides.
+        let flat = clean.permute([0, 2, 3, 1]).f_contiguous()?;
+        let noisy = flat.copy();
+        let values = flat.numel();
+        // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
+        let out = unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) };
+        let images = out.chunks_exact_mut((values / positions.len().max(1)).max(1));
+        for (image, &position) in images.zip(positions) {
+            self.noise.add_to(image, self.seed, self.places[position]);
+        }
+        Ok((noisy.permute([0, 3, 1, 2]), clean))
+    }
+}
+
+/// Standard normal numbers, a stream of its own for each image: Box and Muller (1958) on SplitMix64.
+struct Normal(u64);
+
+impl Normal {
+    fn new(seed: u64, place: usize) -> Normal {
+        let mut stream = Normal(seed);
+        let seed = stream.bits();
+        Normal(seed ^ (place as u64 + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93))
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Above 0, at most 1.
+    fn uniform(&mut self) -> f64 {
+        ((self.bits() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    fn pair(&mut self) -> [f64; 2] {
+        let radius = (-2.0 * self.uniform().ln()).sqrt();
+        let (sine, cosine) = (std::f64::consts::TAU * self.uniform()).sin_cos();
+        [radius * cosine, radius * sine]
+    }
+}

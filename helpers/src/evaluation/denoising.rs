@@ -1,0 +1,436 @@
+//! How close images are to clean ones, and how close a linear denoiser comes.
+//!
+//! Images are rows, `(N, H × W × C)`, channels last, pixels in 0..=1. Start at [`Quality::of`] and
+//! [`LinearDenoiser::fit`].
+
+use std::fmt;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::data::batches::Source;
+use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
+use crate::data::{ImageShape, Subset};
+use crate::display::{Cell, Column, Table};
+use crate::{Error, Result};
+
+/// Peak signal-to-noise ratio in dB of a mean squared error, for pixels whose largest value is 1; infinite for 0.
+pub fn psnr_db(mse: f64) -> f64 {
+    -10.0 * mse.log10()
+}
+
+/// How close images are to the clean ones.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// How many images were compared.
+    pub images: usize,
+    /// Mean squared error over all values of all images.
+    pub mse: f64,
+    /// PSNR of `mse`: the score that counts.
+    pub psnr_db: f64,
+    /// Mean of the images' own PSNR: higher, since a decibel gained on an easy image weighs as much as one on a hard
+    /// image.
+    pub mean_image_psnr_db: f64,
+    /// Mean structural similarity (Wang et al. 2004), 1 for equal images: scikit-image's `structural_similarity` with
+    /// its defaults and `data_range=1`, that is a uniform window of 7 × 7 pixels, the mean over channels.
+    pub ssim: f64,
+}
+
+impl Quality {
+    /// Compares `restored` with the clean images.
+    ///
+    /// # Errors
+    /// If there is no image, or the two differ in size or number.
+    pub fn of(clean: &Subset, restored: &Array2<f32>) -> Result<Quality> {
+        let shape = clean.dataset().image_shape();
+        let (mut squares, mut decibels, mut similarity) = (0.0, 0.0, 0.0);
+        for (clean, restored) in pairs(clean, restored)? {
+            let mse = mean_squared_error(&clean, &restored);
+            squares += mse;
+            decibels += psnr_db(mse);
+            similarity += ssim(shape, &clean, &restored);
+        }
+        let images = clean.len() as f64;
+        Ok(Quality {
+            images: clean.len(),
+            mse: squares / images,
+            psnr_db: psnr_db(squares / images),
+            mean_image_psnr_db: decibels / images,
+            ssim: similarity / images,
+        })
+    }
+
+    /// The scores as a table of one row.
+    pub fn table(&self) -> Table {
+        compare_denoisers(&[("images", *self)])
+    }
+
+    /// Shows the scores as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+impl fmt::Debug for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quality { images, mse, psnr_db, ssim, .. } = self;
+        write!(f, "Quality: PSNR {psnr_db:.2} dB, MSE {mse:.5}, SSIM {ssim:.3} on {images} images")
+    }
+}
+
+/// Denoisers side by side, a row for each in the order given; the highest PSNR is marked.
+pub fn compare_denoisers(denoisers: &[(&str, Quality)]) -> Table {
+    let mut table = Table::new([
+        Column::text("Denoiser"),
+        Column::decimal("MSE", 5),
+        Column::decimal("PSNR", 2).unit("dB"),
+        Column::decimal("Mean PSNR of an image", 2).unit("dB"),
+        Column::decimal("SSIM", 3),
+    ]);
+    for (name, quality) in denoisers {
+        let Quality { mse, psnr_db, mean_image_psnr_db, ssim, .. } = *quality;
+        let mut row = vec![Cell::from(*name)];
+        row.extend([mse, psnr_db, mean_image_psnr_db, ssim].map(Cell::from));
+        table.push(row);
+    }
+    let best = (0..denoisers.len())
+        .max_by(|&a, &b| denoisers[a].1.psnr_db.total_cmp(&denoisers[b].1.psnr_db));
+    match best {
+        Some(best) if denoisers.len() > 1 => table.best(best),
+        _ => table,
+    }
+}
+
+/// The PSNR of each image by itself, in dB.
+///
+/// # Errors
+/// As [`Quality::of`].
+pub fn image_psnr_db(clean: &Subset, restored: &Array2<f32>) -> Result<Vec<f64>> {
+    let each = pairs(clean, restored)?;
+    Ok(each.map(|(clean, restored)| psnr_db(mean_squared_error(&clean, &restored))).collect())
+}
+
+/// Clean and restored values of one image after the other.
+fn pairs<'a>(
+    clean: &'a Subset,
+    restored: &'a Array2<f32>,
+) -> Result<impl Iterator<Item = (Vec<f64>, Vec<f64>)> + 'a> {
+    if clean.is_empty() {
+        return Err(Error::NothingToScore);
+    }
+    let expected = (clean.len(), clean.dataset().image_shape().pixels());
+    if restored.dim() != expected {
+        return Err(Error::parameter(
+            "restored",
+            format!("of shape {expected:?}, a row for each clean image"),
+            format!("{:?}", restored.dim()),
+            "denoise and score the same images",
+        ));
+    }
+    Ok((0..clean.len()).map(|position| {
+        let clean = clean.image(position).iter().map(|&level| f64::from(level) / 255.0).collect();
+        (clean, restored.row(position).iter().map(|&value| f64::from(value)).collect())
+    }))
+}
+
+fn mean_squared_error(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / a.len() as f64
+}
+
+/// Mean structural similarity of two images; the window shrinks to the image where that is smaller.
+fn ssim(shape: ImageShape, a: &[f64], b: &[f64]) -> f64 {
+    let ImageShape { height, width, channels } = shape;
+    let side = 7.min(height).min(width);
+    let side = if side.is_multiple_of(2) { side - 1 } else { side };
+    let pixels = (side * side) as f64;
+    // An unbiased variance, as scikit-image takes; a window of one pixel has none.
+    let unbiased = if side > 1 { pixels / (pixels - 1.0) } else { 1.0 };
+    let (c1, c2) = (0.01f64 * 0.01, 0.03f64 * 0.03);
+    let mut total = 0.0;
+    for channel in 0..channels {
+        let plane = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            let values: Vec<f64> =
+                (0..height * width).map(|at| of(at * channels + channel)).collect();
+            window_means(&values, height, width, side)
+        };
+        let (mean_a, mean_b) = (plane(&|at| a[at]), plane(&|at| b[at]));
+        let (aa, bb, ab) =
+            (plane(&|at| a[at] * a[at]), plane(&|at| b[at] * b[at]), plane(&|at| a[at] * b[at]));
+        let mut sum = 0.0;
+        for at in 0..mean_a.len() {
+            let (x, y) = (mean_a[at], mean_b[at]);
+            let (var_x, var_y, both) = (
+                unbiased * (aa[at] - x * x),
+                unbiased * (bb[at] - y * y),
+                unbiased * (ab[at] - x * y),
+            );
+            sum += (2.0 * x * y + c1) * (2.0 * both + c2)
+                / ((x * x + y * y + c1) * (var_x + var_y + c2));
+        }
+        total += sum / mean_a.len() as f64;
+    }
+    total / channels as f64
+}
+
+/// Means of all windows of `side × side` pixels that lie inside the image.
+fn window_means(values: &[f64], height: usize, width: usize, side: usize) -> Vec<f64> {
+    let across: Vec<f64> = values
+        .chunks_exact(width)
+        .flat_map(|row| row.windows(side).map(|window| window.iter().sum::<f64>()))
+        .collect();
+    let columns = width - side + 1;
+    let mut means = Vec::with_capacity((height - side + 1) * columns);
+    for row in 0..=height - side {
+        for column in 0..columns {
+            let sum: f64 = (row..row + side).map(|row| across[row * columns + column]).sum();
+            means.push(sum / (side * side) as f64);
+        }
+    }
+    means
+}
+
+/// The best linear denoiser through a bottleneck: reduced-rank regression (Izenman 1975) of clean on noisy images.
+///
+/// Among all maps that take an image to a few numbers and back by linear steps, it has the least squared error on its
+/// training images; one fit serves each size of bottleneck.
+pub struct LinearDenoiser {
+    frame: Frame,
+    /// Means of the noisy and of the clean images, `(1, D)`.
+    means: [Tensor; 2],
+    /// Least squares, then the directions in which its predictions vary, the strongest first, `(D, directions)`.
+    encoder: Tensor,
+    /// The same directions in the clean image, `(D, directions)`.
+    decoder: Tensor,
+}
+
+/// Noisy images that a fit sees for each value of an image, at least: with fewer it would learn their noise by heart.
+const IMAGES_A_VALUE: usize = 64;
+
+/// Images of more values are fitted in the space that [`SPAN`] of them span.
+const LARGEST: usize = 4096;
+
+/// How many images span it.
+const SPAN: usize = 2048;
+
+/// Images that are worked on at once.
+const BATCH: usize = 512;
+
+impl LinearDenoiser {
+    /// Fits on `images` with this noise, drawn several times where the images are few.
+    ///
+    /// Images of more than 4,096 values are fitted in the space that 2,048 of them span.
+    ///
+    /// # Errors
+    /// If there is no image, or the noise has a setting out of range.
+    pub fn fit(images: &Subset, noise: GaussianNoise, seed: u64) -> Result<LinearDenoiser> {
+        noise.check()?;
+        if images.is_empty() {
+            return Err(Error::NothingToScore);
+        }
+        let frame = Frame::of(&noise.on(images, seed))?;
+        let needed = IMAGES_A_VALUE * frame.dimensions();
+        let mut sums = Sums::new(frame.dimensions())?;
+        for draw in 0..needed.div_ceil(images.len()) as u64 {
+            each_batch(&noise.on(images, seed.wrapping_add(draw)), |noisy, clean| {
+                sums.add(&frame.enter(&noisy), &frame.enter(&clean))
+            })?;
+        }
+        let Sums { images, noisy, clean, noisy_noisy, noisy_clean } = sums;
+        let (noisy_mean, clean_mean) = (noisy / images, clean / images);
+        let mut noisy_noisy = noisy_noisy / images - noisy_mean.tr().matmul(&noisy_mean);
+        let noisy_clean = noisy_clean / images - noisy_mean.tr().matmul(&clean_mean);
+        // Without noise, pixels that never change would leave it singular.
+        let tiny = 1e-10 * noisy_noisy.trace().double_value(&[]).max(1e-10);
+        noisy_noisy += Tensor::eye(noisy_noisy.size()[0], (Kind::Double, Device::Cpu)) * tiny;
+        let coefficients = Tensor::f_linalg_solve(&noisy_noisy, &noisy_clean, true)?;
+        let predicted = noisy_clean.tr().matmul(&coefficients);
+        let (_, directions) = ((&predicted + predicted.tr()) / 2.0).f_linalg_eigh("L")?;
+        let decoder = directions.flip([1]);
+        let encoder = coefficients.matmul(&decoder);
+        let means = [noisy_mean, clean_mean].map(|mean| mean.to_kind(Kind::Float));
+        let [encoder, decoder] =
+            [encoder, decoder].map(|map| map.to_kind(Kind::Float).contiguous());
+        Ok(LinearDenoiser { frame, means, encoder, decoder })
+    }
+
+    /// The images without their noise, through a bottleneck of `values`; cut off at 0 and 1. `(N, H × W × C)`.
+    ///
+    /// # Errors
+    /// If `values` is 0, or the images have another size than those of the fit.
+    pub fn denoise(&self, noisy: &NoisyImages, values: usize) -> Result<DenoisedImages> {
+        if values == 0 {
+            return Err(Error::parameter("values", "at least 1", values, "78 is a tenth of 784"));
+        }
+        let pixels = noisy.clean().dataset().image_shape().pixels();
+        if pixels != self.frame.pixels {
+            let counted = |pixels: usize| format!("{pixels} values for each image");
+            let (expected, found) = (counted(self.frame.pixels), counted(pixels));
+            return Err(Error::DataShape { expected, found });
+        }
+        let directions = values.min(self.frame.dimensions()) as i64;
+        let [noisy_mean, clean_mean] = &self.means;
+        let encoder = self.encoder.narrow(1, 0, directions);
+        let decoder = self.decoder.narrow(1, 0, directions).tr();
+        let mut restored = Vec::with_capacity(noisy.len() * pixels);
+        each_batch(noisy, |noisy, _| {
+            let codes = (self.frame.enter(&noisy) - noisy_mean).f_matmul(&encoder)?;
+            let images = self.frame.leave(&(codes.f_matmul(&decoder)? + clean_mean));
+            restored.extend(Vec::<f32>::try_from(images.clamp(0.0, 1.0).f_reshape([-1])?)?);
+            Ok(())
+        })?;
+        let rows = Array2::from_shape_vec((noisy.len(), pixels), restored);
+        Ok(DenoisedImages(rows.expect("one row an image")))
+    }
+}
+
+impl fmt::Debug for LinearDenoiser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinearDenoiser for images of {} values", self.frame.pixels)
+    }
+}
+
+/// The coordinates that a fit works in: pixels, or for large images those of a subspace.
+struct Frame {
+    pixels: usize,
+    /// A point of the subspace and an orthonormal basis of it, `(1, pixels)` and `(pixels, dimensions)`.
+    subspace: Option<(Tensor, Tensor)>,
+}
+
+impl Frame {
+    fn of(noisy: &NoisyImages) -> Result<Frame> {
+        let pixels = noisy.clean().dataset().image_shape().pixels();
+        if pixels <= LARGEST {
+            return Ok(Frame { pixels, subspace: None });
+        }
+        let step = noisy.len().div_ceil(SPAN);
+        let positions: Vec<usize> = (0..noisy.len()).step_by(step).collect();
+        let (_, clean) = noisy.source(Default::default()).batch(&positions, false)?;
+        let clean = as_rows(&clean);
+        let origin = clean.mean_dim(&[0i64][..], true, None::<Kind>);
+        let (basis, _) = Tensor::f_linalg_qr(&(clean - &origin).tr(), "reduced")?;
+        Ok(Frame { pixels, subspace: Some((origin, basis)) })
+    }
+
+    fn dimensions(&self) -> usize {
+        self.subspace.as_ref().map_or(self.pixels, |(_, basis)| basis.size()[1] as usize)
+    }
+
+    /// From rows of pixels.
+    fn enter(&self, rows: &Tensor) -> Tensor {
+        match &self.subspace {
+            Some((origin, basis)) => (rows - origin).matmul(basis),
+            None => rows.shallow_clone(),
+        }
+    }
+
+    /// To rows of pixels.
+    fn leave(&self, rows: &Tensor) -> Tensor {
+        match &self.subspace {
+            Some((origin, basis)) => rows.matmul(&basis.tr()) + origin,
+            None => rows.shallow_clone(),
+        }
+    }
+}
+
+/// Sums over noisy and clean rows, and over their products; `f64`.
+struct Sums {
+    images: f64,
+    noisy: Tensor,
+    clean: Tensor,
+    noisy_noisy: Tensor,
+    noisy_clean: Tensor,
+}
+
+impl Sums {
+    fn new(dimensions: usize) -> Result<Sums> {
+        let size = dimensions as i64;
+        let zeros = |rows: i64| Tensor::f_zeros([rows, size], (Kind::Double, Device::Cpu));
+        Ok(Sums {
+            images: 0.0,
+            noisy: zeros(1)?,
+            clean: zeros(1)?,
+            noisy_noisy: zeros(size)?,
+            noisy_clean: zeros(size)?,
+        })
+    }
+
+    fn add(&mut self, noisy: &Tensor, clean: &Tensor) -> Result<()> {
+        let (noisy, clean) = (noisy.to_kind(Kind::Double), clean.to_kind(Kind::Double));
+        self.images += noisy.size()[0] as f64;
+        self.noisy += noisy.sum_dim_intlist(&[0i64][..], true, None::<Kind>);
+        self.clean += clean.sum_dim_intlist(&[0i64][..], true, None::<Kind>);
+        self.noisy_noisy += noisy.tr().f_matmul(&noisy)?;
+        self.noisy_clean += noisy.tr().f_matmul(&clean)?;
+        Ok(())
+    }
+}
+
+/// Every image once, in order: rows of noisy and of clean pixels.
+fn each_batch(
+    noisy: &NoisyImages,
+    mut work: impl FnMut(Tensor, Tensor) -> Result<()>,
+) -> Result<()> {
+    let _guard = tch::no_grad_guard();
+    let source = noisy.source(Default::default());
+    let positions: Vec<usize> = (0..noisy.len()).collect();
+    for batch in positions.chunks(BATCH) {
+        let (noisy, clean) = source.batch(batch, false)?;
+        work(as_rows(&noisy), as_rows(&clean))?;
+    }
+    Ok(())
+}
+
+/// `(B, C, H, W)` as `(B, H × W × C)`.
+fn as_rows(images: &Tensor) -> Tensor {
+    images.permute([0, 2, 3, 1]).reshape([images.size()[0], -1])
+}
+
+/// Points that a cloud of many dimensions becomes when it is seen from its widest side.
+#[derive(Clone, PartialEq)]
+pub struct PrincipalComponents {
+    /// A row for each point, a column for each component, the widest first.
+    pub points: Array2<f32>,
+    /// Share of the variance that each component holds, in 0..=1.
+    pub explained: Vec<f64>,
+}
+
+/// The first `components` principal components of these rows, as scikit-learn's `PCA`; a sign may differ.
+///
+/// # Errors
+/// If there are fewer than two rows, or fewer columns than components.
+pub fn principal_components(rows: &Array2<f32>, components: usize) -> Result<PrincipalComponents> {
+    if rows.nrows() < 2 || rows.ncols() < components {
+        return Err(Error::parameter(
+            "rows",
+            format!("at least 2, of {components} values or more"),
+            format!("{} of {}", rows.nrows(), rows.ncols()),
+            "ask for fewer components",
+        ));
+    }
+    let flat: Vec<f32> = rows.iter().copied().collect();
+    let all = Tensor::f_from_slice(&flat)?.view([rows.nrows() as i64, -1]).to_kind(Kind::Double);
+    let centred = &all - all.mean_dim(&[0i64][..], true, None::<Kind>);
+    let (variances, directions) = centred.tr().f_matmul(&centred)?.f_linalg_eigh("L")?;
+    let variances = Vec::<f64>::try_from(variances.flip([0]))?;
+    let total = variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let points = centred.matmul(&directions.flip([1]).narrow(1, 0, components as i64));
+    let points = Vec::<f32>::try_from(points.to_kind(Kind::Float).reshape([-1]))?;
+    Ok(PrincipalComponents {
+        points: Array2::from_shape_vec((rows.nrows(), components), points).expect("a row a point"),
+        explained: variances[..components].iter().map(|variance| variance / total).collect(),
+    })
+}
+
+impl fmt::Debug for PrincipalComponents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share: f64 = self.explained.iter().sum();
+        write!(
+            f,
+            "PrincipalComponents: {} points, {} components with {:.0}% of the variance",
+            self.points.nrows(),
+            self.points.ncols(),
+            100.0 * share
+        )
+    }
+}

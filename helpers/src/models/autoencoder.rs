@@ -1,0 +1,210 @@
+//! The convolutional autoencoder that takes noise off images.
+//!
+//! Noisy images come in, `(H, W, C)` of any size; clean ones come out, of the same size and in 0..=1. In between lies a
+//! code of few values. Start at [`AutoencoderConfig::network`]; `Model::fit_denoiser` trains it.
+
+use std::fmt;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::init::Initializer;
+use super::layers::{self, Layer};
+use super::model::Model;
+use super::sequential::Sequential;
+use crate::data::ImageShape;
+use crate::data::noise::{DenoisedImages, NoisyImages};
+use crate::error::{Error, Result};
+
+/// Settings of the autoencoder. Each layer but the code and the last is followed by batch normalisation and ReLU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AutoencoderConfig {
+    /// Values of the code for each value of the image, above 0 and at most 1; [`AutoencoderConfig::code`] rounds down.
+    pub rate: f64,
+    /// Filters of the first convolution, at half of the image's size, and of all deeper ones.
+    pub filters: [usize; 2],
+    /// Units of the dense layer on each side of the code, which is never wider than they are.
+    pub dense: usize,
+}
+
+impl Default for AutoencoderConfig {
+    fn default() -> AutoencoderConfig {
+        AutoencoderConfig { rate: 0.1, filters: [32, 64], dense: 512 }
+    }
+}
+
+/// Convolutions halve the image until its longer side has at most this many pixels.
+const SMALLEST: usize = 8;
+
+impl AutoencoderConfig {
+    /// Values of the code for images of this shape.
+    ///
+    /// # Errors
+    /// If `rate` lies outside 0..=1, or leaves no value at all.
+    pub fn code(&self, shape: ImageShape) -> Result<usize> {
+        let values = shape.pixels();
+        let code = (self.rate * values as f64).floor();
+        if !(self.rate <= 1.0 && code >= 1.0) {
+            let least = format!("from {:.4} (one value) to 1", 1.0 / values as f64);
+            return Err(Error::parameter("rate", least, self.rate, "0.1 keeps a tenth"));
+        }
+        Ok((code as usize).min(self.dense))
+    }
+
+    /// The network for images of this shape.
+    ///
+    /// # Errors
+    /// As [`AutoencoderConfig::code`].
+    pub fn network(&self, shape: ImageShape) -> Result<Sequential> {
+        let code = self.code(shape)?;
+        let [first, deeper] = self.filters;
+        let (mut height, mut width, mut halvings) = (shape.height, shape.width, 0);
+        let mut network = Sequential::new(shape).kernel_initializer(Initializer::HeNormal);
+        while halvings == 0 || height.max(width) > SMALLEST {
+            // A wide first kernel averages more noise away.
+            let (filters, side) = if halvings == 0 { (first, 5) } else { (deeper, 3) };
+            network = network.conv2d_strided(filters, side, 2).batch_norm().relu();
+            (height, width, halvings) = (height.div_ceil(2), width.div_ceil(2), halvings + 1);
+        }
+        network = network.flatten().dense(self.dense).batch_norm().relu();
+        network = network.dense(code);
+        network = network.dense(self.dense).batch_norm().relu();
+        network = network.dense(height * width * deeper).batch_norm().relu();
+        network = network.reshape(height, width, deeper);
+        for _ in 1..halvings {
+            network = network.up_sampling2d(2).conv2d(first, 3).batch_norm().relu();
+        }
+        network = network.up_sampling2d(2).conv2d(shape.channels, 5);
+        if [height << halvings, width << halvings] != [shape.height, shape.width] {
+            let (height, width) = (shape.height as i64, shape.width as i64);
+            network = network.layer(Layer::Cropping2d { height, width });
+        }
+        Ok(network.sigmoid())
+    }
+}
+
+/// The narrowest place of a network.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bottleneck {
+    /// Layers up to it, itself included.
+    pub layers: usize,
+    /// Values that pass it, for each image.
+    pub values: usize,
+    /// Values of the image.
+    pub image_values: usize,
+}
+
+impl Bottleneck {
+    /// Values that pass over values of the image.
+    pub fn rate(&self) -> f64 {
+        self.values as f64 / self.image_values as f64
+    }
+}
+
+impl fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bottleneck { values, image_values, .. } = self;
+        write!(f, "{values} of {image_values} values, a rate of {:.4}", self.rate())
+    }
+}
+
+impl fmt::Debug for Bottleneck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bottleneck: {self}")
+    }
+}
+
+impl Model {
+    /// The narrowest place, found in the layers themselves: the first of those that let the fewest values through.
+    pub fn bottleneck(&self) -> Bottleneck {
+        let network = self.network();
+        let mut shape = network.input.clone();
+        let image_values = values(&shape);
+        let mut narrowest = Bottleneck { layers: 0, values: image_values, image_values };
+        for (place, layer) in network.layers().iter().enumerate() {
+            shape = layer.output_shape(&shape).expect("a built network fits together");
+            if values(&shape) < narrowest.values {
+                narrowest = Bottleneck { layers: place + 1, values: values(&shape), image_values };
+            }
+        }
+        narrowest
+    }
+
+    /// The images without their noise, a row for each, `(N, H × W × C)`, channels last.
+    ///
+    /// # Errors
+    /// If the images differ in shape from what the model was built for, or it gives images of another size.
+    pub fn denoise(&self, noisy: &NoisyImages) -> Result<DenoisedImages> {
+        self.check_images(noisy.clean())?;
+        self.check_restores_images()?;
+        Ok(DenoisedImages(rows(&self.outputs_for(&noisy.source(Default::default()))?)?))
+    }
+
+    /// What passes the bottleneck, a row for each image.
+    ///
+    /// # Errors
+    /// If the images differ in shape from what the model was built for.
+    pub fn encode(&self, noisy: &NoisyImages) -> Result<Array2<f32>> {
+        self.check_images(noisy.clean())?;
+        rows(&self.outputs_of(self.bottleneck().layers, &noisy.source(Default::default()))?)
+    }
+}
+
+fn values(shape: &[i64]) -> usize {
+    shape.iter().product::<i64>() as usize
+}
+
+/// A row for each image, channels last.
+fn rows(outputs: &Tensor) -> Result<Array2<f32>> {
+    let flat = layers::flatten(outputs);
+    let (images, values) = flat.size2()?;
+    let flat = Vec::<f32>::try_from(flat.f_reshape([-1])?)?;
+    Ok(Array2::from_shape_vec((images as usize, values as usize), flat).expect("a row an image"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(height: usize, width: usize, channels: usize) -> Model {
+        let shape = ImageShape { height, width, channels };
+        AutoencoderConfig::default().network(shape).unwrap().build(1).unwrap()
+    }
+
+    #[test]
+    fn the_code_of_a_default_image_has_78_of_784_values() {
+        let bottleneck = built(28, 28, 1).bottleneck();
+        assert_eq!((bottleneck.values, bottleneck.image_values), (78, 784));
+        assert_eq!(bottleneck.rate(), 78.0 / 784.0);
+        assert_eq!(bottleneck.to_string(), "78 of 784 values, a rate of 0.0995");
+    }
+
+    #[test]
+    fn images_of_any_size_come_out_as_they_went_in_through_at_most_a_tenth() {
+        for (height, width, channels) in
+            [(28, 28, 1), (8, 8, 1), (4, 4, 1), (32, 20, 3), (37, 51, 3)]
+        {
+            let model = built(height, width, channels);
+            model.check_restores_images().unwrap();
+            let bottleneck = model.bottleneck();
+            assert!(bottleneck.values >= 1 && bottleneck.rate() <= 0.1, "{bottleneck:?}");
+            let input = Tensor::zeros(
+                [2, channels as i64, height as i64, width as i64],
+                (tch::Kind::Float, tch::Device::Cpu),
+            );
+            assert_eq!(model.forward(&input, false).size(), input.size());
+        }
+    }
+
+    #[test]
+    fn a_rate_that_leaves_nothing_or_more_than_everything_is_refused() {
+        let shape = ImageShape { height: 10, width: 10, channels: 1 };
+        for rate in [0.0, 0.009, 1.5, f64::NAN] {
+            let config = AutoencoderConfig { rate, ..AutoencoderConfig::default() };
+            let text = config.network(shape).unwrap_err().to_string();
+            assert!(text.starts_with("`rate` must be from 0.0100 (one value) to 1"), "{text}");
+        }
+    }
+}
