@@ -44,8 +44,8 @@ pub mod prelude {
         psnr_db,
     };
     pub use crate::models::{
-        AutoencoderConfig, Bottleneck, CnnConfig, DenseConfig, FeatureConfig, Features, Initializer,
-        Layer, Model, Precision, Probabilities, Sequential, Summary, TransferConfig,
+        AutoencoderConfig, Bottleneck, CnnConfig, DenseConfig, FeatureConfig, Features,
+        Initializer, Layer, Model, Precision, Probabilities, Sequential, Summary, TransferConfig,
     };
     pub use crate::plot::{
         BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,

@@ -194,7 +194,7 @@ mod tests {
                 [2, channels as i64, height as i64, width as i64],
                 (tch::Kind::Float, tch::Device::Cpu),
             );
-            assert_eq!(model.forward(&input, false).size(), input.size());
+            assert_eq!(model.forward_from(0, &input, false).size(), input.size());
         }
     }
 

@@ -274,12 +274,8 @@ impl Model {
         Ok(Tensor::f_cat(&batches, 0)?)
     }
 
-    /// The network's outputs for one prepared batch, `f32`; `training` switches dropout and batch statistics on.
-    pub(crate) fn forward(&self, input: &Tensor, training: bool) -> Tensor {
-        self.forward_from(0, input, training)
-    }
-
-    /// As [`Model::forward`], for a batch that has gone through the first `layer` layers already.
+    /// The network's outputs, `f32`, for a prepared batch that has gone through the first `layer` layers already;
+    /// `training` switches dropout and batch statistics on.
     pub(crate) fn forward_from(&self, layer: usize, input: &Tensor, training: bool) -> Tensor {
         let layers = layer..self.nodes.len();
         let output = self.forward_through(layers, input, training, self.precision);
@@ -742,7 +738,7 @@ mod tests {
     fn run(model: &mut Model, input: &Tensor, training: bool) -> Vec<f32> {
         model.precision = Precision::Float32;
         let _guard = tch::no_grad_guard();
-        Vec::try_from(model.forward(input, training).flatten(0, -1)).unwrap()
+        Vec::try_from(model.forward_from(0, input, training).flatten(0, -1)).unwrap()
     }
 
     #[test]

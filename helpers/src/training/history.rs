@@ -162,17 +162,7 @@ pub struct History<R = EpochRecord> {
 /// The record of one `fit_denoiser`.
 pub type DenoisingHistory = History<DenoisingRecord>;
 
-impl<R: Record> History<R> {
-    /// The record of the best epoch.
-    pub fn best(&self) -> R {
-        self.epochs[self.best_epoch - 1]
-    }
-
-    /// How many epochs ran.
-    pub fn epochs_run(&self) -> usize {
-        self.epochs.len()
-    }
-
+impl History {
     /// The record of this training and of `next`, which went on with the same model on as many images; the best epoch
     /// is that of `next`, whose weights the model holds.
     pub fn followed_by(&self, next: &History) -> History {
@@ -190,6 +180,18 @@ impl<R: Record> History<R> {
             stopped_early: next.stopped_early,
             fit_seconds: self.fit_seconds + next.fit_seconds,
         }
+    }
+}
+
+impl<R: Record> History<R> {
+    /// The record of the best epoch.
+    pub fn best(&self) -> R {
+        self.epochs[self.best_epoch - 1]
+    }
+
+    /// How many epochs ran.
+    pub fn epochs_run(&self) -> usize {
+        self.epochs.len()
     }
 
     /// Writes the record as JSON, or as CSV when the name ends in `.csv`: a header line and one line an epoch.

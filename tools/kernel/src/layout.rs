@@ -71,6 +71,10 @@ impl Layout {
     ///
     /// The loader path names the wheel's own folder and not the links that `LIBTORCH` holds:
     /// libtorch finds its companions relative to where it lies.
+    ///
+    /// A thread that waits for others spins for 300,000 rounds before it sleeps, if OpenMP is left alone. With another
+    /// program on the processor it spins in the others' way: training on two cores beside one busy process ran at 30% of
+    /// its speed for a dense network and at 38% for the CNN, and at 47% and 49% with 3,000 rounds; alone, both are equal.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let tools = self.root.join(".tools");
         let torch = tools.join("torch/torch/lib");
@@ -81,6 +85,7 @@ impl Layout {
             ("LIBTORCH", tools.join("libtorch").display().to_string()),
             (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
+            ("GOMP_SPINCOUNT", "3000".to_owned()),
         ]
     }
 }
