@@ -21,8 +21,8 @@ pub struct DenseConfig {
 impl Default for DenseConfig {
     fn default() -> DenseConfig {
         DenseConfig {
-            hidden: vec![512, 256, 128, 64],
-            dropout: 0.2,
+            hidden: vec![1024, 512, 256, 128],
+            dropout: 0.25,
             kernel_initializer: Initializer::HeNormal,
         }
     }

@@ -22,9 +22,15 @@ pub(crate) fn prepare_if_child() {
     if let Ok(backtrace) = env::var(BACKTRACE_VARIABLE) {
         set_environment([("RUST_BACKTRACE", backtrace)]);
     }
-    let kernel = parent_id();
+    end_with_parent();
+}
+
+/// Ends this process when the one that started it is gone, even in the middle of a long cell: nobody else would end a
+/// kernel whose server or papermill was killed, and it would keep on training.
+pub(crate) fn end_with_parent() {
+    let parent = parent_id();
     thread::spawn(move || {
-        while parent_id() == kernel {
+        while parent_id() == parent {
             thread::sleep(Duration::from_secs(1));
         }
         // SAFETY: `_exit` ends the process at once. Exit handlers must not run: the main thread is

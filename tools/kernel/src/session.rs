@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
 use crate::layout::{Layout, set_environment};
-use crate::runtime::BACKTRACE_VARIABLE;
+use crate::runtime::{self, BACKTRACE_VARIABLE};
 use crate::stamp::Stamp;
 use crate::template::{lock, remove};
 
@@ -43,6 +43,7 @@ pub(crate) fn serve(layout: &Layout) -> Outcome {
         ("JUPYTER_PATH", configuration.display().to_string()),
     ]);
     silence_stdout()?;
+    runtime::end_with_parent();
     let result = evcxr_jupyter::main();
     drop(session);
     Ok(result?)
