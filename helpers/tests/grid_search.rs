@@ -408,10 +408,23 @@ mod program {
         let found = search.fit_with(&split, &processes()).unwrap();
         let alone = processes().run(&trials[0].spec).unwrap();
         assert_eq!(alone.test.accuracy, found.cv_results.split_test_score[0][0]);
-        let losses = |history: &History| -> Vec<f64> {
-            history.epochs.iter().map(|record| record.val_loss).collect()
-        };
         assert_eq!(losses(&alone.history), losses(found.histories[0][0].as_ref().unwrap()));
+    }
+
+    fn losses(history: &History) -> Vec<f64> {
+        history.epochs.iter().map(|record| record.val_loss).collect()
+    }
+
+    /// Were early stopping steered by the images that score, the score would be too good: fewer of them must leave the
+    /// training as it is.
+    #[test]
+    fn the_images_that_score_do_not_steer_the_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = small_search(folder.path()).trials(&split(300, 3)).unwrap().remove(0).spec;
+        let fewer = TrialSpec { test: spec.test[..40].to_vec(), ..spec.clone() };
+        let (whole, part) = (processes().run(&spec).unwrap(), processes().run(&fewer).unwrap());
+        assert_eq!((whole.test.images, part.test.images), (spec.test.len(), 40));
+        assert_eq!(losses(&whole.history), losses(&part.history));
     }
 
     #[test]

@@ -225,3 +225,40 @@ impl Normal {
         [radius * cosine, radius * sine]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::data::Dataset;
+
+    /// Training draws its noise by other code than `to_array`: were it another noise, a model would learn to take off
+    /// what it is not scored on.
+    #[test]
+    fn training_gets_the_noise_of_the_settings_and_clean_targets() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+        let images = Dataset::load(folder).unwrap().subset((0..500).collect()).unwrap();
+        let positions: Vec<usize> = (0..images.len()).collect();
+        let batch = |noise: GaussianNoise| {
+            noise.on(&images, 1).source(Augmentation::default()).batch(&positions, true).unwrap()
+        };
+        let clean = ImageSource::new(&images, Normalization::default(), Augmentation::default());
+        let clean = clean.pixels(&positions, false).unwrap();
+        tch::manual_seed(1);
+        for (mean, variance) in [(0.1, 0.3), (-0.5, 0.01)] {
+            let noise = GaussianNoise { mean, variance, clip: false };
+            let (noisy, targets) = batch(noise);
+            assert!(targets.equal(&clean));
+            let draws = noisy - targets;
+            let found = draws.mean(tch::Kind::Double).double_value(&[]);
+            let spread = draws.var(true).double_value(&[]);
+            // 392,000 draws; five standard errors are allowed.
+            assert!((found - mean).abs() < 0.008 * noise.std(), "mean {found}, not {mean}");
+            assert!((spread - variance).abs() < 0.0113 * variance, "variance {spread}");
+            assert!(!batch(noise).0.equal(&batch(noise).0), "each batch has its own");
+        }
+        let (noisy, _) = batch(GaussianNoise { clip: true, ..GaussianNoise::default() });
+        assert_eq!((noisy.min().double_value(&[]), noisy.max().double_value(&[])), (0.0, 1.0));
+    }
+}
