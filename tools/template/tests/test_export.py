@@ -260,6 +260,20 @@ def test_a_bare_png_with_a_description_keeps_it(exported):
     assert exported.warnings == []
 
 
+def test_every_picture_is_in_its_own_page_and_in_the_one_with_all(exported):
+    # The browser's tests count pictures, too; this one is there where no browser is.
+    described = {"image/png": {"alt": "third"}}
+    book = with_output(
+        synthetic.shown(synthetic.figure("first") + synthetic.figure("second")),
+        new_output("display_data", {"image/png": synthetic.png()}, metadata=described),
+    )
+    pages = exported(n01_data_loading=synthetic.data_loading(), n04_baseline_model=book)
+    for page in ("04_baseline_model", "submission"):
+        article = pages[page].find("article", attrs={"data-notebook": "04_baseline_model"})
+        assert [picture["alt"] for picture in article.find_all("img")] == ["first", "second", "third"]
+        assert article["data-pictures"] == "3"
+
+
 def test_a_picture_beside_the_notebook_is_taken_in(exported, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "line.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
