@@ -1,6 +1,7 @@
 //! The Python environment: a venv in `.tools/python`, filled from the locked list.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ use crate::stamp::Stamp;
 const LOCK: &str = "tools/xtask/python/requirements.txt";
 
 /// Minor versions of Python 3 that the lock was made for.
-const MINORS: std::ops::RangeInclusive<u32> = 10..=14;
+const MINORS: RangeInclusive<u32> = 10..=14;
 
 /// A Python that can make the environment.
 #[derive(Debug, Clone)]
@@ -27,10 +28,21 @@ pub(crate) struct Python {
 /// # Errors
 /// If there is none, with the reason: not there, too old or new, without `venv`.
 pub(crate) fn find(project: &Project) -> Result<Python, Failure> {
+    find_among(project, MINORS)
+}
+
+/// The first Python on the path whose minor version is among `minors`.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_among(
+    project: &Project,
+    minors: RangeInclusive<u32>,
+) -> Result<Python, Failure> {
     const ASK: &str = "import sys\nprint(sys.executable)\nprint('%d.%d.%d' % sys.version_info[:3])\n\
         try:\n    import venv, ensurepip\n    print('venv')\nexcept ImportError:\n    print('no venv')";
     let names = std::iter::once("python3".to_owned())
-        .chain(MINORS.rev().map(|minor| format!("python3.{minor}")));
+        .chain(minors.clone().rev().map(|minor| format!("python3.{minor}")));
     let mut unfit = Vec::new();
     for name in names {
         let Some(text) = process::ask(project.command(&name).args(["-c", ASK])) else { continue };
@@ -38,7 +50,7 @@ pub(crate) fn find(project: &Project) -> Result<Python, Failure> {
         let [program, version, venv] = lines[..] else { continue };
         let minor =
             version.strip_prefix("3.").and_then(|rest| rest.split('.').next()?.parse().ok());
-        if !minor.is_some_and(|minor| MINORS.contains(&minor)) {
+        if !minor.is_some_and(|minor| minors.contains(&minor)) {
             unfit.push(format!("{name} is {version}"));
         } else if venv != "venv" {
             unfit.push(format!("{name} {version} has no venv"));
@@ -46,11 +58,11 @@ pub(crate) fn find(project: &Project) -> Result<Python, Failure> {
             return Ok(Python { program: program.into(), version: version.to_owned() });
         }
     }
-    Err(explain(&unfit))
+    Err(explain(&minors, &unfit))
 }
 
-fn explain(unfit: &[String]) -> Failure {
-    let wanted = format!("Python 3.{} to 3.{} with venv", MINORS.start(), MINORS.end());
+fn explain(minors: &RangeInclusive<u32>, unfit: &[String]) -> Failure {
+    let wanted = format!("Python 3.{} to 3.{} with venv", minors.start(), minors.end());
     if unfit.is_empty() {
         return Failure::new(format!("no {wanted} found (looked for python3)"))
             .advice("on Debian or Ubuntu: apt-get install python3 python3-venv");
@@ -104,13 +116,14 @@ pub(crate) fn part(project: &Project, python: &Python) -> Part {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
     fn the_reason_decides_the_advice() {
         let text = |unfit: &[&str]| {
-            explain(&unfit.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).to_string()
+            explain(&MINORS, &unfit.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+                .to_string()
         };
         assert!(text(&[]).contains("apt-get install python3 python3-venv"));
         let old = text(&["python3 is 3.8.10"]);
@@ -143,10 +156,14 @@ mod tests {
 
     #[test]
     fn each_direct_pin_is_in_the_lock_and_each_package_has_hashes() {
+        check_lock("tools/xtask/python/requirements.in", LOCK);
+    }
+
+    /// Panics unless the lock holds the direct pins, hashes for each package, and no place to get them from.
+    pub(crate) fn check_lock(direct: &str, lock: &str) {
         let project = Project::find();
-        let lock = fs::read_to_string(project.path(LOCK)).unwrap();
-        let direct =
-            fs::read_to_string(project.path("tools/xtask/python/requirements.in")).unwrap();
+        let lock = fs::read_to_string(project.path(lock)).unwrap();
+        let direct = fs::read_to_string(project.path(direct)).unwrap();
         for pin in pins(&direct) {
             assert!(lock.lines().any(|line| line.starts_with(&format!("{pin} "))), "{pin}");
         }
