@@ -35,7 +35,7 @@ const CPU: Flag =
     Flag { name: "--cpu", values: &[], help: "libtorch without CUDA, whatever the machine has" };
 
 /// All commands, in the order in which the help lists them.
-pub(crate) const COMMANDS: [CommandLine; 10] = [
+pub(crate) const COMMANDS: [CommandLine; 11] = [
     CommandLine {
         name: "submission",
         help: "set up, fetch the data, run all notebooks in order, write the HTML submission to export/",
@@ -101,6 +101,24 @@ pub(crate) const COMMANDS: [CommandLine; 10] = [
         flags: &[Flag { name: "--quick", values: &[], help: "those in export/quick" }],
     },
     CommandLine {
+        name: "bench",
+        help: "set up the peers, then measure helpers against scikit-learn, Keras and PyTorch; to export/bench.json",
+        words: None,
+        flags: &[
+            Flag {
+                name: "--rounds",
+                values: &["N"],
+                help: "how often each side runs, in turn with the others; 3 unless told otherwise",
+            },
+            Flag {
+                name: "--only",
+                values: &["PART"],
+                help: "one part alone: grid_search, dense or cnn",
+            },
+            QUICK,
+        ],
+    },
+    CommandLine {
         name: "clean",
         help: "remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels",
         words: None,
@@ -118,6 +136,9 @@ pub(crate) const COMMANDS: [CommandLine; 10] = [
 pub(crate) struct Given {
     pub(crate) command: &'static str,
     flags: Vec<&'static str>,
+    /// Flags with one value, in the order given.
+    pub(crate) options: Vec<(&'static str, String)>,
+    /// Flags with a name and a value.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) words: Vec<String>,
 }
@@ -163,9 +184,10 @@ pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Given, Hel
                     flag.values.join(" ")
                 )));
             }
-            match <[String; 2]>::try_from(values) {
-                Ok([name, value]) => given.parameters.push((name, value)),
-                Err(_) => given.flags.push(flag.name),
+            match &values[..] {
+                [name, value] => given.parameters.push((name.clone(), value.clone())),
+                [value] => given.options.push((flag.name, value.clone())),
+                _ => given.flags.push(flag.name),
             }
         } else if forwards || (command.words.is_some() && !word.starts_with('-')) {
             given.words.push(word);
@@ -231,6 +253,14 @@ mod tests {
         assert_eq!(given.parameters, [pair("epochs", "3"), pair("seed", "1")]);
         assert_eq!(given.words, ["06", "07"]);
         assert!(given.has("--quick") && !given.has("--resume"));
+    }
+
+    #[test]
+    fn an_option_takes_one_word() {
+        let given = given("bench --rounds 5 --only grid_search --quick").unwrap();
+        let options = [("--rounds", "5".to_owned()), ("--only", "grid_search".to_owned())];
+        assert_eq!(given.options, options);
+        assert!(given.has("--quick") && given.words.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `process` runs programs, `failure` says what went wrong.
 
 mod args;
+mod bench;
 mod browser;
 mod checks;
 mod clean;
@@ -96,6 +97,7 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
             lab::run(project, &given.words)
         }
         "export" => export::run(project, Screen::new(1).step("Pages"), quick),
+        "bench" => bench::run(project, &given.options, quick),
         "clean" => clean::run(project, given.has("--all")),
         other => Err(Failure::new(format!("`{other}` is listed, but nothing does it"))),
     }

@@ -4,6 +4,7 @@
 //! works under a temporary name, moves the product to its place and writes its stamp last, so that
 //! one that was killed half-way is simply done again.
 
+pub(crate) mod bench;
 pub(crate) mod kernel;
 pub(crate) mod libtorch;
 pub(crate) mod papermill;
@@ -99,6 +100,22 @@ pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Fa
         weights::part(project),
     ];
     parts.extend(trial::part(project));
+    Ok(parts)
+}
+
+/// The steps that the benchmark needs: no kernel, no weights, but the peers.
+pub(crate) fn bench_parts(project: &Project, with_torch: bool) -> Result<Vec<Part>, Failure> {
+    let found = tools::check(project)?;
+    let mut parts = vec![
+        tools::part(&found),
+        python::part(project, &found.python),
+        libtorch::part(project, Choices::default()),
+    ];
+    parts.extend(trial::part(project));
+    parts.extend([bench::program_part(), bench::peers_part(project)?]);
+    if with_torch {
+        parts.push(bench::torch_part(project));
+    }
     Ok(parts)
 }
 

@@ -1,0 +1,47 @@
+"""The images that a peer sees: index for index those that helpers' split and search take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+
+def load(folder: str) -> tuple[np.ndarray, np.ndarray]:
+    """X as it lies on the disk, and class ids `(N,)`."""
+    x = np.load(Path(folder) / "X.npy", mmap_mode="r")
+    y = np.load(Path(folder) / "y.npy").ravel().astype(np.int64)
+    return x, y
+
+
+def training_rows(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the training and of the validation part; `SplitConfig`'s shares."""
+    rest, _ = train_test_split(np.arange(len(y)), test_size=0.12, random_state=seed, stratify=y)
+    train, validation = train_test_split(rest, test_size=0.12, random_state=seed, stratify=y[rest])
+    return train, validation
+
+
+def searched_rows(y: np.ndarray, images: int, seed: int) -> np.ndarray:
+    """Rows of the training part that a search of so many images looks at."""
+    train, _ = training_rows(y, seed)
+    if images == 0 or images >= len(train):
+        return train
+    rest = len(train) - images
+    return train_test_split(train, test_size=rest, random_state=seed, stratify=y[train])[0]
+
+
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Pixels with mean 0 and standard deviation 1, `float32`."""
+    x = np.asarray(x, dtype=np.float32)
+    return (x - x.mean()) / x.std()
+
+
+def parts(spec: dict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
+    """Training and validation images `(N, H, W, C)` with their class ids, and the number of classes."""
+    x, y = load(spec["data"])
+    train, check = (rows[: spec["images"]] for rows in training_rows(y, spec["seed"]))
+    both = scaled(x[np.concatenate([train, check])])
+    both = both.reshape(*both.shape[:3], -1)
+    classes = len(np.unique(y))
+    return (both[: len(train)], y[train]), (both[len(train) :], y[check]), classes

@@ -1,0 +1,62 @@
+//! The side of helpers in the benchmark: `bench < spec.json`, which prints its result as a line of JSON.
+//!
+//! `driver.py` starts it, as it starts the peers, and gives all of them the same specification. A package of its own
+//! keeps it out of helpers, whose folder the kernel's warm build follows.
+
+mod grid_search;
+mod throughput;
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use helpers::models::Precision;
+use serde::Deserialize;
+
+/// What is to be done: one of the peers' tasks.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+enum Spec {
+    GridSearch(grid_search::Spec),
+    Throughput(throughput::Spec),
+}
+
+/// The number format, by the names that all sides know.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    /// As this side does when nobody says anything.
+    Default,
+    Float32,
+}
+
+impl Format {
+    fn precision(self) -> Precision {
+        match self {
+            Format::Default => Precision::Auto,
+            Format::Float32 => Precision::Float32,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    let spec = serde_json::from_str(&text)
+        .map_err(|error| format!("stdin holds no specification of a run: {error}"))?;
+    let result = match spec {
+        Spec::GridSearch(spec) => spec.run()?,
+        Spec::Throughput(spec) => spec.run()?,
+    };
+    println!("{result}");
+    Ok(())
+}
