@@ -69,10 +69,10 @@ class Side:
     optional: bool = False
 
 
-def helpers(name: str, threads: int, **settings: object) -> Side:
+def helpers(name: str, program: Path, threads: int, **settings: object) -> Side:
     """A side of helpers: the program of this folder, with libtorch on its loader path."""
-    program = [str(ROOT / "tools" / "with-libtorch"), str(ROOT / "target" / "release" / "bench")]
-    return Side(name, program, ours=True, settings=settings, threads=threads)
+    command = [str(ROOT / "tools" / "with-libtorch"), str(program)]
+    return Side(name, command, ours=True, settings=settings, threads=threads)
 
 
 def peer(name: str, script: str, threads: int, optional: bool = False, **settings: object) -> Side:
@@ -188,8 +188,8 @@ def grid_search(args: argparse.Namespace) -> dict:
     jobs = 2
     each = max(1, cores() // jobs)
     sides = [
-        helpers(f"helpers, {jobs} jobs", each, jobs=jobs, format="default"),
-        helpers(f"helpers, {jobs} jobs, float32", each, jobs=jobs, format="float32"),
+        helpers(f"helpers, {jobs} jobs", args.program, each, jobs=jobs, format="default"),
+        helpers(f"helpers, {jobs} jobs, float32", args.program, each, jobs=jobs, format="float32"),
         peer("Keras, 1 job", "keras_search.py", cores(), jobs=1, format="float32"),
         peer(f"Keras, {jobs} jobs", "keras_search.py", each, jobs=jobs, format="float32"),
         peer(f"Keras, {jobs} jobs, bf16", "keras_search.py", each, jobs=jobs, format="mixed_bfloat16"),
@@ -235,18 +235,23 @@ def throughput(network: str, args: argparse.Namespace) -> dict:
     threads = cores()
 
     def torch(name: str, optional: bool = False, **settings: object) -> Side:
-        usual = {"format": "float32", "compile": False, "channels_last": False, "threads": threads}
+        usual = {"format": "float32", "compile": False, "channels_last": False}
         return peer(f"PyTorch, {name}", "torch_throughput.py", threads, optional, **usual | settings)
 
+    def keras(name: str, optional: bool = False, **settings: object) -> Side:
+        usual = {"format": "float32", "compile": False}
+        return peer(f"Keras{name}", "keras_throughput.py", threads, optional, **usual | settings)
+
     sides = [
-        helpers("helpers", threads, format="default"),
-        helpers("helpers, float32", threads, format="float32"),
+        helpers("helpers", args.program, threads, format="default"),
+        helpers("helpers, float32", args.program, threads, format="float32"),
         torch("eager"),
         torch("bf16", format="bfloat16"),
         torch("compiled", optional=True, compile=True),
         torch("compiled, bf16", optional=True, compile=True, format="bfloat16"),
-        peer("Keras", "keras_throughput.py", threads, format="float32", compile=True),
-        peer("Keras, bf16", "keras_throughput.py", threads, format="mixed_bfloat16", compile=True),
+        keras(""),
+        keras(", bf16", format="mixed_bfloat16"),
+        keras(", XLA", optional=True, compile=True),
     ]
     if network == "cnn":
         sides += [
@@ -396,6 +401,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with X.npy and y.npy")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file for the results")
+    parser.add_argument("--program", type=Path, default=ROOT / "target" / "release" / "bench", help="our side")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
     parser.add_argument("--only", choices=SECTIONS, help="one part of the benchmark")
     parser.add_argument("--images", type=int, default=0, help="other than the usual number of images")

@@ -74,7 +74,7 @@ def search(monkeypatch, results: list[dict]) -> dict:
         return [[(10.0 * (k + 1), r)] for k, r in enumerate(results)]
 
     monkeypatch.setattr(driver, "rounds", rounds)
-    return driver.grid_search(argparse.Namespace(data=Path("data"), images=0, rounds=1, seed=42))
+    return driver.grid_search(argparse.Namespace(data=Path("data"), program=Path("bench"), images=0, rounds=1, seed=42))
 
 
 def test_the_better_peer_counts(monkeypatch):
@@ -100,6 +100,27 @@ def test_a_search_that_found_finished_trials_is_refused(monkeypatch):
 def test_other_folds_are_refused(monkeypatch):
     with pytest.raises(driver.BenchError, match="had other folds"):
         search(monkeypatch, [result()] * 4 + [result(fold_sums=[3, 2, 1])])
+
+
+def test_a_speed_counts_against_the_best_peer_and_what_does_not_work_is_left_out(monkeypatch):
+    def rounds(sides, count, spec, seed, show):
+        def result(side: driver.Side) -> list[tuple[float, dict]]:
+            if side.optional:
+                return []
+            speed = 40.0 if side.ours else 20.0 if side.name == "PyTorch, bf16" else 10.0
+            speeds = {"train_images_per_second": speed, "predict_images_per_second": 2 * speed}
+            return [(1.0, speeds | {"accuracy": 0.8, "versions": {}, "cpu_capability": "AVX2"})]
+
+        return [result(side) for side in sides]
+
+    monkeypatch.setattr(driver, "rounds", rounds)
+    args = argparse.Namespace(data=Path("data"), program=Path("bench"), images=0, rounds=1, seed=42)
+    section = driver.throughput("cnn", args)
+    assert section["best_peer"]["train_images_per_second"] == "PyTorch, bf16"
+    assert section["ratio"]["predict_images_per_second"]["median"] == 2
+    assert "PyTorch, compiled" not in section["sides"]
+    assert "train: helpers is 2.00 times as fast" in driver.show_throughput(section)
+    assert driver.unlike(section) == []
 
 
 def test_a_file_keeps_the_other_sections(tmp_path):

@@ -9,12 +9,13 @@ use crate::project::{Project, remove, size};
 use crate::screen::bytes;
 
 /// What runs leave behind.
-const LEFT: [&str; 6] = [
+const LEFT: [&str; 7] = [
     ".tools/run",
     ".tools/logs",
     ".tools/tmp",
     ".tools/jupyter",
     ".tools/kernel/sessions",
+    ".tools/bench-scratch",
     "export/quick",
 ];
 
