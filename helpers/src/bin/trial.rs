@@ -7,7 +7,8 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use helpers::tuning::trial::{TrialResult, TrialSpec, code_version};
+use helpers::artifacts::code_version;
+use helpers::tuning::trial::{TrialResult, TrialSpec};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

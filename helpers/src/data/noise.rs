@@ -9,11 +9,13 @@ use std::fmt;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::Tensor;
 
 use super::augment::Augmentation;
 use super::batches::{ImageSource, Normalization, Source};
 use super::dataset::Subset;
+use crate::display::{Column, Table};
 use crate::error::{Error, Result};
 
 /// Noise from a normal distribution, added to each value of an image by itself.
@@ -137,6 +139,27 @@ impl NoisyImages {
     }
 }
 
+impl NoisyImages {
+    /// The noise, and how many images have it.
+    pub fn table(&self) -> Table {
+        let GaussianNoise { mean, variance, clip } = self.noise;
+        let clip = if clip { "to 0..=1" } else { "no" };
+        Table::new([
+            Column::integer("Images"),
+            Column::decimal("Noise, mean", 2),
+            Column::decimal("Variance", 2),
+            Column::decimal("Standard deviation", 3),
+            Column::text("Clipped"),
+        ])
+        .row([self.len().into(), mean.into(), variance.into(), variance.sqrt().into(), clip.into()])
+    }
+
+    /// Shows [`NoisyImages::table`] as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
 impl fmt::Debug for NoisyImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let GaussianNoise { mean, variance, .. } = self.noise;
@@ -175,6 +198,12 @@ pub(crate) struct NoisySource<'a> {
 impl Source for NoisySource<'_> {
     fn len(&self) -> usize {
         self.places.len()
+    }
+
+    fn identify(&self, hash: &mut Sha256) {
+        self.clean.identify(hash);
+        // Images keep the noise of their place in the data set.
+        hash.update(format!("{:?} {} {:?}", self.noise, self.seed, self.places));
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {

@@ -21,7 +21,7 @@ use super::file::as_bytes;
 use super::layers::show_shape;
 use super::model::Model;
 use super::precision::Precision;
-use crate::data::batches::{ImageSource, Source};
+use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Subset};
 use crate::display::{duration, with_thousands};
 use crate::error::{Error, Result};
@@ -251,6 +251,13 @@ impl Source for FeatureSource<'_> {
 
     fn first_layer(&self) -> usize {
         self.features.layers
+    }
+
+    fn identify(&self, hash: &mut Sha256) {
+        let Features { config, layers, weights_sha256, .. } = self.features;
+        hash.update(format!("{config:?} {layers}"));
+        hash.update(weights_sha256);
+        identify_images(self.images, hash);
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,8 @@ pub struct Model {
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
+    /// Where `fit` keeps its checkpoint.
+    pub(crate) backup: Option<PathBuf>,
 }
 
 /// What a model file says about itself.
@@ -112,6 +114,7 @@ impl Model {
             output,
             normalization: None,
             precision: Precision::Auto,
+            backup: None,
         }
     }
 
@@ -147,6 +150,17 @@ impl Model {
     /// The network's settings.
     pub fn network(&self) -> &Sequential {
         &self.network
+    }
+
+    /// Keeps a checkpoint of each training from now on, in the file `path`, written after every epoch (Keras's
+    /// `BackupAndRestore`).
+    ///
+    /// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
+    /// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
+    /// had undisturbed, to the last bit. One that had ended gives its result at once; remove the file to train anew. The
+    /// checkpoint of another training is not used, and `fit` prints why.
+    pub fn backup_and_restore(&mut self, path: impl AsRef<Path>) {
+        self.backup = Some(path.as_ref().to_owned());
     }
 
     /// Freezes every layer: `fit` changes nothing until [`Model::unfreeze_from`], and batch normalisation keeps its

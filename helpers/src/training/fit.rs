@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use super::callbacks::EarlyStopping;
+use super::checkpoint::Checkpoint;
 use super::history::{DenoisingHistory, EpochRow, History, Metric, Record};
 use super::optimizers::AdamW;
 use super::schedule::{Course, Schedule};
@@ -214,7 +215,7 @@ impl Model {
         let train = ImageSource::new(train, normalization.clone(), config.augmentation);
         let validation = ImageSource::new(validation, normalization, Default::default());
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+        run(self, &train, &validation, objective, &config)
     }
 
     /// Trains to give clean images for noisy ones; steered and restored as [`Model::fit`] does, by the mean squared
@@ -242,15 +243,9 @@ impl Model {
         self.normalization = Some(Normalization::default());
         let (train, validation) = (noise.on(train, config.seed), noise.on(validation, config.seed));
         let objective = Objective::MeanSquaredError;
-        let stopping = EarlyStopping::new(config.patience);
-        run(
-            self,
-            &train.source(config.augmentation),
-            &validation.source(Default::default()),
-            objective,
-            &config,
-            stopping,
-        )
+        let (train, validation) =
+            (train.source(config.augmentation), validation.source(Default::default()));
+        run(self, &train, &validation, objective, &config)
     }
 }
 
@@ -284,7 +279,49 @@ impl Model {
         let train = FeatureSource::new(features, &split.train);
         let validation = FeatureSource::new(features, &split.validation);
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+        run(self, &train, &validation, objective, &config)
+    }
+}
+
+/// A training between two epochs.
+pub(crate) struct Progress<R> {
+    pub optimizer: AdamW,
+    course: Course,
+    stopping: EarlyStopping,
+    /// If early stopping has had enough.
+    stop: bool,
+    /// The weights of the best epoch; before the first one, those that training began with.
+    pub best: Vec<Tensor>,
+    pub epochs: Vec<R>,
+    /// Time in training steps, validation apart.
+    pub step_seconds: f64,
+    /// Time before this process took over.
+    pub seconds_before: f64,
+}
+
+impl<R: Record> Progress<R> {
+    fn new(model: &Model, config: &FitConfig) -> Progress<R> {
+        Progress {
+            optimizer: AdamW::new(&model.weights, config.weight_decay),
+            course: Course::new(config.schedule, config.epochs),
+            stopping: EarlyStopping::new(config.patience),
+            stop: false,
+            best: model.snapshot(),
+            epochs: Vec::new(),
+            step_seconds: 0.0,
+            seconds_before: 0.0,
+        }
+    }
+
+    /// Takes an epoch's figures, and with them the next step of all that follows from them.
+    pub(crate) fn record(&mut self, row: EpochRow) {
+        self.course.update(row.val_loss);
+        self.stop = self.stopping.update(row.val_loss);
+        self.epochs.push(R::from_row(row));
+    }
+
+    fn is_over(&self, config: &FitConfig) -> bool {
+        self.stop || self.epochs.len() >= config.epochs
     }
 }
 
@@ -295,32 +332,29 @@ pub(crate) fn run<R: Record>(
     validation: &dyn Source,
     objective: Objective,
     config: &FitConfig,
-    mut stopping: EarlyStopping,
 ) -> Result<History<R>> {
     let started = Instant::now();
-    let mut optimizer = AdamW::new(&model.weights, config.weight_decay);
-    let mut course = Course::new(config.schedule, config.epochs);
-    let mut best = model.snapshot();
-    let mut epochs: Vec<R> = Vec::new();
-    let mut step_seconds = 0.0;
-    let mut stopped_early = false;
-    for epoch in 1..=config.epochs {
+    let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
+    let mut progress = Progress::<R>::new(model, config);
+    if let Some(checkpoint) = &checkpoint {
+        checkpoint.resume(model, &mut progress);
+    }
+    let elapsed =
+        |progress: &Progress<R>| progress.seconds_before + started.elapsed().as_secs_f64();
+    while !progress.is_over(config) {
         let epoch_started = Instant::now();
-        let trained = train_epoch(model, train, objective, config, &course, &mut optimizer, epoch);
-        step_seconds += epoch_started.elapsed().as_secs_f64();
-        let (totals, learning_rate) = trained.inspect_err(|_| model.restore(&best))?;
-        let checked =
-            validate(model, validation, objective).inspect_err(|_| model.restore(&best))?;
+        let trained = train_epoch(model, train, objective, config, &mut progress);
+        progress.step_seconds += epoch_started.elapsed().as_secs_f64();
+        let checked = trained
+            .and_then(|trained| Ok((trained, validate(model, validation, objective)?)))
+            .inspect_err(|_| model.restore(&progress.best));
+        let ((totals, learning_rate), checked) = checked?;
+        let epoch = progress.epochs.len() + 1;
         if !checked.loss().is_finite() {
-            model.restore(&best);
+            model.restore(&progress.best);
             return Err(Error::Diverged { epoch, loss: checked.loss(), learning_rate });
         }
-        course.update(checked.loss());
-        let stop = stopping.update(checked.loss());
-        if stopping.is_best() {
-            best = model.snapshot();
-        }
-        epochs.push(R::from_row(EpochRow {
+        progress.record(EpochRow {
             epoch,
             loss: totals.loss(),
             metric: totals.metric(R::METRIC),
@@ -328,39 +362,44 @@ pub(crate) fn run<R: Record>(
             val_metric: checked.metric(R::METRIC),
             learning_rate,
             seconds: epoch_started.elapsed().as_secs_f64(),
-        }));
-        print_epoch(&epochs, config.epochs, stopping.is_best(), started.elapsed());
-        if stop && epoch < config.epochs {
-            stopped_early = true;
-            println!(
-                "stopped: no better val_loss for {} epochs; the weights of epoch {} are restored",
-                config.patience,
-                stopping.best_epoch()
-            );
-            break;
+        });
+        if progress.stopping.is_best() {
+            progress.best = model.snapshot();
+        }
+        let seconds = elapsed(&progress);
+        print_epoch(&progress.epochs, config.epochs, progress.stopping.is_best(), seconds);
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.write(model, &progress, seconds);
         }
     }
-    model.restore(&best);
-    let images = (train.len() * epochs.len()) as f64;
+    let best_epoch = progress.stopping.best_epoch();
+    let stopped_early = progress.stop && progress.epochs.len() < config.epochs;
+    if stopped_early {
+        println!(
+            "stopped: no better val_loss for {} epochs; the weights of epoch {best_epoch} are restored",
+            config.patience
+        );
+    }
+    model.restore(&progress.best);
+    let images = (train.len() * progress.epochs.len()) as f64;
     Ok(History {
-        epochs,
-        best_epoch: stopping.best_epoch(),
+        best_epoch,
         stopped_early,
-        fit_seconds: started.elapsed().as_secs_f64(),
-        train_images_per_second: images / step_seconds,
+        fit_seconds: elapsed(&progress),
+        train_images_per_second: images / progress.step_seconds,
+        epochs: progress.epochs,
     })
 }
 
 /// One pass over the training images, in a new order; returns the sums and the last learning rate.
-fn train_epoch(
+fn train_epoch<R: Record>(
     model: &mut Model,
     train: &dyn Source,
     objective: Objective,
     config: &FitConfig,
-    course: &Course,
-    optimizer: &mut AdamW,
-    epoch: usize,
+    progress: &mut Progress<R>,
 ) -> Result<(Totals, f64)> {
+    let epoch = progress.epochs.len() + 1;
     tch::manual_seed(epoch_seed(config.seed, epoch));
     let order = Vec::<i64>::try_from(Tensor::f_randperm(
         train.len() as i64,
@@ -376,8 +415,8 @@ fn train_epoch(
         if positions.len() == 1 && steps > 1 {
             continue;
         }
-        let progress = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
-        learning_rate = config.learning_rate * course.factor(progress);
+        let done = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
+        learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
         let outputs = model.forward_from(train.first_layer(), &inputs, true);
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
@@ -385,7 +424,7 @@ fn train_epoch(
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
         }
         loss.f_backward()?;
-        optimizer.step(&mut model.weights, learning_rate);
+        progress.optimizer.step(&mut model.weights, learning_rate);
         heartbeat.beat(step + 1, steps, &totals);
     }
     Ok((totals, learning_rate))
@@ -442,9 +481,9 @@ impl Heartbeat {
     }
 }
 
-fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, elapsed: Duration) {
+fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, seconds: f64) {
     let (row, metric) = (epochs[epochs.len() - 1].row(), R::METRIC);
-    let left = elapsed.as_secs_f64() / epochs.len() as f64 * (most - epochs.len()) as f64;
+    let left = seconds / epochs.len() as f64 * (most - epochs.len()) as f64;
     println!(
         "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.digits$}  {}  val_loss {:.digits$}  {}{}",
         row.epoch,

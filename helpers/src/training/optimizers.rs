@@ -12,9 +12,11 @@ pub(crate) struct AdamW {
     weight_decay: f64,
     /// Steps so far.
     steps: u64,
-    /// First and second moments of each weight; empty where it is not trained.
-    moments: Vec<(Vec<f32>, Vec<f32>)>,
+    moments: Vec<Moments>,
 }
+
+/// First and second moments of a weight; empty where it is not trained.
+pub(crate) type Moments = (Vec<f32>, Vec<f32>);
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -29,6 +31,16 @@ impl AdamW {
             steps: 0,
             moments: weights.iter().map(|w| (zeros(w), zeros(w))).collect(),
         }
+    }
+
+    /// Steps so far, and the two moments of each weight; what a checkpoint keeps.
+    pub(crate) fn state(&self) -> (u64, &[Moments]) {
+        (self.steps, &self.moments)
+    }
+
+    /// Goes on from what [`AdamW::state`] gave, of an optimiser for the same weights.
+    pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) {
+        (self.steps, self.moments) = (steps, moments);
     }
 
     /// Moves each trainable weight against its gradient, and clears the gradient for the next step.

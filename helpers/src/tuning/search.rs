@@ -18,10 +18,8 @@ use serde_json::Value;
 
 use super::folds::{KFold, StratifiedKFold};
 use super::grid::{ParameterGrid, Parameters};
-use super::trial::{
-    Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec, code_version,
-};
-use crate::artifacts::write_atomically;
+use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec};
+use crate::artifacts::{code_version, write_atomically};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
 use crate::display::duration;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::grid::Parameters;
+use crate::artifacts::code_version;
 use crate::data::split::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, ImageShape, Subset};
 use crate::display::clean_text;
@@ -189,17 +190,6 @@ pub struct TrialResult {
     pub fit_seconds: f64,
     /// Seconds of scoring the part held out.
     pub score_seconds: f64,
-}
-
-/// Which code this is: the sources that a trial runs through, and the versions of tch and libtorch.
-pub fn code_version() -> String {
-    let [source, tch, libtorch] = [
-        option_env!("TRIAL_SOURCE_HASH"),
-        option_env!("TCH_VERSION"),
-        option_env!("LIBTORCH_VERSION"),
-    ]
-    .map(|value| value.unwrap_or("unknown"));
-    format!("source {source}, tch {tch}, libtorch {libtorch}")
 }
 
 impl TrialSpec {

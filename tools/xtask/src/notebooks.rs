@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::notebook::Notebook;
 use crate::process;
-use crate::project::{Project, files, write_whole};
+use crate::project::{Project, files, remove, write_whole};
 use crate::screen::{Screen, Step};
 use crate::stamp::{hash_of, sha256, sha256_of_file};
 
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     parameters: Vec<(String, String)>,
     pub(crate) quick: bool,
     resume: bool,
+    /// If these are all notebooks.
+    whole: bool,
 }
 
 impl Plan {
@@ -63,6 +65,7 @@ impl Plan {
             };
             chosen.insert(index);
         }
+        let whole = chosen.is_empty() || chosen.len() == all.len();
         let notebooks: Vec<Notebook> = all
             .into_iter()
             .enumerate()
@@ -81,7 +84,7 @@ impl Plan {
             parameters.retain(|(name, _)| !given.iter().any(|(other, _)| other == name));
         }
         parameters.extend_from_slice(given);
-        Ok(Plan { notebooks, parameters, quick, resume })
+        Ok(Plan { notebooks, parameters, quick, resume, whole })
     }
 
     /// What `notebook` is given: only what it has.
@@ -114,6 +117,13 @@ pub(crate) fn run(
     mut finished: impl FnMut(&Notebook),
 ) -> Result<(), Failure> {
     let mut memory = Memory::read(project, plan.quick);
+    // A run of everything, begun anew, takes nothing from the last one.
+    if plan.whole && !plan.resume {
+        for name in UNFINISHED {
+            let folder = plan.export(project).join(name);
+            remove(&folder).map_err(|error| Failure::of_file("remove", &folder, &error))?;
+        }
+    }
     let shared = shared_inputs(project);
     let mut data = BTreeMap::new();
     for notebook in &plan.notebooks {
@@ -270,12 +280,15 @@ fn hash_of_data(project: &Project, folder: &str) -> String {
     ["X.npy", "y.npy", "classes.txt"].map(|name| hash_of(&folder.join(name))).concat()
 }
 
+/// What runs keep in the export folder to go on from, which is no result.
+const UNFINISHED: [&str; 2] = ["checkpoints", "trials"];
+
 /// The models, metrics and figures in the export folder, with their hashes.
 fn artifacts(export: &Path) -> BTreeMap<String, String> {
-    let quick = export.join("quick");
+    let others = [UNFINISHED[0], UNFINISHED[1], "quick"].map(|name| export.join(name));
     files(export)
         .into_iter()
-        .filter(|path| !path.starts_with(&quick))
+        .filter(|path| !others.iter().any(|folder| path.starts_with(folder)))
         .filter(|path| !["ipynb", "html"].iter().any(|end| path.extension() == Some(end.as_ref())))
         .filter_map(|path| {
             let name = path.strip_prefix(export).ok()?.to_string_lossy().into_owned();
