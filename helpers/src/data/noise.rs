@@ -151,7 +151,13 @@ impl NoisyImages {
             Column::decimal("Standard deviation", 3),
             Column::text("Clipped"),
         ])
-        .row([self.len().into(), mean.into(), variance.into(), variance.sqrt().into(), clip.into()])
+        .row([
+            self.len().into(),
+            mean.into(),
+            variance.into(),
+            variance.sqrt().into(),
+            clip.into(),
+        ])
     }
 
     /// Shows [`NoisyImages::table`] as the result of a cell.
