@@ -13,7 +13,7 @@ fn main() {
         println!("cargo:rustc-env={name}_VERSION={}", version.as_deref().unwrap_or("unknown"));
     }
     println!("cargo:rerun-if-changed=src");
-    println!("cargo:rustc-env=TRIAL_SOURCE_HASH={:032x}", trial_source_hash());
+    println!("cargo:rustc-env=SOURCE_HASH={:032x}", source_hash());
     let Some(libtorch) = std::env::var_os("LIBTORCH") else { return };
     // `.tools/libtorch/lib` holds links; the wheel's own folder is where its companions are found.
     let library = Path::new(&libtorch).join("lib").join("libtorch_cpu.so");
@@ -54,8 +54,9 @@ fn rustc_version() -> Option<String> {
     Some(text.split_whitespace().nth(1)?.to_owned())
 }
 
-/// A hash of the sources that a trial of the search runs through (FNV-1a, 128 bits): trials of other code are others.
-fn trial_source_hash() -> u128 {
+/// A hash of the sources that a training or a trial of the search runs through (FNV-1a, 128 bits): those of other code are
+/// others.
+fn source_hash() -> u128 {
     let mut files = vec!["src/tuning/trial.rs".into(), "src/bin/trial.rs".into()];
     for room in ["data", "models", "training", "evaluation"] {
         let entries = std::fs::read_dir(Path::new("src").join(room)).into_iter().flatten();

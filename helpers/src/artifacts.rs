@@ -113,6 +113,14 @@ impl Environment {
     }
 }
 
+/// Which code this is: the sources that a training runs through, and the versions of tch and libtorch.
+pub fn code_version() -> String {
+    let [source, tch, libtorch] =
+        [option_env!("SOURCE_HASH"), option_env!("TCH_VERSION"), option_env!("LIBTORCH_VERSION")]
+            .map(|value| value.unwrap_or("unknown"));
+    format!("source {source}, tch {tch}, libtorch {libtorch}")
+}
+
 #[cfg(target_arch = "x86_64")]
 fn cpu_capability() -> &'static str {
     if is_x86_feature_detected!("avx512bf16") {
@@ -557,6 +565,11 @@ impl Artifacts {
     /// Where the model of this name is kept.
     pub fn model_path(&self, name: &str) -> PathBuf {
         self.folder.join("models").join(format!("{name}.safetensors"))
+    }
+
+    /// Where the training of this name keeps its checkpoint.
+    pub fn checkpoint_path(&self, name: &str) -> PathBuf {
+        self.folder.join("checkpoints").join(format!("{name}.safetensors"))
     }
 
     /// Where the predictions of this name are kept.

@@ -39,12 +39,7 @@ fn clean_to(text: &str, longest: usize) -> String {
     for character in text.chars() {
         let character = match character {
             '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-            '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => continue,
-            other if other.is_control() => continue,
+            other if other.is_control() || turns_writing(other) => continue,
             other => other,
         };
         if length == longest {
@@ -56,6 +51,14 @@ fn clean_to(text: &str, longest: usize) -> String {
         length += 1;
     }
     break_markers(&clean)
+}
+
+/// Whether a character is no letter and turns the direction of those around it, so that a name reads as another one.
+pub(crate) fn turns_writing(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 /// The text for use between HTML tags and inside quoted attributes: [`clean_text`], with `& < > " '` as entities.
@@ -88,19 +91,25 @@ fn with_entities(clean: &str) -> String {
     escaped
 }
 
+/// Prints how far something has come: of interest while it runs, and no longer. So these lines begin with `… `, by which
+/// `tools/template/export.py` knows them and leaves them out of the pages.
+pub(crate) fn print_progress(text: &str) {
+    println!("… {text}");
+}
+
 /// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
 ///
 /// Call it once a cell, from a method `evcxr_display`: a second one would replace the first.
 pub fn show(html: &str, plain: &str) {
-    let text = bundle(html, plain);
+    let text = blocks(html, plain);
     // Nobody is there to read an error about a closed stdout.
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
 }
 
-/// The lines that [`show`] prints.
-fn bundle(html: &str, plain: &str) -> String {
+/// The lines that [`show`] prints: a block of HTML and one of plain text, neither of which can end early.
+pub fn blocks(html: &str, plain: &str) -> String {
     let (html, plain) = (break_markers(html), break_markers(plain));
     format!("{BEGIN} text/html\n{html}\n{END}\n{BEGIN} text/plain\n{plain}\n{END}\n")
 }
@@ -521,7 +530,7 @@ mod tests {
         ];
         for name in hostile {
             let table = Table::new([Column::text(name)]).row([name.into()]).caption(name);
-            let text = bundle(&table.to_html(), &table.to_text());
+            let text = blocks(&table.to_html(), &table.to_text());
             let markers: Vec<&str> = text.lines().filter(|line| line.contains("EVCXR_")).collect();
             let expected = [
                 "EVCXR_BEGIN_CONTENT text/html",

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::display::turns_writing;
+
 /// Everything that a file, a parameter or a shape can cause.
 ///
 /// The text of each variant stands alone, its cause included, because the kernel shows nothing else.
@@ -30,6 +32,18 @@ pub enum Error {
         /// What it holds.
         found: String,
         /// What to do about it.
+        advice: String,
+    },
+    /// Work that would take more memory than there is.
+    #[error("not enough memory: {work} takes {needed}, and {available} are available; {advice}")]
+    Memory {
+        /// What the memory is for.
+        work: String,
+        /// How much it takes.
+        needed: String,
+        /// How much there is.
+        available: String,
+        /// What to lower.
         advice: String,
     },
     /// An argument or a setting lies outside what it may be.
@@ -173,7 +187,8 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// A path as one line of text, without control characters.
-fn shown_path(path: &Path) -> String {
-    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// A path as one line of text, without control characters and those that turn the direction of writing.
+pub(crate) fn shown_path(path: &Path) -> String {
+    let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
+    path.to_string_lossy().chars().map(shown).collect()
 }

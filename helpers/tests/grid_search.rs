@@ -13,6 +13,7 @@ use helpers::tuning::{
     ErrorScore, Folds, Launcher, LocalProcesses, Parameters, Score, TrialResult, TrialSpec,
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 fn sample_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")
@@ -225,8 +226,9 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
         let names = files.map(|file| file.file_name().into_string().unwrap());
         names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
     };
-    // Killed twice, with no word of warning.
-    for enough in [7, 23] {
+    // Killed twenty times, with no word of warning: before the first trial, and each time a little later.
+    let kills = 20;
+    for enough in (0..kills).map(|kill| 2 * kill) {
         let mut search = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "search_to_be_killed", "--nocapture"])
             .env(FOLDER, folder.path())
@@ -243,7 +245,7 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
         search.wait().unwrap();
     }
     let finished = kept();
-    assert!((23..60).contains(&finished.len()), "{} trials were finished", finished.len());
+    assert!((38..60).contains(&finished.len()), "{} trials were finished", finished.len());
     let launcher = Counting { starts: folder.path().join("starts"), moment: Duration::ZERO };
     let before = fs::read_to_string(&launcher.starts).unwrap();
     let search = long_search(folder.path());
@@ -254,9 +256,16 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
     assert_eq!(later.len(), 60 - finished.len());
     let repeated = later.iter().find(|id| finished.iter().any(|kept| kept == *id));
     assert_eq!(repeated, None, "a finished trial was started again");
-    // At most two trials were under way at each of the two kills.
-    assert!(after.lines().count() <= 64, "{} trials were started", after.lines().count());
-    // And a third time there is nothing left to do.
+    // At most two trials were under way at each kill.
+    let started = after.lines().count();
+    assert!(started <= 60 + 2 * kills, "{started} trials were started");
+    let calm = folder.path().join("calm");
+    let launcher_of_calm = Counting { starts: calm.join("starts"), moment: Duration::ZERO };
+    fs::create_dir(&calm).unwrap();
+    let undisturbed = long_search(&calm).fit_with(&split(300, 1), &launcher_of_calm).unwrap();
+    assert_eq!(found.cv_results.mean_test_score, undisturbed.cv_results.mean_test_score);
+    assert_eq!(found.best_params, undisturbed.best_params);
+    // And once more there is nothing left to do.
     assert_eq!(search.fit_with(&split(300, 1), &launcher).unwrap().trials_kept, 60);
     assert_eq!(fs::read_to_string(&launcher.starts).unwrap(), after);
 }
@@ -441,14 +450,14 @@ mod program {
     }
 
     /// The program with this text on stdin.
-    fn trial(input: &str) -> Output {
+    fn trial(input: &[u8]) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trial"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap()
     }
 
@@ -456,27 +465,94 @@ mod program {
     fn stdout_is_one_whole_result_and_stderr_is_for_people() {
         let folder = tempfile::tempdir().unwrap();
         let trials = small_search(folder.path()).trials(&split(300, 1)).unwrap();
-        let output = trial(&serde_json::to_string(&trials[0].spec).unwrap());
+        let output = trial(&serde_json::to_vec(&trials[0].spec).unwrap());
         assert!(output.status.success());
         let result = TrialResult::parse(&output.stdout, &trials[0].spec.id()).unwrap();
         assert_eq!(result.history.epochs.len(), 3);
         assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
         let people = String::from_utf8(output.stderr).unwrap();
-        assert!(people.starts_with("epoch  1/3") && people.contains("val_loss"), "{people}");
+        assert!(people.contains("epoch  1/3") && people.contains("val_loss"), "{people}");
+    }
+
+    /// Checks that the program refuses `input`, with these words in its last line.
+    fn refused(case: &str, input: &[u8], words: &str) -> Option<String> {
+        let output = trial(input);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = text.lines().next_back().unwrap_or_default();
+        let well = output.status.code() == Some(1)
+            && output.stdout.is_empty()
+            && last.starts_with("error: ")
+            && last.contains(words)
+            && !text.contains("panicked");
+        (!well).then(|| format!("{case}: {}, no `{words}` in: {text}", output.status))
     }
 
     #[test]
     fn what_is_no_specification_is_an_error() {
-        for (input, expected) in [
-            ("", "error: stdin holds no specification of a trial: EOF while parsing"),
-            ("{\"network\": {\"forest\": {}}}", "error: stdin holds no specification of a trial: "),
-        ] {
-            let output = trial(input);
-            assert_eq!(output.status.code(), Some(1));
-            assert!(output.stdout.is_empty());
-            let text = String::from_utf8(output.stderr).unwrap();
-            assert!(text.starts_with(expected), "{text}");
-        }
+        let texts: [&[u8]; 7] = [
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b"{\"network\": {\"forest\": {}}}",
+            b"\0\0",
+            &[b'['; 100_000],
+        ];
+        let faults: Vec<String> = texts
+            .iter()
+            .filter_map(|text| refused("text", text, "stdin holds no specification of a trial: "))
+            .chain(refused("no UTF-8", b"\xff\xfe", "stdin"))
+            .collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    #[test]
+    fn wrong_specifications_are_refused_in_words() {
+        type Case = (&'static str, fn(&mut Value), &'static str);
+        let cases: [Case; 24] = [
+            ("a field too many", |spec| spec["colour"] = json!(1), "unknown field `colour`"),
+            ("no code", |spec| drop(spec.as_object_mut().unwrap().remove("code")), "field `code`"),
+            ("other code", |spec| spec["code"] = json!("source 0"), "`code` must be"),
+            ("another network", |spec| spec["network"] = json!({"forest": {}}), "`forest`"),
+            ("text for a number", |spec| spec["fit"]["epochs"] = json!("many"), "invalid type"),
+            ("a negative number", |spec| spec["fit"]["epochs"] = json!(-1), "invalid value"),
+            ("no epochs", |spec| spec["fit"]["epochs"] = json!(0), "`epochs` must be at least 1"),
+            ("no batch", |spec| spec["fit"]["batch_size"] = json!(0), "`batch_size` must be"),
+            ("no step", |spec| spec["fit"]["learning_rate"] = json!(0.0), "`learning_rate` must"),
+            ("no number", |spec| spec["fit"]["learning_rate"] = json!(null), "invalid type"),
+            ("everything dropped", |spec| dense(spec)["dropout"] = json!(1.0), "`rate` must lie"),
+            ("a layer of none", |spec| dense(spec)["hidden"] = json!([0]), "`units`"),
+            (
+                "a layer of 10^15",
+                |spec| dense(spec)["hidden"] = json!([1e15 as u64]),
+                "fit into memory",
+            ),
+            ("a layer of 2^63", |spec| dense(spec)["hidden"] = json!([1u64 << 63]), "units"),
+            ("a row beyond", |spec| spec["test"] = json!([70_000_000]), "70000000"),
+            ("nothing to learn", |spec| spec["train"] = json!([]), "`train` must be at least one"),
+            ("nothing to score", |spec| spec["test"] = json!([]), "`test` must be at least one"),
+            ("a leak", |spec| spec["test"] = spec["train"].clone(), "`test` must be rows that are"),
+            ("one row", |spec| spec["train"] = json!([0]), "must be"),
+            ("no validation", |spec| spec["validation"] = json!(0.0), "must be"),
+            ("no threads", |spec| spec["threads"] = json!(0), "`threads` must be"),
+            ("threads without end", |spec| spec["threads"] = json!(2_000_000_000), "`threads`"),
+            ("no data", |spec| spec["data"] = json!("nowhere"), "cargo xtask data"),
+            ("other data", |spec| spec["x_sha256"] = json!("0"), "expected X.npy and y.npy with"),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let trials = small_search(folder.path()).trials(&split(300, 1)).unwrap();
+        let right = serde_json::to_value(&trials[0].spec).unwrap();
+        let fault = |(case, change, words): Case| {
+            let mut spec = right.clone();
+            change(&mut spec);
+            refused(case, spec.to_string().as_bytes(), words)
+        };
+        let faults: Vec<String> = cases.into_iter().filter_map(fault).collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    fn dense(spec: &mut Value) -> &mut Value {
+        &mut spec["network"]["dense"]
     }
 
     #[test]

@@ -7,7 +7,11 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use helpers::tuning::trial::{TrialResult, TrialSpec, code_version};
+use helpers::artifacts::code_version;
+use helpers::tuning::trial::{TrialResult, TrialSpec};
+
+/// Bytes of the longest specification that is read: a hundred million rows.
+const LONGEST: u64 = 1 << 30;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +35,11 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut output = result_output()?;
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
+    let read = std::io::stdin().take(LONGEST).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot read stdin: {error}"))?;
+    if text.len() as u64 == LONGEST {
+        return Err(format!("stdin holds more than {LONGEST} bytes, no specification").into());
+    }
     let spec: TrialSpec = serde_json::from_str(&text)
         .map_err(|error| format!("stdin holds no specification of a trial: {error}"))?;
     let result = spec.run()?;

@@ -17,6 +17,9 @@ pub struct Augmentation {
     pub erase: f64,
 }
 
+/// Pixels that no image is moved by: far beyond the largest one.
+const MOST_SHIFT: usize = 1 << 16;
+
 /// What happens to one image. Rows and columns are those of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Change {
@@ -31,8 +34,12 @@ impl Augmentation {
     /// Checks the settings.
     ///
     /// # Errors
-    /// If `erase` lies outside 0..=1.
+    /// If `erase` lies outside 0..=1, or `shift` beyond any image.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.shift > MOST_SHIFT {
+            let expected = format!("at most {MOST_SHIFT} pixels");
+            return Err(Error::parameter("shift", expected, self.shift, "0 moves nothing"));
+        }
         if (0.0..=1.0).contains(&self.erase) {
             return Ok(());
         }

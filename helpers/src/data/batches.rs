@@ -4,6 +4,7 @@
 //! ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::augment::{Augmentation, Change};
@@ -83,6 +84,9 @@ pub(crate) trait Source {
         0
     }
 
+    /// Adds everything that the batches depend on, the random numbers apart.
+    fn identify(&self, hash: &mut Sha256);
+
     /// Inputs and targets of the examples at `positions`; `training` switches augmentation on.
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)>;
 }
@@ -117,8 +121,12 @@ impl ImageSource<'_> {
         let size = [positions.len(), height, width, channels].map(|side| side as i64);
         let batch = Tensor::f_empty(size, (Kind::Float, Device::Cpu))?;
         let values = positions.len() * height * width * channels;
-        // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
-        let out = unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) };
+        let out: &mut [f32] = match values {
+            // Nothing has no place in memory, and a slice must have one.
+            0 => &mut [],
+            // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
+            _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
+        };
         let images = out.chunks_exact_mut(height * width * channels);
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
@@ -174,8 +182,24 @@ impl Source for ImageSource<'_> {
         self.images.len()
     }
 
+    fn identify(&self, hash: &mut Sha256) {
+        hash.update(format!("{:?} {:?}", self.images.dataset().image_shape(), self.augmentation));
+        for &value in self.levels.iter().flatten() {
+            hash.update(value.to_le_bytes());
+        }
+        identify_images(self.images, hash);
+    }
+
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
         let labels: Vec<i64> = positions.iter().map(|&position| self.labels[position]).collect();
         Ok((self.pixels(positions, training)?, Tensor::f_from_slice(&labels)?))
+    }
+}
+
+/// Adds the pixels and labels of `images`, in order.
+pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) {
+    for (position, label) in images.labels().into_iter().enumerate() {
+        hash.update(images.image(position));
+        hash.update(label.to_le_bytes());
     }
 }

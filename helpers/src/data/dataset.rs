@@ -14,6 +14,7 @@ use super::npy::shown_shape;
 use super::split::{Split, SplitConfig, take_stratified};
 use crate::display::{Column, Table, with_thousands};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
@@ -83,17 +84,17 @@ impl Dataset {
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, a pixel is negative, infinite or not a number, there are
-    /// fewer than two classes, or a class has fewer than two images.
+    /// fewer than two classes, a class has fewer than two images, or there is no room in memory for the pixels.
     pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
-        Dataset::load_copying(folder.as_ref(), LARGEST_COPY)
+        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now())
     }
 
-    fn load_copying(folder: &Path, largest_copy: u64) -> Result<Dataset> {
+    fn load_copying(folder: &Path, largest_copy: u64, memory: Memory) -> Result<Dataset> {
         // Both headers first: a wrong file is named before a large one is read.
         let images = ImageFile::open(&folder.join("X.npy"))?;
         let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
         let labels = labels.read(&folder.join("classes.txt"))?;
-        let images = images.read(largest_copy)?;
+        let images = images.read(largest_copy, memory)?;
         let source = Source {
             folder: folder.to_owned(),
             images,
@@ -405,12 +406,36 @@ mod tests {
     #[test]
     fn a_mapped_file_has_the_pixels_of_a_copied_one() {
         let folder = ten_images();
-        let copied = Dataset::load_copying(folder.path(), 30).unwrap();
-        let mapped = Dataset::load_copying(folder.path(), 29).unwrap();
+        let copied =
+            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }).unwrap();
+        let mapped =
+            Dataset::load_copying(folder.path(), 29, Memory { available: Some(0) }).unwrap();
         assert!(!copied.found_images().mapped && mapped.found_images().mapped);
         assert_eq!(mapped.image(7), [70, 71, 72]);
         assert_eq!(copied.source.images.pixels(), mapped.source.images.pixels());
         assert_eq!(copied.info(), mapped.info());
+    }
+
+    #[test]
+    fn images_that_do_not_fit_into_memory_are_refused_before_they_are_read() {
+        let folder = ten_images();
+        let load = |available| {
+            let memory = Memory { available: Some(available) };
+            Dataset::load_copying(folder.path(), 30, memory).map_err(|error| error.to_string())
+        };
+        assert_eq!(load(30).unwrap().len(), 10);
+        let text = load(29).unwrap_err();
+        let path = folder.path().join("X.npy").display().to_string();
+        let start = format!(
+            "not enough memory: loading the images of {path} takes 30 bytes, and 29 bytes are"
+        );
+        assert!(text.starts_with(&start), "{text}");
+        assert!(text.contains("; close other programs, or save fewer or smaller images"), "{text}");
+        // A mask is plain, but black and white become 0 and 255: it is copied, whatever its size.
+        let mask: Vec<u8> = (0..30).map(|value| value % 2).collect();
+        std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &mask)).unwrap();
+        let memory = Memory { available: Some(29) };
+        assert!(Dataset::load_copying(folder.path(), 29, memory).is_err());
     }
 
     #[test]

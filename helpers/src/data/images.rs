@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::ImageShape;
 use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown_path};
+use crate::memory::Memory;
 
 /// A `uint8` file with more pixels than this many bytes is mapped, not copied: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
@@ -137,7 +138,12 @@ impl ImageFile {
     }
 
     /// Reads all pixels; a plain file with more than `largest_copy` bytes of them is mapped.
-    pub(super) fn read(mut self, largest_copy: u64) -> Result<Images> {
+    pub(super) fn read(mut self, largest_copy: u64, memory: Memory) -> Result<Images> {
+        // Known before the file is read once; what can be mapped needs no memory.
+        let plain = self.npy.header().element.bytes == 1 && !self.npy.header().fortran_order;
+        if !(plain && self.npy.data_bytes() > largest_copy) {
+            self.check_room(memory)?;
+        }
         let (range, sha256) = self.range()?;
         let scaling = self.scaling(range[1])?;
         let Header { element, fortran_order, data_start, .. } = *self.npy.header();
@@ -159,6 +165,8 @@ impl ImageFile {
             }
             Pixels::File { map, start: data_start }
         } else {
+            // A plain file of two values or of signed numbers is no exception any more.
+            self.check_room(memory)?;
             Pixels::Memory(self.copy(scaling)?)
         };
         let found = FoundImages {
@@ -172,6 +180,14 @@ impl ImageFile {
             mapped,
         };
         Ok(Images { shape: self.shape, found, sha256, pixels })
+    }
+
+    fn check_room(&self, memory: Memory) -> Result<()> {
+        let pixels = (self.count * self.shape.pixels()) as u64;
+        let work = format!("loading the images of {}", shown_path(self.npy.path()));
+        let advice = "close other programs, or save fewer or smaller images; beyond 1 GiB, images saved as uint8 in C \
+                      order, np.ascontiguousarray(X, np.uint8), stay in their file and take no memory";
+        memory.require(pixels, &work, advice)
     }
 
     /// Smallest and largest value, and the hash of the file. Refuses what is no finite number.

@@ -9,12 +9,15 @@ use std::fmt;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::Tensor;
 
 use super::augment::Augmentation;
 use super::batches::{ImageSource, Normalization, Source};
 use super::dataset::Subset;
+use crate::display::{Column, Table};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 
 /// Noise from a normal distribution, added to each value of an image by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -117,10 +120,14 @@ impl NoisyImages {
     /// All noisy values, a row for each image, `(N, H × W × C)`, channels last.
     ///
     /// # Errors
-    /// If libtorch refuses, for want of memory.
+    /// If there is not enough memory.
     pub fn to_array(&self) -> Result<Array2<f32>> {
         let positions: Vec<usize> = (0..self.len()).collect();
         let values = self.images.dataset().image_shape().pixels();
+        // Clean images, noisy ones, those in the order of their values, and the array.
+        let needed = 4 * 4 * self.len() as u64 * values as u64;
+        let work = "an array of all noisy images";
+        Memory::now().require(needed, work, "take fewer images, with a smaller `sample`")?;
         let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
         let noisy = Vec::<f32>::try_from(noisy.permute([0, 2, 3, 1]).f_reshape([-1])?)?;
         Ok(Array2::from_shape_vec((self.len(), values), noisy).expect("one row an image"))
@@ -134,6 +141,33 @@ impl NoisyImages {
             noise: self.noise,
             seed: self.seed,
         }
+    }
+}
+
+impl NoisyImages {
+    /// The noise, and how many images have it.
+    pub fn table(&self) -> Table {
+        let GaussianNoise { mean, variance, clip } = self.noise;
+        let clip = if clip { "to 0..=1" } else { "no" };
+        Table::new([
+            Column::integer("Images"),
+            Column::decimal("Noise, mean", 2),
+            Column::decimal("Variance", 2),
+            Column::decimal("Standard deviation", 3),
+            Column::text("Clipped"),
+        ])
+        .row([
+            self.len().into(),
+            mean.into(),
+            variance.into(),
+            variance.sqrt().into(),
+            clip.into(),
+        ])
+    }
+
+    /// Shows [`NoisyImages::table`] as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
     }
 }
 
@@ -177,6 +211,12 @@ impl Source for NoisySource<'_> {
         self.places.len()
     }
 
+    fn identify(&self, hash: &mut Sha256) {
+        self.clean.identify(hash);
+        // Images keep the noise of their place in the data set.
+        hash.update(format!("{:?} {} {:?}", self.noise, self.seed, self.places));
+    }
+
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
         let clean = self.clean.pixels(positions, training)?;
         if training {
@@ -186,8 +226,12 @@ impl Source for NoisySource<'_> {
         let flat = clean.permute([0, 2, 3, 1]).f_contiguous()?;
         let noisy = flat.copy();
         let values = flat.numel();
-        // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
-        let out = unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) };
+        let out: &mut [f32] = match values {
+            // Nothing has no place in memory, and a slice must have one.
+            0 => &mut [],
+            // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
+            _ => unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) },
+        };
         let images = out.chunks_exact_mut((values / positions.len().max(1)).max(1));
         for (image, &position) in images.zip(positions) {
             self.noise.add_to(image, self.seed, self.places[position]);

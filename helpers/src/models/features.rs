@@ -19,11 +19,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::file::as_bytes;
 use super::layers::show_shape;
-use super::model::Model;
+use super::model::{Model, check_room};
 use super::precision::Precision;
-use crate::data::batches::{ImageSource, Source};
+use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Subset};
-use crate::display::{duration, with_thousands};
+use crate::display::{duration, print_progress, with_thousands};
 use crate::error::{Error, Result};
 
 /// How features are computed.
@@ -141,6 +141,9 @@ impl Model {
             let output = self.forward_through(0..layers, &input, false, precision);
             let output = output.f_to_kind(Kind::Float)?.f_contiguous()?.f_flatten(1, -1)?;
             width = output.size()[1] as usize;
+            if values.is_empty() {
+                check_room(&output, batch.len(), images.len())?;
+            }
             values.extend(Vec::<f32>::try_from(output.f_flatten(0, -1)?)?);
         }
         Ok(Array2::from_shape_vec((images.len(), width), values).expect("one row an image"))
@@ -251,6 +254,13 @@ impl Source for FeatureSource<'_> {
 
     fn first_layer(&self) -> usize {
         self.features.layers
+    }
+
+    fn identify(&self, hash: &mut Sha256) {
+        let Features { config, layers, weights_sha256, .. } = self.features;
+        hash.update(format!("{config:?} {layers}"));
+        hash.update(weights_sha256);
+        identify_images(self.images, hash);
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
@@ -400,12 +410,12 @@ impl Progress {
         }
         self.last = Instant::now();
         let speed = done as f64 / self.started.elapsed().as_secs_f64();
-        println!(
+        print_progress(&format!(
             "features: {:.0}% of {} images, {speed:.0} images/s, ETA {}",
             100.0 * done as f64 / self.total as f64,
             with_thousands(self.total as f64, 0),
             duration((self.total - done) as f64 / speed)
-        );
+        ));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::display::clean_text;
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 
 /// Images a prediction takes through the network at once.
 const PREDICT_BATCH: usize = 512;
@@ -74,6 +75,8 @@ pub struct Model {
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
+    /// Where `fit` keeps its checkpoint.
+    pub(crate) backup: Option<PathBuf>,
 }
 
 /// What a model file says about itself.
@@ -112,6 +115,7 @@ impl Model {
             output,
             normalization: None,
             precision: Precision::Auto,
+            backup: None,
         }
     }
 
@@ -147,6 +151,17 @@ impl Model {
     /// The network's settings.
     pub fn network(&self) -> &Sequential {
         &self.network
+    }
+
+    /// Keeps a checkpoint of each training from now on, in the file `path`, written after every epoch (Keras's
+    /// `BackupAndRestore`).
+    ///
+    /// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
+    /// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
+    /// had undisturbed, to the last bit. One that had ended gives its result at once; remove the file to train anew. The
+    /// checkpoint of another training is not used, and `fit` prints why.
+    pub fn backup_and_restore(&mut self, path: impl AsRef<Path>) {
+        self.backup = Some(path.as_ref().to_owned());
     }
 
     /// Freezes every layer: `fit` changes nothing until [`Model::unfreeze_from`], and batch normalisation keeps its
@@ -265,10 +280,15 @@ impl Model {
         let positions: Vec<usize> = (0..source.len()).collect();
         let batches = positions
             .chunks(PREDICT_BATCH)
-            .map(|batch| {
+            .enumerate()
+            .map(|(place, batch)| {
                 let (inputs, _) = source.batch(batch, false)?;
                 let outputs = self.forward_through(0..depth, &inputs, false, self.precision);
-                Ok(layers::cast(&outputs, Kind::Float))
+                let outputs = layers::cast(&outputs, Kind::Float);
+                if place == 0 {
+                    check_room(&outputs, batch.len(), source.len())?;
+                }
+                Ok(outputs)
             })
             .collect::<Result<Vec<Tensor>>>()?;
         Ok(Tensor::f_cat(&batches, 0)?)
@@ -498,7 +518,9 @@ impl Model {
                 format!("format {}", config.format),
             ));
         }
-        let plan = Plan::new(&config.network)?;
+        let plan = Plan::new(&config.network).map_err(|error| {
+            broken("settings of a network that fits together", error.to_string())
+        })?;
         let mut weights = Vec::with_capacity(plan.blueprints.len());
         for blueprint in &plan.blueprints {
             let tensor = file.tensor(&blueprint.name, &blueprint.shape)?;
@@ -560,9 +582,10 @@ impl Blueprint {
 
 impl Plan {
     fn new(network: &Sequential) -> Result<Plan> {
-        if network.input.iter().any(|&side| side < 1) {
+        if !matches!(network.input.len(), 1 | 3) || network.input.iter().any(|&side| side < 1) {
             return Err(Error::DataShape {
-                expected: "images with at least one pixel".to_owned(),
+                expected: "images with at least one pixel, or vectors with at least one value"
+                    .to_owned(),
                 found: show_shape(&network.input),
             });
         }
@@ -573,6 +596,12 @@ impl Plan {
             let problem =
                 |problem| Error::Layer { position: place + 1, layer: layer.kind(), problem };
             let output = layer.output_shape(&shape).map_err(problem)?;
+            if !fits(&output) {
+                return Err(problem(format!(
+                    "its output of {} values does not fit into memory; make it smaller",
+                    show_shape(&output)
+                )));
+            }
             let first = planner.blueprints.len();
             let name = planner.name(layer);
             if rows.iter().any(|row| row.name == name) {
@@ -594,6 +623,16 @@ impl Plan {
         }
         Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, output: shape })
     }
+}
+
+/// Checks that there is room for the outputs for all images, told from those for a first batch. They are there three
+/// times: batch by batch, joined, and as an array.
+pub(crate) fn check_room(outputs: &Tensor, batch: usize, images: usize) -> Result<()> {
+    let an_image = outputs.numel().div_ceil(batch.max(1)) as u64;
+    let work = "what comes out of the network for all images";
+    let advice =
+        "take fewer images, with a smaller `sample`, or smaller ones, with a smaller `input_size`";
+    Memory::now().require(3 * 4 * an_image * images as u64, work, advice)
 }
 
 /// Whether a weight of this name is a running statistic of batch normalisation.
@@ -633,8 +672,7 @@ impl Planner {
         initializer: Initializer,
         trainable: bool,
     ) -> Result<usize, String> {
-        let values = shape.iter().try_fold(1i64, |product, &side| product.checked_mul(side));
-        if values.is_none_or(|values| values > MOST_VALUES) {
+        if !fits(shape) {
             return Err(format!(
                 "its kernel of {} values does not fit into memory; make it narrower",
                 show_shape(shape)
@@ -710,8 +748,14 @@ impl Planner {
     }
 }
 
-/// No single kernel may be larger: 8 GiB of `f32`.
+/// No single kernel, and no layer's output for one image, may be larger: 8 GiB of `f32`.
 const MOST_VALUES: i64 = 1 << 31;
+
+/// Whether a tensor of this shape has at most [`MOST_VALUES`].
+fn fits(shape: &[i64]) -> bool {
+    let values = shape.iter().try_fold(1i64, |product, &side| product.checked_mul(side));
+    values.is_some_and(|values| values <= MOST_VALUES)
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use super::callbacks::EarlyStopping;
+use super::checkpoint::Checkpoint;
 use super::history::{DenoisingHistory, EpochRow, History, Metric, Record};
 use super::optimizers::AdamW;
 use super::schedule::{Course, Schedule};
@@ -16,7 +17,7 @@ use crate::data::augment::Augmentation;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
-use crate::display::duration;
+use crate::display::{duration, print_progress};
 use crate::error::{Error, Result};
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
@@ -114,6 +115,16 @@ impl FitConfig {
             return Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"));
         }
         self.augmentation.check()
+    }
+
+    /// What is allowed and yet may not be meant.
+    fn remark(&self) -> Option<String> {
+        let FitConfig { epochs, patience, .. } = self;
+        (patience >= epochs).then(|| {
+            format!(
+                "note: training cannot stop early, because `patience` ({patience}) is not below `epochs` ({epochs})"
+            )
+        })
     }
 }
 
@@ -214,7 +225,7 @@ impl Model {
         let train = ImageSource::new(train, normalization.clone(), config.augmentation);
         let validation = ImageSource::new(validation, normalization, Default::default());
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+        run(self, &train, &validation, objective, &config)
     }
 
     /// Trains to give clean images for noisy ones; steered and restored as [`Model::fit`] does, by the mean squared
@@ -242,15 +253,9 @@ impl Model {
         self.normalization = Some(Normalization::default());
         let (train, validation) = (noise.on(train, config.seed), noise.on(validation, config.seed));
         let objective = Objective::MeanSquaredError;
-        let stopping = EarlyStopping::new(config.patience);
-        run(
-            self,
-            &train.source(config.augmentation),
-            &validation.source(Default::default()),
-            objective,
-            &config,
-            stopping,
-        )
+        let (train, validation) =
+            (train.source(config.augmentation), validation.source(Default::default()));
+        run(self, &train, &validation, objective, &config)
     }
 }
 
@@ -284,7 +289,50 @@ impl Model {
         let train = FeatureSource::new(features, &split.train);
         let validation = FeatureSource::new(features, &split.validation);
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        run(self, &train, &validation, objective, &config, EarlyStopping::new(config.patience))
+        run(self, &train, &validation, objective, &config)
+    }
+}
+
+/// A training between two epochs.
+pub(crate) struct Progress<R> {
+    pub optimizer: AdamW,
+    course: Course,
+    stopping: EarlyStopping,
+    /// If early stopping has had enough.
+    stop: bool,
+    /// The weights of the best epoch; before the first one, those that training began with.
+    pub best: Vec<Tensor>,
+    pub epochs: Vec<R>,
+    /// Time in training steps, validation apart.
+    pub step_seconds: f64,
+    /// Time before this process took over.
+    pub seconds_before: f64,
+}
+
+impl<R: Record> Progress<R> {
+    fn new(model: &Model, config: &FitConfig) -> Progress<R> {
+        Progress {
+            optimizer: AdamW::new(&model.weights, config.weight_decay),
+            course: Course::new(config.schedule, config.epochs),
+            stopping: EarlyStopping::new(config.patience),
+            stop: false,
+            best: model.snapshot(),
+            epochs: Vec::new(),
+            step_seconds: 0.0,
+            seconds_before: 0.0,
+        }
+    }
+
+    /// Takes an epoch's figures, and with them the next step of all that follows from them.
+    pub(crate) fn record(&mut self, row: EpochRow) {
+        self.course.update(row.val_loss);
+        self.stop = self.stopping.update(row.val_loss);
+        self.epochs.push(R::from_row(row));
+    }
+
+    /// If there is no epoch left to train.
+    pub(crate) fn is_over(&self, config: &FitConfig) -> bool {
+        self.stop || self.epochs.len() >= config.epochs
     }
 }
 
@@ -295,32 +343,50 @@ pub(crate) fn run<R: Record>(
     validation: &dyn Source,
     objective: Objective,
     config: &FitConfig,
-    mut stopping: EarlyStopping,
 ) -> Result<History<R>> {
+    if train.len() < 2 || validation.len() < 1 {
+        return Err(Error::parameter(
+            "split",
+            "one with at least two images to train on, which batch normalisation needs, and one for validation",
+            format!("{} and {}", train.len(), validation.len()),
+            "load more images, or give less of them to the other parts",
+        ));
+    }
     let started = Instant::now();
-    let mut optimizer = AdamW::new(&model.weights, config.weight_decay);
-    let mut course = Course::new(config.schedule, config.epochs);
-    let mut best = model.snapshot();
-    let mut epochs: Vec<R> = Vec::new();
-    let mut step_seconds = 0.0;
-    let mut stopped_early = false;
-    for epoch in 1..=config.epochs {
+    let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
+    let mut progress = Progress::<R>::new(model, config);
+    if let Some(checkpoint) = &checkpoint {
+        checkpoint.resume(model, &mut progress, config);
+    }
+    // What an earlier process printed: the cell that is run again shows the whole training.
+    let (mut best_loss, mut seconds) = (f64::INFINITY, 0.0);
+    for epochs in (1..=progress.epochs.len()).map(|count| &progress.epochs[..count]) {
+        let row = epochs[epochs.len() - 1].row();
+        seconds += row.seconds;
+        print_epoch(epochs, config.epochs, row.val_loss < best_loss, seconds);
+        best_loss = best_loss.min(row.val_loss);
+    }
+    if let Some(remark) = config.remark()
+        && !progress.is_over(config)
+    {
+        println!("{remark}");
+    }
+    let elapsed =
+        |progress: &Progress<R>| progress.seconds_before + started.elapsed().as_secs_f64();
+    while !progress.is_over(config) {
         let epoch_started = Instant::now();
-        let trained = train_epoch(model, train, objective, config, &course, &mut optimizer, epoch);
-        step_seconds += epoch_started.elapsed().as_secs_f64();
-        let (totals, learning_rate) = trained.inspect_err(|_| model.restore(&best))?;
-        let checked =
-            validate(model, validation, objective).inspect_err(|_| model.restore(&best))?;
+        let trained = train_epoch(model, train, objective, config, &mut progress);
+        progress.step_seconds += epoch_started.elapsed().as_secs_f64();
+        let checked = trained
+            .and_then(|trained| Ok((trained, validate(model, validation, objective)?)))
+            .inspect_err(|_| model.restore(&progress.best));
+        let ((totals, learning_rate), checked) = checked?;
+        let epoch = progress.epochs.len() + 1;
         if !checked.loss().is_finite() {
-            model.restore(&best);
+            model.restore(&progress.best);
             return Err(Error::Diverged { epoch, loss: checked.loss(), learning_rate });
         }
-        course.update(checked.loss());
-        let stop = stopping.update(checked.loss());
-        if stopping.is_best() {
-            best = model.snapshot();
-        }
-        epochs.push(R::from_row(EpochRow {
+        progress.record(EpochRow {
             epoch,
             loss: totals.loss(),
             metric: totals.metric(R::METRIC),
@@ -328,39 +394,44 @@ pub(crate) fn run<R: Record>(
             val_metric: checked.metric(R::METRIC),
             learning_rate,
             seconds: epoch_started.elapsed().as_secs_f64(),
-        }));
-        print_epoch(&epochs, config.epochs, stopping.is_best(), started.elapsed());
-        if stop && epoch < config.epochs {
-            stopped_early = true;
-            println!(
-                "stopped: no better val_loss for {} epochs; the weights of epoch {} are restored",
-                config.patience,
-                stopping.best_epoch()
-            );
-            break;
+        });
+        if progress.stopping.is_best() {
+            progress.best = model.snapshot();
+        }
+        let seconds = elapsed(&progress);
+        print_epoch(&progress.epochs, config.epochs, progress.stopping.is_best(), seconds);
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.write(model, &progress, seconds);
         }
     }
-    model.restore(&best);
-    let images = (train.len() * epochs.len()) as f64;
+    let best_epoch = progress.stopping.best_epoch();
+    let stopped_early = progress.stop && progress.epochs.len() < config.epochs;
+    if stopped_early {
+        println!(
+            "stopped: no better val_loss for {} epochs; the weights of epoch {best_epoch} are restored",
+            config.patience
+        );
+    }
+    model.restore(&progress.best);
+    let images = (train.len() * progress.epochs.len()) as f64;
     Ok(History {
-        epochs,
-        best_epoch: stopping.best_epoch(),
+        best_epoch,
         stopped_early,
-        fit_seconds: started.elapsed().as_secs_f64(),
-        train_images_per_second: images / step_seconds,
+        fit_seconds: elapsed(&progress),
+        train_images_per_second: images / progress.step_seconds,
+        epochs: progress.epochs,
     })
 }
 
 /// One pass over the training images, in a new order; returns the sums and the last learning rate.
-fn train_epoch(
+fn train_epoch<R: Record>(
     model: &mut Model,
     train: &dyn Source,
     objective: Objective,
     config: &FitConfig,
-    course: &Course,
-    optimizer: &mut AdamW,
-    epoch: usize,
+    progress: &mut Progress<R>,
 ) -> Result<(Totals, f64)> {
+    let epoch = progress.epochs.len() + 1;
     tch::manual_seed(epoch_seed(config.seed, epoch));
     let order = Vec::<i64>::try_from(Tensor::f_randperm(
         train.len() as i64,
@@ -376,8 +447,8 @@ fn train_epoch(
         if positions.len() == 1 && steps > 1 {
             continue;
         }
-        let progress = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
-        learning_rate = config.learning_rate * course.factor(progress);
+        let done = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
+        learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
         let outputs = model.forward_from(train.first_layer(), &inputs, true);
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
@@ -385,7 +456,7 @@ fn train_epoch(
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
         }
         loss.f_backward()?;
-        optimizer.step(&mut model.weights, learning_rate);
+        progress.optimizer.step(&mut model.weights, learning_rate);
         heartbeat.beat(step + 1, steps, &totals);
     }
     Ok((totals, learning_rate))
@@ -432,19 +503,19 @@ impl Heartbeat {
         }
         self.last = Instant::now();
         let left = self.started.elapsed().as_secs_f64() * (steps - step) as f64 / step as f64;
-        println!(
-            "  epoch {}: {:.0}% of the images, loss {:.4}, {} left",
+        print_progress(&format!(
+            "epoch {}: {:.0}% of the images, loss {:.4}, {} left",
             self.epoch,
             100.0 * step as f64 / steps as f64,
             totals.loss(),
             duration(left)
-        );
+        ));
     }
 }
 
-fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, elapsed: Duration) {
+fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, seconds: f64) {
     let (row, metric) = (epochs[epochs.len() - 1].row(), R::METRIC);
-    let left = elapsed.as_secs_f64() / epochs.len() as f64 * (most - epochs.len()) as f64;
+    let left = seconds / epochs.len() as f64 * (most - epochs.len()) as f64;
     println!(
         "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.digits$}  {}  val_loss {:.digits$}  {}{}",
         row.epoch,
@@ -457,4 +528,19 @@ fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, elapsed: Durati
         if best { "  * best" } else { "" },
         digits = metric.loss_digits(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_that_cannot_run_out_is_remarked_on() {
+        let remark = |epochs, patience| {
+            FitConfig { epochs, patience, ..FitConfig::default() }.remark().is_some()
+        };
+        assert!(!remark(6, 5));
+        assert!(remark(5, 5));
+        assert!(remark(3, 5));
+    }
 }

@@ -3,6 +3,7 @@
 //! Start at [`FitConfig`]; `Model::fit` runs the loop.
 
 pub mod callbacks;
+pub(crate) mod checkpoint;
 pub mod fit;
 pub mod history;
 pub(crate) mod optimizers;

@@ -2,7 +2,7 @@
 //!
 //! libtorch's own walks every tensor several times and cannot be saved.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::models::model::Weight;
 
@@ -12,9 +12,11 @@ pub(crate) struct AdamW {
     weight_decay: f64,
     /// Steps so far.
     steps: u64,
-    /// First and second moments of each weight; empty where it is not trained.
-    moments: Vec<(Vec<f32>, Vec<f32>)>,
+    moments: Vec<Moments>,
 }
+
+/// First and second moments of a weight; empty where it is not trained.
+pub(crate) type Moments = (Vec<f32>, Vec<f32>);
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -29,6 +31,16 @@ impl AdamW {
             steps: 0,
             moments: weights.iter().map(|w| (zeros(w), zeros(w))).collect(),
         }
+    }
+
+    /// Steps so far, and the two moments of each weight; what a checkpoint keeps.
+    pub(crate) fn state(&self) -> (u64, &[Moments]) {
+        (self.steps, &self.moments)
+    }
+
+    /// Goes on from what [`AdamW::state`] gave, of an optimiser for the same weights.
+    pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) {
+        (self.steps, self.moments) = (steps, moments);
     }
 
     /// Moves each trainable weight against its gradient, and clears the gradient for the next step.
@@ -50,8 +62,13 @@ impl AdamW {
             // A gradient may come in other strides than its weight; then it is copied into the weight's.
             let mut gradient = Gradient::of(gradient);
             let length = first.len();
-            // SAFETY: both tensors are contiguous `f32` of `length` values, apart from each other, and libtorch does
-            // not touch them while this runs: a step begins after `backward` returned.
+            for tensor in [&weight.tensor, &gradient.dense] {
+                let whole = tensor.is_contiguous() && tensor.numel() == length && length > 0;
+                assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
+            }
+            // SAFETY: both tensors were just seen to be contiguous `f32` of `length` values, which is not 0; they lie
+            // apart, as a weight and its gradient do; and libtorch does not touch them while this runs: a step begins
+            // after `backward` returned.
             let (values, slopes) = unsafe {
                 (
                     std::slice::from_raw_parts_mut(weight.tensor.data_ptr().cast::<f32>(), length),

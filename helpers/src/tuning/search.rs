@@ -18,10 +18,8 @@ use serde_json::Value;
 
 use super::folds::{KFold, StratifiedKFold};
 use super::grid::{ParameterGrid, Parameters};
-use super::trial::{
-    Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec, code_version,
-};
-use crate::artifacts::write_atomically;
+use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec};
+use crate::artifacts::{code_version, write_atomically};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
 use crate::display::duration;
@@ -161,7 +159,8 @@ pub struct GridSearchCv {
     pub error_score: ErrorScore,
     /// Whether the images a trial learnt from are scored, too.
     pub return_train_score: bool,
-    /// The folder where finished trials are kept, one file each; a search that finds one there does not repeat it.
+    /// The folder where finished trials are kept, one file each; a search that finds one there does not repeat it. The
+    /// checkpoint of the last training is kept there, too.
     pub trials: PathBuf,
 }
 
@@ -377,6 +376,7 @@ impl GridSearchCv {
             let dataset = split.train.dataset();
             let network = results.best_network.network(dataset.image_shape(), dataset.classes());
             let mut model = network.build(results.best_fit.seed)?;
+            model.backup_and_restore(self.trials.join("refit.safetensors"));
             results.best_history = Some(model.fit(split, results.best_fit.clone())?);
             results.best_model = Some(model);
             results.refit_time = Some(started.elapsed().as_secs_f64());

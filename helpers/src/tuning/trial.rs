@@ -17,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::grid::Parameters;
+use crate::artifacts::code_version;
 use crate::data::split::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, ImageShape, Subset};
 use crate::display::clean_text;
@@ -135,6 +136,9 @@ fn set<T: Serialize + DeserializeOwned>(config: &mut T, name: &str, value: &Valu
     Ok(true)
 }
 
+/// More threads than any machine has processor cores; libtorch would start as many as it is told, and abort.
+const MOST_THREADS: usize = 1024;
+
 /// Everything that one trial depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,17 +195,6 @@ pub struct TrialResult {
     pub score_seconds: f64,
 }
 
-/// Which code this is: the sources that a trial runs through, and the versions of tch and libtorch.
-pub fn code_version() -> String {
-    let [source, tch, libtorch] = [
-        option_env!("TRIAL_SOURCE_HASH"),
-        option_env!("TCH_VERSION"),
-        option_env!("LIBTORCH_VERSION"),
-    ]
-    .map(|value| value.unwrap_or("unknown"));
-    format!("source {source}, tch {tch}, libtorch {libtorch}")
-}
-
 impl TrialSpec {
     /// SHA-256 of everything but the folder's name: two trials of one id have one result.
     pub fn id(&self) -> String {
@@ -231,11 +224,11 @@ impl TrialSpec {
                 "a score on images that were learnt from says nothing",
             ));
         }
-        if self.threads == 0 {
+        if !(1..=MOST_THREADS).contains(&self.threads) {
             return Err(Error::parameter(
                 "threads",
-                "at least 1",
-                0,
+                format!("from 1 to {MOST_THREADS}"),
+                self.threads,
                 "one a processor core at most",
             ));
         }
@@ -271,7 +264,7 @@ impl TrialSpec {
             ));
         }
         self.check()?;
-        tch::set_num_threads(i32::try_from(self.threads).unwrap_or(i32::MAX));
+        tch::set_num_threads(self.threads as i32);
         let dataset = Dataset::load(&self.data)?;
         let info = dataset.info();
         if (&info.x_sha256, &info.y_sha256) != (&self.x_sha256, &self.y_sha256) {

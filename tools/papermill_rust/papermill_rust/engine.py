@@ -9,6 +9,8 @@ the kernel only: evcxr keeps it if the cell ran to its end and drops it otherwis
 import asyncio
 import os
 import re
+import threading
+import time
 from pathlib import Path
 from queue import Empty
 
@@ -27,6 +29,24 @@ from .parameters import RustTranslator, declared_by
 # the text of an error, which is known to come.
 GRACE_SECONDS = 0.02
 ERROR_SECONDS = 2.0
+
+# Where a program that runs notebooks puts its process number, so that papermill ends with it.
+PARENT_VARIABLE = "NOTEBOOK_RUN_PARENT"
+
+
+def end_with_parent():
+    """Ends this process soon after the one that started it, if that asked for it: what a killed run left behind would
+    go on to train for hours, and write its results over those of the next run."""
+    parent = os.getppid()
+    if os.environ.get(PARENT_VARIABLE) != str(parent):
+        return
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class RustEngine(Engine):
@@ -60,6 +80,7 @@ class RustEngine(Engine):
         input_path=None,
         **kwargs,
     ):
+        end_with_parent()
         client = RustNotebookClient(
             nb_man,
             kernel_name=kernel_name,

@@ -1,10 +1,17 @@
 """Runs in the real kernel: what a good notebook leaves, and that every kind of failure stops the run."""
 
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
 import time
 
 import nbformat
 import pytest
 from conftest import notebook
+from jupyter_client import KernelManager
 from nbformat.v4 import new_notebook
 
 from papermill_rust.engine import DefaultEngine, NBClientEngine, RustEngine, split_panic, with_marker
@@ -168,3 +175,42 @@ def test_a_panic_message_loses_its_frame():
     other = "thread 'main' panicked at /home/x/helpers/src/data.rs:3:4:\nno images\nat all\n"
     assert split_panic(other) == ("", "no images\nat all\nat helpers/src/data.rs:3:4")
     assert split_panic("plain words") == ("plain words", "")
+
+
+WATCHED = """
+import os, subprocess, sys, time
+code = '''
+import os, time
+from papermill_rust import engine
+engine.end_with_parent()
+print(os.getpid(), flush=True)
+time.sleep(60)
+'''
+os.environ["NOTEBOOK_RUN_PARENT"] = str(os.getpid()) if sys.argv[1] == "ask" else "1"
+subprocess.Popen([sys.executable, "-c", code])
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("word", "ends"), [("ask", True), ("other", False)])
+def test_a_run_ends_with_the_program_that_started_it_and_asked_for_that(word, ends):
+    starter = subprocess.Popen([sys.executable, "-c", WATCHED, word], stdout=subprocess.PIPE, text=True)
+    run = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    # The run holds the other end of the pipe until it ends.
+    ended, _, _ = select.select([starter.stdout], [], [], 30 if ends else 3)
+    assert bool(ended) == ends
+    if not ends:
+        os.kill(run, signal.SIGKILL)
+
+
+def test_the_kernel_is_told_to_listen_on_this_machine_alone_and_to_want_signed_messages(tmp_path):
+    manager = KernelManager(kernel_name="rust", connection_file=str(tmp_path / "kernel.json"))
+    manager.write_connection_file()
+    connection = json.loads((tmp_path / "kernel.json").read_text())
+    assert (connection["ip"], connection["transport"]) == ("127.0.0.1", "tcp")
+    assert connection["signature_scheme"] == "hmac-sha256"
+    assert len(connection["key"]) >= 32
+    assert (tmp_path / "kernel.json").stat().st_mode & 0o077 == 0, "the key is for its user alone"
+    manager.cleanup_connection_file()

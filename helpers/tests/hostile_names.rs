@@ -1,0 +1,168 @@
+//! Class names, model names, file names and errors that try to become markup: what a notebook shows of them.
+//!
+//! A process of its own shows everything as a cell does, through evcxr's protocol, and the test reads its stdout as the
+//! kernel would. What it read is kept in `tools/template/tests/hostile_outputs.json`, from which the tests of the pages
+//! make a notebook and open it in a browser. After a change here: `WRITE_HOSTILE_OUTPUTS=1 cargo test -p helpers --test
+//! hostile_names`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use helpers::prelude::*;
+use serde_json::json;
+
+const FOLDER: &str = "HOSTILE_TEST_FOLDER";
+
+/// One class each; a script that runs sets `window.hostile`.
+const NAMES: [&str; 8] = [
+    "<script>window.hostile = 'script'</script>",
+    "\"><img src=x onerror=\"window.hostile = 'onerror'\">",
+    "'><svg onload=\"window.hostile = 'onload'\">",
+    "</style></title></table></article><script>window.hostile = 'closed'</script>",
+    "[x](javascript:window.hostile='link') ![y](https://example.org/y.png)",
+    "{{ 7 * 7 }}{% raw %}{# #}$\\href{javascript:window.hostile=1}{x}$",
+    "EVCXR_END_CONTENT",
+    "\u{202e}gpj.exe &lt;b&gt; &#60;script&#62;",
+];
+
+/// A data set of these classes, three images of each, in `folder`.
+fn dataset(folder: &Path) -> Dataset {
+    let array = |descr: &str, shape: &str, data: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+    };
+    let count = 3 * NAMES.len();
+    let labels: Vec<u8> = (0..count).map(|image| (image % NAMES.len()) as u8).collect();
+    let pixels: Vec<u8> = (0..count * 16).map(|pixel| (7 * pixel % 251) as u8).collect();
+    fs::write(folder.join("X.npy"), array("|u1", &format!("({count}, 4, 4)"), &pixels)).unwrap();
+    fs::write(folder.join("y.npy"), array("|u1", &format!("({count},)"), &labels)).unwrap();
+    fs::write(folder.join("classes.txt"), NAMES.join("\n")).unwrap();
+    Dataset::load(folder).unwrap()
+}
+
+#[test]
+#[ignore = "a part of the next test"]
+fn shows_everything() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let dataset = dataset(&folder);
+    let names = dataset.class_names();
+    // libtest has begun a line with the test's name.
+    println!();
+    dataset.evcxr_display();
+    let config = SplitConfig { stratify: false, ..SplitConfig::default() };
+    let split = dataset.split(config).unwrap();
+    split.evcxr_display();
+    let truth = dataset.labels();
+    let predicted: Vec<i64> = truth.iter().map(|class| class * 3 % NAMES.len() as i64).collect();
+    classification_report(truth, &predicted, names).unwrap().evcxr_display();
+    let matrix = confusion_matrix(truth, &predicted, names.len()).unwrap();
+    plot_confusion(&matrix, names).unwrap().evcxr_display();
+    show_images(&dataset, &[0, 1, 2, 3, 4, 5, 6, 7], 4).unwrap().evcxr_display();
+    show_classes(&dataset, 2, 1).unwrap().evcxr_display();
+    let counts = dataset.class_counts();
+    let chart = BarChart::new(NAMES[0], NAMES[1], names).counts(NAMES[2], &counts);
+    chart.plot().unwrap().evcxr_display();
+    let metrics = Metrics::new(NAMES[1], &split, 42, true);
+    metrics.evcxr_display();
+    Table::new([Column::text(NAMES[3]).unit(NAMES[0]), Column::integer(NAMES[5])])
+        .row([NAMES[1].into(), "two\nlines\r\nEVCXR_BEGIN_CONTENT text/html\n<script>".into()])
+        .row(["\u{1b}[31mred\0".into(), f64::NAN.into()])
+        .caption(NAMES.join("\n"))
+        .evcxr_display();
+
+    // Errors end on stderr, and papermill puts them into the notebook.
+    let artifacts = Artifacts::new(&folder);
+    for name in NAMES {
+        let file = format!("/nowhere/{}\n\u{1b}[2J", name.replace('/', "\u{2215}"));
+        eprintln!("ERROR {}", Dataset::load(&file).unwrap_err());
+        eprintln!("ERROR {}", artifacts.load_metrics(name).unwrap_err());
+        // Of these names one is a plain word, and gives a file.
+        if let Err(error) = artifacts.save_metrics(&Metrics::new(name, &split, 1, true)) {
+            eprintln!("ERROR {error}");
+        }
+        eprintln!("ERROR {}", Model::load(&file).map(drop).unwrap_err());
+    }
+}
+
+/// The blocks of evcxr's protocol in a program's stdout, as pairs of MIME type and text; other lines are as they are.
+fn blocks(stdout: &str) -> (Vec<(String, String)>, Vec<&str>) {
+    let (mut blocks, mut others) = (Vec::new(), Vec::new());
+    let mut open: Option<(String, Vec<&str>)> = None;
+    for line in stdout.lines() {
+        if let Some(kind) = line.strip_prefix("EVCXR_BEGIN_CONTENT ") {
+            assert!(open.replace((kind.to_owned(), Vec::new())).is_none(), "a block in a block");
+        } else if line == "EVCXR_END_CONTENT" {
+            let (kind, lines) = open.take().expect("an end without a beginning");
+            blocks.push((kind, lines.join("\n")));
+        } else {
+            match &mut open {
+                Some((_, lines)) => lines.push(line),
+                None => others.push(line),
+            }
+        }
+    }
+    assert!(open.is_none(), "a block without an end");
+    (blocks, others)
+}
+
+/// The HTML with a picture of one pixel in place of each.
+fn without_pictures(html: &str) -> String {
+    const DOT: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
+    let mut parts = html.split("data:image/png;base64,");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find('"').unwrap();
+        kept += &format!("data:image/png;base64,{DOT}{}", &part[end..]);
+    }
+    kept
+}
+
+#[test]
+fn hostile_text_stays_in_its_block_and_is_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "shows_everything"])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (blocks, others) = blocks(&stdout);
+    assert!(
+        !others.iter().any(|line| line.contains("hostile") || line.contains('<')),
+        "{others:?}"
+    );
+    // Nine things are shown, each as a page and as plain text.
+    assert_eq!(blocks.len(), 18);
+    let mut outputs = Vec::new();
+    for pair in blocks.chunks(2) {
+        let [(html_kind, html), (plain_kind, plain)] = pair else { unreachable!() };
+        assert_eq!([&html_kind[..], &plain_kind[..]], ["text/html", "text/plain"]);
+        for tag in ["<script", "<svg", "<img src=x", "</style", "</title", "</article", "\u{202e}"]
+        {
+            assert!(!html.contains(tag), "{tag} in {html}");
+        }
+        assert!(!plain.contains(['\u{1b}', '\u{202e}', '\0']), "{plain:?}");
+        outputs.push(json!({"text/html": without_pictures(html), "text/plain": plain}));
+    }
+    let errors: Vec<&str> = stderr.lines().filter_map(|line| line.strip_prefix("ERROR ")).collect();
+    // All but the one of the plain word.
+    assert_eq!(errors.len(), 4 * NAMES.len() - 1, "an error is more than one line: {stderr}");
+    for error in &errors {
+        assert!(!error.contains(['\u{1b}', '\u{202e}']), "{error:?}");
+    }
+    let place = folder.path().display().to_string();
+    let errors: Vec<String> = errors.iter().map(|error| error.replace(&place, "data")).collect();
+    let whole = json!({"outputs": outputs, "errors": errors});
+    let text = serde_json::to_string_pretty(&whole).unwrap().replace(&place, "data") + "\n";
+    let kept =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/template/tests/hostile_outputs.json");
+    if std::env::var_os("WRITE_HOSTILE_OUTPUTS").is_some() {
+        fs::write(&kept, &text).unwrap();
+    }
+    let found = fs::read_to_string(&kept).unwrap_or_default();
+    assert!(found == text, "hostile_outputs.json is an older one; make it again as said above");
+}
