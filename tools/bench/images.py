@@ -37,11 +37,27 @@ def scaled(x: np.ndarray) -> np.ndarray:
     return (x - x.mean()) / x.std()
 
 
-def parts(spec: dict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
-    """Training and validation images `(N, H, W, C)` with their class ids, and the number of classes."""
+def pixels(folder: str, images: int, seed: int) -> np.ndarray:
+    """So many images `(N, H, W, C)` as they lie on the disk, `uint8`, each class in proportion."""
+    x, y = load(folder)
+    rows = np.arange(len(y))
+    if images < len(y):
+        rows, _ = train_test_split(rows, train_size=images, random_state=seed, stratify=y)
+    return x[rows].reshape(len(rows), *x.shape[1:3], -1)
+
+
+def parts(
+    spec: dict, normalise: bool = True
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
+    """Training and validation images `(N, H, W, C)` with their class ids, and the number of classes.
+
+    At most `images` of each part, all of them when it is 0; normalised, else in 0..1.
+    """
     x, y = load(spec["data"])
-    train, check = (rows[: spec["images"]] for rows in training_rows(y, spec["seed"]))
-    both = scaled(x[np.concatenate([train, check])])
+    most = spec["images"] or len(y)
+    train, check = (rows[:most] for rows in training_rows(y, spec["seed"]))
+    both = x[np.concatenate([train, check])]
+    both = scaled(both) if normalise else both.astype(np.float32) / 255
     both = both.reshape(*both.shape[:3], -1)
     classes = len(np.unique(y))
     return (both[: len(train)], y[train]), (both[len(train) :], y[check]), classes

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import sys
 
-import images
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 
 class KerasNetwork(ClassifierMixin, BaseEstimator):
@@ -96,39 +95,9 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):
         return self.classes_[logits.argmax(axis=1)]
 
 
-def search(spec: dict) -> dict:
-    """Searches; gives what was found, and what shows that all sides did the same."""
-    seed = spec["seed"]
-    x, y = images.load(spec["data"])
-    rows = images.searched_rows(y, spec["images"], seed)
-    x, y = images.scaled(x[rows]).reshape(len(rows), -1), y[rows]
-    folds = list(StratifiedKFold(spec["folds"], shuffle=True, random_state=seed).split(x, y))
-    network = KerasNetwork(
-        hidden=tuple(spec["hidden"]),
-        epochs=spec["epochs"],
-        patience=spec["patience"],
-        batch_size=spec["batch_size"],
-        learning_rate=spec["learning_rate"],
-        validation=spec["validation"],
-        seed=seed,
-        format=spec["format"],
-    )
-    grid = {name: spec[name] for name in ("dropout", "kernel_initializer")}
-    found = GridSearchCV(
-        network, grid, cv=folds, n_jobs=spec["jobs"], refit=False, error_score="raise"
-    ).fit(x, y)
-    scores = np.stack([found.cv_results_[f"split{k}_test_score"] for k in range(len(folds))], axis=1)
-    return {
-        "best_params": found.best_params_,
-        "best_score": float(found.best_score_),
-        "scores": scores.tolist(),
-        "fold_sums": [int(rows[test].sum()) for _, test in folds],
-        "computed": scores.size,
-    }
-
-
 if __name__ == "__main__":
     # joblib's processes import this module by its name, which a script's own classes do not have.
-    from keras_search import search as search_by_name
+    from keras_search import KerasNetwork as Estimator
+    from sklearn_search import search
 
-    print(json.dumps(search_by_name(json.load(sys.stdin))), flush=True)
+    print(json.dumps(search(json.load(sys.stdin), Estimator)), flush=True)

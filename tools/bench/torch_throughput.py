@@ -12,56 +12,32 @@ import time
 
 import images
 import torch
+import torch_networks
 from torch import nn
 
 
-def normalised(layer: nn.Module, norm: nn.Module) -> list[nn.Module]:
-    nn.init.kaiming_normal_(layer.weight)
-    return [layer, norm, nn.ReLU()]
-
-
-def dense(spec: dict, shape: tuple[int, ...], classes: int) -> nn.Module:
-    """The network of `DenseConfig`."""
-    layers, width = [nn.Flatten()], torch.Size(shape).numel()
-    for units in spec["hidden"]:
-        layers += normalised(nn.Linear(width, units, bias=False), nn.BatchNorm1d(units, eps=1e-3))
-        layers.append(nn.Dropout(spec["dropout"]))
-        width = units
-    return nn.Sequential(*layers, nn.Linear(width, classes))
-
-
-def cnn(spec: dict, shape: tuple[int, ...], classes: int) -> nn.Module:
-    """The network of `CnnConfig`."""
-    channels, height, width = shape
-    layers: list[nn.Module] = []
-    for filters, pools in zip(spec["filters"], [True, True, False, True], strict=True):
-        convolution = nn.Conv2d(channels, filters, 3, padding=1, bias=False)
-        layers += normalised(convolution, nn.BatchNorm2d(filters, eps=1e-3))
-        channels = filters
-        if pools:
-            layers.append(nn.MaxPool2d(2))
-            height, width = height // 2, width // 2
-    units = spec["dense"]
-    layers += [nn.Flatten(), nn.Dropout(spec["dropout"])]
-    hidden = nn.Linear(channels * height * width, units, bias=False)
-    layers += normalised(hidden, nn.BatchNorm1d(units, eps=1e-3))
-    return nn.Sequential(*layers, nn.Dropout(spec["dropout"]), nn.Linear(units, classes))
-
-
 def measure(spec: dict) -> dict:
-    """Trains and predicts; gives the speeds, and the accuracy as a sign that something was learnt."""
+    """Trains and predicts; gives the speeds, and a score as a sign that something was learnt."""
     torch.manual_seed(spec["seed"])
-    parts = images.parts(spec)
+    settings = spec["network"]
+    denoises, tunes = settings["kind"] == "autoencoder", settings["kind"] == "transfer"
+    parts = images.parts(spec, normalise=not denoises and not tunes)
     (train_x, train_y), (check_x, check_y) = (
         (torch.from_numpy(x).movedim(-1, 1).contiguous(), torch.from_numpy(y)) for x, y in parts[:2]
     )
-    network = {"dense": dense, "cnn": cnn}[spec["network"]](spec, train_x.shape[1:], parts[2])
+    if denoises:
+        network = torch_networks.autoencoder(settings, tuple(train_x.shape[1:]))
+    else:
+        # The pretrained network takes pixels in 0..255.
+        train_x, check_x = (x * 255 if tunes else x for x in (train_x, check_x))
+        network = torch_networks.classifier(settings, tuple(train_x.shape[1:]), parts[2])
     if spec["channels_last"]:
         network = network.to(memory_format=torch.channels_last)
         train_x, check_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, check_x))
     # Each batch size is compiled by itself; one graph for all of them would be slower.
     forward = torch.compile(network, dynamic=False) if spec["compile"] else network
-    optimizer = torch.optim.Adam(network.parameters(), lr=spec["learning_rate"], fused=True)
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=spec["learning_rate"], fused=True)
     narrow = torch.autocast("cpu", dtype=torch.bfloat16, enabled=spec["format"] == "bfloat16")
 
     def train(epochs: int) -> float:
@@ -69,9 +45,13 @@ def measure(spec: dict) -> dict:
         started = time.perf_counter()
         for _ in range(epochs):
             for places in torch.randperm(len(train_x)).split(spec["batch_size"]):
+                batch = train_x[places]
                 with narrow:
-                    logits = forward(train_x[places])
-                loss = nn.functional.cross_entropy(logits.float(), train_y[places])
+                    outputs = forward(batch)
+                if denoises:
+                    loss = nn.functional.mse_loss(outputs.float(), batch)
+                else:
+                    loss = nn.functional.cross_entropy(outputs.float(), train_y[places])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -80,7 +60,8 @@ def measure(spec: dict) -> dict:
     def predict(x: torch.Tensor) -> torch.Tensor:
         network.eval()
         with torch.inference_mode(), narrow:
-            return torch.cat([forward(part).float().softmax(1) for part in x.split(512)])
+            outputs = torch.cat([forward(part).float() for part in x.split(512)])
+        return outputs if denoises else outputs.softmax(1)
 
     train(1)
     training = train(spec["epochs"])
@@ -89,11 +70,14 @@ def measure(spec: dict) -> dict:
     started = time.perf_counter()
     predict(train_x)
     prediction = time.perf_counter() - started
-    right = predict(check_x).argmax(1) == check_y
-    return {
+    predicted = predict(check_x)
+    if denoises:
+        score = {"psnr_db": -10 * nn.functional.mse_loss(predicted, check_x).log10().item()}
+    else:
+        score = {"accuracy": (predicted.argmax(1) == check_y).double().mean().item()}
+    return score | {
         "train_images_per_second": len(train_x) * spec["epochs"] / training,
         "predict_images_per_second": len(train_x) / prediction,
-        "accuracy": right.double().mean().item(),
     }
 
 

@@ -3,8 +3,15 @@
 //! `driver.py` starts it, as it starts the peers, and gives all of them the same specification. A package of its own
 //! keeps it out of helpers, whose folder the kernel's warm build follows.
 
+mod ceilings;
+mod chart;
+mod features;
+mod flop;
 mod grid_search;
+mod network;
+mod opening;
 mod throughput;
+mod time_to_accuracy;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -12,12 +19,17 @@ use std::process::ExitCode;
 use helpers::models::Precision;
 use serde::Deserialize;
 
-/// What is to be done: one of the peers' tasks.
+/// What is to be done: one of the peers' tasks, or one that only this program has.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 enum Spec {
+    Ceilings(ceilings::Spec),
+    Chart(chart::Spec),
+    Features(features::Spec),
     GridSearch(grid_search::Spec),
+    Opening(opening::Spec),
     Throughput(throughput::Spec),
+    TimeToAccuracy(time_to_accuracy::Spec),
 }
 
 /// The number format, by the names that all sides know.
@@ -34,6 +46,14 @@ impl Format {
         match self {
             Format::Default => Precision::Auto,
             Format::Float32 => Precision::Float32,
+        }
+    }
+
+    /// What it comes to on this processor.
+    fn name(self) -> &'static str {
+        match self.precision().resolve() {
+            Precision::BFloat16 => "bfloat16",
+            _ => "float32",
         }
     }
 }
@@ -54,8 +74,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let spec = serde_json::from_str(&text)
         .map_err(|error| format!("stdin holds no specification of a run: {error}"))?;
     let result = match spec {
+        Spec::Ceilings(spec) => spec.run()?,
+        Spec::Chart(spec) => spec.run()?,
+        Spec::Features(spec) => spec.run()?,
         Spec::GridSearch(spec) => spec.run()?,
+        Spec::Opening(spec) => spec.run()?,
         Spec::Throughput(spec) => spec.run()?,
+        Spec::TimeToAccuracy(spec) => spec.run()?,
     };
     println!("{result}");
     Ok(())

@@ -9,14 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Format;
-
-/// The network.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Dense,
-    Cnn,
-}
+use crate::network::Network;
 
 /// One network, trained and asked for predictions; the peers' functions take the same fields.
 #[derive(Debug, Deserialize)]
@@ -24,23 +17,19 @@ enum Kind {
 pub(crate) struct Spec {
     /// The folder with X.npy and y.npy.
     data: PathBuf,
-    network: Kind,
+    network: Network,
     /// Images of an epoch, and of a prediction.
     images: usize,
     /// Epochs that are timed, after a first one that is not.
     epochs: usize,
     batch_size: usize,
     learning_rate: f64,
-    dropout: f64,
-    hidden: Vec<usize>,
-    filters: [usize; 4],
-    dense: usize,
     seed: u64,
     format: Format,
 }
 
 impl Spec {
-    /// Trains and predicts; gives the speeds, and the accuracy as a sign that something was learnt.
+    /// Trains and predicts; gives the speeds, and a score as a sign that something was learnt.
     pub(crate) fn run(self) -> Result<Value> {
         let seed = self.seed;
         let split =
@@ -49,21 +38,7 @@ impl Spec {
         let part =
             |of: &Subset| dataset.subset(of.indices().iter().copied().take(self.images).collect());
         let (train, validation) = (part(&split.train)?, part(&split.validation)?);
-        let (shape, classes) = (dataset.image_shape(), dataset.classes());
-        let network = match self.network {
-            Kind::Dense => {
-                DenseConfig { hidden: self.hidden, dropout: self.dropout, ..DenseConfig::default() }
-                    .network(shape, classes)
-            }
-            Kind::Cnn => CnnConfig {
-                filters: self.filters,
-                dense: self.dense,
-                dropout: self.dropout,
-                ..CnnConfig::default()
-            }
-            .network(shape, classes),
-        };
-        let mut model = network.build(seed)?;
+        let mut model = self.network.build(dataset, seed)?;
         let fit = FitConfig {
             epochs: self.epochs,
             batch_size: self.batch_size,
@@ -74,19 +49,38 @@ impl Spec {
             seed,
             ..FitConfig::default()
         };
-        model.fit_on(&train, &validation, FitConfig { epochs: 1, ..fit.clone() })?;
-        // Counts the steps alone, not the validation after each epoch.
-        let history = model.fit_on(&train, &validation, fit)?;
-        model.predict(&validation)?;
-        let started = Instant::now();
-        model.predict(&train)?;
-        let seconds = started.elapsed().as_secs_f64();
-        Ok(json!({
-            "train_images_per_second": history.train_images_per_second,
-            "predict_images_per_second": train.len() as f64 / seconds,
-            "accuracy": model.evaluate(&validation)?.accuracy,
-            "versions": Environment::current().versions,
-            "cpu_capability": Environment::current().cpu_capability,
-        }))
+        let first = FitConfig { epochs: 1, ..fit.clone() };
+        // The speeds count the steps alone, not the validation after each epoch.
+        let (training, prediction, score) = if let Network::Autoencoder { noise, .. } = self.network
+        {
+            model.fit_denoiser(&train, &validation, noise, first)?;
+            let history = model.fit_denoiser(&train, &validation, noise, fit)?;
+            let validation = noise.on(&validation, seed);
+            let denoised = model.denoise(&validation)?;
+            let quality = Quality::of(validation.clean(), &denoised)?;
+            let started = Instant::now();
+            model.denoise(&noise.on(&train, seed))?;
+            let score = ("psnr_db", quality.psnr_db);
+            (history.train_images_per_second, started.elapsed(), score)
+        } else {
+            model.fit_on(&train, &validation, first)?;
+            let history = model.fit_on(&train, &validation, fit)?;
+            let score = ("accuracy", model.evaluate(&validation)?.accuracy);
+            let started = Instant::now();
+            model.predict(&train)?;
+            (history.train_images_per_second, started.elapsed(), score)
+        };
+        let environment = Environment::current();
+        let mut result = json!({
+            "train_images_per_second": training,
+            "predict_images_per_second": train.len() as f64 / prediction.as_secs_f64(),
+            "flop": self.network.flop(&model, dataset.image_shape()),
+            "parameters": model.count_params(),
+            "format": self.format.name(),
+            "versions": environment.versions,
+            "cpu_capability": environment.cpu_capability,
+        });
+        result[score.0] = score.1.into();
+        Ok(result)
     }
 }

@@ -1,0 +1,158 @@
+"""A notebook's first cells through the Jupyter protocol: `notebook_cells.py < spec.json`, the result is the last line.
+
+Times run from the start of the kernel's process. A cell's time runs from its request to the kernel's being idle again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+# evcxr as it comes compiles libtorch's bindings in the first cell.
+LONGEST_CELL = 1800
+# What one would write with Keras instead of the notebook of this name.
+PYTHON = {
+    "01_data_loading": [
+        "import numpy as np\nimport keras",
+        "x, y = np.load(f'{data}/X.npy'), np.load(f'{data}/y.npy').ravel()\nx.shape, x.dtype, y.shape",
+        "print(len(x), 'images of', x.shape[1:], 'and', len(y), 'labels from', y.min(), 'to', y.max())",
+        "megabytes = x.size / 1e6\n{'uint8': megabytes, 'float32': 4 * megabytes}",
+        "counts = np.bincount(y)\ncounts",
+        "print('The smallest class has', counts.min(), 'images, the largest', counts.max())",
+        "{'images': len(x), 'shape': x.shape, 'classes': len(counts)}",
+    ],
+    "04_baseline_model": [
+        "import numpy as np\nimport keras",
+        "x, y = np.load(f'{data}/X.npy'), np.load(f'{data}/y.npy').ravel()\nx.shape, x.dtype, y.shape",
+        "order = np.random.default_rng(42).permutation(len(x))\n"
+        "test, validation, train = np.split(order, [int(0.12 * len(x)), int(0.2256 * len(x))])\n"
+        "len(train), len(validation), len(test)",
+        "layers = [keras.layers.Input(x.shape[1:]), keras.layers.Flatten()]\n"
+        "for units in (1024, 512, 256, 128):\n"
+        "    layers += [keras.layers.Dense(units, use_bias=False), keras.layers.BatchNormalization()]\n"
+        "    layers += [keras.layers.ReLU(), keras.layers.Dropout(0.35)]\n"
+        "baseline = keras.Sequential([*layers, keras.layers.Dense(10)])\n"
+        "baseline.summary()",
+    ],
+}
+
+
+def cells_of(spec: dict) -> list[str]:
+    """The code to run, with the data's folder as papermill would set it."""
+    folder = json.dumps(spec["data"])
+    if spec["language"] == "python":
+        first, *rest = PYTHON[spec["notebook"]]
+        return [first, f"data = {folder}", *rest]
+    notebook = json.loads((ROOT / "notebooks" / f"{spec['notebook']}.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][: spec["cells"]]
+    codes = []
+    for cell in cells:
+        codes.append("".join(cell["source"]))
+        if "parameters" in cell["metadata"].get("tags", []):
+            codes.append(f"let data = {folder};")
+    return codes
+
+
+def measure(spec: dict) -> dict:
+    manager = KernelManager(kernel_name="bench")
+    manager.kernel_spec_manager.get_kernel_spec = lambda name: KernelSpec(
+        argv=spec["argv"], display_name=name, language=spec["language"], env=spec["variables"]
+    )
+    sessions = Path(spec["sessions"]) if spec["sessions"] else None
+    before = set(sessions.iterdir()) if sessions and sessions.is_dir() else set()
+    started = time.perf_counter()
+    manager.start_kernel(cwd=str(ROOT / "notebooks"))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=LONGEST_CELL)
+        start = time.perf_counter() - started
+        first, seconds = None, []
+        for code in cells_of(spec):
+            shown, begun = [], time.perf_counter()
+            reply = client.execute_interactive(
+                code, timeout=LONGEST_CELL, output_hook=lambda message, shown=shown: note(message, shown)
+            )
+            seconds.append(time.perf_counter() - begun)
+            errors = [message for kind, message in shown if kind in ("error", "stderr")]
+            # evcxr says `ok` to a cell that panics or returns early; both leave a message on stderr.
+            if reply["content"]["status"] != "ok" or (errors and spec["language"] == "rust"):
+                raise RuntimeError(f"the cell failed: {code}\n{errors}")
+            if first is None and any(kind in ("execute_result", "display_data") for kind, _ in shown):
+                first = time.perf_counter() - started
+        own = [folder for folder in sessions.iterdir() if folder not in before] if sessions else []
+        return {
+            "start_seconds": start,
+            "first_value_seconds": first,
+            "cell_seconds": statistics.median(seconds),
+            "cells_seconds": seconds,
+            "memory_megabytes": memory(manager.provisioner.pid),
+            "disk_megabytes": sum(disk(folder) for folder in own),
+        }
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=False)
+
+
+def note(message: dict, shown: list) -> None:
+    """Keeps what the page would show."""
+    kind, content = message["msg_type"], message["content"]
+    if kind == "stream":
+        shown.append((content["name"], content["text"]))
+    elif kind in ("execute_result", "display_data"):
+        shown.append((kind, ""))
+    elif kind == "error":
+        shown.append((kind, "\n".join(content["traceback"])))
+
+
+def memory(process: int) -> float | None:
+    """Megabytes of a process and all below it, pages that several share counted once; on Linux alone."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return None
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                # The name before it is in brackets and may hold spaces.
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    family, grown = {process}, True
+    while grown:
+        children = {child for child, parent in parents.items() if parent in family} - family
+        family |= children
+        grown = bool(children)
+    total = 0
+    for member in family:
+        try:
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total * 1024 / 1e6
+
+
+def disk(folder: Path) -> float:
+    """Megabytes that go when the folder goes: files with another name elsewhere stay."""
+    total = 0
+    for path, _, files in os.walk(folder):
+        for name in files:
+            try:
+                about = os.lstat(os.path.join(path, name))
+            except OSError:
+                continue
+            if about.st_nlink == 1:
+                total += about.st_blocks * 512
+    return total / 1e6
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.load(sys.stdin))), flush=True)

@@ -1,0 +1,91 @@
+"""How a notebook feels: from the start of the kernel to the first value on the page, and how long a cell takes.
+
+Our kernel runs the first cells of notebooks 01 and 04, a Python kernel those that one would write instead, with Keras;
+both through the Jupyter protocol, as JupyterLab does, on the same X.npy. `--stock` adds evcxr as it comes, which
+compiles for minutes first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+import measure
+from measure import BenchError, Figure, Side, peer
+
+FIGURES = [
+    # Those that are drawn come first.
+    Figure("first_value_seconds", "first value", "s", higher_is_better=False),
+    Figure("cell_seconds", "median cell", "s", higher_is_better=False),
+    Figure("start_seconds", "kernel start", "s", higher_is_better=False),
+    Figure("memory_megabytes", "memory", "MB", higher_is_better=False),
+    Figure("disk_megabytes", "disk", "MB", higher_is_better=False),
+]
+NOTEBOOKS = {"01_data_loading": 9, "04_baseline_model": 4}
+ROOM = measure.ROOT / ".tools" / "kernel"
+
+
+def ours(name: str, argv: list[str], sessions: str, **settings: object) -> Side:
+    """A kernel for Rust: its command, and the folder in which it makes a session's build."""
+    libraries = str(measure.ROOT / ".tools" / "torch" / "torch" / "lib")
+    variables = {
+        "NOTEBOOK_REPOSITORY": str(measure.ROOT),
+        "LIBTORCH": str(measure.ROOT / ".tools" / "libtorch"),
+        "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH": libraries,
+    }
+    side = kernel(name, language="rust", argv=argv, variables=variables | settings, sessions=sessions)
+    side.ours = name == "helpers"
+    return side
+
+
+def kernel(name: str, **settings: object) -> Side:
+    return peer(name, "notebook_cells.py", measure.cores(), **settings)
+
+
+def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
+    program = ROOM / "notebook-kernel"
+    connection = ["--control_file", "{connection_file}"]
+    sides = [
+        ours("helpers", [str(program), *connection], str(ROOM / "sessions"), GOMP_SPINCOUNT="3000"),
+        kernel(
+            "Python with Keras", language="python", variables={}, sessions="",
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        ),
+    ]  # fmt: skip
+    if args.stock:
+        stock = shutil.which("evcxr_jupyter")
+        if stock is None:
+            raise BenchError(
+                "`--stock` needs evcxr_jupyter on the path, found none; "
+                "`cargo install --locked evcxr_jupyter` puts it there"
+            )
+        build = str(measure.SCRATCH / "evcxr")
+        sides.append(ours("stock evcxr", [stock, *connection], build, EVCXR_TMPDIR=build))
+    sections = {}
+    for notebook, cells in NOTEBOOKS.items():
+        spec = {"data": str(args.data), "notebook": notebook, "cells": cells}
+        found = measure.rounds(sides, args.rounds, spec, args.seed, one_line)
+        results = [[result for _, result in runs] for runs in found]
+        section = measure.compared(sides, results, FIGURES, spec, args)
+        for side, runs in zip(sides, results, strict=True):
+            section["sides"][side.name]["cells_seconds"] = [result["cells_seconds"] for result in runs]
+        section["title"] = f"cells of {notebook}"
+        sections[notebook] = section
+    return {"notebooks": sections}
+
+
+def one_line(result: dict) -> str:
+    return f"first value {result['first_value_seconds']:.1f} s, median cell {result['cell_seconds']:.2f} s"
+
+
+def show(section: dict) -> str:
+    return "\n\n".join(measure.table(one, one["title"]) for one in section["notebooks"].values())
+
+
+def charts(section: dict) -> list[dict]:
+    drawn = []
+    for notebook, one in section["notebooks"].items():
+        title = f"Notebook {notebook[:2]}"
+        drawn += [chart | {"name": f"{notebook[:2]}_{chart['name']}"} for chart in measure.bars(one, title)]
+    return drawn

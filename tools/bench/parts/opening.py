@@ -1,0 +1,61 @@
+"""From X.npy on the disk to the first batch of 128 images, pixels in 0..1, and the memory that it takes.
+
+Beside the data set itself, a file of 5 GB that is made for the purpose: full of pixels, removed afterwards. Files lie in
+the page cache when they are opened, on all sides, as in a second run of a notebook. A mapped file's pages count as
+memory while they are in use, though they cost nobody anything: `own` leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+import measure
+from measure import Figure, helpers, peer
+
+FIGURES = [
+    Figure("seconds", "first batch", "s", higher_is_better=False),
+    Figure("peak_megabytes", "peak memory", "MB", higher_is_better=False),
+    Figure("own_megabytes", "own memory", "MB", higher_is_better=False),
+]
+LARGE = {"images": 5_000_000_000 // (224 * 224), "side": 224, "classes": 10}
+QUICK_LARGE = LARGE | {"images": 500}
+
+
+def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
+    sides = [
+        helpers("helpers", args.program, measure.cores()),
+        peer("numpy.load", "numpy_opening.py", measure.cores(), mmap=False),
+        peer("numpy.load, mmap_mode", "numpy_opening.py", measure.cores(), mmap=True),
+    ]
+    large = QUICK_LARGE if args.quick else LARGE
+    sections = {}
+    try:
+        for name in ("given", "large"):
+            data = args.data if name == "given" else measure.make_images(measure.MADE / name, **large)
+            spec = {"task": "opening", "data": str(data), "batch_size": 128}
+            found = measure.rounds(sides, args.rounds, spec, args.seed, one_line)
+            results = [[result for _, result in runs] for runs in found]
+            section = measure.compared(sides, results, FIGURES, spec, args)
+            section["bytes"] = (data / "X.npy").stat().st_size
+            section["title"] = f"opening {section['bytes'] / 1e6:,.0f} MB"
+            sections[name] = section
+    finally:
+        shutil.rmtree(measure.MADE, ignore_errors=True)
+    return {"files": sections}
+
+
+def one_line(result: dict) -> str:
+    return f"{result['seconds']:.3f} s, {result['peak_megabytes'] or 0:,.0f} MB"
+
+
+def show(section: dict) -> str:
+    return "\n\n".join(measure.table(one, one["title"]) for one in section["files"].values())
+
+
+def charts(section: dict) -> list[dict]:
+    drawn = []
+    for name, one in section["files"].items():
+        title = one["title"].replace("opening", "Opening")
+        drawn += [chart | {"name": f"{name}_{chart['name']}"} for chart in measure.bars(one, title)]
+    return drawn

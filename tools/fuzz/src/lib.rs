@@ -1,0 +1,104 @@
+//! Random and hostile input for everything in helpers that reads files, or shows text that came from them.
+//!
+//! A [`Target`] takes any bytes as the file it is about and panics if helpers breaks a promise: no panic, no memory
+//! beyond what the file's length justifies, errors of one line that name the file, and results that agree with the
+//! bytes. Two engines feed the same targets, starting from the files in `corpus/`, which `corpus/make.py` and
+//! the program `corpus` have written:
+//!
+//! - `cargo test -p fuzz`: the corpus, and some thousand changed copies of it, the same ones each time
+//! - `tools/fuzz/long-run TARGET SECONDS`: libFuzzer, which looks for new paths through the code as long as it is let
+//!
+//! An input that breaks a promise is kept: it goes into `corpus/`, and so into the tests.
+
+mod checkpoints;
+mod class_names;
+mod display;
+mod labels;
+mod models;
+mod mutate;
+mod npy;
+mod trials;
+
+pub use checkpoints::write_checkpoint;
+
+use std::path::Path;
+
+use cap::Cap;
+use fastrand::Rng;
+use tempfile::TempDir;
+
+#[global_allocator]
+static MEMORY: Cap<std::alloc::System> = Cap::new(std::alloc::System, usize::MAX);
+
+/// Bytes that reading a file of any length may take, and those for each byte of it: a label of one byte becomes a string,
+/// with its place in a list and in a sorted map, each of which grows by doubling.
+const MEMORY_FLOOR: usize = 4 << 20;
+const MEMORY_FACTOR: usize = 128;
+
+/// Something that takes bytes from anywhere.
+pub struct Target {
+    /// As the folder in `corpus/` is called.
+    pub name: &'static str,
+    /// Takes bytes and panics if a promise is broken.
+    pub run: fn(&[u8]),
+    /// A changed copy of an input, made so that many get past the first checks.
+    pub mutate: fn(&mut Rng, &[u8]) -> Vec<u8>,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 7] = [
+    Target { name: "npy", run: npy::run, mutate: npy::mutate },
+    Target { name: "labels", run: labels::run, mutate: npy::mutate },
+    Target { name: "class_names", run: class_names::run, mutate: class_names::mutate },
+    Target { name: "models", run: models::run, mutate: models::mutate },
+    Target { name: "checkpoints", run: checkpoints::run, mutate: models::mutate },
+    Target { name: "trials", run: trials::run, mutate: trials::mutate },
+    Target { name: "display", run: display::run, mutate: display::mutate },
+];
+
+impl Target {
+    /// The target of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn named(name: &str) -> Target {
+        let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+        let target = TARGETS.into_iter().find(|target| target.name == name);
+        target.unwrap_or_else(|| panic!("no target `{name}`; there are {}", names.join(", ")))
+    }
+}
+
+/// Does `work` with as much memory as reading `bytes` bytes may take. More is not given, and ends the process.
+fn bounded<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    struct Limit;
+    impl Drop for Limit {
+        fn drop(&mut self) {
+            MEMORY.set_limit(usize::MAX).expect("no limit is above what is in use");
+        }
+    }
+    let limit = MEMORY.allocated() + MEMORY_FLOOR + MEMORY_FACTOR * bytes;
+    MEMORY.set_limit(limit).expect("the limit is above what is in use");
+    let _limit = Limit;
+    work()
+}
+
+/// An empty folder, in memory where the system has such.
+fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = tempfile::Builder::new().prefix("fuzz-").tempdir_in(parent);
+    folder.expect("room for a temporary folder")
+}
+
+fn write(folder: &TempDir, name: &str, bytes: &[u8]) {
+    std::fs::write(folder.path().join(name), bytes).expect("room for a small file");
+}
+
+/// Panics unless the error is one line that says what is wrong with `subject`, and what to do.
+fn check_message(error: &helpers::Error, subject: &str) {
+    let text = error.to_string();
+    assert!(text.contains(subject), "no `{subject}` in: {text:?}");
+    assert!(!text.contains(|c: char| c.is_control()), "control characters in: {text:?}");
+    assert!(text.contains("; "), "what to do is missing in: {text:?}");
+    assert!(text.len() < 2000, "{} bytes of message: {text:?}", text.len());
+}
