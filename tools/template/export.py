@@ -17,10 +17,8 @@ import base64
 import hashlib
 import html
 import mimetypes
-import os
 import re
 import sys
-import tempfile
 import unicodedata
 import warnings
 from dataclasses import dataclass, field
@@ -39,6 +37,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 from traitlets.config import Config
+from whole import write_whole
 
 HERE = Path(__file__).resolve().parent
 TITLE = "Deep learning on image data"
@@ -410,6 +409,7 @@ def convert(path: Path) -> Notebook:
         notebook.run["papermill"] = str(record["version"])
 
     drop_unit_values(source, notebook)
+    drop_progress(source)
     exporter = NotebookExporter(notebook, path.parent)
     exporter.filters = {"highlight_code": Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)}
     body, _ = exporter.from_notebook_node(source)
@@ -425,6 +425,17 @@ def convert(path: Path) -> Notebook:
     notebook.pictures = len(soup.find_all("img"))
     notebook.html = str(soup)
     return notebook
+
+
+def drop_progress(source: nbformat.NotebookNode) -> None:
+    """Leaves out what told how far a cell had come: lines that helpers' `print_progress` begins with an ellipsis."""
+    for cell in source.cells:
+        for out in cell.get("outputs", []):
+            if out.output_type == "stream" and out.name == "stdout":
+                lines = out.text.splitlines(keepends=True)
+                out.text = "".join(line for line in lines if not line.startswith("… "))
+        if "outputs" in cell:
+            cell.outputs = [out for out in cell.outputs if out.output_type != "stream" or out.text]
 
 
 def drop_unit_values(source: nbformat.NotebookNode, notebook: Notebook) -> None:
@@ -636,28 +647,27 @@ def linked(body: str, notebooks: list[Notebook], inside: bool) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Whole or not at all: a page is written beside its place and then moved there."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ExportError(
+            f"cannot write {path}: {error.strerror or error}; check that the folder can be written and the disk has "
+            "room, then run `cargo xtask export`; what was there before is whole"
+        ) from error
 
 
 def export(executed: Path, out: Path, title: str = TITLE) -> list[Notebook]:
     """Writes `out/NAME.html` for each notebook of `executed`, and `out/submission.html`.
 
     Returns the notebooks, with what is to be said about them in `warnings`. Raises ExportError, before
-    anything is written, when there is no notebook or one of them cannot be shown.
+    anything is written, when there is no notebook or one of them cannot be shown, and when a page cannot be
+    written: then the pages before it are new, it and those after it are as they were.
     """
     notebooks = [convert(path) for path in find_notebooks(executed)]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot make {out}: {error.strerror}; name a folder that can be written") from error
     for index, book in enumerate(notebooks):
         write(
             out / f"{book.name}.html",

@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from whole import write_whole
+
 LONGEST_CELL = 15
 WIDEST_LINE = 120
 NAME = re.compile(r"^(\d\d)_[a-z0-9_]+$")
@@ -260,7 +262,7 @@ def fix_file(path: Path) -> bool:
             cell["outputs"], cell["execution_count"] = [], None
     if notebook == json.loads(before):
         return False
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     return True
 
 
@@ -295,8 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
                 try:
                     if fix_file(file):
                         print(f"fixed: {file}")
-                except (OSError, ValueError, KeyError):
+                except (ValueError, KeyError):
                     pass  # lint says what is wrong with it
+                except OSError as error:
+                    print(f"error: cannot fix {file}: {error.strerror or error}; it is as it was", file=sys.stderr)
+                    return 1
     findings = lint(options.paths)
     for finding in findings:
         print(finding, file=sys.stderr)

@@ -211,6 +211,14 @@ def test_fifty_epochs_are_one_block(exported):
     assert blocks[0]["tabindex"] == "0"
 
 
+def test_how_far_a_cell_had_come_is_left_out(exported):
+    lines = "features: read\n… epoch 1: 20% of the images\n… epoch 1: 70%\nepoch  1/3  … loss 0.5\n"
+    only = "… features: 10%\n"
+    outputs = (new_output("stream", name="stdout", text=text) for text in (lines, only))
+    page = exported(n04_baseline_model=with_output(*outputs))["04_baseline_model"]
+    assert [pre.text for pre in page.select(".stream pre")] == ["features: read\nepoch  1/3  … loss 0.5\n"]
+
+
 def test_standard_error_is_labelled(exported):
     page = exported(n04_baseline_model=with_output(new_output("stream", name="stderr", text="watch out")))[
         "04_baseline_model"

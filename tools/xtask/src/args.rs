@@ -46,11 +46,18 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
         name: "test",
         help: "set up, then run every test: format, lints, Rust, Python, quick notebooks, pages in a browser",
         words: None,
-        flags: &[Flag {
-            name: "--no-browser",
-            values: &[],
-            help: "leave out what needs a browser, and say so at the end",
-        }],
+        flags: &[
+            Flag {
+                name: "--no-browser",
+                values: &[],
+                help: "leave out what needs a browser, and say so at the end",
+            },
+            Flag {
+                name: "--kills",
+                values: &["N"],
+                help: "also run the quick notebooks once more, killed N times on the way, and compare the results",
+            },
+        ],
     },
     CommandLine {
         name: "setup",
@@ -113,7 +120,13 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
             Flag {
                 name: "--only",
                 values: &["PART"],
-                help: "one part alone: grid_search, dense or cnn",
+                help: "one part alone: ceilings, grid_search, dense, cnn, autoencoder, transfer, features, \
+                       time_to_accuracy, cells, opening or growth",
+            },
+            Flag {
+                name: "--stock",
+                values: &[],
+                help: "`cells` also with evcxr_jupyter as `cargo install` gives it: minutes a round",
             },
             QUICK,
         ],

@@ -7,37 +7,41 @@ use crate::failure::Failure;
 use crate::process;
 use crate::project::Project;
 use crate::screen::Screen;
+use crate::setup::bench::Needs;
 use crate::setup::{self, kernel};
 
 const DRIVER: &str = "tools/bench/driver.py";
 
-/// What the driver calls its parts.
-const PARTS: [&str; 3] = ["grid_search", "dense", "cnn"];
-
-/// Images of the quick mode; with fewer, three epochs are too few steps for accuracies that can be compared.
-const QUICK_IMAGES: &str = "2400";
+/// What the driver calls its parts, and what each needs beside scikit-learn and Keras.
+const PARTS: [(&str, Needs); 11] = [
+    ("ceilings", Needs::NOTHING),
+    ("grid_search", Needs { torch: true, ..Needs::NOTHING }),
+    ("dense", Needs { torch: true, ..Needs::NOTHING }),
+    ("cnn", Needs { torch: true, ..Needs::NOTHING }),
+    ("autoencoder", Needs { torch: true, ..Needs::NOTHING }),
+    ("transfer", Needs { torch: true, weights: true, ..Needs::NOTHING }),
+    ("features", Needs { torch: true, weights: true, ..Needs::NOTHING }),
+    ("time_to_accuracy", Needs::NOTHING),
+    ("cells", Needs { kernel: true, ..Needs::NOTHING }),
+    ("opening", Needs::NOTHING),
+    ("growth", Needs { torch: true, ..Needs::NOTHING }),
+];
 
 /// Sets up, fetches the data and measures; `options` are the driver's own.
 pub(crate) fn run(
     project: &Project,
     options: &[(&'static str, String)],
     quick: bool,
+    stock: bool,
 ) -> Result<(), Failure> {
     let only = options.iter().rfind(|(name, _)| *name == "--only").map(|(_, part)| part.as_str());
-    if let Some(part) = only
-        && !PARTS.contains(&part)
-    {
-        return Err(Failure::new(format!(
-            "`--only` takes one of {}, got `{part}`",
-            PARTS.join(", ")
-        )));
-    }
+    let needs = needs_of(only)?;
     if let Some((_, rounds)) = options.iter().find(|(name, _)| *name == "--rounds")
         && !rounds.parse().is_ok_and(|rounds: usize| rounds >= 1)
     {
         return Err(Failure::new(format!("`--rounds` must be at least 1, got `{rounds}`")));
     }
-    let parts = setup::bench_parts(project, only != Some("grid_search"))?;
+    let parts = setup::bench_parts(project, needs)?;
     let mut screen = Screen::new(parts.len() + usize::from(!quick));
     setup::run(project, parts, &mut screen)?;
     if !quick {
@@ -48,9 +52,12 @@ pub(crate) fn run(
     driver.arg("--program").arg(kernel::release_folder(project).join("bench"));
     if quick {
         driver.args(["--data", "data/sample", "--out", "export/quick/bench.json"]);
-        driver.args(["--images", QUICK_IMAGES, "--rounds", "1"]);
+        driver.args(["--quick", "--rounds", "1"]);
     } else {
         driver.args(["--data", "data", "--out", "export/bench.json"]);
+    }
+    if stock {
+        driver.arg("--stock");
     }
     for (name, value) in options {
         driver.args([name, value.as_str()]);
@@ -64,4 +71,42 @@ pub(crate) fn run(
         return Ok(());
     }
     Err(Failure::new(format!("the benchmark failed ({status}); what and why is said above")))
+}
+
+/// What the parts to be measured need: one of them, or all.
+fn needs_of(only: Option<&str>) -> Result<Needs, Failure> {
+    let Some(only) = only else {
+        return Ok(Needs { torch: true, weights: true, kernel: true });
+    };
+    let part = PARTS.iter().find(|(name, _)| *name == only);
+    part.map(|(_, needs)| *needs).ok_or_else(|| {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        Failure::new(format!("`--only` takes one of {}, got `{only}`", names.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_part_brings_along_what_it_needs() {
+        assert_eq!(needs_of(Some("opening")).unwrap(), Needs::NOTHING);
+        assert!(needs_of(Some("features")).unwrap().weights);
+        assert!(needs_of(None).unwrap().kernel);
+        let text = needs_of(Some("cnns")).unwrap_err().to_string();
+        assert!(text.starts_with("`--only` takes one of ceilings, grid_search,"), "{text}");
+    }
+
+    #[test]
+    fn the_driver_has_the_same_parts() {
+        let driver = fs::read_to_string(Project::find().path(DRIVER)).unwrap();
+        let throughput = Project::find().path("tools/bench/parts/throughput.py");
+        let both = driver + &fs::read_to_string(throughput).unwrap();
+        for (name, _) in PARTS {
+            assert!(both.contains(&format!("    \"{name}\": ")), "{name}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::again;
 use crate::browser;
 use crate::export;
 use crate::failure::Failure;
@@ -42,9 +43,19 @@ struct Check {
 }
 
 /// Sets up and runs everything; the last line says how many tests passed and failed.
-pub(crate) fn run(project: &Project, with_browser: bool) -> Result<(), Failure> {
+pub(crate) fn run(
+    project: &Project,
+    with_browser: bool,
+    options: &[(&'static str, String)],
+) -> Result<(), Failure> {
+    let kills = match options.iter().rfind(|(name, _)| *name == "--kills") {
+        None => None,
+        Some((_, kills)) => Some(kills.parse().map_err(|_| {
+            Failure::new(format!("`--kills` takes a whole number from 0 up, got `{kills}`"))
+        })?),
+    };
     let mut total = Count::default();
-    let result = run_all(project, with_browser, &mut total);
+    let result = run_all(project, with_browser, kills, &mut total);
     if let Err(failure) = &result {
         eprintln!("error: {failure}");
         total.failed = total.failed.max(1);
@@ -56,6 +67,11 @@ pub(crate) fn run(project: &Project, with_browser: bool) -> Result<(), Failure> 
     if !with_browser {
         println!("left out: the pages in a browser (--no-browser)");
     }
+    if !has_cargo_deny(project) {
+        println!(
+            "left out: cargo-deny, which is not installed; licences and sources were tested without it"
+        );
+    }
     println!("{} passed, {} failed", total.passed, total.failed);
     match result {
         Ok(()) => Ok(()),
@@ -63,13 +79,19 @@ pub(crate) fn run(project: &Project, with_browser: bool) -> Result<(), Failure> 
     }
 }
 
-fn run_all(project: &Project, with_browser: bool, total: &mut Count) -> Result<(), Failure> {
+fn run_all(
+    project: &Project,
+    with_browser: bool,
+    kills: Option<usize>,
+    total: &mut Count,
+) -> Result<(), Failure> {
     let parts = setup::parts(project, Choices::default())?;
     let plan = Plan::new(Notebook::all(project)?, &[], &[], true, false)?;
     let first = quick_checks(project)?;
     let second = thorough_checks(project, with_browser);
     let browser_steps = if with_browser { 2 } else { 0 };
     let steps = first.len() + parts.len() + second.len() + plan.notebooks.len() + 1 + browser_steps;
+    let steps = steps + usize::from(kills.is_some());
     let mut screen = Screen::new(steps);
 
     // What needs no set-up comes before it, the browser too: better no browser now than in half an hour.
@@ -84,6 +106,7 @@ fn run_all(project: &Project, with_browser: bool, total: &mut Count) -> Result<(
         run_check(project, &mut screen, check, total)?;
     }
 
+    let runs = project.lock_runs(true)?;
     let quick = export_folder(project, true);
     remove(&quick).map_err(|error| Failure::of_file("remove", &quick, &error))?;
     notebooks::run(project, &plan, &mut screen, |_| total.add(Count::ONE))?;
@@ -95,6 +118,14 @@ fn run_all(project: &Project, with_browser: bool, total: &mut Count) -> Result<(
         let pages = check("Pages in a browser", pytest, count_pytest);
         run_check(project, &mut screen, pages, total)?;
     }
+    // The runs that are killed take it themselves.
+    drop(runs);
+    if let Some(kills) = kills {
+        let mut step = screen.step("The same again");
+        let files = again::run(project, &mut step, kills)?;
+        step.done(&format!("{files} files with the same bytes after {kills} kills"));
+        total.add(Count::ONE);
+    }
     Ok(())
 }
 
@@ -105,7 +136,19 @@ fn quick_checks(project: &Project) -> Result<Vec<Check>, Failure> {
     let mut lint = project.command(python::find(project)?.program);
     lint.args(["tools/template/lint_notebooks.py", "notebooks/"])
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    Ok(vec![check("Format", format, one), check("Notebook sources", lint, one)])
+    let mut checks = vec![check("Format", format, one), check("Notebook sources", lint, one)];
+    if has_cargo_deny(project) {
+        let mut deny = project.cargo();
+        // Advisories are news: they need the network, and would fail a test that passed yesterday.
+        deny.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+        checks.push(check("Dependencies", deny, one));
+    }
+    Ok(checks)
+}
+
+/// Whether cargo-deny is there; it takes many minutes to compile, so nothing installs it.
+fn has_cargo_deny(project: &Project) -> bool {
+    process::ask(project.cargo().args(["deny", "--version"])).is_some()
 }
 
 /// What needs all that set-up makes.

@@ -9,13 +9,15 @@ use crate::project::{Project, remove, size};
 use crate::screen::bytes;
 
 /// What runs leave behind.
-const LEFT: [&str; 7] = [
+const LEFT: [&str; 9] = [
     ".tools/run",
     ".tools/logs",
     ".tools/tmp",
     ".tools/jupyter",
     ".tools/kernel/sessions",
     ".tools/bench-scratch",
+    "export/checkpoints",
+    "export/trials",
     "export/quick",
 ];
 
@@ -23,7 +25,8 @@ const LEFT: [&str; 7] = [
 pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     let mut paths: Vec<PathBuf> = LEFT.iter().map(|name| project.path(name)).collect();
     if all {
-        paths = [".tools", "target", "export/quick"].map(|name| project.path(name)).into();
+        let made = [".tools", "target", "export/checkpoints", "export/trials", "export/quick"];
+        paths = made.map(|name| project.path(name)).into();
         // Somebody's own data was not made here.
         if data::is_fashion_mnist(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));

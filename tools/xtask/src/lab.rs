@@ -1,21 +1,129 @@
 //! `cargo xtask lab`: JupyterLab on the notebooks.
 
+use std::env;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 use crate::notebooks::jupyter;
 use crate::project::Project;
 
-/// Becomes JupyterLab; comes back only if it cannot start. It listens on this machine alone and wants
-/// its token, which the address that it opens and prints holds.
+/// Becomes JupyterLab; comes back only if it cannot start.
 pub(crate) fn run(project: &Project, options: &[String]) -> Result<(), Failure> {
+    let mut lab = command(project, options);
+    println!("JupyterLab starts; Ctrl-C ends it");
+    let error = lab.stdin(Stdio::inherit()).exec();
+    Err(Failure::new(format!("cannot start JupyterLab: {error}"))
+        .advice("run `cargo xtask setup`, then try again"))
+}
+
+/// JupyterLab that listens on this machine alone and wants its token, which the address that it opens and prints holds.
+fn command(project: &Project, options: &[String]) -> Command {
     let mut lab = jupyter(project, "jupyter");
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
     // Jupyter refuses to run as root, which a container has nobody else for.
-    lab.arg("--allow-root").args(options).stdin(Stdio::inherit());
-    println!("JupyterLab starts; Ctrl-C ends it");
-    let error = lab.exec();
-    Err(Failure::new(format!("cannot start JupyterLab: {error}"))
-        .advice("run `cargo xtask setup`, then try again"))
+    lab.arg("--allow-root").args(options);
+    // Jupyter would take an empty one as the wish to let everybody in.
+    if env::var_os("JUPYTER_TOKEN").is_some_and(|token| token.is_empty()) {
+        lab.env_remove("JUPYTER_TOKEN");
+    }
+    lab
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::path::Path;
+    use std::process::Child;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Ends the server with the test.
+    struct Server(Child);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// What a server writes about itself.
+    fn told(runtime: &Path, server: &mut Server) -> Value {
+        let until = Instant::now() + Duration::from_secs(300);
+        while Instant::now() < until {
+            assert!(server.0.try_wait().unwrap().is_none(), "JupyterLab ended");
+            let files = crate::project::files(runtime);
+            let file = files.iter().find(|file| {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with("jpserver-") && name.ends_with(".json")
+            });
+            let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+            if let Ok(value) = serde_json::from_str(&text) {
+                return value;
+            }
+            sleep(Duration::from_millis(200));
+        }
+        panic!("JupyterLab says nothing for five minutes");
+    }
+
+    /// The first line of the answer to a request for `path`.
+    fn status(port: u16, path: &str) -> String {
+        // The server tells of itself a moment before it listens.
+        let until = Instant::now() + Duration::from_secs(120);
+        let mut stream = loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => break stream,
+                Err(_) if Instant::now() < until => sleep(Duration::from_millis(200)),
+                Err(error) => panic!("nobody listens: {error}"),
+            }
+        };
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_lab_lets_nobody_in_without_its_token() {
+        let project = Project::find();
+        let python = project.python("jupyter");
+        assert!(python.exists(), "{} is not there: cargo xtask setup", python.display());
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options = ["--no-browser".to_owned(), format!("--ServerApp.port={port}")];
+        let mut lab = command(&project, &options);
+        for variable in
+            ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]
+        {
+            lab.env(variable, folder.path());
+        }
+        lab.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut server = Server(lab.spawn().unwrap());
+        let told = told(folder.path(), &mut server);
+        assert_eq!(told["hostname"], "127.0.0.1");
+        let port = u16::try_from(told["port"].as_u64().unwrap()).unwrap();
+        let token = told["token"].as_str().unwrap();
+        assert!(token.len() >= 32, "a token of {} characters", token.len());
+        for path in ["/api/contents", "/api/kernels", "/api/terminals"] {
+            assert!(status(port, path).contains(" 403 "), "{path}: {}", status(port, path));
+            let wrong = status(port, &format!("{path}?token=wrong"));
+            assert!(wrong.contains(" 403 "), "{path}: {wrong}");
+        }
+        assert!(status(port, "/lab").contains(" 302 "), "to the page that asks for the token");
+        let inside = status(port, &format!("/api/contents?token={token}"));
+        assert!(inside.contains(" 200 "), "{inside}");
+        // Other addresses of this machine are other doors: nobody answers there.
+        #[cfg(target_os = "linux")]
+        assert!(TcpStream::connect(("127.0.0.2", port)).is_err());
+    }
 }

@@ -3,6 +3,7 @@
 //! One file a command. `project` knows where things are, `screen` shows what is being done,
 //! `process` runs programs, `failure` says what went wrong.
 
+mod again;
 mod args;
 mod bench;
 mod browser;
@@ -68,7 +69,7 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
             let plan = Plan::new(Notebook::all(project)?, names, parameters, quick, resume)?;
             run_notebooks(project, &plan, false)
         }
-        "test" => checks::run(project, !given.has("--no-browser")),
+        "test" => checks::run(project, !given.has("--no-browser"), &given.options),
         "setup" => {
             let cuda = match (given.has("--cuda"), given.has("--cpu")) {
                 (true, true) => {
@@ -96,8 +97,11 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
             set_up(project, Choices::default())?;
             lab::run(project, &given.words)
         }
-        "export" => export::run(project, Screen::new(1).step("Pages"), quick),
-        "bench" => bench::run(project, &given.options, quick),
+        "export" => {
+            let _runs = project.lock_runs(quick)?;
+            export::run(project, Screen::new(1).step("Pages"), quick)
+        }
+        "bench" => bench::run(project, &given.options, quick, given.has("--stock")),
         "clean" => clean::run(project, given.has("--all")),
         other => Err(Failure::new(format!("`{other}` is listed, but nothing does it"))),
     }
@@ -120,6 +124,7 @@ fn run_notebooks(project: &Project, plan: &Plan, with_pages: bool) -> Result<(),
     if with_data {
         data::fetch(project, screen.step("Data"))?;
     }
+    let _runs = project.lock_runs(plan.quick)?;
     notebooks::run(project, plan, &mut screen, |_| {})?;
     if with_pages {
         export::run(project, screen.step("Pages"), plan.quick)?;

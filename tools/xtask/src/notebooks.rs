@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::notebook::Notebook;
 use crate::process;
-use crate::project::{Project, files, write_whole};
+use crate::project::{Project, files, remove, write_whole};
 use crate::screen::{Screen, Step};
 use crate::stamp::{hash_of, sha256, sha256_of_file};
 
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     parameters: Vec<(String, String)>,
     pub(crate) quick: bool,
     resume: bool,
+    /// If these are all notebooks.
+    whole: bool,
 }
 
 impl Plan {
@@ -63,6 +65,7 @@ impl Plan {
             };
             chosen.insert(index);
         }
+        let whole = chosen.is_empty() || chosen.len() == all.len();
         let notebooks: Vec<Notebook> = all
             .into_iter()
             .enumerate()
@@ -81,7 +84,7 @@ impl Plan {
             parameters.retain(|(name, _)| !given.iter().any(|(other, _)| other == name));
         }
         parameters.extend_from_slice(given);
-        Ok(Plan { notebooks, parameters, quick, resume })
+        Ok(Plan { notebooks, parameters, quick, resume, whole })
     }
 
     /// What `notebook` is given: only what it has.
@@ -106,7 +109,7 @@ pub(crate) fn export_folder(project: &Project, quick: bool) -> PathBuf {
     project.path(if quick { "export/quick" } else { "export" })
 }
 
-/// Runs the notebooks of `plan`; stops at the first that fails. `finished` hears of each that did not.
+/// Runs the notebooks of `plan`, under [`Project::lock_runs`]; stops at the first that fails. `finished` hears of each that did not.
 pub(crate) fn run(
     project: &Project,
     plan: &Plan,
@@ -114,6 +117,13 @@ pub(crate) fn run(
     mut finished: impl FnMut(&Notebook),
 ) -> Result<(), Failure> {
     let mut memory = Memory::read(project, plan.quick);
+    // A run of everything, begun anew, takes nothing from the last one.
+    if plan.whole && !plan.resume {
+        for name in UNFINISHED {
+            let folder = plan.export(project).join(name);
+            remove(&folder).map_err(|error| Failure::of_file("remove", &folder, &error))?;
+        }
+    }
     let shared = shared_inputs(project);
     let mut data = BTreeMap::new();
     for notebook in &plan.notebooks {
@@ -154,13 +164,17 @@ fn run_one(
     executed: &Path,
     quick: bool,
 ) -> Result<(), Failure> {
-    let folder = project.tools("run");
+    // Quick runs and full ones may go on side by side.
+    let kind = if quick { "quick" } else { "full" };
+    let folder = project.tools("run").join(kind);
     fs::create_dir_all(&folder).map_err(|error| Failure::of_file("make", &folder, &error))?;
     let out = folder.join(format!("{}.ipynb", notebook.name));
     let mut papermill = jupyter(project, "papermill");
     // Paths relative to the root: they are kept in the executed notebook.
     papermill.arg(format!("notebooks/{}.ipynb", notebook.name)).arg(project.show(&out));
     papermill.args(["--progress-bar", "--log-output"]);
+    // Killed with no time to end what it started, this program leaves none of it at work.
+    papermill.env("NOTEBOOK_RUN_PARENT", std::process::id().to_string());
     if quick {
         papermill.args(["--execution-timeout", QUICK_CELL]);
     }
@@ -168,7 +182,7 @@ fn run_one(
         papermill.args(["-p", name, value]);
     }
     let _ = fs::remove_file(&out);
-    let log = format!("run-{}", notebook.name);
+    let log = format!("run-{kind}-{}", notebook.name);
     let (status, output) = process::observe(project, step, &mut papermill, &log, progress)?;
     if status.success() {
         return Notebook::read(&out)?.save_executed(project, executed);
@@ -213,7 +227,8 @@ fn progress(log: &str) -> String {
                 continue;
             }
         }
-        last = line.to_owned();
+        // Lines of progress begin so.
+        last = line.trim_start_matches("… ").to_owned();
     }
     match (cell.is_empty(), last.to_lowercase().starts_with("epoch")) {
         (false, true) => format!("{cell}, {last}"),
@@ -270,12 +285,15 @@ fn hash_of_data(project: &Project, folder: &str) -> String {
     ["X.npy", "y.npy", "classes.txt"].map(|name| hash_of(&folder.join(name))).concat()
 }
 
+/// What runs keep in the export folder to go on from, which is no result.
+const UNFINISHED: [&str; 2] = ["checkpoints", "trials"];
+
 /// The models, metrics and figures in the export folder, with their hashes.
 fn artifacts(export: &Path) -> BTreeMap<String, String> {
-    let quick = export.join("quick");
+    let others = [UNFINISHED[0], UNFINISHED[1], "quick"].map(|name| export.join(name));
     files(export)
         .into_iter()
-        .filter(|path| !path.starts_with(&quick))
+        .filter(|path| !others.iter().any(|folder| path.starts_with(folder)))
         .filter(|path| !["ipynb", "html"].iter().any(|end| path.extension() == Some(end.as_ref())))
         .filter_map(|path| {
             let name = path.strip_prefix(export).ok()?.to_string_lossy().into_owned();
@@ -300,8 +318,16 @@ impl Memory {
 
     fn is_fresh(&self, notebook: &Notebook, key: &str, present: &BTreeMap<String, String>) -> bool {
         let run = &self.runs[&notebook.name];
+        // A later notebook may have added to a file: the CNN's scores on the test part, to name one.
+        let later = |file: &str, found: &str| {
+            let runs = self.runs.as_object().into_iter().flatten();
+            runs.filter(|(name, _)| **name > notebook.name)
+                .any(|(_, later)| later["made"][file] == found)
+        };
         let whole = run["made"].as_object().is_some_and(|made| {
-            made.iter().all(|(name, hash)| present.get(name).is_some_and(|found| hash == found))
+            made.iter().all(|(name, hash)| {
+                present.get(name).is_some_and(|found| hash == found || later(name, found))
+            })
         });
         run["key"] == key && whole
     }
@@ -399,6 +425,7 @@ mod tests {
             progress(&format!("{bar}\nepoch 3/50  loss 0.4")),
             "cell 4 of 19, epoch 3/50  loss 0.4"
         );
+        assert_eq!(progress(&format!("{bar}\n… epoch 4: 20%")), "cell 4 of 19, epoch 4: 20%");
         assert_eq!(progress("starting"), "starting");
     }
 
@@ -460,6 +487,11 @@ mod tests {
         assert!(!memory.is_fresh(&run, "key", &BTreeMap::new()));
         assert_eq!(memory.made_before(&notebook("07", &[""])).len(), 1);
         assert_eq!(memory.made_before(&notebook("05", &[""])).len(), 0);
+        // Notebook 7 adds to the file, so it is no longer what notebook 6 wrote; that is no reason to train again.
+        let added = hashes(&[("metrics/cnn.json", "2")]);
+        memory.keep(&notebook("07_performance_evaluation", &[""]), "key", added.clone());
+        assert!(memory.is_fresh(&run, "key", &added));
+        assert!(!memory.is_fresh(&run, "key", &hashes(&[("metrics/cnn.json", "3")])));
         memory.forget(&run);
         assert!(!memory.is_fresh(&run, "key", &made));
         assert!(memory.made(&run, "metrics/cnn.json"), "known still, in case it is written again");

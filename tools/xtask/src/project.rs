@@ -7,6 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failure::Failure;
 
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(crate) struct Project {
     root: PathBuf,
-    /// Held while `.tools` or `data` is changed.
+    /// Held while `.tools` or `data` is changed, or notebooks run.
     lock: RefCell<Option<File>>,
 }
 
@@ -97,16 +98,28 @@ impl Project {
 
     /// Waits until no other xtask changes `.tools` or `data`.
     pub(crate) fn lock(&self) -> Result<Lock<'_>, Failure> {
-        let path = self.tools("lock");
+        self.lock_file("lock", "another xtask, or a program that it started, is at work")
+    }
+
+    /// Waits until no other xtask runs notebooks into the same folder: the results of two would be mixed.
+    pub(crate) fn lock_runs(&self, quick: bool) -> Result<Lock<'_>, Failure> {
+        match quick {
+            true => {
+                self.lock_file("run-quick.lock", "another xtask runs notebooks into export/quick/")
+            }
+            false => self.lock_file("run-full.lock", "another xtask runs notebooks into export/"),
+        }
+    }
+
+    fn lock_file(&self, name: &str, busy: &str) -> Result<Lock<'_>, Failure> {
+        let path = self.tools(name);
         let failed = |error| Failure::of_file("write", &path, &error);
-        fs::create_dir_all(self.tools("")).map_err(failed)?;
+        fs::create_dir_all(path.parent().unwrap_or(&self.root)).map_err(failed)?;
         let file = File::create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                println!(
-                    "another xtask, or a program that it started, is at work; waiting for its end"
-                );
+                println!("{busy}; waiting for its end");
                 file.lock().map_err(failed)?;
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -187,8 +200,10 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = path.with_file_name(format!(".{name}.{}", process::id()));
-    let mut file = File::create(&fresh)?;
+    // Nobody else has the name, not even a process of the same number in another container.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let fresh = path.with_file_name(format!(".{name}.{}-{now}", process::id()));
+    let mut file = File::create_new(&fresh)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     drop(file);
     match written.and_then(|()| fs::rename(&fresh, path)) {
@@ -254,6 +269,69 @@ mod tests {
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(files(folder.path()), [path]);
+    }
+
+    /// What the process of the next test runs; it does nothing in an ordinary run of the tests.
+    #[test]
+    fn writing_on_a_full_disk() {
+        let Some(folder) = env::var_os("FULL_DISK_TEST_FOLDER").map(PathBuf::from) else { return };
+        let path = folder.join("06_cnn_training.ipynb");
+        write_whole(&path, b"short").unwrap();
+        let error = write_whole(&path, &[b'x'; 1000]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert_eq!(files(&folder), [path]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        // No file may grow beyond 512 bytes there, and the signal that would end the process is ignored.
+        let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+        let output = Command::new("sh")
+            .args(["-c", limited])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", "project::tests::writing_on_a_full_disk"])
+            .env("FULL_DISK_TEST_FOLDER", folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        assert_eq!(fs::read(folder.path().join("06_cnn_training.ipynb")).unwrap(), b"short");
+        let full = io::Error::from_raw_os_error(28);
+        let text = Failure::of_file("write", folder.path(), &full).to_string();
+        assert!(text.contains(&folder.path().display().to_string()), "{text}");
+        assert!(text.contains("what to do: the disk is full: free some space"), "{text}");
+    }
+
+    #[test]
+    fn writers_at_once_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("full.json");
+        write_whole(&path, &[b'a'; 5000]).unwrap();
+        std::thread::scope(|scope| {
+            let write = |content: &'static [u8]| {
+                scope.spawn(|| (0..50).for_each(|_| write_whole(&path, content).unwrap()))
+            };
+            let writers = [write(&[b'a'; 5000]), write(&[b'b'; 5000])];
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                let found = fs::read(&path).unwrap();
+                assert!(found == [b'a'; 5000] || found == [b'b'; 5000]);
+            }
+        });
+        assert_eq!(files(folder.path()), [path]);
+    }
+
+    #[test]
+    fn runs_into_one_folder_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (Project::at(folder.path()), Project::at(folder.path()));
+        let lock = one.lock_runs(false).unwrap();
+        let _other_folder = two.lock_runs(true).unwrap();
+        let file = File::open(one.tools("run-full.lock")).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(lock);
+        file.try_lock().unwrap();
     }
 
     #[test]

@@ -103,17 +103,23 @@ pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Fa
     Ok(parts)
 }
 
-/// The steps that the benchmark needs: no kernel, no weights, but the peers.
-pub(crate) fn bench_parts(project: &Project, with_torch: bool) -> Result<Vec<Part>, Failure> {
+/// The steps that the benchmark needs: the peers, our side, and what `needs` names.
+pub(crate) fn bench_parts(project: &Project, needs: bench::Needs) -> Result<Vec<Part>, Failure> {
     let found = tools::check(project)?;
     let mut parts = vec![
         tools::part(&found),
         python::part(project, &found.python),
         libtorch::part(project, Choices::default()),
     ];
+    if needs.kernel {
+        parts.extend([kernel::build_part(project, &found), kernel::template_part()]);
+    }
+    if needs.weights {
+        parts.push(weights::part(project));
+    }
     parts.extend(trial::part(project));
     parts.extend([bench::program_part(), bench::peers_part(project)?]);
-    if with_torch {
+    if needs.torch {
         parts.push(bench::torch_part(project));
     }
     Ok(parts)

@@ -12,12 +12,28 @@ use crate::setup::{Part, python};
 use crate::stamp::Stamp;
 
 const LOCK: &str = "tools/bench/requirements.txt";
-/// PyTorch has a lock and a step of its own: 3 GB that the grid search does not need.
+/// PyTorch has a lock and a step of its own: half a gigabyte that not every part needs.
 const TORCH_LOCK: &str = "tools/bench/torch.txt";
+/// What lets it be imported without the CUDA libraries that the lock leaves out.
+const CPU_TORCH: &str = "tools/bench/cpu_torch.py";
 const TORCH: &str = "bench-torch";
 
 /// Minor versions of Python 3 that TensorFlow has wheels for and the lock was made for.
 const MINORS: std::ops::RangeInclusive<u32> = 11..=13;
+
+/// What a part of the benchmark needs beside scikit-learn, Keras and our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) torch: bool,
+    /// EfficientNet-Lite0's.
+    pub(crate) weights: bool,
+    /// With its warm build.
+    pub(crate) kernel: bool,
+}
+
+impl Needs {
+    pub(crate) const NOTHING: Needs = Needs { torch: false, weights: false, kernel: false };
+}
 
 /// The step that makes the environment of scikit-learn and Keras.
 pub(crate) fn peers_part(project: &Project) -> Result<Part, Failure> {
@@ -38,20 +54,28 @@ pub(crate) fn peers_part(project: &Project) -> Result<Part, Failure> {
         process::run(project, step, "making the peers' environment", &mut venv, "bench")?;
 
         let temporary = project.temporary("pip").map_err(failed)?;
-        install(project, step, "installing scikit-learn and Keras", LOCK, &temporary)
+        install(project, step, "installing scikit-learn and Keras", LOCK, &[], &temporary)
     }))
 }
 
 /// The step that adds PyTorch to the environment of [`peers_part`].
 pub(crate) fn torch_part(project: &Project) -> Part {
-    let stamp =
-        Stamp::new(project, TORCH).with_content(project, LOCK).with_content(project, TORCH_LOCK);
+    let stamp = Stamp::new(project, TORCH)
+        .with_content(project, LOCK)
+        .with_content(project, TORCH_LOCK)
+        .with_content(project, CPU_TORCH);
     let product = project.tools("bench/bin/torchrun");
     Part::new("PyTorch", stamp, product, |project, step| {
         let temporary = project
             .temporary("pip")
             .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
-        install(project, step, "installing PyTorch", TORCH_LOCK, &temporary)
+        let what = "installing PyTorch";
+        let text = install(project, step, what, TORCH_LOCK, &["--no-deps"], &temporary)?;
+        let mut import = project.command(project.tools("bench/bin/python"));
+        import.arg(CPU_TORCH).env("PYTHONDONTWRITEBYTECODE", "1");
+        let what = "making PyTorch importable without CUDA";
+        process::run(project, step, what, &mut import, "bench-torch")?;
+        Ok(text)
     })
 }
 
@@ -61,12 +85,11 @@ fn install(
     step: &mut Step,
     what: &str,
     lock: &str,
+    options: &[&str],
     temporary: &Path,
 ) -> Result<String, Failure> {
-    let mut pip = project.command(project.tools("bench/bin/python"));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"])
-        .args(["--require-hashes", "--only-binary=:all:", "-r", lock])
-        .env("TMPDIR", temporary);
+    let mut pip = python::pip(project, &project.tools("bench/bin/python"), "install", lock);
+    pip.args(options).env("TMPDIR", temporary);
     process::run_watched(project, step, what, &mut pip, "bench", |log| {
         let installs = log.contains("Installing collected packages");
         if installs { "installing" } else { "fetching" }.to_owned()

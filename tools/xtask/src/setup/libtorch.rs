@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::process;
 use crate::project::{Project, remove, replace, size};
 use crate::screen::bytes;
+use crate::setup::python::pip;
 use crate::setup::{Choices, Part};
 use crate::stamp::Stamp;
 
@@ -39,10 +40,8 @@ pub(crate) fn part(project: &Project, choices: Choices) -> Part {
         let (wheels, pip_folder) = (temporary.join("wheels"), temporary.join("pip"));
         fs::create_dir_all(&pip_folder)
             .map_err(|error| Failure::of_file("make", &pip_folder, &error))?;
-        let mut pip = project.command(project.python("python"));
-        pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "off"])
-            .args(["--no-deps", "--require-hashes", "--only-binary=:all:"])
-            .args(["--python-version", WHEELS_FOR, "-r", lock, "-d"])
+        let mut pip = pip(project, &project.python("python"), "download", lock);
+        pip.args(["--no-deps", "--python-version", WHEELS_FOR, "-d"])
             .arg(&wheels)
             .env("TMPDIR", &pip_folder);
         process::run_watched(project, step, "fetching libtorch", &mut pip, "libtorch", |_| {

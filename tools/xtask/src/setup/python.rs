@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::failure::Failure;
 use crate::process;
@@ -99,10 +100,8 @@ pub(crate) fn part(project: &Project, python: &Python) -> Part {
         process::run(project, step, "making the Python environment", &mut venv, "python")?;
 
         let temporary = project.temporary("pip").map_err(failed)?;
-        let mut pip = project.command(project.python("python"));
-        pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"])
-            .args(["--require-hashes", "-r", LOCK])
-            .env("TMPDIR", &temporary);
+        let mut pip = pip(project, &project.python("python"), "install", LOCK);
+        pip.env("TMPDIR", &temporary);
         let what = "installing the Python packages";
         process::run_watched(project, step, what, &mut pip, "python", |log| {
             let installs = log.contains("Installing collected packages");
@@ -113,6 +112,16 @@ pub(crate) fn part(project: &Project, python: &Python) -> Part {
         let count = packages.lines().filter(|line| line.contains("==")).count();
         Ok(format!("{count} packages locked, {}", bytes(crate::project::size(&place))))
     })
+}
+
+/// A pip that installs or downloads what a lock names, and nothing that has not the sum that stands there.
+///
+/// Wheels alone: building a source package fetches what it is built with, and no lock holds the sums of that.
+pub(crate) fn pip(project: &Project, python: &Path, verb: &str, lock: &str) -> Command {
+    let mut pip = project.command(python);
+    pip.args(["-m", "pip", verb, "--disable-pip-version-check", "--progress-bar", "off"]);
+    pip.args(["--require-hashes", "--only-binary=:all:", "-r", lock]);
+    pip
 }
 
 #[cfg(test)]
@@ -143,6 +152,25 @@ pub(crate) mod tests {
             .collect();
         pins.sort();
         pins
+    }
+
+    #[test]
+    fn nothing_is_fetched_without_its_sum() {
+        // Each call of pip in the sources of set-up: the one above, and one that has no network.
+        let folder = Project::find().path("tools/xtask/src");
+        let calls = crate::project::files(&folder).into_iter().map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            (code.matches("\"pip\",").count(), code.matches("\"--no-index\",").count())
+        });
+        let (calls, without_network) =
+            calls.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        assert_eq!((calls, without_network), (2, 1), "call pip through `python::pip`");
+        let project = Project::find();
+        let call = pip(&project, Path::new("python3"), "install", LOCK);
+        for option in ["--require-hashes", "--only-binary=:all:"] {
+            assert!(call.get_args().any(|word| word == option), "{option}");
+        }
     }
 
     #[test]

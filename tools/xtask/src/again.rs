@@ -1,0 +1,191 @@
+//! The same again: the quick notebooks once more, killed on the way and resumed, must come to the same bytes.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::notebooks::export_folder;
+use crate::process;
+use crate::project::{Project, files, remove};
+use crate::screen::Step;
+use crate::stamp::sha256;
+
+/// Runs the quick notebooks again, with `kills` kills, and compares what they leave with what is in `export/quick`,
+/// which stays. Gives the number of files that were compared.
+///
+/// # Errors
+/// If a run fails, or a file differs in more than durations.
+pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<usize, Failure> {
+    let quick = export_folder(project, true);
+    // Not in `.tools/tmp`, which every set-up empties.
+    let first = project.tools("again");
+    let moved = |from: &Path, to: &Path| {
+        remove(to).and_then(|()| fs::rename(from, to)).map_err(|e| Failure::of_file("move", to, &e))
+    };
+    moved(&quick, &first)?;
+    let outcome = run_killed(project, step, kills).and_then(|()| compare(&first, &quick));
+    moved(&first, &quick)?;
+    outcome
+}
+
+/// One whole run, begun again after each kill.
+fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Failure> {
+    let mut killed = 0;
+    loop {
+        let mut command = quick_run(project)?;
+        if killed == kills {
+            let what = format!("the quick notebooks after {kills} kills");
+            process::run(project, step, &what, &mut command, "test-again")?;
+            return Ok(());
+        }
+        // Fractions of the golden ratio fall anywhere: while a cell is compiled, inside an epoch, while a file is
+        // written.
+        let share = (killed as f64 * 0.618_033_988_75).fract();
+        let moment = Duration::from_secs_f64(8.0 + 30.0 * share);
+        // A group of its own, so that papermill goes with it, as at a power cut. Kernels end with papermill.
+        let child = command.process_group(0).stdout(Stdio::null()).spawn();
+        let mut child = child.map_err(|error| {
+            Failure::new(format!("cannot start {}: {error}", process::show(project, &command)))
+        })?;
+        let watch = || step.update(&format!("kill {} of {kills}", killed + 1));
+        match ends_before(&mut child, moment, watch) {
+            // Faster than the kill: once more from the beginning.
+            Some(status) if status.success() => {
+                let quick = export_folder(project, true);
+                remove(&quick).map_err(|error| Failure::of_file("remove", &quick, &error))?;
+                continue;
+            }
+            Some(status) => {
+                return Err(Failure::new(format!("the quick notebooks failed ({status})"))
+                    .advice("`cargo xtask run --quick` shows why"));
+            }
+            None => {}
+        }
+        let group = format!("-{}", child.id());
+        let done = Command::new("kill").args(["-KILL", "--", &group]).status();
+        child.wait().map_err(|error| Failure::new(format!("lost a program: {error}")))?;
+        if !done.is_ok_and(|status| status.success()) {
+            return Err(Failure::new("cannot kill a run of the notebooks"));
+        }
+        killed += 1;
+    }
+}
+
+fn quick_run(project: &Project) -> Result<Command, Failure> {
+    let program = env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
+    let mut command = project.command(program);
+    command.args(["run", "--quick", "--resume"]);
+    Ok(command)
+}
+
+/// How `child` ended, if it did before `moment`.
+fn ends_before(child: &mut Child, moment: Duration, mut watch: impl FnMut()) -> Option<ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < moment {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(50));
+        watch();
+    }
+    None
+}
+
+/// Compares models, metrics, predictions and figures; gives their number.
+fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
+    let [first, second] = [results(first)?, results(second)?];
+    let differing: Vec<&str> = first
+        .keys()
+        .chain(second.keys())
+        .filter(|name| first.get(*name) != second.get(*name))
+        .map(String::as_str)
+        .collect();
+    if first.is_empty() {
+        return Err(Failure::new("the notebooks left no metrics that could be compared"));
+    }
+    if differing.is_empty() {
+        return Ok(first.len());
+    }
+    Err(Failure::new(format!(
+        "a second run, killed and resumed, came to other results: {}",
+        differing.join(", ")
+    ))
+    .advice("something depends on more than seed, data, threads and code: find what is drawn or added in another order"))
+}
+
+/// What the files of `export` hold, durations apart, by name.
+fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let kept = ["metrics", "models", "predictions"].map(|folder| export.join(folder));
+    // Frozen features hold the seconds that they took.
+    let features = export.join("models/features");
+    let is_result = |path: &PathBuf| {
+        kept.iter().any(|folder| path.starts_with(folder)) && !path.starts_with(&features)
+    };
+    let mut results = BTreeMap::new();
+    for path in files(export).into_iter().filter(is_result) {
+        let bytes = fs::read(&path).map_err(|error| Failure::of_file("read", &path, &error))?;
+        let text = match serde_json::from_slice::<Value>(&bytes) {
+            Ok(mut value) => {
+                without_durations(&mut value);
+                value.to_string()
+            }
+            Err(_) => sha256(&bytes),
+        };
+        let name = path.strip_prefix(export).unwrap_or(&path).display().to_string();
+        results.insert(name, text);
+    }
+    Ok(results)
+}
+
+fn without_durations(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, _| {
+                !["seconds", "per_second", "_time"].iter().any(|end| name.ends_with(end))
+            });
+            map.values_mut().for_each(without_durations);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_durations),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn export(metrics: &str, model: &[u8]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in
+            [("metrics/cnn.json", metrics.as_bytes()), ("models/cnn.safetensors", model)]
+        {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn durations_may_differ_and_nothing_else() {
+        let first = export(r#"{"accuracy": 0.5, "fit_seconds": 1.0}"#, b"model");
+        let compared = |metrics, model: &[u8]| compare(first.path(), export(metrics, model).path());
+        assert_eq!(compared(r#"{"accuracy": 0.5, "fit_seconds": 2.5}"#, b"model").unwrap(), 2);
+        let other = compared(r#"{"accuracy": 0.5000001, "fit_seconds": 1.0}"#, b"model");
+        assert!(other.unwrap_err().to_string().contains("metrics/cnn.json"));
+        let other = compared(r#"{"accuracy": 0.5, "fit_seconds": 1.0}"#, b"Model");
+        assert!(other.unwrap_err().to_string().contains("models/cnn.safetensors"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(compare(empty.path(), empty.path()).is_err());
+        assert!(compare(first.path(), empty.path()).is_err());
+    }
+}
