@@ -429,6 +429,7 @@ pub fn plot_scatter(
         canvas.dot(style.marker, at, radius, style.color, 0.6);
     }
     canvas.clip_to(None);
+    let mut names = Vec::new();
     for (class, entry) in entries.iter().enumerate() {
         let mut middle: (Vec<f64>, Vec<f64>) = Default::default();
         for (point, _) in
@@ -438,10 +439,10 @@ pub fn plot_scatter(
             middle.1.push(f64::from(point[1]));
         }
         if let (Some(x), Some(y)) = (median(&mut middle.0), median(&mut middle.1)) {
-            let style = TextStyle::new(NAME_SIZE).bold().anchor(Across::Centre, Down::Middle);
-            canvas.text_on_white(&entry.name, panel.at((x, y)), style);
+            names.push((entry.name.as_str(), panel.at((x, y))));
         }
     }
+    name_clouds(&mut canvas, &names, panel.area);
     if entries.len() <= MOST_ENTRIES {
         legend(&mut canvas, &entries, (780.0 - beside - 2.0, panel.area.top));
     }
@@ -452,7 +453,133 @@ pub fn plot_scatter(
     ))
 }
 
+/// Writes each name at its point, or as near to it as the other names leave room; a line leads from a name that had to
+/// move away to its point.
+fn name_clouds(canvas: &mut Canvas, names: &[(&str, Point)], area: Rect) {
+    let style = TextStyle::new(NAME_SIZE).bold().anchor(Across::Centre, Down::Middle);
+    let texts: Vec<String> =
+        names.iter().map(|(name, _)| canvas.fitted(name, style, WIDEST_NAME)).collect();
+    let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
+    let boxes = name_boxes(canvas, &texts, &points, area);
+    for (place, point) in boxes.iter().zip(&points) {
+        let (x, y) = place.centre();
+        if (x - point.0).abs() > place.width / 2.0 || (y - point.1).abs() > place.height / 2.0 {
+            canvas.line(&[(x, y), *point], 1.2, INK, None);
+        }
+    }
+    for (text, place) in texts.iter().zip(&boxes) {
+        canvas.text_on_white(text, place.centre(), style);
+    }
+}
+
+/// The widest name in a cloud of points.
+const WIDEST_NAME: f64 = 160.0;
+
+/// The room that each text takes, white rim included, around its point or beside it where two would overlap.
+fn name_boxes(canvas: &Canvas, texts: &[String], points: &[Point], area: Rect) -> Vec<Rect> {
+    let style = TextStyle::new(NAME_SIZE).bold();
+    let height = 1.3 * NAME_SIZE;
+    let mut boxes: Vec<Rect> = texts
+        .iter()
+        .zip(points)
+        .map(|(text, &(x, y))| {
+            let width = canvas.text_width(text, style) + 4.0;
+            Rect::new(x - width / 2.0, y - height / 2.0, width, height)
+        })
+        .collect();
+    spread(&mut boxes, area);
+    boxes
+}
+
+/// Pushes boxes that overlap apart, each by half of what is needed, up and down or sideways, whichever is shorter, and
+/// keeps them inside `area`.
+///
+/// Always the same for the same boxes: of two with one middle the first goes up or left. Where there are more boxes than
+/// room they are as far apart as a few hundred rounds bring them.
+fn spread(boxes: &mut [Rect], area: Rect) {
+    for _ in 0..300 {
+        let mut moved = false;
+        for second in 1..boxes.len() {
+            let (before, rest) = boxes.split_at_mut(second);
+            let b = &mut rest[0];
+            for a in before {
+                let (wide, high) = overlap(a, b);
+                if wide <= 0.0 || high <= 0.0 {
+                    continue;
+                }
+                moved = true;
+                // Half, and a little more, so that a row of boxes does not close in on the border for ever.
+                let away =
+                    |a: f64, b: f64, by: f64| (by / 2.0 + 0.1) * if a <= b { -1.0 } else { 1.0 };
+                let ((ax, ay), (bx, by)) = (a.centre(), b.centre());
+                if high <= wide {
+                    let step = away(ay, by, high);
+                    (a.top, b.top) = (a.top + step, b.top - step);
+                } else {
+                    let step = away(ax, bx, wide);
+                    (a.left, b.left) = (a.left + step, b.left - step);
+                }
+                for moved in [&mut *a, &mut *b] {
+                    moved.left = moved.left.min(area.right() - moved.width).max(area.left);
+                    moved.top = moved.top.min(area.bottom() - moved.height).max(area.top);
+                }
+            }
+        }
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// How far two boxes reach into each other across and down; neither is above 0 for boxes that do not.
+fn overlap(a: &Rect, b: &Rect) -> (f64, f64) {
+    let wide = a.right().min(b.right()) - a.left.max(b.left);
+    let high = a.bottom().min(b.bottom()) - a.top.max(b.top);
+    (wide, high)
+}
+
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlapping(boxes: &[Rect]) -> usize {
+        let apart = |a: &Rect, b: &Rect| overlap(a, b).0 <= 0.0 || overlap(a, b).1 <= 0.0;
+        let pairs = (0..boxes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        pairs.filter(|&(a, b)| !apart(&boxes[a], &boxes[b])).count()
+    }
+
+    /// The middles of three classes as they once lay in notebook 11's figure, where the names ran into each other.
+    #[test]
+    fn names_of_clouds_that_lie_close_do_not_overlap() {
+        let canvas = Canvas::new(780.0, 520.0).unwrap();
+        let area = Rect::new(62.0, 36.0, 574.0, 434.0);
+        let texts = ["Trouser", "Dress", "T-shirt/top"].map(String::from);
+        let points = [(327.0, 142.0), (361.0, 148.5), (408.0, 157.0)];
+        let alone: Vec<Rect> =
+            (0..3).flat_map(|i| name_boxes(&canvas, &texts[i..=i], &points[i..=i], area)).collect();
+        assert!(overlapping(&alone) >= 2, "the case is one that overlaps");
+        let boxes = name_boxes(&canvas, &texts, &points, area);
+        assert_eq!(overlapping(&boxes), 0, "{boxes:?}");
+        for (a, b) in boxes.iter().zip(&alone) {
+            let (x, y) = (a.centre().0 - b.centre().0, a.centre().1 - b.centre().1);
+            assert!(x.hypot(y) < 30.0, "no name goes far: {boxes:?}");
+        }
+        assert_eq!(boxes, name_boxes(&canvas, &texts, &points, area), "the same each time");
+    }
+
+    #[test]
+    fn names_with_one_middle_in_a_corner_part_and_stay_inside() {
+        let area = Rect::new(0.0, 0.0, 100.0, 100.0);
+        let mut boxes = vec![Rect::new(-20.0, -5.0, 40.0, 10.0); 6];
+        spread(&mut boxes, area);
+        assert_eq!(overlapping(&boxes), 0, "{boxes:?}");
+        let inside =
+            |b: &Rect| b.left >= 0.0 && b.top >= 0.0 && b.right() <= 100.0 && b.bottom() <= 100.0;
+        assert!(boxes.iter().all(inside), "{boxes:?}");
+    }
 }
