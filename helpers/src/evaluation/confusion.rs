@@ -30,6 +30,31 @@ pub fn confusion_matrix(y_true: &[i64], y_pred: &[i64], classes: usize) -> Resul
     Ok(matrix)
 }
 
+/// Images of one class that were taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confusion {
+    /// The true class.
+    pub truth: usize,
+    /// The class they were called.
+    pub predicted: usize,
+    /// How many they are, at least one.
+    pub images: u64,
+}
+
+/// The kinds of mistake in a confusion matrix, the most frequent first; equal ones in the order of their classes.
+///
+/// - `matrix`: as [`confusion_matrix`] gives it, rows the true classes
+/// - returns nothing for a classifier that makes no mistake
+pub fn most_confused(matrix: &Array2<u64>) -> Vec<Confusion> {
+    let mut confused: Vec<Confusion> = matrix
+        .indexed_iter()
+        .map(|((truth, predicted), &images)| Confusion { truth, predicted, images })
+        .filter(|pair| pair.truth != pair.predicted && pair.images > 0)
+        .collect();
+    confused.sort_by_key(|pair| std::cmp::Reverse(pair.images));
+    confused
+}
+
 /// Precision, recall and F1 of one class, or of a mean over classes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
@@ -131,6 +156,11 @@ impl ClassificationReport {
         self.classes.iter().map(|scores| scores.f1).collect()
     }
 
+    /// The recall of each class: the part of its images that was found.
+    pub fn recall(&self) -> Vec<f64> {
+        self.classes.iter().map(|scores| scores.recall).collect()
+    }
+
     /// Shows the report as the result of a cell.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
@@ -163,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn confusions_go_from_the_truth_to_the_prediction_the_most_frequent_first() {
+        // Class 2 is called 0 twice, class 0 is called 1 once, 1 is called 2 once; the rest is right.
+        let matrix = array![[5, 1, 0], [0, 4, 1], [2, 0, 3]];
+        let confused = most_confused(&matrix);
+        let found: Vec<_> = confused.iter().map(|c| (c.truth, c.predicted, c.images)).collect();
+        assert_eq!(found, [(2, 0, 2), (0, 1, 1), (1, 2, 1)]);
+        assert_eq!(most_confused(&array![[3, 0], [0, 2]]), []);
+    }
+
+    #[test]
     fn a_class_that_is_never_called_scores_nothing() {
         let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
         let report = classification_report(&[0, 0, 0, 1], &[0, 0, 1, 0], &names).unwrap();
@@ -177,6 +217,7 @@ mod tests {
         assert!((report.macro_average.f1 - 2.0 / 9.0).abs() < 1e-12);
         assert!((report.weighted_average.f1 - 0.5).abs() < 1e-12);
         assert_eq!(report.accuracy, 0.5);
+        assert_eq!(report.recall(), [2.0 / 3.0, 0.0, 0.0]);
     }
 
     #[test]

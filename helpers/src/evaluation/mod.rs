@@ -9,7 +9,10 @@ pub mod metrics;
 mod model;
 
 pub use compare::{Comparison, Comparisons, mcnemar_exact};
-pub use confusion::{ClassScores, ClassificationReport, classification_report, confusion_matrix};
+pub use confusion::{
+    ClassScores, ClassificationReport, Confusion, classification_report, confusion_matrix,
+    most_confused,
+};
 pub use denoising::{
     LinearDenoiser, PrincipalComponents, Quality, compare_denoisers, image_psnr_db,
     principal_components, psnr_db,
