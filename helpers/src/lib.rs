@@ -37,12 +37,12 @@ pub mod prelude {
         Augmentation, Dataset, DatasetInfo, DenoisedImages, GaussianNoise, ImageShape, NoisyImages,
         Split, SplitConfig, Subset,
     };
-    pub use crate::display::{Cell, Column, Table};
+    pub use crate::display::{Cell, Column, Table, thousands};
     pub use crate::error::{Error, Result};
     pub use crate::evaluation::{
-        Evaluation, LinearDenoiser, PrincipalComponents, Quality, classification_report,
-        compare_denoisers, confusion_matrix, image_psnr_db, most_probable, principal_components,
-        psnr_db,
+        Confusion, Evaluation, LinearDenoiser, PrincipalComponents, Quality, classification_report,
+        compare_denoisers, confusion_matrix, image_psnr_db, most_confused, most_probable,
+        principal_components, psnr_db,
     };
     pub use crate::models::{
         AutoencoderConfig, Bottleneck, CnnConfig, DenseConfig, FeatureConfig, Features,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, Subset};
 use super::random::RandomState;
-use crate::display::{Cell, Column, Table};
+use crate::display::{Cell, Column, Table, thousands};
 use crate::error::{Error, Result};
 
 /// How a data set is split.
@@ -107,9 +107,9 @@ impl std::fmt::Debug for Split {
         write!(
             formatter,
             "Split: {} train, {} validation, {} test images (seed {}{})",
-            train.len(),
-            validation.len(),
-            test.len(),
+            thousands(train.len()),
+            thousands(validation.len()),
+            thousands(test.len()),
             config.seed,
             if config.stratify { ", stratified" } else { "" }
         )

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::display::{Cell, Column, Table};
+use crate::display::{Cell, Column, Table, thousands};
 
 /// The layers of a network, their output shapes and numbers of parameters, as Keras's `summary()`.
 #[derive(Clone, PartialEq)]
@@ -45,7 +45,8 @@ impl Summary {
         table.push([Cell::from("Total"), Cell::from(""), Cell::from(""), Cell::Number(total)]);
         table.rule_above_last(1).caption(format!(
             "Parameters: {} trainable, {} not trainable. Output shapes leave the number of images out.",
-            self.trainable, self.non_trainable
+            thousands(self.trainable),
+            thousands(self.non_trainable)
         ))
     }
 
@@ -61,7 +62,20 @@ impl fmt::Debug for Summary {
             f,
             "Summary: {} layers, {} parameters",
             self.rows.len(),
-            self.trainable + self.non_trainable
+            thousands(self.trainable + self.non_trainable)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_numbers_of_parameters_have_commas() {
+        let summary = Summary { rows: Vec::new(), trainable: 1_496_074, non_trainable: 3_840 };
+        let text = summary.table().to_text();
+        assert!(text.contains("Parameters: 1,496,074 trainable, 3,840 not trainable."), "{text}");
+        assert_eq!(format!("{summary:?}"), "Summary: 0 layers, 1,499,914 parameters");
     }
 }

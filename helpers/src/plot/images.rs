@@ -10,7 +10,7 @@ use super::figure::{DENSITY, Figure};
 use super::style::{Color, GREY, TITLE_SIZE, label_color, label_sign};
 use crate::data::random::RandomState;
 use crate::data::{Dataset, ImageShape, Subset};
-use crate::display::clean_text;
+use crate::display::{clean_text, thousands};
 use crate::evaluation::metrics::{check_classes, check_lengths, most_probable};
 use crate::{Error, Result};
 
@@ -449,10 +449,6 @@ fn check_indices(indices: &[usize], images: usize) -> Result<()> {
 
 fn nothing_to_show() -> Error {
     Error::Drawing { message: "there is no image to show; pass at least one place".to_owned() }
-}
-
-fn thousands(number: usize) -> String {
-    crate::display::with_thousands(number as f64, 0)
 }
 
 /// The first few names, for an alternative text.
