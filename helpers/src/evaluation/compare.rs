@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::check_lengths;
 use crate::Result;
-use crate::display::{Cell, Column, Table, clean_text, with_thousands};
+use crate::display::{Cell, Column, Table, clean_text, thousands};
 
 /// The probability below which a difference is taken for real.
 const LEVEL: f64 = 0.05;
@@ -100,21 +100,26 @@ impl Comparison {
         }
     }
 
-    /// What the test says, in words.
+    /// What the test says, in words: the probability of so uneven a split, beside it the one corrected for how many pairs
+    /// were compared where that is another, and the verdict, which goes by the corrected one.
     pub fn sentence(&self) -> String {
         let (first, second) = (clean_text(&self.first), clean_text(&self.second));
-        let count = |n: usize| with_thousands(n as f64, 0);
+        let corrected = if self.p_adjusted > self.p_value {
+            format!("; corrected for the number of pairs, p = {}", probability(self.p_adjusted))
+        } else {
+            String::new()
+        };
         let meaning = match self.better() {
             Some(better) => format!("{} is better on images like these", clean_text(better)),
             None => "these images do not tell the two apart".to_owned(),
         };
         format!(
             "Of {} images, {first} alone is right on {} and {second} alone on {}; two equally good models would part at \
-             least so unevenly with probability {} (McNemar's exact test): {meaning}.",
-            count(self.images()),
-            count(self.only_first),
-            count(self.only_second),
-            probability(self.p_adjusted),
+             least so unevenly with probability {} (McNemar's exact test{corrected}): {meaning}.",
+            thousands(self.images()),
+            thousands(self.only_first),
+            thousands(self.only_second),
+            probability(self.p_value),
         )
     }
 }
@@ -276,6 +281,33 @@ mod tests {
             );
         }
         assert_eq!(compared.table().len(), 3);
+        // The probability of the split is the raw one, the verdict that of the corrected one.
+        let sentences = compared.sentences();
+        let split = "with probability 0.0078 (McNemar's exact test; corrected for the number of pairs, p = 0.02)";
+        assert!(
+            sentences[1].contains(split) && sentences[1].contains(": a is better"),
+            "{sentences:?}"
+        );
+        assert!(
+            sentences[2].contains("with probability 1.00 (McNemar's exact test):"),
+            "{sentences:?}"
+        );
+    }
+
+    /// 6 to 0 comes up in one of 32 pairs of equal models, and oftener than one time in twenty among three such pairs.
+    #[test]
+    fn a_split_that_is_rare_for_one_pair_alone_decides_nothing_among_three() {
+        let y_true = [0; 20];
+        let right = |n: usize| -> Vec<i64> { (0..20).map(|i| i64::from(i >= n)).collect() };
+        let (a, b, c) = (right(20), right(14), right(14));
+        let compared = Comparisons::new(&[("a", &a), ("b", &b), ("c", &c)], &y_true).unwrap();
+        let sentence = compared.pairs[0].sentence();
+        assert!(
+            sentence.contains("with probability 0.03 (McNemar's exact test; corrected"),
+            "{sentence}"
+        );
+        assert!(sentence.contains("p = 0.09"), "{sentence}");
+        assert!(sentence.ends_with("these images do not tell the two apart."), "{sentence}");
     }
 
     #[test]
