@@ -417,7 +417,7 @@ pub fn comparative_table(models: &[Metrics]) -> Result<Table> {
         Column::percent("Test accuracy", 2),
         Column::number_text("95% interval").unit("%"),
         Column::decimal("Test loss", 4),
-        Column::integer("Parameters"),
+        Column::integer("Trained parameters"),
         Column::number_text("Epochs, best of run"),
         Column::decimal("Training", 0).unit("s"),
         Column::decimal("Prediction", 0).unit("images/s"),
