@@ -46,7 +46,7 @@ class Run:
 
 
 class Papermill:
-    """Notebooks in ``folder/notebooks``, papermill called from ``folder``."""
+    """Notebooks in ``folder/notebooks``, papermill called from ``folder`` unless ``within`` names a folder below it."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -54,14 +54,15 @@ class Papermill:
         self.notebooks.mkdir()
         self.output = folder / "out.ipynb"
 
-    def start(self, nb, *arguments, output=None):
+    def start(self, nb, *arguments, output=None, within="."):
         path = self.notebooks / "source.ipynb"
         nbformat.write(nb, path)
-        command = [sys.executable, "-m", "papermill", "notebooks/source.ipynb", str(output or self.output)]
+        source = os.path.relpath(path, self.folder / within)
+        command = [sys.executable, "-m", "papermill", source, str(output or self.output)]
         paths = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
         return subprocess.Popen(
             [*command, "--no-progress-bar", *map(str, arguments)],
-            cwd=self.folder,
+            cwd=self.folder / within,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,8 +74,8 @@ class Papermill:
         path = output or self.output
         return Run(process.returncode, text, nbformat.read(path, 4) if path.exists() else None)
 
-    def run(self, nb, *arguments):
-        return self.finish(self.start(nb, *arguments))
+    def run(self, nb, *arguments, within="."):
+        return self.finish(self.start(nb, *arguments, within=within))
 
 
 @pytest.fixture

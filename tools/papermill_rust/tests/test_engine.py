@@ -123,6 +123,28 @@ def test_a_dead_kernel_is_reported(papermill):
     assert run.code[1].execution_count is None
 
 
+@pytest.mark.parametrize("within", [".", "notebooks", "elsewhere"])
+def test_relative_paths_hold_wherever_papermill_is_called_from(papermill, within):
+    """`papermill 04_baseline_model.ipynb out.ipynb` inside `notebooks/` is as good as the README's call from the root."""
+    (papermill.folder / "elsewhere").mkdir()
+    crate = papermill.folder / "tiny"
+    (crate / "src").mkdir(parents=True)
+    (crate / "Cargo.toml").write_text('[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2024"\n')
+    (crate / "src/lib.rs").write_text("pub fn seven() -> i32 { 7 }\n")
+    (papermill.folder / "data").mkdir()
+    (papermill.folder / "data/file").write_text("kept")
+    nb = notebook(
+        ':dep tiny = { path = "../tiny" }',
+        'format!("{} {} {epochs}", tiny::seven(), std::fs::read_to_string(format!("{data}/file"))?)',
+        parameters=PARAMETERS,
+    )
+
+    run = papermill.run(nb, "-p", "epochs", 3, within=within)
+
+    assert run.status == 0, run.text
+    assert run.code[3].outputs[0].data["text/plain"] == '"7 kept 3"'
+
+
 def test_cwd_is_where_the_kernel_runs(papermill):
     (papermill.folder / "elsewhere").mkdir()
 

@@ -1,5 +1,10 @@
 """The parameters cell: what it declares, and which values it takes."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import nbformat
 import pytest
 from conftest import notebook
@@ -76,6 +81,41 @@ def test_help_lists_the_parameters(papermill):
         "default": "None",
         "help": "",
     }
+
+
+NOTEBOOKS = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def test_the_notebooks_are_found():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 12)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_names_types_and_defaults_of_every_notebook_are_read(path):
+    """As the lines of its cell say them, and of a type whose values papermill can write."""
+    cell = next(cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", []))
+    lines = re.findall(r"^let (?:mut )?(\w+)(?:: ([^=]+?))? = (.*?);(?: // (.+))?$", cell.source, re.MULTILINE)
+    assert len(lines) == len(cell.source.splitlines()), "a line each"
+
+    found = inspect_notebook(path)
+
+    assert list(found) == [name for name, *_ in lines]
+    for name, kind, default, comment in lines:
+        kind = kind or str(type_of(default))
+        assert found[name] == {"name": name, "inferred_type_name": kind, "default": default, "help": comment}
+        assert kind != "None", f"{name}: of no type that has literals"
+    assert found["quick"]["inferred_type_name"] == "bool", "a quick run says so on the page"
+    assert found["quick"]["default"] == "false"
+
+
+def test_help_of_a_notebook_lists_its_parameters_from_its_own_folder():
+    for path in NOTEBOOKS:
+        command = [sys.executable, "-m", "papermill", "--help-notebook", path.name]
+        run = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=240)
+        assert run.returncode == 0, run.stderr
+        text = " ".join((run.stdout + run.stderr).split())
+        for name, found in inspect_notebook(path).items():
+            assert f"{name}: {found['inferred_type_name']} (default {found['default']})" in text, path.name
 
 
 @pytest.mark.parametrize(
