@@ -483,7 +483,7 @@ fn name_boxes(canvas: &Canvas, texts: &[String], points: &[Point], area: Rect) -
         .iter()
         .zip(points)
         .map(|(text, &(x, y))| {
-            let width = canvas.text_width(text, style) + 4.0;
+            let width = canvas.text_width(text, style) + 8.0;
             Rect::new(x - width / 2.0, y - height / 2.0, width, height)
         })
         .collect();
