@@ -250,6 +250,7 @@ fn the_autoencoder_learns_and_keeps_the_best_epoch() {
     // The noise of the validation part is that of `on` with the same seed: the best epoch's loss comes back.
     let noisy = noise.on(&validation, config.seed);
     let restored = model.denoise(&noisy).unwrap();
+    assert!(model.denoise_speed(&noisy).unwrap() > 0.0, "images a second");
     let quality = Quality::of(&validation, &restored).unwrap();
     assert!((quality.mse - history.best().val_loss).abs() < 1e-5, "{quality:?} {history:?}");
     assert!(restored.iter().all(|value| (0.0..=1.0).contains(value)));

@@ -37,6 +37,8 @@ fn coloured_floats_with_names_are_learnt_drawn_and_saved() {
     let again = Model::load(export.find_model("cnn").unwrap()).unwrap();
     let probabilities = again.predict(&split.test).unwrap();
     assert_eq!(probabilities, model.predict(&split.test).unwrap());
+    let speed = again.predict_speed(&split.test).unwrap();
+    assert!(speed > 0.0 && speed.is_finite(), "images a second: {speed}");
     let drawn = random_indices(split.test.len(), 6, 1).unwrap();
     let figure = plot_predictions(&split.test, &probabilities, &drawn).unwrap();
     assert!(figure.to_html().contains("red") && figure.size().0 > 0);
