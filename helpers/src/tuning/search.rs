@@ -871,6 +871,11 @@ impl SearchResults {
         )
     }
 
+    /// The best combination in a line: `dropout 0.2, kernel_initializer he_normal`.
+    pub fn best_text(&self) -> String {
+        shown(&self.best_params)
+    }
+
     /// Shows [`SearchResults::table`] as the result of a cell.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
@@ -1018,6 +1023,13 @@ mod tests {
         assert!(mixed.contains("1 of the other 2 are nearer"), "{mixed}");
         assert!(mixed.ends_with("and the good ones not from each other."), "{mixed}");
         assert!(results(&[&[0.5, 0.5]]).sentence().starts_with("One combination"));
+    }
+
+    #[test]
+    fn the_best_combination_is_told_without_the_quotation_marks_of_json() {
+        let mut found = results(&[&[0.5]]);
+        found.best_params.insert("kernel_initializer".to_owned(), "he_normal".into());
+        assert_eq!(found.best_text(), "dropout 0, kernel_initializer he_normal");
     }
 
     #[test]
