@@ -52,7 +52,7 @@ impl<R: Record> History<R> {
             let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Horizontal);
             let mut drawn = Vec::new();
             for phase in &self.phases {
-                drawn.extend(draw_phase(&mut canvas, &panel, phase, rises));
+                drawn.extend(draw_phase(&mut canvas, &panel, phase));
             }
             if let Some(best) = best {
                 let at = panel.at_x(best.epoch as f64);
@@ -73,6 +73,9 @@ impl<R: Record> History<R> {
                     epochs.iter().zip(values).map(|(&x, &y)| panel.at((x, y))).collect();
                 draw_series(&mut canvas, &points, part_style(part, 0));
                 drawn.extend(densely(&points));
+            }
+            for phase in &self.phases {
+                drawn.extend(name_phase(&mut canvas, &panel, phase, rises));
             }
             if let Some(best) = best {
                 let value = if rises { best.val_metric } else { best.val_loss };
@@ -129,10 +132,16 @@ impl<R: Record> History<R> {
     }
 }
 
-/// A line between the last epoch before a phase and its first one, with the phase's name; gives what they cover.
-fn draw_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase, rises: bool) -> Vec<Point> {
+/// A line between the last epoch before a phase and its first one; gives what it covers.
+fn draw_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase) -> Vec<Point> {
     let (at, area) = (panel.at_x(phase.first_epoch as f64 - 0.5), panel.area);
     canvas.line(&[(at, area.top), (at, area.bottom())], 1.2, INK, Some((7.0, 4.0)));
+    (0..40).map(|step| (at, area.top + area.height * f64::from(step) / 39.0)).collect()
+}
+
+/// The phase's name beside its line, over the curves; gives what it covers.
+fn name_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase, rises: bool) -> Vec<Point> {
+    let (at, area) = (panel.at_x(phase.first_epoch as f64 - 0.5), panel.area);
     let style = TextStyle::new(TICK_SIZE).color(INK);
     let width = canvas.text_width(&phase.name, style);
     let fits = at + 6.0 + width < area.right();
@@ -141,9 +150,7 @@ fn draw_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase, rises: bool) ->
     let y = if rises { area.bottom() - 26.0 } else { area.top + 30.0 };
     canvas.text_on_white(&phase.name, (x, y), style.anchor(across, Down::Baseline));
     let left = if fits { x } else { x - width };
-    let text = (0..=8).map(|step| (left + width * f64::from(step) / 8.0, y - 4.0));
-    let line = (0..40).map(|step| (at, area.top + area.height * f64::from(step) / 39.0));
-    text.chain(line).collect()
+    (0..=8).map(|step| (left + width * f64::from(step) / 8.0, y - 4.0)).collect()
 }
 
 /// Lines through more points are smooth enough without marks.
