@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use super::init::Initializer;
 use super::layers::{self, Layer};
-use super::model::Model;
+use super::model::{Model, images_a_second};
 use super::sequential::Sequential;
 use crate::data::ImageShape;
 use crate::data::noise::{DenoisedImages, NoisyImages};
@@ -140,6 +140,14 @@ impl Model {
         self.check_images(noisy.clean())?;
         self.check_restores_images()?;
         Ok(DenoisedImages(rows(&self.outputs_for(&noisy.source(Default::default()))?)?))
+    }
+
+    /// How many images a second [`Model::denoise`] takes, noise included: measured as by [`Model::predict_speed`].
+    ///
+    /// # Errors
+    /// As [`Model::denoise`].
+    pub fn denoise_speed(&self, noisy: &NoisyImages) -> Result<f64> {
+        images_a_second(noisy.len(), || self.denoise(noisy).map(drop))
     }
 
     /// What passes the bottleneck, a row for each image.
