@@ -300,6 +300,16 @@ pub fn with_thousands(number: f64, digits: usize) -> String {
     if number < 0.0 && !nothing { format!("−{grouped}") } else { grouped }
 }
 
+/// A whole number with a comma every three digits, for a sentence or a caption: `70000` is `70,000`.
+///
+/// ```
+/// use helpers::display::thousands;
+/// assert_eq!(thousands(1_496_074), "1,496,074");
+/// ```
+pub fn thousands(number: usize) -> String {
+    with_thousands(number as f64, 0)
+}
+
 /// A table that shows itself: aligned columns with units in the head, a caption, the best row marked.
 ///
 /// ```

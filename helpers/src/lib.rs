@@ -37,7 +37,7 @@ pub mod prelude {
         Augmentation, Dataset, DatasetInfo, DenoisedImages, GaussianNoise, ImageShape, NoisyImages,
         Split, SplitConfig, Subset,
     };
-    pub use crate::display::{Cell, Column, Table, with_thousands};
+    pub use crate::display::{Cell, Column, Table, thousands};
     pub use crate::error::{Error, Result};
     pub use crate::evaluation::{
         Evaluation, LinearDenoiser, PrincipalComponents, Quality, classification_report,
