@@ -128,13 +128,12 @@ fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
     // Frozen features hold the seconds that they took.
     let features = export.join("models/features");
     let is_result = |path: &PathBuf| {
-        kept.iter().any(|folder| path.starts_with(folder))
-            && !path.starts_with(&features)
-            // The record of a training once more, durations among its columns.
-            && path.extension() != Some("csv".as_ref())
+        kept.iter().any(|folder| path.starts_with(folder)) && !path.starts_with(&features)
     };
     let mut results = BTreeMap::new();
-    for path in files(export).into_iter().filter(is_result) {
+    // CSV is the record of a training once more, durations among its columns.
+    let is_csv = |path: &PathBuf| path.extension() == Some("csv".as_ref());
+    for path in files(export).into_iter().filter(is_result).filter(|path| !is_csv(path)) {
         let bytes = fs::read(&path).map_err(|error| Failure::of_file("read", &path, &error))?;
         let text = match serde_json::from_slice::<Value>(&bytes) {
             Ok(mut value) => {
