@@ -25,7 +25,6 @@ use crate::data::{Split, Subset};
 use crate::display::duration;
 use crate::display::{Cell, Column, Table, clean_text};
 use crate::error::{Error, Result};
-use crate::models;
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
 use crate::training::{FitConfig, History};
@@ -885,7 +884,8 @@ impl SearchResults {
         };
         let same = |(parameter, value): (&String, &Value)| {
             // The grid may name an initializer as Keras does; metrics hold it as it is kept.
-            let named = value.as_str().and_then(|text| models::Initializer::from_name(text).ok());
+            let named =
+                value.as_str().and_then(|text| crate::models::Initializer::from_name(text).ok());
             let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
             settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
         };
@@ -1085,7 +1085,7 @@ mod tests {
             ]);
         }
         let settings = |dropout| {
-            let initializer = serde_json::to_value(models::Initializer::HeUniform).unwrap();
+            let initializer = serde_json::to_value(crate::models::Initializer::HeUniform).unwrap();
             metrics(serde_json::json!({"dropout": dropout, "kernel_initializer": initializer}))
         };
         assert_eq!(
