@@ -334,18 +334,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_run_is_killed_twice_unless_told_otherwise() {
-        let given = |texts: &[&str]| {
-            let options: Vec<_> = texts.iter().map(|text| ("--kills", text.to_string())).collect();
-            kills(&options)
-        };
-        assert_eq!((given(&[]).unwrap(), given(&["0"]).unwrap()), (2, 0));
-        assert_eq!(given(&["0", "5"]).unwrap(), 5);
-        let text = given(&["-1"]).unwrap_err().to_string();
-        assert!(text.contains("from 0 up, got `-1`"), "{text}");
-    }
-
-    #[test]
     fn cargos_counts_are_added_up() {
         let output = "running 3 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n\
                       test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
@@ -359,5 +347,17 @@ mod tests {
         assert_eq!(count_pytest("9 passed in 1.23s\n").passed, 9);
         assert_eq!(count_pytest("2 errors in 0.10s\n").failed, 2);
         assert_eq!(count_pytest("9 passed in 75.10s (0:01:15)\n").passed, 9);
+    }
+
+    #[test]
+    fn a_second_run_is_killed_twice_unless_told_otherwise() {
+        let given = |texts: &[&str]| {
+            let options: Vec<_> = texts.iter().map(|text| ("--kills", text.to_string())).collect();
+            kills(&options)
+        };
+        assert_eq!((given(&[]).unwrap(), given(&["0"]).unwrap()), (2, 0));
+        assert_eq!(given(&["0", "5"]).unwrap(), 5);
+        let text = given(&["-1"]).unwrap_err().to_string();
+        assert!(text.contains("from 0 up, got `-1`"), "{text}");
     }
 }
