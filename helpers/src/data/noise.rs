@@ -145,7 +145,8 @@ impl NoisyImages {
         let noisy = self.to_array()?;
         let (mut sum, mut squares) = (0.0, 0.0);
         for (place, noisy) in noisy.rows().into_iter().enumerate() {
-            for (&noisy, &clean) in noisy.iter().zip(self.images.image(place)) {
+            let clean = self.images.image(place);
+            for (&noisy, &clean) in noisy.iter().zip(clean.iter()) {
                 let added = f64::from(noisy) - f64::from(clean) / 255.0;
                 sum += added;
                 squares += added * added;
