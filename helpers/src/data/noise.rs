@@ -10,7 +10,7 @@ use std::fmt;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::augment::Augmentation;
 use super::batches::{ImageSource, Normalization, Source};
@@ -137,23 +137,23 @@ impl NoisyImages {
     /// for chance, and but for what clipping takes away.
     ///
     /// # Errors
-    /// If there is no image, or not enough memory.
+    /// If there is no image.
     pub fn moments(&self) -> Result<(f64, f64)> {
         if self.is_empty() {
             return Err(Error::NothingToScore);
         }
-        let noisy = self.to_array()?;
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for (place, noisy) in noisy.rows().into_iter().enumerate() {
-            let clean = self.images.image(place);
-            for (&noisy, &clean) in noisy.iter().zip(clean.iter()) {
-                let added = f64::from(noisy) - f64::from(clean) / 255.0;
-                sum += added;
-                squares += added * added;
-            }
+        let source = self.source(Augmentation::default());
+        let positions: Vec<usize> = (0..self.len()).collect();
+        let (mut sum, mut squares, mut values) = (0.0, 0.0, 0);
+        for positions in positions.chunks(1024) {
+            let (noisy, clean) = source.batch(positions, false)?;
+            let added = (noisy - clean).to_kind(Kind::Double);
+            sum += added.sum(Kind::Double).double_value(&[]);
+            squares += added.square().sum(Kind::Double).double_value(&[]);
+            values += added.numel();
         }
-        let mean = sum / noisy.len() as f64;
-        Ok((mean, squares / noisy.len() as f64 - mean * mean))
+        let mean = sum / values as f64;
+        Ok((mean, squares / values as f64 - mean * mean))
     }
 
     /// Noisy images with the clean ones as targets.
