@@ -5,6 +5,7 @@
 //! export/models/NAME.safetensors    weights, the configuration in their metadata
 //! export/predictions/NAME.json      Predictions on the test part, for the comparison
 //! export/figures/NAME.png           pictures, where a notebook saves one
+//! export/history/NAME.json, .csv    the record of a training, epoch by epoch
 //! ```
 //!
 //! Start at [`Artifacts::new`]. Every file is written whole or not at all, see [`write_atomically`].
@@ -90,7 +91,11 @@ impl From<Denoising> for Scores {
 pub struct Environment {
     /// Threads that libtorch computes with.
     pub threads: usize,
-    /// The widest instructions of the processor that libtorch's code for it can use, such as `AVX512_BF16`.
+    /// The processor's name, as it gives it itself; its architecture where it gives none.
+    #[serde(default)]
+    pub processor: String,
+    /// The widest instructions of the processor that libtorch's code for it can use, such as `AVX512_BF16`; then
+    /// `AMX_BF16` where it also multiplies matrices of bf16 in tiles, which rounds in another order.
     pub cpu_capability: String,
     /// Version of each part that numbers depend on.
     pub versions: BTreeMap<String, String>,
@@ -105,12 +110,28 @@ impl Environment {
             ("libtorch", option_env!("LIBTORCH_VERSION").unwrap_or("unknown")),
             ("rustc", option_env!("RUSTC_VERSION").unwrap_or("unknown")),
         ];
+        // Linux's; elsewhere it is not there, and nothing is known.
+        let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Environment {
             threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
-            cpu_capability: cpu_capability().to_owned(),
+            processor: named(&cpu_info, "model name").unwrap_or(std::env::consts::ARCH).to_owned(),
+            cpu_capability: capabilities(cpu_capability(), &cpu_info),
             versions: versions.map(|(part, version)| (part.to_owned(), version.to_owned())).into(),
         }
     }
+}
+
+/// The first value of this name in `/proc/cpuinfo`.
+fn named<'a>(cpu_info: &'a str, name: &str) -> Option<&'a str> {
+    let values = cpu_info.lines().filter_map(|line| line.split_once(':'));
+    values.filter(|(found, _)| found.trim() == name).map(|(_, value)| value.trim()).next()
+}
+
+/// `widest`, and AMX where the flags in `/proc/cpuinfo` name it: for that alone Rust has no stable question.
+fn capabilities(widest: &str, cpu_info: &str) -> String {
+    let flags = named(cpu_info, "flags").unwrap_or_default();
+    let amx = flags.split_whitespace().any(|flag| flag == "amx_bf16");
+    if amx { format!("{widest}, AMX_BF16") } else { widest.to_owned() }
 }
 
 /// Which code this is: the sources that a training runs through, and the versions of tch and libtorch.
@@ -577,6 +598,11 @@ impl Artifacts {
         self.folder.join("predictions").join(format!("{name}.json"))
     }
 
+    /// Where the record of the training of this name is kept, as `json` or as `csv`.
+    pub fn history_path(&self, name: &str, extension: &str) -> PathBuf {
+        self.folder.join("history").join(format!("{name}.{extension}"))
+    }
+
     /// Where the figure of this name is kept.
     pub fn figure_path(&self, name: &str) -> PathBuf {
         self.folder.join("figures").join(format!("{name}.png"))
@@ -621,6 +647,42 @@ impl Artifacts {
     /// If the file is missing (the error names the notebook that makes it) or holds something else.
     pub fn load_metrics(&self, name: &str) -> Result<Metrics> {
         read_json(self.metrics_path(checked(name)?), made_by(name), "metrics")
+    }
+
+    /// Writes the record of a training as JSON and as CSV, and returns where.
+    ///
+    /// # Errors
+    /// If the name is no file name or the folder cannot be written.
+    pub fn save_history<R: Record + Serialize>(
+        &self,
+        name: &str,
+        history: &History<R>,
+    ) -> Result<[PathBuf; 2]> {
+        let name = checked(name)?;
+        let paths = ["json", "csv"].map(|extension| self.history_path(name, extension));
+        for path in &paths {
+            history.save(path)?;
+        }
+        Ok(paths)
+    }
+
+    /// A row for each of these files: where it is in the folder, and its size.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub fn table(&self, written: &[PathBuf]) -> Result<Table> {
+        let mut table = Table::new([Column::text("Written"), Column::integer("Bytes")]);
+        for path in written {
+            let file = fs::metadata(path).map_err(|source| Error::Io {
+                action: "read",
+                path: path.clone(),
+                source,
+                advice: "save it first".into(),
+            })?;
+            let place = path.strip_prefix(&self.folder).unwrap_or(path).display().to_string();
+            table.push([place.into(), (file.len() as usize).into()]);
+        }
+        Ok(table.caption(format!("Files in {}.", self.folder.display())))
     }
 
     /// Writes predictions, and returns where.
@@ -777,6 +839,7 @@ mod tests {
             stopped_early: false,
             fit_seconds: 1.5,
             train_images_per_second: 100.0,
+            phases: Vec::new(),
         };
         let split = sample_split();
         Metrics::new(name, &split, 42, false)
@@ -808,6 +871,7 @@ mod tests {
             "train_images_per_second",
             "predict_images_per_second",
             "threads",
+            "processor",
             "cpu_capability",
             "versions",
         ];
@@ -852,6 +916,52 @@ mod tests {
             artifacts.save_metrics(&saved).unwrap();
             assert_eq!(fs::read(&path).unwrap(), bytes);
         }
+    }
+
+    /// Two processors of one widest instruction set gave other last digits: one of them has AMX.
+    #[test]
+    fn a_processor_with_amx_is_another_one() {
+        let info = |flags: &str| {
+            format!(
+                "processor\t: 0\nmodel name\t: Xeon: a name\nflags\t\t: fpu {flags} sse\n\nflags\t: other\n"
+            )
+        };
+        let with = info("amx_tile amx_bf16");
+        assert_eq!(named(&with, "model name"), Some("Xeon: a name"));
+        assert_eq!(capabilities("AVX512_BF16", &with), "AVX512_BF16, AMX_BF16");
+        assert_eq!(capabilities("AVX512_BF16", &info("amx_bf16_of_old")), "AVX512_BF16");
+        assert_eq!((named("", "model name"), capabilities("NEON", "")), (None, "NEON".to_owned()));
+        assert!(!Environment::current().processor.is_empty());
+    }
+
+    #[test]
+    fn metrics_from_before_the_processor_was_kept_are_read() {
+        let mut value = serde_json::to_value(metrics("cnn", 0.75)).unwrap();
+        value.as_object_mut().unwrap().remove("processor");
+        let read: Metrics = serde_json::from_value(value).unwrap();
+        assert_eq!(read.environment.processor, "");
+    }
+
+    #[test]
+    fn a_record_is_kept_twice_and_the_table_names_both_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::new(folder.path());
+        let history: History = History {
+            epochs: Vec::new(),
+            best_epoch: 0,
+            stopped_early: false,
+            fit_seconds: 0.0,
+            train_images_per_second: 0.0,
+            phases: Vec::new(),
+        };
+        let written = artifacts.save_history("cnn", &history).unwrap();
+        assert_eq!(written, ["json", "csv"].map(|end| artifacts.history_path("cnn", end)));
+        let bytes = fs::metadata(&written[1]).unwrap().len().to_string();
+        let text = artifacts.table(&written).unwrap().to_text();
+        assert!(text.contains("history/cnn.json") && text.contains(&bytes), "{text}");
+        assert!(artifacts.save_history("../cnn", &history).is_err());
+        let text = artifacts.table(&[artifacts.model_path("cnn")]).unwrap_err().to_string();
+        assert!(text.starts_with("cannot read ") && text.ends_with("save it first"), "{text}");
     }
 
     #[test]

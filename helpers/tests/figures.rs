@@ -86,6 +86,7 @@ fn history(epochs: usize) -> History {
         stopped_early: true,
         fit_seconds: 100.0,
         train_images_per_second: 5000.0,
+        phases: Vec::new(),
     }
 }
 
@@ -103,6 +104,25 @@ fn history_has_a_train_and_a_validation_curve() {
             }
         }
     }
+}
+
+#[test]
+fn a_later_phase_begins_at_a_labelled_line() {
+    let figure = history(10).followed_by(&history(8), "fine-tuning").plot().unwrap();
+    keep(&figure, "history_phases");
+    let text = figure.alt_text();
+    assert!(text.contains("over 18 epochs; fine-tuning from epoch 11 on."), "{text}");
+    // A phase of many epochs after one of few, and the other way round: the label keeps inside.
+    keep(
+        &history(1).followed_by(&history(18), "fine-tuning").plot().unwrap(),
+        "history_phase_early",
+    );
+    keep(
+        &history(18).followed_by(&history(1), "fine-tuning").plot().unwrap(),
+        "history_phase_late",
+    );
+    let plain = history(18).plot().unwrap();
+    assert!(plain.alt_text().contains("over 18 epochs. Best"), "{}", plain.alt_text());
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
         stopped_early: false,
         fit_seconds: 0.5,
         train_images_per_second: 1.0,
+        phases: Vec::new(),
     };
     TrialResult {
         id: spec.id(),

@@ -36,6 +36,12 @@ RESULT = re.compile(
     r"\b0\.\d{3,}\b|\b\d+\.\d+\s?%|\b(?:accuracy|loss|precision|recall|psnr|ssim|mse)\b[^.|\n]{0,25}?\b(0?\.\d{2,}|(?!95)\d{2,3}\s?%)",
     re.IGNORECASE,
 )
+# Parameters that `cargo xtask run -p NAME VALUE`, a quick run and the README count on.
+TRAINING = {4, 6, 8, 10, 11}
+OF_TRAINING = ["data", "sample", "epochs", "patience", "seed"]
+OF_RESULTS = ["export", "quick"]
+SAVES = re.compile(r"\bsave_(metrics|predictions)\s*\(")
+DEFINED = re.compile(r"^let\s+(?:mut\s+)?([a-z_][a-z0-9_]*)")
 RUN_METADATA = ["papermill", "execution", "ExecuteTime", "widgets"]
 
 WHY = {
@@ -46,6 +52,8 @@ WHY = {
     "format": "cell ids exist from nbformat 4.5 on",
     "parameters": "papermill puts its values after the one cell tagged `parameters`, and reads their types there",
     "parameters-content": "values given by papermill replace plain `let` lines; anything else would run twice or not at all",
+    "parameters-promised": "a run sets these names in each notebook that has them, and a notebook without one would go on "
+    "with all images, all epochs or the wrong folder and say nothing",
     "setup": "`:dep` and `use` have one place, so that the prelude stays the whole vocabulary",
     "outputs": "sources carry no outputs, so that a diff shows the change; `--fix` takes them out",
     "counts": "sources carry no execution counts, so that a diff shows the change; `--fix` takes them out",
@@ -192,6 +200,7 @@ def lint_file(path: Path) -> list[Finding]:
 
     check_setup(cells, place, found)
     check_parameters(cells, place, found)
+    check_promised(cells, int(name[1]) if name else 0, place, found)
 
     if not cells or cells[-1].get("cell_type") != "markdown":
         found("conclusion", "the last cell is not text", place(len(cells) - 1) if cells else "")
@@ -243,6 +252,23 @@ def check_parameters(cells: list[dict], place, found) -> None:
                     f"`{statement.splitlines()[0]}` is not `let name: type = value;`",
                     place(index),
                 )
+
+
+def check_promised(cells: list[dict], number: int, place, found) -> None:
+    """What trains takes the parameters of a training, what keeps results takes where, and what reads takes from where."""
+    tagged = [index for index, cell in enumerate(cells) if "parameters" in tags(cell)]
+    if not tagged:
+        return  # said already
+    lines = [line for index in tagged for line in statements(text(cells[index]))]
+    defined = {match[1] for match in map(DEFINED.match, lines) if match}
+    code = [without_comments(text(cell)) for cell in cells if cell.get("cell_type") == "code"]
+    wanted = OF_TRAINING if number in TRAINING else []
+    if any(map(SAVES.search, code)):
+        wanted = wanted + OF_RESULTS
+    for missing in [name for name in wanted if name not in defined]:
+        found("parameters-promised", f"no parameter `{missing}`", place(tagged[0]))
+    if not defined & {"data", "export"}:
+        found("parameters-promised", "neither a parameter `data` nor `export`", place(tagged[0]))
 
 
 def fix_file(path: Path) -> bool:

@@ -10,7 +10,7 @@ use std::fmt;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::augment::Augmentation;
 use super::batches::{ImageSource, Normalization, Source};
@@ -131,6 +131,29 @@ impl NoisyImages {
         let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
         let noisy = Vec::<f32>::try_from(noisy.permute([0, 2, 3, 1]).f_reshape([-1])?)?;
         Ok(Array2::from_shape_vec((self.len(), values), noisy).expect("one row an image"))
+    }
+
+    /// Mean and variance of what the noise really adds to these images, over all their values: those of the settings but
+    /// for chance, and but for what clipping takes away.
+    ///
+    /// # Errors
+    /// If there is no image.
+    pub fn moments(&self) -> Result<(f64, f64)> {
+        if self.is_empty() {
+            return Err(Error::NothingToScore);
+        }
+        let source = self.source(Augmentation::default());
+        let positions: Vec<usize> = (0..self.len()).collect();
+        let (mut sum, mut squares, mut values) = (0.0, 0.0, 0);
+        for positions in positions.chunks(1024) {
+            let (noisy, clean) = source.batch(positions, false)?;
+            let added = (noisy - clean).to_kind(Kind::Double);
+            sum += added.sum(Kind::Double).double_value(&[]);
+            squares += added.square().sum(Kind::Double).double_value(&[]);
+            values += added.numel();
+        }
+        let mean = sum / values as f64;
+        Ok((mean, squares / values as f64 - mean * mean))
     }
 
     /// Noisy images with the clean ones as targets.
@@ -276,6 +299,24 @@ mod tests {
 
     use super::*;
     use crate::data::Dataset;
+
+    #[test]
+    fn what_was_added_has_the_mean_and_the_variance_asked_for() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+        let images = Dataset::load(folder).unwrap().subset((0..200).collect()).unwrap();
+        for (mean, variance) in [(0.1, 0.3), (-0.5, 0.01)] {
+            let noise = GaussianNoise { mean, variance, clip: false };
+            let (found, spread) = noise.on(&images, 1).moments().unwrap();
+            // 156,800 draws; five standard errors are allowed.
+            assert!((found - mean).abs() < 0.0126 * noise.std(), "mean {found}, not {mean}");
+            assert!((spread - variance).abs() < 0.0179 * variance, "variance {spread}");
+        }
+        // Clipped, black pixels are raised by half of the noise and white ones lowered.
+        let clipped = GaussianNoise { clip: true, ..GaussianNoise::default() }.on(&images, 1);
+        assert!(clipped.moments().unwrap().1 < 0.25);
+        let none = images.dataset().subset(Vec::new()).unwrap();
+        assert!(clipped.noise().on(&none, 1).moments().is_err());
+    }
 
     /// Training draws its noise by other code than `to_array`: were it another noise, a model would learn to take off
     /// what it is not scored on.

@@ -9,11 +9,12 @@ use super::canvas::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::figure::Figure;
 use super::style::{GREY, INK, NAME_SIZE, PALETTE, SeriesStyle, TICK_SIZE, part_style};
 use crate::evaluation::metrics::check_classes;
-use crate::training::history::{EpochRow, History, Metric, Record};
+use crate::training::history::{EpochRow, History, Metric, Phase, Record};
 use crate::{Error, Result};
 
 impl<R: Record> History<R> {
-    /// Loss and accuracy (of a denoiser: PSNR) an epoch, side by side, for the train and the validation part, the best epoch marked.
+    /// Loss and accuracy (of a denoiser: PSNR) an epoch, side by side, for the train and the validation part, the best
+    /// epoch marked, and where a later phase began ([`History::followed_by`]).
     ///
     /// # Errors
     /// If the history is empty.
@@ -50,6 +51,9 @@ impl<R: Record> History<R> {
             }
             let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Horizontal);
             let mut drawn = Vec::new();
+            for phase in &self.phases {
+                drawn.extend(draw_phase(&mut canvas, &panel, phase));
+            }
             if let Some(best) = best {
                 let at = panel.at_x(best.epoch as f64);
                 canvas.line(
@@ -69,6 +73,9 @@ impl<R: Record> History<R> {
                     epochs.iter().zip(values).map(|(&x, &y)| panel.at((x, y))).collect();
                 draw_series(&mut canvas, &points, part_style(part, 0));
                 drawn.extend(densely(&points));
+            }
+            for phase in &self.phases {
+                drawn.extend(name_phase(&mut canvas, &panel, phase, rises));
             }
             if let Some(best) = best {
                 let value = if rises { best.val_metric } else { best.val_loss };
@@ -103,9 +110,14 @@ impl<R: Record> History<R> {
             (Metric::Accuracy, None) => ("accuracy", String::new()),
             (Metric::Psnr, None) => ("PSNR", String::new()),
         };
+        let phases: String = self
+            .phases
+            .iter()
+            .map(|Phase { name, first_epoch }| format!("; {name} from epoch {first_epoch} on"))
+            .collect();
         let alt = match (rows.last(), best) {
             (Some(last), Some(best)) => format!(
-                "Loss and {what} per epoch for train and validation over {} epochs. Best epoch {}: validation loss \
+                "Loss and {what} per epoch for train and validation over {} epochs{phases}. Best epoch {}: validation loss \
                  {:.digits$}, {reached}. Last epoch: training loss {:.digits$}, validation loss {:.digits$}.",
                 rows.len(),
                 best.epoch,
@@ -118,6 +130,27 @@ impl<R: Record> History<R> {
         };
         canvas.finish(alt)
     }
+}
+
+/// A line between the last epoch before a phase and its first one; gives what it covers.
+fn draw_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase) -> Vec<Point> {
+    let (at, area) = (panel.at_x(phase.first_epoch as f64 - 0.5), panel.area);
+    canvas.line(&[(at, area.top), (at, area.bottom())], 1.2, INK, Some((7.0, 4.0)));
+    (0..40).map(|step| (at, area.top + area.height * f64::from(step) / 39.0)).collect()
+}
+
+/// The phase's name beside its line, over the curves; gives what it covers.
+fn name_phase(canvas: &mut Canvas, panel: &Panel, phase: &Phase, rises: bool) -> Vec<Point> {
+    let (at, area) = (panel.at_x(phase.first_epoch as f64 - 0.5), panel.area);
+    let style = TextStyle::new(TICK_SIZE).color(INK);
+    let width = canvas.text_width(&phase.name, style);
+    let fits = at + 6.0 + width < area.right();
+    let (across, x) = if fits { (Across::Left, at + 6.0) } else { (Across::Right, at - 6.0) };
+    // In the corner of the best epoch's label, a line nearer to the middle.
+    let y = if rises { area.bottom() - 26.0 } else { area.top + 30.0 };
+    canvas.text_on_white(&phase.name, (x, y), style.anchor(across, Down::Baseline));
+    let left = if fits { x } else { x - width };
+    (0..=8).map(|step| (left + width * f64::from(step) / 8.0, y - 4.0)).collect()
 }
 
 /// Lines through more points are smooth enough without marks.

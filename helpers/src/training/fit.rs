@@ -419,6 +419,7 @@ pub(crate) fn run<R: Record>(
         stopped_early,
         fit_seconds: elapsed(&progress),
         train_images_per_second: images / progress.step_seconds,
+        phases: Vec::new(),
         epochs: progress.epochs,
     })
 }

@@ -157,15 +157,27 @@ pub struct History<R = EpochRecord> {
     pub fit_seconds: f64,
     /// Training images a second: images times epochs over the time spent in training steps, validation apart.
     pub train_images_per_second: f64,
+    /// Where a later phase began, if the record is one of several trainings: see [`History::followed_by`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
+}
+
+/// A training that went on where another one ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it is called: `fine-tuning`.
+    pub name: String,
+    /// Its first epoch, in the count of the whole record.
+    pub first_epoch: usize,
 }
 
 /// The record of one `fit_denoiser`.
 pub type DenoisingHistory = History<DenoisingRecord>;
 
 impl History {
-    /// The record of this training and of `next`, which went on with the same model on as many images; the best epoch
-    /// is that of `next`, whose weights the model holds.
-    pub fn followed_by(&self, next: &History) -> History {
+    /// The record of this training and of `next`, called `name`, which went on with the same model on as many images;
+    /// the best epoch is that of `next`, whose weights the model holds. The picture of the record shows where it began.
+    pub fn followed_by(&self, next: &History, name: &str) -> History {
         let ran = self.epochs_run();
         let later =
             next.epochs.iter().map(|record| EpochRecord { epoch: ran + record.epoch, ..*record });
@@ -173,7 +185,15 @@ impl History {
         let time = |history: &History| {
             history.epochs_run() as f64 / history.train_images_per_second.max(f64::MIN_POSITIVE)
         };
+        let mut phases = self.phases.clone();
+        phases.push(Phase { name: name.to_owned(), first_epoch: ran + 1 });
+        phases.extend(
+            next.phases
+                .iter()
+                .map(|phase| Phase { first_epoch: ran + phase.first_epoch, ..phase.clone() }),
+        );
         History {
+            phases,
             train_images_per_second: epochs.len() as f64 / (time(self) + time(next)),
             epochs,
             best_epoch: ran + next.best_epoch,
@@ -262,6 +282,7 @@ mod tests {
             stopped_early: false,
             fit_seconds: 3.0,
             train_images_per_second: 100.0,
+            phases: Vec::new(),
         }
     }
 
@@ -274,10 +295,20 @@ mod tests {
     #[test]
     fn a_second_training_is_counted_on() {
         let next = History { train_images_per_second: 25.0, ..two_epochs() };
-        let both = two_epochs().followed_by(&next);
+        let both = two_epochs().followed_by(&next, "fine-tuning");
         let numbers: Vec<usize> = both.epochs.iter().map(|record| record.epoch).collect();
         assert_eq!((numbers, both.best_epoch), (vec![1, 2, 3, 4], 3));
         assert_eq!((both.fit_seconds, both.train_images_per_second), (6.0, 40.0));
+    }
+
+    #[test]
+    fn a_phase_is_kept_with_its_first_epoch_in_the_whole() {
+        let last = two_epochs().followed_by(&two_epochs(), "second");
+        let all = two_epochs().followed_by(&last, "first");
+        let phase = |name: &str, first_epoch| Phase { name: name.to_owned(), first_epoch };
+        assert_eq!(all.phases, [phase("first", 3), phase("second", 5)]);
+        // One training has none, and its file says nothing about them.
+        assert!(!serde_json::to_string(&two_epochs()).unwrap().contains("phases"));
     }
 
     #[test]
@@ -304,6 +335,7 @@ mod tests {
             stopped_early: false,
             fit_seconds: 1.5,
             train_images_per_second: 100.0,
+            phases: Vec::new(),
         };
         let csv = history.to_csv();
         let lines: Vec<&str> = csv.lines().collect();

@@ -11,5 +11,5 @@ pub mod schedule;
 
 pub use callbacks::EarlyStopping;
 pub use fit::FitConfig;
-pub use history::{DenoisingHistory, DenoisingRecord, EpochRecord, History, Metric, Record};
+pub use history::{DenoisingHistory, DenoisingRecord, EpochRecord, History, Metric, Phase, Record};
 pub use schedule::Schedule;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::folds::{KFold, StratifiedKFold};
 use super::grid::{ParameterGrid, Parameters};
 use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec};
-use crate::artifacts::{code_version, write_atomically};
+use crate::artifacts::{Metrics, code_version, write_atomically};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
 use crate::display::duration;
@@ -105,6 +105,14 @@ impl Scoring {
         match self {
             Scoring::Accuracy => "accuracy",
             Scoring::NegLogLoss => "neg_log_loss",
+        }
+    }
+
+    /// How far two scores lie apart, in words: accuracies in percentage points.
+    fn difference(self, value: f64) -> String {
+        match self {
+            Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
+            Scoring::NegLogLoss => format!("{value:.4}"),
         }
     }
 
@@ -839,11 +847,7 @@ impl SearchResults {
 
     /// Whether the choice of parameters mattered in the search, beyond the noise; in words.
     pub fn sentence(&self) -> String {
-        let (unit, factor, digits) = match self.scoring {
-            Scoring::Accuracy => (" points", 100.0, 2),
-            Scoring::NegLogLoss => ("", 1.0, 4),
-        };
-        let text = |value: f64| format!("{:.digits$}{unit}", factor * value);
+        let text = |value: f64| self.scoring.difference(value);
         let means = &self.cv_results.mean_test_score;
         let others = || {
             (0..means.len()).filter(|&place| place != self.best_index && means[place].is_finite())
@@ -860,7 +864,7 @@ impl SearchResults {
         } else if 2 * near >= count {
             "so bad choices can be told from good ones, and the good ones not from each other"
         } else {
-            "so the choice mattered beyond the noise"
+            "so in this search the choice mattered beyond the noise"
         };
         format!(
             "Two combinations differ by more than the noise of the search when their means lie more than {} apart \
@@ -869,6 +873,40 @@ impl SearchResults {
             text(noise),
             text(span)
         )
+    }
+
+    /// Where the search puts the settings that another model was trained with, its metrics say which; in words.
+    pub fn place_of(&self, other: &Metrics) -> String {
+        let name = clean_text(&other.name);
+        let settings = |parameter: &str| {
+            let of = |config: &str| other.config.get(config)?.get(parameter).cloned();
+            of("model").or_else(|| of("fit"))
+        };
+        let same = |(parameter, value): (&String, &Value)| {
+            // The grid may name an initializer as Keras does; metrics hold it as it is kept.
+            let named =
+                value.as_str().and_then(|text| crate::models::Initializer::from_name(text).ok());
+            let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
+            settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
+        };
+        let place = self.cv_results.params.iter().position(|params| params.iter().all(same));
+        let Some(place) = place else {
+            return format!(
+                "The grid does not hold the settings of {name}, so the search does not say what they are worth."
+            );
+        };
+        format!(
+            "The search puts the settings of {name} ({}) at rank {} of {}, {} below the best.",
+            shown(&self.cv_results.params[place]),
+            self.cv_results.rank_test_score[place],
+            self.cv_results.params.len(),
+            self.scoring.difference(self.best_score - self.cv_results.mean_test_score[place])
+        )
+    }
+
+    /// The best combination in a line: `dropout 0.2, kernel_initializer he_normal`.
+    pub fn best_text(&self) -> String {
+        shown(&self.best_params)
     }
 
     /// Shows [`SearchResults::table`] as the result of a cell.
@@ -1018,6 +1056,52 @@ mod tests {
         assert!(mixed.contains("1 of the other 2 are nearer"), "{mixed}");
         assert!(mixed.ends_with("and the good ones not from each other."), "{mixed}");
         assert!(results(&[&[0.5, 0.5]]).sentence().starts_with("One combination"));
+    }
+
+    /// Metrics of a model with this network and batches of 64 images.
+    fn metrics(model: Value) -> Metrics {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "name": "baseline", "quick": false, "seed": 42,
+            "dataset": {"images": 10, "shape": [10, 2, 2], "classes": 2, "x_sha256": "", "y_sha256": ""},
+            "split": {"train": 6, "validation": 2, "test": 2},
+            "config": {"model": model, "fit": {"batch_size": 64}},
+            "parameters": 1, "epochs_run": 1, "best_epoch": 1, "validation": null, "test": null,
+            "fit_seconds": 1.0, "train_images_per_second": 1.0, "predict_images_per_second": 1.0,
+            "threads": 1, "cpu_capability": "DEFAULT", "versions": {},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_search_says_where_it_puts_the_settings_of_another_model() {
+        let mut found = results(&[&[0.75, 0.5], &[0.5, 0.25], &[0.25, 0.25]]);
+        for (params, initializer) in
+            found.cv_results.params.iter_mut().zip(["he_normal", "he_uniform", "he_normal"])
+        {
+            *params = Parameters::from([
+                ("batch_size".to_owned(), 64.into()),
+                ("dropout".to_owned(), 0.35.into()),
+                ("kernel_initializer".to_owned(), initializer.into()),
+            ]);
+        }
+        let settings = |dropout| {
+            let initializer = serde_json::to_value(crate::models::Initializer::HeUniform).unwrap();
+            metrics(serde_json::json!({"dropout": dropout, "kernel_initializer": initializer}))
+        };
+        assert_eq!(
+            found.place_of(&settings(0.35)),
+            "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at rank \
+             2 of 3, 25.00 points below the best."
+        );
+        let absent = found.place_of(&settings(0.25));
+        assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
+    }
+
+    #[test]
+    fn the_best_combination_is_told_without_the_quotation_marks_of_json() {
+        let mut found = results(&[&[0.5]]);
+        found.best_params.insert("kernel_initializer".to_owned(), "he_normal".into());
+        assert_eq!(found.best_text(), "dropout 0, kernel_initializer he_normal");
     }
 
     #[test]

@@ -10,6 +10,15 @@ import lint_notebooks
 import pytest
 from lint_notebooks import lint, lint_file, main, statements
 
+# What every training takes, with a comment that holds a semicolon.
+NAMES = """let data = "../data"; // folder; of X.npy
+// a whole line
+let sample: usize = 0;
+let epochs: usize = 30;
+let patience: usize = 5;
+let seed: u64 = 42;
+"""
+
 GOOD = {
     "nbformat": 4,
     "nbformat_minor": 5,
@@ -22,7 +31,7 @@ GOOD = {
         },
         {
             "cell_type": "code", "id": "parameters", "metadata": {"tags": ["parameters"]}, "outputs": [], "execution_count": None,
-            "source": 'let data = "../data"; // folder; of X.npy\n// a whole line\nlet rates: Vec<f64> = vec![0.1, 0.2];\n',
+            "source": NAMES + "let rates: Vec<f64> = vec![0.1, 0.2];\n",
         },
         {"cell_type": "code", "id": "fit", "metadata": {}, "outputs": [], "execution_count": None, "source": "let user = 1;"},
         {"cell_type": "markdown", "id": "conclusion", "metadata": {}, "source": "## Conclusion\n\nIt learns, and its 95% interval is narrow."},
@@ -50,6 +59,11 @@ def put(cell: int, key: str, value):
     return lambda book: book["cells"][cell].__setitem__(key, value)
 
 
+def without(name: str) -> str:
+    """The parameters of a training but this one."""
+    return "\n".join(line for line in NAMES.splitlines() if not line.startswith(f"let {name}"))
+
+
 def meta(**entries):
     return lambda book: book["metadata"].update(entries)
 
@@ -70,10 +84,15 @@ BROKEN = {
     "format": [lambda book: book.update(nbformat_minor=4)],
     "parameters": [put(2, "metadata", {}), put(3, "metadata", {"tags": ["parameters"]})],
     "parameters-content": [
-        put(2, "source", "let mut seed = 42;"),
-        put(2, "source", 'println!("{seed}");'),
-        put(2, "source", "let seed = 42; seed"),
-        put(2, "source", "let seed: u64;"),
+        put(2, "source", NAMES + "let mut rate = 0.1;"),
+        put(2, "source", NAMES + 'println!("{seed}");'),
+        put(2, "source", NAMES + "let rate = 0.1; rate"),
+        put(2, "source", NAMES + "let rate: f64;"),
+    ],
+    "parameters-promised": [
+        *[put(2, "source", without(name)) for name in ["data", "sample", "epochs", "patience", "seed"]],
+        put(3, "source", "artifacts.save_metrics(&metrics)?;"),
+        put(3, "source", "artifacts.save_predictions(&predictions)?;"),
     ],
     "setup": [
         put(1, "source", "let x = 1;"),
@@ -121,6 +140,24 @@ BROKEN = {
 def test_a_broken_rule_is_found_alone(check, rule, change):
     change, name = change if isinstance(change, tuple) else (change, "06_cnn_training.ipynb")
     assert set(check(change, name)) == {rule}
+
+
+def test_only_what_trains_takes_the_parameters_of_a_training(check):
+    def of(parameters, code="let user = 1;"):
+        def change(book):
+            book["cells"][0]["source"] = "# 9. A table"
+            book["cells"][2]["source"] = parameters
+            book["cells"][3]["source"] = code
+
+        return check(change, "09_comparative_table.ipynb")
+
+    assert of('let export = "../export";') == []
+    assert of("let images = 8;") == ["parameters-promised"]
+    saving = "artifacts.save_metrics(&metrics)?;"
+    assert of('let export = "../export";', saving) == ["parameters-promised"]
+    assert "no parameter `quick`" in check.findings[0].message
+    assert of('let export = "../export";\nlet quick: bool = false;', saving) == []
+    assert of('let export = "../export";', "// " + saving) == []
 
 
 def test_every_rule_has_a_failing_example_and_a_reason():

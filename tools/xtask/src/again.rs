@@ -100,7 +100,7 @@ fn ends_before(child: &mut Child, moment: Duration, mut watch: impl FnMut()) -> 
     None
 }
 
-/// Compares models, metrics, predictions and figures; gives their number.
+/// Compares models, metrics, predictions and the records of trainings; gives their number.
 fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
     let [first, second] = [results(first)?, results(second)?];
     let differing: Vec<&str> = first
@@ -124,14 +124,16 @@ fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
 
 /// What the files of `export` hold, durations apart, by name.
 fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let kept = ["metrics", "models", "predictions"].map(|folder| export.join(folder));
+    let kept = ["metrics", "models", "predictions", "history"].map(|folder| export.join(folder));
     // Frozen features hold the seconds that they took.
     let features = export.join("models/features");
     let is_result = |path: &PathBuf| {
         kept.iter().any(|folder| path.starts_with(folder)) && !path.starts_with(&features)
     };
     let mut results = BTreeMap::new();
-    for path in files(export).into_iter().filter(is_result) {
+    // CSV is the record of a training once more, durations among its columns.
+    let is_csv = |path: &PathBuf| path.extension() == Some("csv".as_ref());
+    for path in files(export).into_iter().filter(is_result).filter(|path| !is_csv(path)) {
         let bytes = fs::read(&path).map_err(|error| Failure::of_file("read", &path, &error))?;
         let text = match serde_json::from_slice::<Value>(&bytes) {
             Ok(mut value) => {

@@ -44,7 +44,8 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
     },
     CommandLine {
         name: "test",
-        help: "set up, then run every test: format, lints, Rust, Python, quick notebooks, pages in a browser",
+        help: "set up, then run every test: format, lints, Rust, Python, quick notebooks (on other data, and killed, too), \
+               pages in a browser",
         words: None,
         flags: &[
             Flag {
@@ -55,7 +56,8 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
             Flag {
                 name: "--kills",
                 values: &["N"],
-                help: "also run the quick notebooks once more, killed N times on the way, and compare the results",
+                help: "how often the second run of the quick notebooks is killed before its results are compared with \
+                       the first's; 2 unless told otherwise, 0 leaves that run out",
             },
         ],
     },

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all tests, the cheapest first. It stops at the first step that fails.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::again;
@@ -14,6 +14,9 @@ use crate::process;
 use crate::project::{Project, remove};
 use crate::screen::Screen;
 use crate::setup::{self, Choices, python};
+
+/// How often the second run of the quick notebooks is killed, unless `--kills` says otherwise.
+const KILLS: usize = 2;
 
 /// Tests that ran.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +51,7 @@ pub(crate) fn run(
     with_browser: bool,
     options: &[(&'static str, String)],
 ) -> Result<(), Failure> {
-    let kills = match options.iter().rfind(|(name, _)| *name == "--kills") {
-        None => None,
-        Some((_, kills)) => Some(kills.parse().map_err(|_| {
-            Failure::new(format!("`--kills` takes a whole number from 0 up, got `{kills}`"))
-        })?),
-    };
+    let kills = kills(options)?;
     let mut total = Count::default();
     let result = run_all(project, with_browser, kills, &mut total);
     if let Err(failure) = &result {
@@ -72,6 +70,9 @@ pub(crate) fn run(
             "left out: cargo-deny, which is not installed; licences and sources were tested without it"
         );
     }
+    if kills == 0 {
+        println!("left out: the same results again after kills (--kills 0)");
+    }
     println!("{} passed, {} failed", total.passed, total.failed);
     match result {
         Ok(()) => Ok(()),
@@ -79,19 +80,32 @@ pub(crate) fn run(
     }
 }
 
+/// How often the second run of the quick notebooks is killed; 0 for no such run.
+fn kills(options: &[(&'static str, String)]) -> Result<usize, Failure> {
+    let Some((_, kills)) = options.iter().rfind(|(name, _)| *name == "--kills") else {
+        return Ok(KILLS);
+    };
+    kills.parse().map_err(|_| {
+        Failure::new(format!("`--kills` takes a whole number from 0 up, got `{kills}`"))
+    })
+}
+
 fn run_all(
     project: &Project,
     with_browser: bool,
-    kills: Option<usize>,
+    kills: usize,
     total: &mut Count,
 ) -> Result<(), Failure> {
     let parts = setup::parts(project, Choices::default())?;
     let plan = Plan::new(Notebook::all(project)?, &[], &[], true, false)?;
+    // Not in `.tools/tmp`, which every set-up empties.
+    let own = project.tools("run/own-data");
+    let own_plan = Plan::on_own_data(Notebook::all(project)?, project, &own)?;
     let first = quick_checks(project)?;
     let second = thorough_checks(project, with_browser);
     let browser_steps = if with_browser { 2 } else { 0 };
     let steps = first.len() + parts.len() + second.len() + plan.notebooks.len() + 1 + browser_steps;
-    let steps = steps + usize::from(kills.is_some());
+    let steps = steps + 1 + own_plan.notebooks.len() + usize::from(kills > 0);
     let mut screen = Screen::new(steps);
 
     // What needs no set-up comes before it, the browser too: better no browser now than in half an hour.
@@ -118,15 +132,27 @@ fn run_all(
         let pages = check("Pages in a browser", pytest, count_pytest);
         run_check(project, &mut screen, pages, total)?;
     }
+    remove(&own).map_err(|error| Failure::of_file("remove", &own, &error))?;
+    let data = check("Own data", own_data(project, &own), one);
+    run_check(project, &mut screen, data, total)?;
+    notebooks::run(project, &own_plan, &mut screen, |_| total.add(Count::ONE))?;
+    remove(&own).map_err(|error| Failure::of_file("remove", &own, &error))?;
     // The runs that are killed take it themselves.
     drop(runs);
-    if let Some(kills) = kills {
+    if kills > 0 {
         let mut step = screen.step("The same again");
         let files = again::run(project, &mut step, kills)?;
         step.done(&format!("{files} files with the same bytes after {kills} kills"));
         total.add(Count::ONE);
     }
     Ok(())
+}
+
+/// Makes a data set unlike ours, as somebody may bring it: few RGB images of floats in Fortran order, classes by name.
+fn own_data(project: &Project, folder: &Path) -> Command {
+    let mut python = jupyter(project, "python");
+    python.arg("helpers/tests/colours.py").arg(folder);
+    python
 }
 
 /// What needs neither libtorch nor the Python environment.
@@ -321,5 +347,17 @@ mod tests {
         assert_eq!(count_pytest("9 passed in 1.23s\n").passed, 9);
         assert_eq!(count_pytest("2 errors in 0.10s\n").failed, 2);
         assert_eq!(count_pytest("9 passed in 75.10s (0:01:15)\n").passed, 9);
+    }
+
+    #[test]
+    fn a_second_run_is_killed_twice_unless_told_otherwise() {
+        let given = |texts: &[&str]| {
+            let options: Vec<_> = texts.iter().map(|text| ("--kills", text.to_string())).collect();
+            kills(&options)
+        };
+        assert_eq!((given(&[]).unwrap(), given(&["0"]).unwrap()), (2, 0));
+        assert_eq!(given(&["0", "5"]).unwrap(), 5);
+        let text = given(&["-1"]).unwrap_err().to_string();
+        assert!(text.contains("from 0 up, got `-1`"), "{text}");
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     resume: bool,
     /// If these are all notebooks.
     whole: bool,
+    /// Where results go, for those that must not be mixed with the usual ones.
+    apart: Option<PathBuf>,
 }
 
 impl Plan {
@@ -84,7 +86,33 @@ impl Plan {
             parameters.retain(|(name, _)| !given.iter().any(|(other, _)| other == name));
         }
         parameters.extend_from_slice(given);
-        Ok(Plan { notebooks, parameters, quick, resume, whole })
+        Ok(Plan { notebooks, parameters, quick, resume, whole, apart: None })
+    }
+
+    /// All notebooks, as quick as can be, on the X.npy and y.npy of somebody's own in `folder`; results go there, too.
+    ///
+    /// # Errors
+    /// If there are no notebooks.
+    pub(crate) fn on_own_data(
+        all: Vec<Notebook>,
+        project: &Project,
+        folder: &Path,
+    ) -> Result<Plan, Failure> {
+        let seen = format!("../{}", project.show(folder));
+        let export = format!("{seen}/export");
+        let given = [("data", &*seen), ("export", &export), ("sample", "0"), ("epochs", "1")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let plan = Plan::new(all, &[], &given, true, false)?;
+        Ok(Plan { apart: Some(folder.join("export")), ..plan })
+    }
+
+    /// What tells its logs, half-run notebooks and memory from those of other runs, which may go on side by side.
+    fn kind(&self) -> &'static str {
+        match (&self.apart, self.quick) {
+            (Some(_), _) => "own",
+            (None, true) => "quick",
+            (None, false) => "full",
+        }
     }
 
     /// What `notebook` is given: only what it has.
@@ -101,7 +129,7 @@ impl Plan {
 
     /// Where results go.
     pub(crate) fn export(&self, project: &Project) -> PathBuf {
-        export_folder(project, self.quick)
+        self.apart.clone().unwrap_or_else(|| export_folder(project, self.quick))
     }
 }
 
@@ -116,7 +144,7 @@ pub(crate) fn run(
     screen: &mut Screen,
     mut finished: impl FnMut(&Notebook),
 ) -> Result<(), Failure> {
-    let mut memory = Memory::read(project, plan.quick);
+    let mut memory = Memory::read(project, plan.kind());
     // A run of everything, begun anew, takes nothing from the last one.
     if plan.whole && !plan.resume {
         for name in UNFINISHED {
@@ -127,7 +155,10 @@ pub(crate) fn run(
     let shared = shared_inputs(project);
     let mut data = BTreeMap::new();
     for notebook in &plan.notebooks {
-        let mut step = screen.step(&notebook.name);
+        let mut step = screen.step(&match plan.apart {
+            Some(_) => format!("{}, own data", notebook.name),
+            None => notebook.name.clone(),
+        });
         let parameters = plan.parameters_of(notebook);
         let export = plan.export(project);
         let before = artifacts(&export);
@@ -143,7 +174,7 @@ pub(crate) fn run(
         }
         memory.forget(notebook);
         memory.write()?;
-        run_one(project, &mut step, notebook, &parameters, &executed, plan.quick)?;
+        run_one(project, &mut step, notebook, &parameters, &executed, plan)?;
         let after = artifacts(&export);
         let mut made: BTreeMap<String, String> = after;
         made.retain(|name, hash| before.get(name) != Some(hash) || memory.made(notebook, name));
@@ -162,10 +193,9 @@ fn run_one(
     notebook: &Notebook,
     parameters: &[(String, String)],
     executed: &Path,
-    quick: bool,
+    plan: &Plan,
 ) -> Result<(), Failure> {
-    // Quick runs and full ones may go on side by side.
-    let kind = if quick { "quick" } else { "full" };
+    let kind = plan.kind();
     let folder = project.tools("run").join(kind);
     fs::create_dir_all(&folder).map_err(|error| Failure::of_file("make", &folder, &error))?;
     let out = folder.join(format!("{}.ipynb", notebook.name));
@@ -175,7 +205,7 @@ fn run_one(
     papermill.args(["--progress-bar", "--log-output"]);
     // Killed with no time to end what it started, this program leaves none of it at work.
     papermill.env("NOTEBOOK_RUN_PARENT", std::process::id().to_string());
-    if quick {
+    if plan.quick {
         papermill.args(["--execution-timeout", QUICK_CELL]);
     }
     for (name, value) in parameters {
@@ -310,8 +340,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn read(project: &Project, quick: bool) -> Memory {
-        let path = project.tools(if quick { "run/quick.json" } else { "run/full.json" });
+    fn read(project: &Project, kind: &str) -> Memory {
+        let path = project.tools("run").join(format!("{kind}.json"));
         let text = fs::read_to_string(&path).unwrap_or_default();
         Memory { path, runs: serde_json::from_str(&text).unwrap_or_else(|_| json!({})) }
     }
@@ -418,6 +448,33 @@ mod tests {
     }
 
     #[test]
+    fn a_run_on_own_data_reads_it_whole_and_keeps_its_results_apart() {
+        let project = Project::at(Path::new("/project"));
+        let all = vec![
+            notebook(
+                "01_data_loading",
+                &["let data = \"../data\"; let sample = 0; let quick = false;"],
+            ),
+            notebook("06_cnn_training", &["let export = \"../export\"; let epochs = 50;"]),
+        ];
+        let folder = project.tools("run/own-data");
+        let plan = Plan::on_own_data(all, &project, &folder).unwrap();
+        let place = "../.tools/run/own-data";
+        assert_eq!(
+            passed(&plan),
+            [
+                "quick=true".to_owned(),
+                format!("data={place}"),
+                "sample=0".to_owned(),
+                format!("export={place}/export"),
+                "epochs=1".to_owned()
+            ]
+        );
+        assert_eq!(plan.export(&project), folder.join("export"));
+        assert_eq!(plan.kind(), "own");
+    }
+
+    #[test]
     fn papermills_bar_becomes_a_sentence() {
         let bar = "Executing:  21%|██1  | 4/19 [00:12<00:45,  3.0s/cell]";
         assert_eq!(progress(bar), "cell 4 of 19");
@@ -476,11 +533,11 @@ mod tests {
         let project = Project::at(folder.path());
         let run = notebook("06_cnn_training", &[""]);
         let made = hashes(&[("metrics/cnn.json", "1")]);
-        let mut memory = Memory::read(&project, true);
+        let mut memory = Memory::read(&project, "quick");
         assert!(!memory.is_fresh(&run, "key", &made));
         memory.keep(&run, "key", made.clone());
         memory.write().unwrap();
-        let mut memory = Memory::read(&project, true);
+        let mut memory = Memory::read(&project, "quick");
         assert!(memory.is_fresh(&run, "key", &made));
         assert!(!memory.is_fresh(&run, "other", &made));
         assert!(!memory.is_fresh(&run, "key", &hashes(&[("metrics/cnn.json", "2")])));
