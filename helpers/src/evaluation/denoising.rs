@@ -45,7 +45,8 @@ impl Quality {
     pub fn of(clean: &Subset, restored: &Array2<f32>) -> Result<Quality> {
         let shape = clean.dataset().image_shape();
         let (mut squares, mut decibels, mut similarity) = (0.0, 0.0, 0.0);
-        for (clean, restored) in pairs(clean, restored)? {
+        for pair in pairs(clean, restored)? {
+            let (clean, restored) = pair?;
             let mse = mean_squared_error(&clean, &restored);
             squares += mse;
             decibels += psnr_db(mse);
@@ -107,15 +108,17 @@ pub fn compare_denoisers(denoisers: &[(&str, Quality)]) -> Table {
 /// # Errors
 /// As [`Quality::of`].
 pub fn image_psnr_db(clean: &Subset, restored: &Array2<f32>) -> Result<Vec<f64>> {
-    let each = pairs(clean, restored)?;
-    Ok(each.map(|(clean, restored)| psnr_db(mean_squared_error(&clean, &restored))).collect())
+    let psnr = |pair: Result<(Vec<f64>, Vec<f64>)>| {
+        pair.map(|(clean, restored)| psnr_db(mean_squared_error(&clean, &restored)))
+    };
+    pairs(clean, restored)?.map(psnr).collect()
 }
 
 /// Clean and restored values of one image after the other.
 fn pairs<'a>(
     clean: &'a Subset,
     restored: &'a Array2<f32>,
-) -> Result<impl Iterator<Item = (Vec<f64>, Vec<f64>)> + 'a> {
+) -> Result<impl Iterator<Item = Result<(Vec<f64>, Vec<f64>)>> + 'a> {
     if clean.is_empty() {
         return Err(Error::NothingToScore);
     }
@@ -129,8 +132,8 @@ fn pairs<'a>(
         ));
     }
     Ok((0..clean.len()).map(|position| {
-        let clean = clean.image(position).iter().map(|&level| f64::from(level) / 255.0).collect();
-        (clean, restored.row(position).iter().map(|&value| f64::from(value)).collect())
+        let clean = clean.image(position)?.iter().map(|&level| f64::from(level) / 255.0).collect();
+        Ok((clean, restored.row(position).iter().map(|&value| f64::from(value)).collect()))
     }))
 }
 

@@ -60,6 +60,7 @@ struct Plan {
     blueprints: Vec<Blueprint>,
     rows: Vec<SummaryRow>,
     ends: Vec<usize>,
+    shapes: Vec<Vec<i64>>,
     output: Vec<i64>,
 }
 
@@ -71,6 +72,8 @@ pub struct Model {
     pub(crate) weights: Vec<Weight>,
     /// For each layer, the place after its last weight.
     ends: Vec<usize>,
+    /// What comes out of each layer for one image.
+    shapes: Vec<Vec<i64>>,
     output: Vec<i64>,
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
@@ -105,13 +108,14 @@ impl Model {
     }
 
     fn assemble(network: Sequential, plan: Plan, weights: Vec<Weight>) -> Model {
-        let Plan { nodes, rows, ends, output, .. } = plan;
+        let Plan { nodes, rows, ends, shapes, output, .. } = plan;
         Model {
             network,
             nodes,
             rows,
             weights,
             ends,
+            shapes,
             output,
             normalization: None,
             precision: Precision::Auto,
@@ -234,6 +238,11 @@ impl Model {
             .zip(&self.ends)
             .take_while(|(layer, end)| **end <= trained && !layer.is_random())
             .count()
+    }
+
+    /// What comes out of this layer for one image: channels, rows, columns, or so many values.
+    pub(crate) fn shape_behind(&self, layer: usize) -> &[i64] {
+        &self.shapes[layer]
     }
 
     /// The weights of the first `layers` layers.
@@ -590,7 +599,8 @@ impl Plan {
             });
         }
         let mut planner = Planner { counts: HashMap::new(), blueprints: Vec::new() };
-        let (mut nodes, mut rows, mut ends) = (Vec::new(), Vec::<SummaryRow>::new(), Vec::new());
+        let (mut nodes, mut rows) = (Vec::new(), Vec::<SummaryRow>::new());
+        let (mut ends, mut shapes) = (Vec::new(), Vec::new());
         let mut shape = network.input.clone();
         for (place, layer) in network.layers.iter().enumerate() {
             let problem =
@@ -619,9 +629,10 @@ impl Plan {
                 parameters,
             });
             ends.push(planner.blueprints.len());
+            shapes.push(output.clone());
             shape = output;
         }
-        Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, output: shape })
+        Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, shapes, output: shape })
     }
 }
 
