@@ -133,12 +133,14 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
     },
     CommandLine {
         name: "clean",
-        help: "remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels",
+        help: "remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what \
+               trainings and searches would go on from (export/checkpoints, export/trials)",
         words: None,
         flags: &[Flag {
             name: "--all",
             values: &[],
-            help: "everything that the project made: .tools/, target/, the fetched data",
+            help: "everything that the project made: .tools/, target/, the fetched data; also export/checkpoints and \
+                   export/trials",
         }],
     },
     CommandLine { name: "help", help: "say this", words: Some("COMMAND"), flags: &[] },
