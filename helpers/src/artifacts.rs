@@ -967,6 +967,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_beside_two_writers_never_sees_half_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cnn.json");
+        let contents = [vec![b'a'; 100_000], vec![b'b'; 70_000]];
+        write_atomically(&path, &contents[0]).unwrap();
+        let mut reads = 0;
+        std::thread::scope(|scope| {
+            let writers = contents.each_ref().map(|content| {
+                scope.spawn(|| (0..50).for_each(|_| write_atomically(&path, content).unwrap()))
+            });
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                let found = fs::read(&path).unwrap();
+                assert!(contents.contains(&found), "{} bytes", found.len());
+                reads += 1;
+            }
+        });
+        assert!(reads > 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_write_that_fails_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

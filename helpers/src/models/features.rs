@@ -525,3 +525,102 @@ impl Stored {
         Ok(Stored { file, start: start as u64, seconds })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageShape;
+    use crate::models::DenseConfig;
+
+    fn dataset(images: usize) -> Dataset {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+        Dataset::load(folder).unwrap().take_stratified(images, 1).unwrap()
+    }
+
+    /// A network whose first dense layer of 16 values is frozen.
+    fn frozen() -> Model {
+        let shape = ImageShape { height: 28, width: 28, channels: 1 };
+        let network = DenseConfig { hidden: vec![16], ..DenseConfig::default() };
+        let mut model = network.network(shape, 10).build(1).unwrap();
+        model.freeze();
+        model.unfreeze_from("dense_1").unwrap();
+        model
+    }
+
+    const CONFIG: FeatureConfig = FeatureConfig { mirrored: false, precision: Precision::Float32 };
+
+    #[test]
+    fn a_damaged_file_is_told_and_computed_anew() {
+        let (folder, model, images) = (tempfile::tempdir().unwrap(), frozen(), dataset(100));
+        let features = || model.features(&images, &folder, CONFIG).unwrap();
+        let first = features();
+        let whole = fs::read(&first.path).unwrap();
+        assert!(features().reused);
+        let key = serde_json::from_slice::<serde_json::Value>(&whole[8..first.start as usize]);
+        let key = key.unwrap()["__metadata__"]["key"].as_str().unwrap().to_owned();
+        let layout = Layout { key, shape: first.shape.clone(), images: 100, kind: Kind::Float };
+        let start = first.start as usize;
+        assert_eq!(whole.len(), start + 100 * 4 * first.width());
+        let cut = |length: usize| whole[..length].to_vec();
+        let flipped = |place: usize| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1;
+            bytes
+        };
+        // Another shape with a header as it is written, and data of that length.
+        let shaped = |shape: &[i64], images: usize, kind: Kind| {
+            let other = Layout { key: layout.key.clone(), shape: shape.to_vec(), images, kind };
+            let data = vec![0; other.bytes() as usize];
+            let time = format!("{:012.3}", 1.0);
+            let sha256 = Sha256::new().chain_update(&data).chain_update(&time).finalize();
+            [other.header(&time, &format!("{sha256:x}")), data].concat()
+        };
+        let width = first.width() as i64;
+        let no_dimension = br#"{"features":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#;
+        let no_dimension =
+            [&(no_dimension.len() as u64).to_le_bytes()[..], no_dimension, &[0; 4]].concat();
+        let length = format!("expected {} bytes", whole.len());
+        let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("empty", vec![], &length),
+            ("seven bytes", cut(7), &length),
+            ("half a header", cut(100), &length),
+            ("one byte short", cut(whole.len() - 1), &length),
+            ("one byte more", [&whole[..], &[0]].concat(), &length),
+            ("no dimension", no_dimension, &length),
+            ("one image fewer", shaped(&[width], 99, Kind::Float), &length),
+            ("half the bytes a value", shaped(&[width], 100, Kind::BFloat16), &length),
+            ("another type", shaped(&[width], 200, Kind::BFloat16), "found another header"),
+            ("another shape", shaped(&[width / 4, 2, 2], 100, Kind::Float), "found another header"),
+            ("the header's length", flipped(0), "found another header"),
+            ("the header", flipped(40), "found another header"),
+            ("the first value", flipped(start), "the file is damaged"),
+            ("the last value", flipped(whole.len() - 1), "the file is damaged"),
+        ];
+        for (case, bytes, words) in cases {
+            fs::write(&first.path, &bytes).unwrap();
+            let text = Stored::open(&first.path, &layout).err().expect(case).to_string();
+            assert!(text.contains(words), "{case}: {text}");
+            assert!(text.ends_with("; remove the file; it is made again"), "{case}: {text}");
+            let again = features();
+            assert!(!again.reused, "{case}");
+            let made = fs::read(&again.path).unwrap();
+            // The time it took stands in the header.
+            assert!(made[start..] == whole[start..] && features().reused, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
+        let (folder, mut model, images) = (tempfile::tempdir().unwrap(), frozen(), dataset(100));
+        let features = model.features(&images, &folder, CONFIG).unwrap();
+        let split = images.split(Default::default()).unwrap();
+        File::options().write(true).open(&features.path).unwrap().set_len(600).unwrap();
+        let text =
+            model.fit_features(&features, &split, Default::default()).unwrap_err().to_string();
+        let name = features.path.file_name().unwrap().to_str().unwrap();
+        assert!(
+            text.contains(name) && text.ends_with("remove the file; it is made again"),
+            "{text}"
+        );
+    }
+}

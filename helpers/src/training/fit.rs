@@ -19,6 +19,7 @@ use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::{duration, print_line, print_progress};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
 use crate::models::model::{Model, Weight};
@@ -199,7 +200,8 @@ impl Model {
     /// each epoch.
     ///
     /// # Errors
-    /// If a setting is out of range, the images differ from what the model was built for, or the loss diverges.
+    /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
+    /// batches of this size, or the loss diverges.
     pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
         self.fit_on(&split.train, &split.validation, config)
     }
@@ -358,6 +360,8 @@ pub(crate) fn run<R: Record>(
         let advice = "one image has no spread to learn from";
         return Err(Error::parameter("batch_size", expected, config.batch_size, advice));
     }
+    let batch = config.batch_size.min(train.len());
+    model.check_room_to_fit(train.first_layer(), batch, Memory::now())?;
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);
