@@ -22,6 +22,7 @@ use crate::data::{DatasetInfo, Split, Subset};
 use crate::display::{Cell, Column, Table, clean_text, with_thousands};
 use crate::evaluation::metrics::{check_classes, check_lengths, interval_text};
 use crate::evaluation::{Comparisons, Evaluation, Quality};
+use crate::files::{Part, Unread, read_regular};
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
@@ -742,42 +743,44 @@ struct Layout {
     schema: u32,
 }
 
+/// Predictions for thirty million images take less.
+const LARGEST_JSON: u64 = 1 << 28;
+
 fn read_json<T: serde::de::DeserializeOwned>(
     path: PathBuf,
     made_by: String,
     what: &str,
 ) -> Result<T> {
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(Error::MissingArtifact { path, made_by, source }),
-    };
     let refuse = |found: String| Error::File {
         path: path.clone(),
         expected: format!("{what} of schema {}", Metrics::SCHEMA),
-        found,
+        found: clean_text(&found),
         advice: format!("run {made_by} again"),
     };
-    let layout: Layout = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+    let text = match read_regular(&path, LARGEST_JSON) {
+        Ok(text) => text,
+        Err(Unread::Io(source)) => return Err(Error::MissingArtifact { path, made_by, source }),
+        Err(Unread::Other(found)) => return Err(refuse(found)),
+    };
+    let layout: Layout =
+        serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
     if layout.schema != Metrics::SCHEMA {
         return Err(refuse(format!("schema {}", layout.schema)));
     }
-    serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
+    serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
 }
 
 /// Writes a file whole or not at all, and makes its folder where that is missing.
 ///
 /// The bytes go to a temporary file in the same folder, which is synced and renamed; then the folder is synced. Two
-/// writers of one path do not meet, the last rename stays; a reader never sees half a file, even after a power cut.
+/// writers of one path do not meet, the last rename stays; a reader never sees half a file, even after a power cut. What
+/// a killed writer left of its temporary file goes with the next write.
 ///
 /// # Errors
 /// If the folder cannot be made or written.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    write_whole(path, folder, bytes).map_err(|source| Error::Io {
+    write_whole(path, bytes).map_err(|source| Error::Io {
         action: "write",
         path: path.to_owned(),
         source,
@@ -785,21 +788,10 @@ pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     })
 }
 
-fn write_whole(path: &Path, folder: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    // Temporary files are private to their user; results are as readable as any other file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    #[cfg(unix)]
-    fs::File::open(folder)?.sync_all()?;
-    Ok(())
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut part = Part::of(path)?;
+    part.write_all(bytes)?;
+    part.finish()
 }
 
 #[cfg(test)]
@@ -1082,6 +1074,27 @@ mod tests {
         write_atomically(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_reader_beside_two_writers_never_sees_half_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cnn.json");
+        let contents = [vec![b'a'; 100_000], vec![b'b'; 70_000]];
+        write_atomically(&path, &contents[0]).unwrap();
+        let mut reads = 0;
+        std::thread::scope(|scope| {
+            let writers = contents.each_ref().map(|content| {
+                scope.spawn(|| (0..50).for_each(|_| write_atomically(&path, content).unwrap()))
+            });
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                let found = fs::read(&path).unwrap();
+                assert!(contents.contains(&found), "{} bytes", found.len());
+                reads += 1;
+            }
+        });
+        assert!(reads > 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

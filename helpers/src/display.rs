@@ -97,6 +97,11 @@ pub(crate) fn print_progress(text: &str) {
     println!("… {text}");
 }
 
+/// Prints a line that may hold text from elsewhere: a path, an error. It stays one line, and none of the protocol.
+pub(crate) fn print_line(text: &str) {
+    println!("{}", clean_sentence(text));
+}
+
 /// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
 ///
 /// Call it once a cell, from a method `evcxr_display`: a second one would replace the first.
@@ -115,7 +120,7 @@ pub fn blocks(html: &str, plain: &str) -> String {
 }
 
 /// Every marker of the protocol starts with `EVCXR_`: nothing that is shown may hold it.
-fn break_markers(text: &str) -> String {
+pub(crate) fn break_markers(text: &str) -> String {
     text.replace("EVCXR_", "EVCXR-")
 }
 

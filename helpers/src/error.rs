@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::display::turns_writing;
+use crate::display::{break_markers, turns_writing};
 
 /// Everything that a file, a parameter or a shape can cause.
 ///
@@ -187,8 +187,10 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// A path as one line of text, without control characters and those that turn the direction of writing.
+/// A path as one line of text, without control characters, those that turn the direction of writing, and markers of
+/// evcxr's protocol.
 pub(crate) fn shown_path(path: &Path) -> String {
     let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
-    path.to_string_lossy().chars().map(shown).collect()
+    let text: String = path.to_string_lossy().chars().map(shown).collect();
+    break_markers(&text)
 }

@@ -20,6 +20,7 @@ pub mod data;
 pub mod display;
 pub mod error;
 pub mod evaluation;
+mod files;
 mod memory;
 pub mod models;
 pub mod plot;

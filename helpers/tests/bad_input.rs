@@ -214,8 +214,14 @@ fn wrong_labels() {
         rows[row] = values;
         one_hot(rows)
     };
+    let eight = right.map(|[first, second]| [first, second, 0, 0, 0, 0, 0, 0]);
     let mut no_character = texts(&["a", "a", "a", "b", "b", "b"]);
     no_character[3] = 0xff;
+    // Three names and then three others, 24 bytes each.
+    let lines = |hostile: &str| {
+        let padded = |text: &str| [text.as_bytes(), &[0; 24]].concat()[..24].to_vec();
+        [padded("a"), padded("a"), padded("a"), padded(hostile), padded("b"), padded("b")].concat()
+    };
     let cases: Vec<Case> = vec![
         ("empty", "y.npy", vec![], &["an empty file"]),
         ("fewer than images", "y.npy", y(&[0, 0, 1, 1, 1]), &["6 labels", "found 5"]),
@@ -229,6 +235,13 @@ fn wrong_labels() {
         ("not a number", "y.npy", floating(&[0.0, 0.0, 1.0, 1.0, f32::NAN, 1.0]), &["NaN"]),
         ("infinity", "y.npy", floating(&[0.0, 0.0, f32::INFINITY, 1.0, 0.0, 1.0]), &["inf"]),
         ("a number beyond 63 bits", "y.npy", array("<u8", "(6,)", &[0xff; 48]), &["at place 0"]),
+        (
+            "one-hot with more classes than images",
+            "y.npy",
+            array("<i8", "(6, 8)", &wholes(&eight.concat())),
+            &["at least two images of each class", "0 of class \"2\"", "5 more classes"],
+        ),
+        ("one-hot without classes", "y.npy", array("<i8", "(6, 0)", &[]), &["shape (6, 0)"]),
         ("two ones in a row", "y.npy", with(2, [1, 1]), &["two ones in row 2"]),
         ("no one in a row", "y.npy", with(4, [0, 0]), &["no 1 in row 4"]),
         ("a two in a row", "y.npy", with(1, [2, 0]), &["2 in row 1, column 0"]),
@@ -240,6 +253,12 @@ fn wrong_labels() {
         ("dates", "y.npy", array("<M8[D]", "(6,)", &[0; 48]), &["dates or times"]),
         ("blank names", "y.npy", named(&["a", "a", "  ", "b", "b", "b"]), &["nothing but blanks"]),
         ("a line break", "y.npy", named(&["a", "a", "x\ny", "b", "b", "b"]), &["U+000A"]),
+        (
+            "an end of the protocol's block",
+            "y.npy",
+            array("|S24", "(6,)", &lines("a\nEVCXR_END_CONTENT\n<b>")),
+            &["U+000A"],
+        ),
         ("an escape", "y.npy", named(&["a", "a", "\u{1b}[1m", "b", "b", "b"]), &["U+001B"]),
         ("no character", "y.npy", array("<U6", "(6,)", &no_character), &["no character"]),
         (
@@ -282,9 +301,58 @@ fn check(cases: Vec<Case>) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Names that are markup, and one that is a marker of the protocol, are names: they are shown as text.
+#[test]
+fn labels_that_are_markup_are_taken_and_shown_as_text() {
+    let names = ["<script>alert(1)</script>", "EVCXR_END_CONTENT"];
+    let padded = |name: &str| [name.as_bytes(), &[0; 32]].concat()[..32].to_vec();
+    let folder = good_folder();
+    let rows: Vec<u8> = (0..6).flat_map(|row| padded(names[row % 2])).collect();
+    fs::write(folder.path().join("y.npy"), array("|S32", "(6,)", &rows)).unwrap();
+    let dataset = Dataset::load(folder.path()).unwrap();
+    let found: Vec<&str> = dataset.class_names().iter().map(String::as_str).collect();
+    assert_eq!(found, names);
+    let (html, text) = (dataset.table().to_html(), dataset.table().to_text());
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "{html}");
+    assert!(!html.contains("EVCXR_") && !text.contains("EVCXR_"), "{text}");
+}
+
+/// X.npy with a header of this version.
+fn good_x_of(version: u8) -> Vec<u8> {
+    file(version, &header("'|u1'", false, "(6, 4, 4)"), &[7; 96])
+}
+
+#[test]
+fn headers_of_all_versions_are_taken_and_damaged_ones_refused() {
+    for version in [1, 2, 3] {
+        let folder = good_folder();
+        let path = folder.path().join("X.npy");
+        fs::write(&path, good_x_of(version)).unwrap();
+        assert_eq!(Dataset::load(folder.path()).unwrap().len(), 6);
+        // Each byte of the header another one: never a panic, and where it is refused, in words.
+        let whole = good_x_of(version);
+        for place in 0..whole.len() - 96 {
+            for byte in [0, b'\'', b'9', 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] = byte;
+                fs::write(&path, &bytes).unwrap();
+                let loaded = catch_unwind(AssertUnwindSafe(|| Dataset::load(folder.path())));
+                match loaded.expect("a panic") {
+                    Ok(dataset) => assert_eq!(dataset.len(), 6, "version {version}, byte {place}"),
+                    Err(error) => {
+                        let fault = fault(&["X.npy"], || Err::<(), _>(error));
+                        assert_eq!(fault, None, "version {version}, byte {place} is {byte}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_prefix_of_a_file_is_refused() {
-    for (name, whole) in [("X.npy", good_x()), ("y.npy", good_y())] {
+    let versions = [2, 3].map(|version| ("X.npy", good_x_of(version)));
+    for (name, whole) in [("X.npy", good_x()), ("y.npy", good_y())].into_iter().chain(versions) {
         for length in 0..whole.len() {
             let folder = good_folder();
             fs::write(folder.path().join(name), &whole[..length]).unwrap();
@@ -322,9 +390,89 @@ fn what_is_no_file() {
             replaced("a device", &["no regular file"], &|path| {
                 symlink("/dev/zero", path).unwrap();
             });
+            replaced("a pipe", &["no regular file"], &make_pipe);
         }
     }
     refused("no folder", &["X.npy", "cargo xtask data"], || Dataset::load("no such folder"));
+}
+
+#[cfg(unix)]
+fn make_pipe(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// A pipe that is opened waits for a writer, and a device never ends.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_no_model_and_no_result() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    type Make<'a> = (&'a str, &'a str, &'a dyn Fn(&Path));
+    let makes: [Make; 6] = [
+        ("a pipe", "no regular file", &make_pipe),
+        ("a device", "no regular file", &|path| symlink("/dev/zero", path).unwrap()),
+        ("a folder", "a folder", &|path| fs::create_dir(path).unwrap()),
+        ("a dangling link", "cannot read", &|path| symlink("nowhere", path).unwrap()),
+        ("a link to itself", "cannot read", &|path| symlink(path, path).unwrap()),
+        ("no UTF-8", "expected ", &|path| {
+            fs::write(path, b"{\"schema\": 1, \"\xff\xfe\"").unwrap()
+        }),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    // A path that is not UTF-8 either.
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"ex\xffport"));
+    for folder in [folder.path(), &odd] {
+        let artifacts = Artifacts::new(folder);
+        let paths = [
+            artifacts.metrics_path("cnn"),
+            artifacts.predictions_path("cnn"),
+            artifacts.model_path("cnn"),
+        ];
+        for (what, words, make) in &makes {
+            for path in &paths {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                make(path);
+            }
+            let advice = "notebook";
+            let case = |kind: &str| format!("{kind}, {what}");
+            let metrics = || artifacts.load_metrics("cnn");
+            refused(&case("metrics"), &["cnn.json", words, advice], metrics);
+            let predictions = || artifacts.load_predictions("cnn");
+            refused(&case("predictions"), &["cnn.json", words, advice], predictions);
+            let model = || Model::load(&paths[2]);
+            refused(&case("a model"), &["cnn.safetensors", words, advice], model);
+            for path in &paths {
+                let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_result_that_is_longer_than_any_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    let path = artifacts.metrics_path("cnn");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // A file of holes: it has the length and takes no room.
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let words = ["cnn.json", "found 1099511627776 bytes, more than 268435456"];
+    refused("a terabyte", &words, || artifacts.load_metrics("cnn"));
+}
+
+/// What stands in a file may not lead its message: onto a second line, or into the protocol.
+#[test]
+fn text_of_a_wrong_file_stays_within_its_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    let path = artifacts.metrics_path("cnn");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let hostile = "{\"schema\": 1, \"name\": {\"\\nEVCXR_BEGIN_CONTENT text/html\\n<script>\": 1}}";
+    fs::write(&path, hostile).unwrap();
+    refused("metrics", &["cnn.json"], || artifacts.load_metrics("cnn"));
+    let named = folder.path().join("EVCXR_BEGIN_CONTENT text");
+    let text = Dataset::load(&named).unwrap_err().to_string();
+    assert!(text.contains("EVCXR-BEGIN_CONTENT text") && !text.contains("EVCXR_"), "{text}");
 }
 
 #[cfg(unix)]
@@ -455,6 +603,9 @@ fn wrong_settings() {
     for (name, change) in cases {
         refused(&format!("`{name}`"), &[&format!("`{name}` must be")], || fit(&change));
     }
+    refused("a sample below the number of classes", &["`n` must be 0", "got 1"], || {
+        dataset.take_stratified(1, 1)
+    });
     let build = |dropout| {
         let network = DenseConfig { dropout, hidden: vec![4], ..DenseConfig::default() };
         network.network(dataset.image_shape(), 2).build(1)

@@ -48,7 +48,8 @@ fn every_form_of_the_file_contract_loads() {
             [&expected.x_sha256, &expected.y_sha256],
             "{name}: hashes"
         );
-        let images: Vec<&[u8]> = (0..dataset.len()).map(|image| dataset.image(image)).collect();
+        let images: Vec<_> =
+            (0..dataset.len()).map(|image| dataset.image(image).unwrap()).collect();
         let expected: Vec<&[u8]> = expected.pixels.chunks(height * width * channels).collect();
         assert_eq!(images, expected, "{name}: pixels");
     }

@@ -1,27 +1,38 @@
 //! A training that is stopped at any moment, and started again, ends as if nothing had happened.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use helpers::prelude::*;
+use helpers::training::{DenoisingRecord, EpochRecord};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
 const FOLDER: &str = "CHECKPOINT_TEST_FOLDER";
+const KIND: &str = "CHECKPOINT_TEST_KIND";
+const EPOCHS: usize = 8;
+
+fn split_of(images: usize) -> Split {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    let dataset = Dataset::load(sample).unwrap().take_stratified(images, 1).unwrap();
+    dataset.split(SplitConfig::default()).unwrap()
+}
 
 fn split() -> Split {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
-    let dataset = Dataset::load(sample).unwrap().take_stratified(600, 1).unwrap();
-    dataset.split(SplitConfig::default()).unwrap()
+    split_of(600)
 }
 
 fn config() -> FitConfig {
     FitConfig {
-        epochs: 8,
-        patience: 8,
+        epochs: EPOCHS,
+        patience: EPOCHS,
         augmentation: Augmentation { horizontal_flip: true, shift: 1, erase: 0.2 },
         ..FitConfig::default()
     }
@@ -35,67 +46,256 @@ fn model(split: &Split, hidden: usize, seed: u64) -> Model {
 
 /// The figures of a history that do not depend on how long things took, by their bits.
 fn figures(history: &History) -> Vec<[u64; 5]> {
-    let bits = |record: &helpers::training::EpochRecord| {
-        let helpers::training::EpochRecord { loss, accuracy, val_loss, val_accuracy, .. } = *record;
-        [loss, accuracy, val_loss, val_accuracy, record.learning_rate].map(f64::to_bits)
+    let bits = |record: &EpochRecord| {
+        let EpochRecord { loss, accuracy, val_loss, val_accuracy, learning_rate, .. } = *record;
+        [loss, accuracy, val_loss, val_accuracy, learning_rate].map(f64::to_bits)
     };
     history.epochs.iter().map(bits).collect()
 }
 
-/// Trains in `folder`, with a checkpoint, and leaves the model and its figures there.
-fn train(folder: &Path) {
-    let split = split();
-    let mut model = model(&split, 256, 3);
-    model.backup_and_restore(folder.join(CHECKPOINT));
-    let history = model.fit(&split, config()).unwrap();
-    model.save(folder.join(MODEL)).unwrap();
-    fs::write(folder.join("figures"), format!("{:?}", figures(&history))).unwrap();
+/// A training in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// Epochs of a tenth of a second, and checkpoints of some megabytes.
+    Dense,
+    /// Stopped early by its validation loss.
+    Cnn,
+    /// To which noise is added that no epoch repeats.
+    Denoiser,
 }
 
-/// What the processes of the test below run; it does nothing in an ordinary run of the tests.
-#[test]
-#[ignore = "a part of the next test"]
-fn training_in_a_process_of_its_own() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        train(&PathBuf::from(folder));
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Dense, Kind::Cnn, Kind::Denoiser];
+
+    /// Trains in `folder`, with a checkpoint, and leaves the model and its figures there.
+    fn train(self, folder: &Path) {
+        let split = split_of(if self == Kind::Dense { 600 } else { 300 });
+        let shape = split.train.dataset().image_shape();
+        let classes = split.train.dataset().classes();
+        let mut model = match self {
+            Kind::Dense => model(&split, 256, 3),
+            Kind::Cnn => {
+                let network =
+                    CnnConfig { filters: [4, 8, 8, 8], dense: 16, ..CnnConfig::default() };
+                network.network(shape, classes).build(3).unwrap()
+            }
+            Kind::Denoiser => {
+                let network = AutoencoderConfig { filters: [4, 8], dense: 32, rate: 0.02 };
+                network.network(shape).unwrap().build(3).unwrap()
+            }
+        };
+        model.backup_and_restore(folder.join(CHECKPOINT));
+        let config = FitConfig { batch_size: 16, ..config() };
+        let told = match self {
+            Kind::Dense => {
+                let history = model.fit(&split, config).unwrap();
+                format!("{:?} {}", figures(&history), history.stopped_early)
+            }
+            Kind::Cnn => {
+                let config = FitConfig { patience: 1, epochs: 30, learning_rate: 0.01, ..config };
+                let history = model.fit(&split, config).unwrap();
+                assert!(history.stopped_early && history.epochs_run() > 4, "{history:?}");
+                format!("{:?} {}", figures(&history), history.best_epoch)
+            }
+            Kind::Denoiser => {
+                let noise = GaussianNoise::default();
+                let history =
+                    model.fit_denoiser(&split.train, &split.validation, noise, config).unwrap();
+                let bits = |record: &DenoisingRecord| {
+                    [record.loss, record.val_loss, record.val_psnr_db].map(f64::to_bits)
+                };
+                format!("{:?}", history.epochs.iter().map(bits).collect::<Vec<_>>())
+            }
+        };
+        model.save(folder.join(MODEL)).unwrap();
+        fs::write(folder.join("figures"), told).unwrap();
     }
 }
 
-fn start(folder: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "training_in_a_process_of_its_own"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+/// What the processes of the tests below run; it does nothing in an ordinary run of the tests.
+#[test]
+#[ignore = "a part of the next tests"]
+fn training_in_a_process_of_its_own() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let name = std::env::var(KIND).unwrap();
+    let kind = Kind::ALL.into_iter().find(|kind| format!("{kind:?}") == name).unwrap();
+    kind.train(&PathBuf::from(folder));
+}
+
+/// Where a kill fell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moment {
+    /// An epoch's checkpoint is whole, and the next one's is not begun.
+    InsideAnEpoch,
+    /// Half a checkpoint was left behind.
+    WhileWriting,
+    /// Nothing was seen that would tell.
+    Elsewhere,
+}
+
+/// A process that trains, and the epochs that it has printed.
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    folder: PathBuf,
+    /// Parts of checkpoints that were there before it.
+    old: BTreeSet<OsString>,
+    /// The last epoch that it took from a checkpoint, and the last one that it trained.
+    taken: usize,
+    trained: Option<usize>,
+}
+
+impl Process {
+    fn start(kind: Kind, folder: &Path) -> Process {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "training_in_a_process_of_its_own"])
+            .env(FOLDER, folder)
+            .env(KIND, format!("{kind:?}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let old = parts(folder);
+        Process { child, lines, folder: folder.to_owned(), old, taken: 0, trained: None }
+    }
+
+    fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Reads what was printed so far.
+    fn listen(&mut self) {
+        for line in self.lines.try_iter() {
+            if let Some((_, rest)) = line.split_once("goes on after epoch ") {
+                self.taken = rest.split_once(',').unwrap().0.parse().unwrap();
+            }
+            let number = line.strip_prefix("epoch ").and_then(|rest| rest.split_once('/'));
+            let epoch = number.and_then(|(number, _)| number.trim().parse().ok());
+            self.trained = epoch.filter(|&epoch| epoch > self.taken).or(self.trained);
+        }
+    }
+
+    fn writes(&self) -> bool {
+        parts(&self.folder).difference(&self.old).next().is_some()
+    }
+
+    /// Waits until this is seen; false if the training ends before.
+    fn wait_for(&mut self, seen: impl Fn(&Process) -> bool) -> bool {
+        let begun = Instant::now();
+        loop {
+            self.listen();
+            if seen(self) {
+                return true;
+            }
+            if self.ended() {
+                return false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "the training does not get on");
+            sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Ends it with no word of warning, and looks where that fell.
+    fn kill(mut self) -> Moment {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(!status.success(), "it ended by itself");
+        self.listen();
+        match self.trained {
+            _ if self.writes() => Moment::WhileWriting,
+            Some(epoch) if epoch < EPOCHS => Moment::InsideAnEpoch,
+            _ => Moment::Elsewhere,
+        }
+    }
+}
+
+/// The parts of checkpoints in a folder.
+fn parts(folder: &Path) -> BTreeSet<OsString> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.as_encoded_bytes().ends_with(b".part")).collect()
+}
+
+/// Trains undisturbed; gives the time of an epoch.
+fn train_calmly(kind: Kind, folder: &Path) -> Duration {
+    let mut process = Process::start(kind, folder);
+    assert!(process.wait_for(|process| process.trained >= Some(1)));
+    let begun = Instant::now();
+    let before = process.trained.unwrap();
+    let last = if process.wait_for(|process| process.trained >= Some(4)) { 4 } else { before + 1 };
+    let epoch = begun.elapsed() / (last - before) as u32;
+    assert!(process.child.wait().unwrap().success());
+    epoch
+}
+
+/// Fractions of the golden ratio fall anywhere.
+fn share(count: usize) -> f64 {
+    (count as f64 * 0.618_033_988_75).fract()
+}
+
+/// Lets it train to its end, and compares it with the undisturbed training, byte by byte.
+fn compare(kind: Kind, calm: &Path, rough: &Path) {
+    assert!(Process::start(kind, rough).child.wait().unwrap().success());
+    for file in [MODEL, "figures"] {
+        let read = |folder: &Path| fs::read(folder.join(file)).unwrap();
+        assert!(read(calm) == read(rough), "{kind:?}: {file} differs after the kills");
+    }
 }
 
 #[test]
 fn twenty_kills_leave_no_trace() {
     let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let begun = Instant::now();
-    assert!(start(calm.path()).wait().unwrap().success());
-    let whole = begun.elapsed();
-    // Fractions of a golden ratio fall anywhere: before the first epoch, inside one, while a checkpoint is written.
-    let mut kills = 0;
-    while kills < 20 {
-        let share = (f64::from(kills) * 0.618_033_988_75).fract();
-        let mut process = start(rough.path());
-        sleep(whole.mul_f64(0.2 + 0.5 * share).max(Duration::from_millis(20)));
-        if process.try_wait().unwrap().is_some() {
+    let epoch = train_calmly(Kind::Dense, calm.path());
+    let mut moments = Vec::new();
+    let count = |moments: &[Moment], moment| moments.iter().filter(|&&m| m == moment).count();
+    let enough = |moments: &[Moment]| {
+        moments.len() >= 20
+            && count(moments, Moment::InsideAnEpoch) >= 5
+            && count(moments, Moment::WhileWriting) >= 5
+    };
+    while !enough(&moments) {
+        assert!(moments.len() < 100, "kills fell {moments:?}");
+        let mut process = Process::start(Kind::Dense, rough.path());
+        let seen = if moments.len() % 2 == 0 {
+            let seen = process.wait_for(|process| process.trained.is_some());
+            sleep(epoch.mul_f64(0.8 * share(moments.len())));
+            seen
+        } else {
+            process.wait_for(Process::writes)
+        };
+        if !seen || process.ended() {
             // It ended before it could be killed: from the beginning again.
+            process.child.wait().unwrap();
             fs::remove_file(rough.path().join(CHECKPOINT)).unwrap();
             continue;
         }
-        process.kill().unwrap();
-        process.wait().unwrap();
-        kills += 1;
+        moments.push(process.kill());
     }
-    assert!(start(rough.path()).wait().unwrap().success());
-    for file in [MODEL, "figures"] {
-        let read = |folder: &tempfile::TempDir| fs::read(folder.path().join(file)).unwrap();
-        assert!(read(&calm) == read(&rough), "{file} differs after {kills} kills");
+    compare(Kind::Dense, calm.path(), rough.path());
+    println!(
+        "{} kills: {} inside an epoch, {} while a checkpoint was written",
+        moments.len(),
+        count(&moments, Moment::InsideAnEpoch),
+        count(&moments, Moment::WhileWriting)
+    );
+}
+
+/// Early stopping counts on, noise is drawn on, and batch normalisation keeps its averages.
+#[test]
+fn other_trainings_go_on_as_exactly() {
+    for kind in [Kind::Cnn, Kind::Denoiser] {
+        let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let epoch = train_calmly(kind, calm.path());
+        for kill in 0..3 {
+            let mut process = Process::start(kind, rough.path());
+            assert!(process.wait_for(|process| process.trained.is_some()), "kill {kill}");
+            assert_eq!(process.taken > 0, kill > 0, "it goes on from where it was");
+            sleep(epoch.mul_f64(0.5 * share(kill)));
+            process.kill();
+        }
+        compare(kind, calm.path(), rough.path());
     }
 }
 
@@ -194,5 +394,5 @@ fn a_checkpoint_that_cannot_be_written_does_not_stop_the_training() {
     fs::write(&file, "a file where a folder should be").unwrap();
     let mut model = model(&split, 16, 3);
     model.backup_and_restore(file.join(CHECKPOINT));
-    assert_eq!(model.fit(&split, config()).unwrap().epochs_run(), 8);
+    assert_eq!(model.fit(&split, config()).unwrap().epochs_run(), EPOCHS);
 }

@@ -143,7 +143,7 @@ fn images_are_shown_with_their_classes() {
 fn enlarged_images_keep_their_pixels() {
     let dataset = sample();
     let picture = decode(&show_images(&dataset, &[3], 1).unwrap());
-    let (shape, image) = (dataset.image_shape(), dataset.image(3));
+    let (shape, image) = (dataset.image_shape(), dataset.image(3).unwrap());
     // Each of the 28 x 28 values fills a block of 7 x 7, wherever the image was put.
     let side = 7 * shape.width;
     let fits = |top: usize, left: usize| {
@@ -260,8 +260,9 @@ fn points_are_scattered_by_class() {
 #[test]
 fn versions_of_images_are_compared() {
     let dataset = sample();
-    let clean: Vec<Vec<f32>> =
-        (0..8).map(|i| dataset.image(i).iter().map(|&v| f32::from(v) / 255.0).collect()).collect();
+    let clean: Vec<Vec<f32>> = (0..8)
+        .map(|i| dataset.image(i).unwrap().iter().map(|&v| f32::from(v) / 255.0).collect())
+        .collect();
     let noise = |(place, value): (usize, &f32)| value + ((place * 7919) % 100) as f32 / 70.0 - 0.6;
     let noisy: Vec<Vec<f32>> =
         clean.iter().map(|image| image.iter().enumerate().map(noise).collect()).collect();

@@ -404,6 +404,67 @@ mod program {
         assert_eq!(again.cv_results.split_test_score[0], found.cv_results.split_test_score[0]);
     }
 
+    /// The process that `a_search_of_real_trials_that_was_killed_ends_with_the_same` starts and kills.
+    #[test]
+    fn real_search_to_be_killed() {
+        let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+        finish(&folder);
+    }
+
+    /// Eight trials and a last training; leaves what it found.
+    fn finish(folder: &Path) {
+        let search = GridSearchCv {
+            param_grid: ParameterGrid::new()
+                .parameter("batch_size", [16, 32])
+                .parameter("dropout", [0.0, 0.3]),
+            fit: FitConfig { epochs: 2, ..FitConfig::default() },
+            refit_epochs: 2,
+            verbose: 0,
+            ..small_search(folder)
+        };
+        let mut found = search.fit_with(&split(300, 1), &processes()).unwrap();
+        found.take_best_model().unwrap().save(folder.join("model.safetensors")).unwrap();
+        let history = found.best_history.unwrap();
+        let losses: Vec<u64> = losses(&history).into_iter().map(f64::to_bits).collect();
+        let results = found.cv_results;
+        let scores = (results.split_test_score, results.mean_train_score, results.rank_test_score);
+        fs::write(folder.join("found"), format!("{scores:?} {:?} {losses:?}", found.best_params))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_search_of_real_trials_that_was_killed_ends_with_the_same() {
+        let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        finish(calm.path());
+        let kept = || {
+            let files = fs::read_dir(rough.path().join("trials")).into_iter().flatten().flatten();
+            files.filter(|file| file.path().extension().is_some_and(|end| end == "json")).count()
+        };
+        // While the first trials run, after some, and in the last training.
+        for enough in [0, 1, 3, 5, 8] {
+            let mut search = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "program::real_search_to_be_killed"])
+                .env(FOLDER, rough.path())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let begun = Instant::now();
+            while kept() < enough {
+                assert!(search.try_wait().unwrap().is_none(), "it ended before it was killed");
+                assert!(begun.elapsed() < Duration::from_secs(120), "the search does not get on");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            std::thread::sleep(Duration::from_millis(if enough == 0 { 200 } else { 0 }));
+            search.kill().unwrap();
+            search.wait().unwrap();
+        }
+        finish(rough.path());
+        for file in ["found", "model.safetensors"] {
+            let read = |folder: &tempfile::TempDir| fs::read(folder.path().join(file)).unwrap();
+            assert!(read(&calm) == read(&rough), "{file} differs after the kills");
+        }
+    }
+
     fn shown(found: &SearchResults) -> String {
         let pairs: Vec<String> =
             found.best_params.iter().map(|(name, value)| format!("{name} {value}")).collect();

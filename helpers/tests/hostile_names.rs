@@ -6,10 +6,15 @@
 //! hostile_names`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use helpers::evaluation::Comparisons;
 use helpers::prelude::*;
+use helpers::training::EpochRecord;
+use helpers::tuning::{Launcher, Score, TrialResult, TrialSpec};
+use ndarray::Array2;
 use serde_json::json;
 
 const FOLDER: &str = "HOSTILE_TEST_FOLDER";
@@ -42,6 +47,148 @@ fn dataset(folder: &Path) -> Dataset {
     Dataset::load(folder).unwrap()
 }
 
+/// Names of classes and models where predictions, models and denoisers are shown.
+fn show_predictions_and_comparisons(dataset: &Dataset, split: &Split) {
+    let (names, truth) = (dataset.class_names(), dataset.labels());
+    // As sure of the next class as of the right one, or more.
+    let probability = |(image, class): (usize, usize)| match (class + 8 - truth[image] as usize) % 8
+    {
+        0 => 0.375,
+        1 => 0.625,
+        _ => 0.0,
+    };
+    let probabilities = Array2::from_shape_fn((dataset.len(), names.len()), probability);
+    plot_predictions(dataset, &probabilities, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap().evcxr_display();
+    let points =
+        Array2::from_shape_fn((dataset.len(), 2), |(image, axis)| (image * (axis + 1)) as f32);
+    plot_scatter(NAMES[0], NAMES[1], NAMES[2], &points, truth, names).unwrap().evcxr_display();
+    let scored = |name: &str, accuracy: f64| {
+        let accuracy_ci95 = [accuracy - 0.125, accuracy + 0.125];
+        let scores = Evaluation { images: 24, loss: 0.5, accuracy, accuracy_ci95 };
+        Metrics::new(name, split, 42, true).parameters(7).scores(scores, scores)
+    };
+    let models: Vec<Metrics> = NAMES.iter().map(|name| scored(name, 0.5)).collect();
+    comparative_table(&models).unwrap().evcxr_display();
+    let wrong: Vec<i64> = truth.iter().map(|class| (class + 1) % 8).collect();
+    Comparisons::new(&[(NAMES[0], truth), (NAMES[1], &wrong[..])], truth).unwrap().evcxr_display();
+    let cost = |name: &&str| CostPoint {
+        name: (*name).to_owned(),
+        cost: name.len() as f64,
+        accuracy: 0.5,
+        interval: [0.25, 0.75],
+    };
+    let costs: Vec<CostPoint> = NAMES.iter().map(cost).collect();
+    plot_accuracy_cost(NAMES[3], NAMES[4], &costs).unwrap().evcxr_display();
+    let noise = GaussianNoise { mean: 0.0, variance: 0.01, clip: false };
+    let noisy = noise.on(&dataset.subset((0..dataset.len()).collect()).unwrap(), 1);
+    let denoised =
+        LinearDenoiser::fit(noisy.clean(), noise, 1).unwrap().denoise(&noisy, 16).unwrap();
+    plot_denoised(&noisy, &[(NAMES[0], &denoised)], &[0, 1]).unwrap().evcxr_display();
+    let quality =
+        Quality { images: 24, mse: 0.5, psnr_db: 3.0, mean_image_psnr_db: 3.0, ssim: 0.5 };
+    compare_denoisers(&[(NAMES[0], quality), (NAMES[1], quality)]).evcxr_display();
+    let row = |name: &&str| ImageRow {
+        name: (*name).to_owned(),
+        images: vec![vec![0.5; 16]],
+        notes: vec![NAMES[1].to_owned()],
+    };
+    let rows: Vec<ImageRow> = NAMES.iter().map(row).collect();
+    compare_images(NAMES[2], dataset.image_shape(), &rows).unwrap().evcxr_display();
+    let curve = [1.0, 2.0, 3.0];
+    let lines =
+        NAMES.iter().take(3).fold(LineChart::new(NAMES[0], NAMES[1], NAMES[2]), |chart, name| {
+            chart.line(*name, &curve, &curve)
+        });
+    lines.level(NAMES[4], 2.0).plot().unwrap().evcxr_display();
+    HeatMap::new(NAMES[0], Array2::from_elem((8, 8), 0.5))
+        .rows(NAMES[1], NAMES)
+        .columns(NAMES[2], NAMES)
+        .plot()
+        .unwrap()
+        .evcxr_display();
+}
+
+/// A search whose trials fail with messages from elsewhere, and whose parameters are markup.
+fn show_a_search(split: &Split, folder: &Path) {
+    struct Failing;
+    impl Launcher for Failing {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            if spec.fit.batch_size == 16 {
+                return Err(format!("{}\nEVCXR_BEGIN_CONTENT text/html\n{}", NAMES[0], NAMES[1]));
+            }
+            let score = Score { images: 8, loss: 0.5, accuracy: 0.5 };
+            let record = EpochRecord {
+                epoch: 1,
+                loss: 0.5,
+                accuracy: 0.5,
+                val_loss: 0.5,
+                val_accuracy: 0.5,
+                learning_rate: 0.001,
+                seconds: 1.0,
+            };
+            let history = History {
+                epochs: vec![record],
+                best_epoch: 1,
+                stopped_early: false,
+                fit_seconds: 1.0,
+                train_images_per_second: 1.0,
+            };
+            let (id, train) = (spec.id(), None);
+            Ok(TrialResult {
+                id,
+                test: score,
+                train,
+                history,
+                fit_seconds: 1.0,
+                score_seconds: 1.0,
+            })
+        }
+    }
+    let search = GridSearchCv {
+        param_grid: ParameterGrid::new().parameter("batch_size", [8, 16]),
+        cv: KFold { n_splits: 2, ..KFold::default() }.into(),
+        n_jobs: 1,
+        refit: false,
+        // Its lines go the ordinary way.
+        verbose: 1,
+        trials: folder.join("trials"),
+        ..GridSearchCv::default()
+    };
+    let mut found = search.fit_with(split, &Failing).unwrap();
+    found.search_seconds = 1.0;
+    let hostile = |name: &str, value: &str| [(name.to_owned(), json!(value))].into();
+    found.cv_results.params = vec![hostile(NAMES[0], NAMES[1]), hostile(NAMES[0], NAMES[2])];
+    found.best_params = found.cv_results.params[0].clone();
+    found.evcxr_display();
+    Table::new([Column::text("Sentence")]).row([found.sentence().into()]).evcxr_display();
+    found.histories[0][0].as_ref().unwrap().plot().unwrap().evcxr_display();
+}
+
+/// Lines that name files whose folder is called as a block of the protocol begins.
+fn say_where_files_are(split: &Split, folder: &Path) {
+    let folder = folder.join("x\nEVCXR_BEGIN_CONTENT text/html\n\u{1b}[31mred");
+    fs::create_dir_all(&folder).unwrap();
+    let shape = split.train.dataset().image_shape();
+    let model = || {
+        let mut model = Sequential::new(shape).flatten().dense(4).dense(8).build(1).unwrap();
+        model.freeze();
+        model.unfreeze_from("dense_1").unwrap();
+        model.backup_and_restore(folder.join("checkpoint"));
+        model
+    };
+    model().summary().evcxr_display();
+    for epochs in [1, 1, 2] {
+        model().fit(split, FitConfig { epochs, ..FitConfig::default() }).unwrap();
+    }
+    fs::write(folder.join("checkpoint"), "none").unwrap();
+    model().fit(split, FitConfig { epochs: 1, ..FitConfig::default() }).unwrap();
+    for _ in 0..2 {
+        let features = model().features(split.train.dataset(), &folder, FeatureConfig::default());
+        let path = features.unwrap().path;
+        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"x").unwrap();
+    }
+}
+
 #[test]
 #[ignore = "a part of the next test"]
 fn shows_everything() {
@@ -71,6 +218,9 @@ fn shows_everything() {
         .row(["\u{1b}[31mred\0".into(), f64::NAN.into()])
         .caption(NAMES.join("\n"))
         .evcxr_display();
+    show_predictions_and_comparisons(&dataset, &split);
+    show_a_search(&split, &folder);
+    say_where_files_are(&split, &folder);
 
     // Errors end on stderr, and papermill puts them into the notebook.
     let artifacts = Artifacts::new(&folder);
@@ -131,12 +281,27 @@ fn hostile_text_stays_in_its_block_and_is_escaped() {
     assert!(output.status.success(), "{stderr}");
     let stdout = String::from_utf8(output.stdout).unwrap();
     let (blocks, others) = blocks(&stdout);
+    // The one line that may hold markup, as text, is that of a failed trial.
+    let failed = |line: &&&str| line.contains("FAILED: ");
+    assert_eq!(others.iter().filter(failed).count(), 2, "{others:?}");
     assert!(
-        !others.iter().any(|line| line.contains("hostile") || line.contains('<')),
+        !others
+            .iter()
+            .filter(|line| !failed(line))
+            .any(|line| line.contains("hostile") || line.contains('<')),
         "{others:?}"
     );
-    // Nine things are shown, each as a page and as plain text.
-    assert_eq!(blocks.len(), 18);
+    // Paths were printed, on one line each and without markers.
+    for words in ["has ended before", "the checkpoint ", "not used: ", "features: computed anew: "]
+    {
+        assert!(
+            others.iter().any(|line| line.contains(words)),
+            "no line with `{words}`: {others:?}"
+        );
+    }
+    assert!(!others.iter().any(|line| line.contains(['\u{1b}', '\u{202e}'])), "{others:?}");
+    // Twenty-three things are shown, each as a page and as plain text.
+    assert_eq!(blocks.len(), 2 * 23);
     let mut outputs = Vec::new();
     for pair in blocks.chunks(2) {
         let [(html_kind, html), (plain_kind, plain)] = pair else { unreachable!() };

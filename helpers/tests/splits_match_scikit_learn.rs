@@ -152,9 +152,9 @@ fn a_students_python_split_sees_the_same_images() {
         for (part, theirs) in
             [(&split.train, train), (&split.validation, validation), (&split.test, test)]
         {
-            let ours: Vec<&[u8]> = (0..part.len()).map(|image| part.image(image)).collect();
-            let theirs_images: Vec<&[u8]> =
-                theirs.iter().map(|&image| whole.image(image)).collect();
+            let ours: Vec<_> = (0..part.len()).map(|image| part.image(image).unwrap()).collect();
+            let theirs_images: Vec<_> =
+                theirs.iter().map(|&image| whole.image(image).unwrap()).collect();
             assert!(
                 ours == theirs_images,
                 "{n} images, {split:?}: other images than scikit-learn's"

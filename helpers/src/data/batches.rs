@@ -32,11 +32,14 @@ impl Default for Normalization {
 
 impl Normalization {
     /// Mean and standard deviation of these images, each channel for itself.
-    pub fn of(images: &Subset) -> Normalization {
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn of(images: &Subset) -> Result<Normalization> {
         let channels = images.dataset().image_shape().channels;
         let mut histogram = vec![[0u64; 256]; channels];
         for position in 0..images.len() {
-            for pixel in images.image(position).chunks_exact(channels) {
+            for pixel in images.image(position)?.chunks_exact(channels) {
                 for (counts, &value) in histogram.iter_mut().zip(pixel) {
                     counts[value as usize] += 1;
                 }
@@ -59,7 +62,7 @@ impl Normalization {
                 _ => 1.0,
             });
         }
-        Normalization { mean, std }
+        Ok(Normalization { mean, std })
     }
 
     /// The value of each of the 256 levels, for each channel.
@@ -85,7 +88,10 @@ pub(crate) trait Source {
     }
 
     /// Adds everything that the batches depend on, the random numbers apart.
-    fn identify(&self, hash: &mut Sha256);
+    ///
+    /// # Errors
+    /// If something of it cannot be read.
+    fn identify(&self, hash: &mut Sha256) -> Result<()>;
 
     /// Inputs and targets of the examples at `positions`; `training` switches augmentation on.
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)>;
@@ -131,11 +137,11 @@ impl ImageSource<'_> {
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
             for ((out, &position), change) in images.zip(positions).zip(&changes) {
-                self.write_changed(out, self.images.image(position), change, [height, width]);
+                self.write_changed(out, &self.images.image(position)?, change, [height, width]);
             }
         } else {
             for (out, &position) in images.zip(positions) {
-                self.write(out, self.images.image(position));
+                self.write(out, &self.images.image(position)?);
             }
         }
         Ok(batch.permute([0, 3, 1, 2]))
@@ -182,12 +188,12 @@ impl Source for ImageSource<'_> {
         self.images.len()
     }
 
-    fn identify(&self, hash: &mut Sha256) {
+    fn identify(&self, hash: &mut Sha256) -> Result<()> {
         hash.update(format!("{:?} {:?}", self.images.dataset().image_shape(), self.augmentation));
         for &value in self.levels.iter().flatten() {
             hash.update(value.to_le_bytes());
         }
-        identify_images(self.images, hash);
+        identify_images(self.images, hash)
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
@@ -197,9 +203,10 @@ impl Source for ImageSource<'_> {
 }
 
 /// Adds the pixels and labels of `images`, in order.
-pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) {
+pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> {
     for (position, label) in images.labels().into_iter().enumerate() {
-        hash.update(images.image(position));
+        hash.update(images.image(position)?);
         hash.update(label.to_le_bytes());
     }
+    Ok(())
 }

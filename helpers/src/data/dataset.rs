@@ -3,6 +3,7 @@
 //! An image is height x width x channels bytes, row by row, channels last; a label is a class id in `0..classes`.
 //! Start at [`Dataset::load`].
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ impl Dataset {
     /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
     ///
     /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
-    /// copied into memory up to [`LARGEST_COPY`] bytes; a larger `uint8` file is mapped and must stay as it is.
+    /// copied into memory up to [`LARGEST_COPY`] bytes; those of a larger `uint8` file are read from it as they are used.
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, a pixel is negative, infinite or not a number, there are
@@ -142,12 +143,13 @@ impl Dataset {
 
     /// The pixels of one image: height x width x channels bytes, row by row, channels last.
     ///
+    /// # Errors
+    /// If they stay in the file ([`FoundImages::in_file`]), and it can no longer be read or was cut.
+    ///
     /// # Panics
     /// If `image` is not below [`Dataset::len`].
-    pub fn image(&self, image: usize) -> &[u8] {
-        let row = self.row(image);
-        let size = self.source.images.shape.pixels();
-        &self.source.images.pixels()[row * size..(row + 1) * size]
+    pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
+        self.source.images.image(self.row(image))
     }
 
     /// The row of X.npy that an image is: another place than its own in a sample of [`Dataset::take_stratified`].
@@ -189,9 +191,9 @@ impl Dataset {
         &self.source.labels_found
     }
 
-    /// Bytes of the pixels, in memory or, when [`FoundImages::mapped`], in the file.
+    /// Bytes of the pixels, in memory or, when [`FoundImages::in_file`], in the file.
     pub fn pixel_bytes(&self) -> usize {
-        self.source.images.pixels().len()
+        self.source.images.bytes()
     }
 
     /// `n` images with the classes in the proportions of the whole; all of them when `n` is 0 or at least their number.
@@ -256,7 +258,7 @@ impl Dataset {
         let order = if x.fortran_order { ", Fortran order" } else { "" };
         let endian = if x.big_endian { ", big-endian" } else { "" };
         let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
-        let held = if x.mapped { "mapped from the file" } else { "copied" };
+        let held = if x.in_file { "in the file, read as they are used" } else { "copied" };
         let form = match (y.form, y.renumbered) {
             (LabelForm::Numbers, false) => "a class id each",
             (LabelForm::Numbers, true) => "a number each, renumbered from 0",
@@ -348,9 +350,12 @@ impl Subset {
 
     /// The pixels of one image, as [`Dataset::image`] gives them.
     ///
+    /// # Errors
+    /// As [`Dataset::image`].
+    ///
     /// # Panics
     /// If `image` is not below [`Subset::len`].
-    pub fn image(&self, image: usize) -> &[u8] {
+    pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
         self.dataset.image(self.indices[image])
     }
 
@@ -404,16 +409,53 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_file_has_the_pixels_of_a_copied_one() {
+    fn images_that_stay_in_their_file_have_the_pixels_of_copied_ones() {
         let folder = ten_images();
         let copied =
             Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }).unwrap();
-        let mapped =
+        let in_file =
             Dataset::load_copying(folder.path(), 29, Memory { available: Some(0) }).unwrap();
-        assert!(!copied.found_images().mapped && mapped.found_images().mapped);
-        assert_eq!(mapped.image(7), [70, 71, 72]);
-        assert_eq!(copied.source.images.pixels(), mapped.source.images.pixels());
-        assert_eq!(copied.info(), mapped.info());
+        assert!(!copied.found_images().in_file && in_file.found_images().in_file);
+        assert_eq!(*in_file.image(7).unwrap(), [70, 71, 72]);
+        for image in 0..10 {
+            assert_eq!(copied.image(image).unwrap(), in_file.image(image).unwrap());
+        }
+        assert_eq!((in_file.pixel_bytes(), in_file.info()), (30, copied.info()));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
+        let folder = ten_images();
+        let memory = Memory { available: Some(0) };
+        let dataset = Dataset::load_copying(folder.path(), 29, memory).unwrap();
+        let copied = Dataset::load(folder.path()).unwrap();
+        let path = folder.path().join("X.npy");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let length = file.metadata().unwrap().len();
+        file.set_len(length - 4).unwrap();
+        // What is still there can be used.
+        assert_eq!(*dataset.image(7).unwrap(), [70, 71, 72]);
+        let expected = format!(
+            "{}: expected the file to stay as it was, found that it got shorter while it was in use; put it back and \
+             load it again",
+            path.display()
+        );
+        for image in [8, 9] {
+            assert_eq!(dataset.image(image).unwrap_err().to_string(), expected);
+        }
+        let config = SplitConfig { stratify: false, ..SplitConfig::default() };
+        let split = dataset.split(config).unwrap();
+        let network = || crate::models::Sequential::new(dataset.image_shape()).flatten().dense(2);
+        let fit = network().build(1).unwrap().fit(&split, Default::default());
+        assert_eq!(fit.unwrap_err().to_string(), expected);
+        let whole = dataset.subset((0..10).collect()).unwrap();
+        let predicted = network().build(1).unwrap().predict(&whole);
+        assert_eq!(predicted.unwrap_err().to_string(), expected);
+        let shown = crate::plot::show_images(&dataset, &[9], 1);
+        assert_eq!(shown.unwrap_err().to_string(), expected);
+        // Images in memory do not ask the file.
+        file.set_len(0).unwrap();
+        assert_eq!(*copied.image(9).unwrap(), [90, 91, 92]);
     }
 
     #[test]
@@ -447,10 +489,10 @@ mod tests {
         assert_eq!(sample.info().shape, [5, 1, 3]);
         let subset = sample.subset(vec![4, 0]).unwrap();
         for place in 0..2 {
-            let first_pixel = subset.image(place)[0];
+            let first_pixel = subset.image(place).unwrap()[0];
             assert_eq!(subset.labels()[place], whole.labels()[usize::from(first_pixel / 10)]);
         }
-        assert_eq!(subset.image(0), sample.image(4));
+        assert_eq!(subset.image(0).unwrap(), sample.image(4).unwrap());
     }
 
     #[test]

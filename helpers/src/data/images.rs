@@ -3,21 +3,23 @@
 //! Any integer or floating type is taken, in C or Fortran order and either byte order. What the numbers mean is told
 //! from their range; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
 //!
-//! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order is
-//! mapped instead, so that the machine's page cache holds what is in use; such a file must not be cut while it is in
-//! use, because the operating system then ends the process.
+//! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
+//! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use. One that is cut
+//! meanwhile gives an error. (A mapped file would end the process.)
 
+use std::borrow::Cow;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::ImageShape;
 use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
 use crate::error::{Error, Result, shown_path};
+use crate::files::read_at;
 use crate::memory::Memory;
 
-/// A `uint8` file with more pixels than this many bytes is mapped, not copied: 1 GiB.
+/// A `uint8` file with more pixels than this many bytes is read as it is used, not copied: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
 
 /// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
@@ -92,8 +94,8 @@ pub struct FoundImages {
     pub largest: f64,
     /// How the values became `u8`.
     pub scaling: Scaling,
-    /// Whether the pixels stay in the file, mapped, instead of in memory.
-    pub mapped: bool,
+    /// Whether the pixels stay in the file, and are read from it as they are used, instead of in memory.
+    pub in_file: bool,
 }
 
 /// All images of a file.
@@ -106,17 +108,36 @@ pub(super) struct Images {
 
 enum Pixels {
     Memory(Vec<u8>),
-    File { map: Mmap, start: usize },
+    File { file: File, path: PathBuf, start: u64 },
 }
 
 impl Images {
-    /// The pixels of all images, one image after the other.
-    pub(super) fn pixels(&self) -> &[u8] {
+    /// Bytes of the pixels of all images.
+    pub(super) fn bytes(&self) -> usize {
+        self.found.shape.iter().product()
+    }
+
+    /// The pixels of the image in this row of X.
+    pub(super) fn image(&self, row: usize) -> Result<Cow<'_, [u8]>> {
+        let size = self.shape.pixels();
         match &self.pixels {
-            Pixels::Memory(bytes) => bytes,
-            Pixels::File { map, start } => &map[*start..],
+            Pixels::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
+            Pixels::File { file, path, start } => {
+                let mut pixels = vec![0; size];
+                match read_at(file, &mut pixels, start + (row * size) as u64) {
+                    Ok(()) => Ok(Cow::Owned(pixels)),
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        Err(changed(path, "that it got shorter while it was in use"))
+                    }
+                    Err(error) => Err(unreadable(path, error, MISSING)),
+                }
+            }
         }
     }
+}
+
+fn changed(path: &Path, found: &str) -> Error {
+    wrong(path, "the file to stay as it was", found.to_owned(), "put it back and load it again")
 }
 
 /// An X whose header is read and whose shape is one of images.
@@ -137,9 +158,9 @@ impl ImageFile {
         self.npy.path().to_owned()
     }
 
-    /// Reads all pixels; a plain file with more than `largest_copy` bytes of them is mapped.
+    /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it.
     pub(super) fn read(mut self, largest_copy: u64, memory: Memory) -> Result<Images> {
-        // Known before the file is read once; what can be mapped needs no memory.
+        // Known before the file is read once; what can stay in it needs no memory.
         let plain = self.npy.header().element.bytes == 1 && !self.npy.header().fortran_order;
         if !(plain && self.npy.data_bytes() > largest_copy) {
             self.check_room(memory)?;
@@ -148,22 +169,12 @@ impl ImageFile {
         let scaling = self.scaling(range[1])?;
         let Header { element, fortran_order, data_start, .. } = *self.npy.header();
         let as_stored = element.bytes == 1 && scaling == Scaling::AsIs && !fortran_order;
-        let mapped = as_stored && self.npy.data_bytes() > largest_copy;
-        let pixels = if mapped {
-            // SAFETY: the map is only read, as bytes, for which every value is valid. Nothing of this crate writes to
-            // the file; that nobody else does while it is in use is asked of the user in the documentation above.
-            let map = unsafe { Mmap::map(self.npy.file()) }
-                .map_err(|source| unreadable(self.npy.path(), source, MISSING))?;
-            if map.len() as u64 != data_start as u64 + self.npy.data_bytes() {
-                let found = "that its length changed while it was read".to_owned();
-                return Err(wrong(
-                    self.npy.path(),
-                    "the file to stay as it was",
-                    found,
-                    "load it again",
-                ));
-            }
-            Pixels::File { map, start: data_start }
+        let in_file = as_stored && self.npy.data_bytes() > largest_copy;
+        let pixels = if in_file {
+            let path = self.path();
+            let opened = self.npy.file().try_clone();
+            let file = opened.map_err(|source| unreadable(&path, source, MISSING))?;
+            Pixels::File { file, path, start: data_start as u64 }
         } else {
             // A plain file of two values or of signed numbers is no exception any more.
             self.check_room(memory)?;
@@ -177,7 +188,7 @@ impl ImageFile {
             smallest: range[0],
             largest: range[1],
             scaling,
-            mapped,
+            in_file,
         };
         Ok(Images { shape: self.shape, found, sha256, pixels })
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::npy::{Element, Header, Kind, NpyFile, Wanted, quoted, shown_shape, unreadable, wrong};
 use crate::error::Result;
+use crate::files::{Unread, read_regular};
 
 /// A name longer than this is no name.
 const LONGEST_NAME: usize = 200;
@@ -316,17 +317,13 @@ fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
-    let about = std::fs::metadata(path).map_err(unreadable)?;
     let expected = "a text file with the name of a class on each line";
-    if !about.is_file() {
-        let found = if about.is_dir() { "a folder" } else { "something that is no regular file" };
-        return Err(wrong(path, expected, found.to_owned(), "remove it, or put the file there"));
-    }
-    if about.len() > LARGEST_CLASSES_FILE {
-        let found = format!("a file of {} bytes", about.len());
-        return Err(wrong(path, expected, found, "remove it, or write the names alone"));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = read_regular(path, LARGEST_CLASSES_FILE).map_err(|unread| match unread {
+        Unread::Io(source) => unreadable(source),
+        Unread::Other(found) => {
+            wrong(path, expected, found, "remove it, or write the names alone into a file")
+        }
+    })?;
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(wrong(
             path,

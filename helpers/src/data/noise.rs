@@ -234,10 +234,11 @@ impl Source for NoisySource<'_> {
         self.places.len()
     }
 
-    fn identify(&self, hash: &mut Sha256) {
-        self.clean.identify(hash);
+    fn identify(&self, hash: &mut Sha256) -> Result<()> {
+        self.clean.identify(hash)?;
         // Images keep the noise of their place in the data set.
         hash.update(format!("{:?} {} {:?}", self.noise, self.seed, self.places));
+        Ok(())
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {

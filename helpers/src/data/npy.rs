@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::files::{Unread, open_regular};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Headers of plain arrays have about a hundred bytes; NumPy itself refuses those beyond ten thousand.
@@ -314,14 +315,10 @@ impl NpyFile {
     /// is shorter or longer than its header declares.
     pub(super) fn open(path: &Path, wanted: &Wanted) -> Result<NpyFile> {
         let io = |source| unreadable(path, source, MISSING);
-        // Looked at before it is opened: opening a pipe would wait for a writer.
-        let about = std::fs::metadata(path).map_err(io)?;
-        if !about.is_file() {
-            let found =
-                if about.is_dir() { "a folder" } else { "something that is no regular file" };
-            return Err(wrong(path, "a NumPy file", found.to_owned(), "put the file itself there"));
-        }
-        let mut file = File::open(path).map_err(io)?;
+        let (mut file, length) = open_regular(path).map_err(|unread| match unread {
+            Unread::Io(source) => io(source),
+            Unread::Other(found) => wrong(path, "a NumPy file", found, "put the file itself there"),
+        })?;
         let mut head = Vec::new();
         (&mut file).take(LONGEST_HEADER as u64 + 12).read_to_end(&mut head).map_err(io)?;
         let header = Header::parse(path, &head)?;
@@ -336,7 +333,7 @@ impl NpyFile {
             return Err(wrong(path, wanted.what, header.element.name(), advice));
         }
         let npy = NpyFile { path: path.to_owned(), file, head, header };
-        npy.check_length(about.len())?;
+        npy.check_length(length)?;
         Ok(npy)
     }
 

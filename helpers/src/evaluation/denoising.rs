@@ -13,6 +13,7 @@ use crate::data::batches::Source;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
 use crate::display::{Cell, Column, Table};
+use crate::memory::Memory;
 use crate::{Error, Result};
 
 /// Peak signal-to-noise ratio in dB of a mean squared error, for pixels whose largest value is 1; infinite for 0.
@@ -45,7 +46,8 @@ impl Quality {
     pub fn of(clean: &Subset, restored: &Array2<f32>) -> Result<Quality> {
         let shape = clean.dataset().image_shape();
         let (mut squares, mut decibels, mut similarity) = (0.0, 0.0, 0.0);
-        for (clean, restored) in pairs(clean, restored)? {
+        for pair in pairs(clean, restored)? {
+            let (clean, restored) = pair?;
             let mse = mean_squared_error(&clean, &restored);
             squares += mse;
             decibels += psnr_db(mse);
@@ -107,15 +109,17 @@ pub fn compare_denoisers(denoisers: &[(&str, Quality)]) -> Table {
 /// # Errors
 /// As [`Quality::of`].
 pub fn image_psnr_db(clean: &Subset, restored: &Array2<f32>) -> Result<Vec<f64>> {
-    let each = pairs(clean, restored)?;
-    Ok(each.map(|(clean, restored)| psnr_db(mean_squared_error(&clean, &restored))).collect())
+    let psnr = |pair: Result<(Vec<f64>, Vec<f64>)>| {
+        pair.map(|(clean, restored)| psnr_db(mean_squared_error(&clean, &restored)))
+    };
+    pairs(clean, restored)?.map(psnr).collect()
 }
 
 /// Clean and restored values of one image after the other.
 fn pairs<'a>(
     clean: &'a Subset,
     restored: &'a Array2<f32>,
-) -> Result<impl Iterator<Item = (Vec<f64>, Vec<f64>)> + 'a> {
+) -> Result<impl Iterator<Item = Result<(Vec<f64>, Vec<f64>)>> + 'a> {
     if clean.is_empty() {
         return Err(Error::NothingToScore);
     }
@@ -129,8 +133,8 @@ fn pairs<'a>(
         ));
     }
     Ok((0..clean.len()).map(|position| {
-        let clean = clean.image(position).iter().map(|&level| f64::from(level) / 255.0).collect();
-        (clean, restored.row(position).iter().map(|&value| f64::from(value)).collect())
+        let clean = clean.image(position)?.iter().map(|&level| f64::from(level) / 255.0).collect();
+        Ok((clean, restored.row(position).iter().map(|&value| f64::from(value)).collect()))
     }))
 }
 
@@ -222,12 +226,13 @@ impl LinearDenoiser {
     /// Images of more than 4,096 values are fitted in the space that 2,048 of them span.
     ///
     /// # Errors
-    /// If there is no image, or the noise has a setting out of range.
+    /// If there is no image, the noise has a setting out of range, or there is not enough memory.
     pub fn fit(images: &Subset, noise: GaussianNoise, seed: u64) -> Result<LinearDenoiser> {
         noise.check()?;
         if images.is_empty() {
             return Err(Error::NothingToScore);
         }
+        check_room_to_fit(images.dataset().image_shape().pixels(), images.len(), Memory::now())?;
         let frame = Frame::of(&noise.on(images, seed))?;
         let needed = IMAGES_A_VALUE * frame.dimensions();
         let mut sums = Sums::new(frame.dimensions())?;
@@ -268,6 +273,9 @@ impl LinearDenoiser {
             let (expected, found) = (counted(self.frame.pixels), counted(pixels));
             return Err(Error::DataShape { expected, found });
         }
+        let work = "an array of all denoised images";
+        let advice = "take fewer images, with a smaller `sample`";
+        Memory::now().require(4 * noisy.len() as u64 * pixels as u64, work, advice)?;
         let directions = values.min(self.frame.dimensions()) as i64;
         let [noisy_mean, clean_mean] = &self.means;
         let encoder = self.encoder.narrow(1, 0, directions);
@@ -288,6 +296,16 @@ impl fmt::Debug for LinearDenoiser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LinearDenoiser for images of {} values", self.frame.pixels)
     }
+}
+
+/// Checks that there is room for a fit: six square matrices in `f64`, and for large images the rows that span the space.
+fn check_room_to_fit(pixels: usize, images: usize, memory: Memory) -> Result<()> {
+    let (pixels, span) = (pixels as u64, images.min(SPAN) as u64);
+    let (dimensions, rows) =
+        if pixels <= LARGEST as u64 { (pixels, 0) } else { (span, 3 * 4 * span * pixels) };
+    let needed = 6 * 8 * dimensions * dimensions + rows;
+    let advice = "take smaller images: halve their sides, and it is a sixteenth";
+    memory.require(needed, "the fit of a linear denoiser", advice)
 }
 
 /// The coordinates that a fit works in: pixels, or for large images those of a subspace.
@@ -432,5 +450,26 @@ impl fmt::Debug for PrincipalComponents {
             self.points.ncols(),
             100.0 * share
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fit_that_does_not_fit_into_memory_is_refused() {
+        let check = |pixels, images, available| {
+            check_room_to_fit(pixels, images, Memory { available: Some(available) })
+        };
+        check(784, 1_000_000, 6 * 8 * 784 * 784).unwrap();
+        let text = check(784, 1_000_000, 29_000_000).unwrap_err().to_string();
+        let expected = "not enough memory: the fit of a linear denoiser takes 30 MB, and 29 MB are available; take \
+                        smaller images: halve their sides, and it is a sixteenth";
+        assert_eq!(text, expected);
+        // Large images are fitted in the space that some of them span.
+        let needed = 6 * 8 * 2048 * 2048 + 3 * 4 * 2048 * 10_000;
+        check(10_000, 70_000, needed).unwrap();
+        assert!(check(10_000, 70_000, needed - 1).is_err());
     }
 }

@@ -4,15 +4,13 @@
 //! once for all images of a data set, [`Model::fit_features`] trains on the result.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use memmap2::Mmap;
 use ndarray::Array2;
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -23,8 +21,9 @@ use super::model::{Model, check_room};
 use super::precision::Precision;
 use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Subset};
-use crate::display::{duration, print_progress, with_thousands};
-use crate::error::{Error, Result};
+use crate::display::{clean_text, duration, print_line, print_progress, with_thousands};
+use crate::error::{Error, Result, shown_path};
+use crate::files::{Part, open_regular, read_at, sweep};
 
 /// How features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,7 +35,8 @@ pub struct FeatureConfig {
     pub precision: Precision,
 }
 
-/// The outputs of a network's frozen layers for each image of a data set, mapped from disk. A clone is cheap.
+/// The outputs of a network's frozen layers for each image of a data set, read from disk as they are used. A clone is
+/// cheap.
 #[derive(Clone)]
 pub struct Features {
     /// Where they are kept.
@@ -54,9 +54,9 @@ pub struct Features {
     weights_sha256: [u8; 32],
     /// Of one image; `(C, H, W)` in channels-last memory, or `(values,)`.
     shape: Vec<i64>,
-    map: Arc<Mmap>,
+    file: Arc<File>,
     /// Where the first image's features begin in the file.
-    start: usize,
+    start: u64,
 }
 
 /// Images that go through the network at once.
@@ -67,8 +67,8 @@ impl Model {
     /// draws at random (see [`Model::freeze`]).
     ///
     /// They are kept in `folder`, under a name that holds the hash of the images, the weights and the settings, and
-    /// read from there when they are asked for again; older ones behind the same layer make room. A line is printed
-    /// every ten seconds.
+    /// read from there when they are asked for again; older ones behind the same layer make room. A file that is not as
+    /// it was written is computed anew, and why is printed. A line is printed every ten seconds.
     ///
     /// # Errors
     /// If no layer is frozen, the images differ in shape from what the model was built for, or the folder cannot be
@@ -91,20 +91,36 @@ impl Model {
             ));
         }
         let weights_sha256 = self.weights_hash(layers)?;
-        let key = self.features_key(dataset, layers, config, &weights_sha256);
+        let key = self.features_key(dataset, layers, config, &weights_sha256)?;
         let last_layer = self.layer_name(layers - 1).to_owned();
         let stem = format!("features_{last_layer}_");
         let path = folder.as_ref().join(format!("{stem}{}.safetensors", &key[..16]));
-        let reused = path.exists() && Stored::open(&path, &key).is_ok();
-        if !reused {
-            remove_older(folder.as_ref(), &stem);
-            let writing = Writing { model: self, images: &images, layers, config, key: &key };
-            writing.run(&path)?;
-        }
-        let stored = Stored::open(&path, &key)?;
-        if reused {
-            println!("features: read from {}", path.display());
-        }
+        let shape = self.shape_behind(layers - 1).to_vec();
+        let total = dataset.len() * if config.mirrored { 2 } else { 1 };
+        let layout =
+            Layout { key, shape: shape.clone(), images: total, kind: config.precision.kind() };
+        let there = fs::symlink_metadata(&path);
+        let kept = match Stored::open(&path, &layout) {
+            _ if there.is_err_and(|error| error.kind() == ErrorKind::NotFound) => None,
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                print_line(&format!("features: computed anew: {error}"));
+                None
+            }
+        };
+        let reused = kept.is_some();
+        let stored = match kept {
+            Some(stored) => {
+                print_line(&format!("features: read from {}", shown_path(&path)));
+                stored
+            }
+            None => {
+                remove_older(folder.as_ref(), &stem);
+                Writing { model: self, images: &images, layers, config, layout: &layout }
+                    .run(&path)?;
+                Stored::open(&path, &layout)?
+            }
+        };
         Ok(Features {
             path,
             seconds: stored.seconds,
@@ -114,8 +130,8 @@ impl Model {
             layers,
             last_layer,
             weights_sha256,
-            shape: stored.shape,
-            map: Arc::new(stored.map),
+            shape,
+            file: Arc::new(stored.file),
             start: stored.start,
         })
     }
@@ -166,7 +182,7 @@ impl Model {
         layers: usize,
         config: FeatureConfig,
         weights_sha256: &[u8; 32],
-    ) -> String {
+    ) -> Result<String> {
         let mut hash = Sha256::new();
         let settings = serde_json::to_string(&(
             &self.network().input,
@@ -180,9 +196,9 @@ impl Model {
         hash.update(settings.expect("settings are plain values"));
         hash.update(weights_sha256);
         for image in 0..dataset.len() {
-            hash.update(dataset.image(image));
+            hash.update(dataset.image(image)?);
         }
-        format!("{:x}", hash.finalize())
+        Ok(format!("{:x}", hash.finalize()))
     }
 }
 
@@ -256,15 +272,15 @@ impl Source for FeatureSource<'_> {
         self.features.layers
     }
 
-    fn identify(&self, hash: &mut Sha256) {
+    fn identify(&self, hash: &mut Sha256) -> Result<()> {
         let Features { config, layers, weights_sha256, .. } = self.features;
         hash.update(format!("{config:?} {layers}"));
         hash.update(weights_sha256);
-        identify_images(self.images, hash);
+        identify_images(self.images, hash)
     }
 
     fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
-        let Features { config, dataset, shape, map, start, .. } = self.features;
+        let Features { config, dataset, shape, file, start, path, .. } = self.features;
         let mut mirrored = vec![false; positions.len()];
         if training && config.mirrored {
             let draws = Tensor::f_rand([positions.len() as i64], (Kind::Float, Device::Cpu))?;
@@ -272,11 +288,13 @@ impl Source for FeatureSource<'_> {
         }
         let kind = config.precision.kind();
         let row = self.features.width() * kind.elt_size_in_bytes();
-        let mut bytes = Vec::with_capacity(positions.len() * row);
-        for (&position, mirrored) in positions.iter().zip(mirrored) {
+        let mut bytes = vec![0; positions.len() * row];
+        for ((bytes, &position), mirrored) in
+            bytes.chunks_exact_mut(row).zip(positions).zip(mirrored)
+        {
             let copy = if mirrored { dataset.len() } else { 0 };
-            let place = start + (self.images.indices()[position] + copy) * row;
-            bytes.extend_from_slice(&map[place..place + row]);
+            let place = start + ((self.images.indices()[position] + copy) * row) as u64;
+            read_at(file, bytes, place).map_err(|error| unreadable(path, error))?;
         }
         let batch = positions.len() as i64;
         let inputs = match shape[..] {
@@ -297,7 +315,7 @@ struct Writing<'a> {
     images: &'a Subset,
     layers: usize,
     config: FeatureConfig,
-    key: &'a str,
+    layout: &'a Layout,
 }
 
 impl Writing<'_> {
@@ -309,21 +327,16 @@ impl Writing<'_> {
             source,
             advice: "check that the folder can be written and the disk has room".to_owned(),
         };
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(unwritable)?;
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".part")
-            .tempfile_in(folder)
-            .map_err(unwritable)?;
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        let part = Part::of(path).map_err(unwritable)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, part);
         let started = Instant::now();
-        let total = self.images.len() * if self.config.mirrored { 2 } else { 1 };
+        let total = self.layout.images;
         let mut progress = Progress { total, started, last: started };
         let source = ImageSource::new(self.images, self.model.normalization(), Default::default());
         let positions: Vec<usize> = (0..self.images.len()).collect();
-        let mut shape = Vec::new();
-        let mut done = 0;
+        // Time and hash stand at a fixed width: the header is as long now as it will be.
+        writer.write_all(&self.layout.header("", "")).map_err(unwritable)?;
+        let (mut done, mut hash) = (0, Sha256::new());
         let _guard = tch::no_grad_guard();
         for mirrored in [false, true].into_iter().take(if self.config.mirrored { 2 } else { 1 }) {
             for batch in positions.chunks(BATCH) {
@@ -337,25 +350,24 @@ impl Writing<'_> {
                     false,
                     self.config.precision,
                 );
-                if shape.is_empty() {
-                    shape = output.size()[1..].to_vec();
-                    // The header's length depends on the time it took, which stands at a fixed width.
-                    let header = self.header(&shape, total, 0.0);
-                    writer.write_all(&header).map_err(unwritable)?;
-                }
-                let rows = if shape.len() == 3 { output.permute([0, 2, 3, 1]) } else { output };
-                writer.write_all(&as_bytes(&rows)?).map_err(unwritable)?;
+                assert_eq!(output.size()[1..], self.layout.shape, "the network's own plan");
+                let rows = match self.layout.shape.len() {
+                    3 => output.permute([0, 2, 3, 1]),
+                    _ => output,
+                };
+                let bytes = as_bytes(&rows)?;
+                hash.update(&bytes);
+                writer.write_all(&bytes).map_err(unwritable)?;
                 done += batch.len();
                 progress.show(done);
             }
         }
-        let file = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
+        let part = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
         let seconds = started.elapsed().as_secs_f64();
-        let header = self.header(&shape, total, seconds);
-        let finished = write_at_start(file.as_file(), &header).and_then(|()| {
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error).map(drop)
-        });
+        let time = format!("{seconds:012.3}");
+        hash.update(&time);
+        let header = self.layout.header(&time, &format!("{:x}", hash.finalize()));
+        let finished = write_at_start(part.as_file(), &header).and_then(|()| part.finish());
         finished.map_err(unwritable)?;
         println!(
             "features: {} images in {}, {:.0} images/s",
@@ -365,20 +377,41 @@ impl Writing<'_> {
         );
         Ok(())
     }
+}
 
-    /// The beginning of a safetensors file; as long for one time as for another.
-    fn header(&self, shape: &[i64], images: usize, seconds: f64) -> Vec<u8> {
-        let kind = self.config.precision.kind();
-        let name = if kind == Kind::BFloat16 { "BF16" } else { "F32" };
-        let bytes = images * shape.iter().product::<i64>() as usize * kind.elt_size_in_bytes();
-        let mut whole = vec![images as i64];
-        match *shape {
+/// What fixes a file of features but for their values.
+struct Layout {
+    /// The hash of all that they depend on.
+    key: String,
+    /// Of one image's, as the network gives them.
+    shape: Vec<i64>,
+    /// How many images there are; with each one's mirror image where those are wanted.
+    images: usize,
+    kind: Kind,
+}
+
+impl Layout {
+    fn bytes(&self) -> u64 {
+        let values = self.images as u64 * self.shape.iter().product::<i64>() as u64;
+        values * self.kind.elt_size_in_bytes() as u64
+    }
+
+    /// The beginning of a safetensors file; as long for one time and hash as for others.
+    fn header(&self, seconds: &str, sha256: &str) -> Vec<u8> {
+        let name = if self.kind == Kind::BFloat16 { "BF16" } else { "F32" };
+        let mut whole = vec![self.images as i64];
+        match self.shape[..] {
             [channels, height, width] => whole.extend([height, width, channels]),
-            _ => whole.extend(shape),
+            _ => whole.extend(&self.shape),
         }
+        let metadata = serde_json::json!({
+            "key": self.key,
+            "seconds": format!("{seconds:>12}"),
+            "sha256": format!("{sha256:>64}"),
+        });
         let mut text = serde_json::json!({
-            "__metadata__": { "key": self.key, "seconds": format!("{seconds:012.3}") },
-            "features": { "dtype": name, "shape": whole, "data_offsets": [0, bytes] },
+            "__metadata__": metadata,
+            "features": { "dtype": name, "shape": whole, "data_offsets": [0, self.bytes()] },
         })
         .to_string();
         text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
@@ -421,6 +454,7 @@ impl Progress {
 
 /// Removes features that others behind the same layer replace; they can be computed again.
 fn remove_older(folder: &Path, stem: &str) {
+    sweep(folder, format!(".{stem}").as_ref());
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -434,47 +468,159 @@ fn remove_older(folder: &Path, stem: &str) {
 
 /// A whole file of features.
 struct Stored {
-    map: Mmap,
-    start: usize,
-    shape: Vec<i64>,
+    file: File,
+    start: u64,
     seconds: f64,
 }
 
+/// What to do about a file of features that cannot be read.
+const REMOVE: &str = "remove the file; it is made again";
+
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    Error::Io { action: "read", path: path.to_owned(), source, advice: REMOVE.to_owned() }
+}
+
 impl Stored {
-    fn open(path: &Path, key: &str) -> Result<Stored> {
-        let advice = "remove the file; it is made again".to_owned();
-        let unreadable = |source| Error::Io {
-            action: "read",
+    /// Opens a file that is of this layout, and that holds what was written.
+    fn open(path: &Path, layout: &Layout) -> Result<Stored> {
+        let (file, length) = open_regular(path)
+            .map_err(|unread| unread.into_error(path, "a file of features", REMOVE))?;
+        let broken = |expected: String, found: &str| Error::File {
             path: path.to_owned(),
-            source,
-            advice: advice.clone(),
+            expected,
+            found: found.to_owned(),
+            advice: REMOVE.to_owned(),
         };
-        let file = File::open(path).map_err(unreadable)?;
-        // SAFETY: the map is only read, and the file gets its name when it is whole and is never changed afterwards.
-        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let broken = |found: String| Error::File {
-            path: path.to_owned(),
-            expected: "features".to_owned(),
-            found,
-            advice: advice.clone(),
+        let start = layout.header("", "").len();
+        let whole = start as u64 + layout.bytes();
+        if length != whole {
+            return Err(broken(format!("{whole} bytes"), &format!("{length}")));
+        }
+        let mut header = vec![0; start];
+        read_at(&file, &mut header, 0).map_err(|error| unreadable(path, error))?;
+        let value: serde_json::Value = serde_json::from_slice(&header[8..]).unwrap_or_default();
+        let text = |name: &str| value["__metadata__"][name].as_str().unwrap_or_default();
+        let (time, sha256) = (text("seconds"), text("sha256"));
+        // Every other byte of it is known.
+        if header != layout.header(time, sha256) {
+            let expected = "features of these images and weights, in this shape and format";
+            return Err(broken(expected.to_owned(), "another header"));
+        }
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; layout.bytes().min(1 << 20) as usize];
+        let mut place = start as u64;
+        while place < whole {
+            let now = (whole - place).min(piece.len() as u64) as usize;
+            read_at(&file, &mut piece[..now], place).map_err(|error| unreadable(path, error))?;
+            hash.update(&piece[..now]);
+            place += now as u64;
+        }
+        hash.update(time);
+        let found = format!("{:x}", hash.finalize());
+        if found != sha256 {
+            let expected = format!("contents with the checksum {}", clean_text(sha256));
+            return Err(broken(expected, &format!("{found}: the file is damaged")));
+        }
+        let seconds = time.trim().parse().unwrap_or(0.0);
+        Ok(Stored { file, start: start as u64, seconds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageShape;
+    use crate::models::DenseConfig;
+
+    fn dataset(images: usize) -> Dataset {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+        Dataset::load(folder).unwrap().take_stratified(images, 1).unwrap()
+    }
+
+    /// A network whose first dense layer of 16 values is frozen.
+    fn frozen() -> Model {
+        let shape = ImageShape { height: 28, width: 28, channels: 1 };
+        let network = DenseConfig { hidden: vec![16], ..DenseConfig::default() };
+        let mut model = network.network(shape, 10).build(1).unwrap();
+        model.freeze();
+        model.unfreeze_from("dense_1").unwrap();
+        model
+    }
+
+    const CONFIG: FeatureConfig = FeatureConfig { mirrored: false, precision: Precision::Float32 };
+
+    #[test]
+    fn a_damaged_file_is_told_and_computed_anew() {
+        let (folder, model, images) = (tempfile::tempdir().unwrap(), frozen(), dataset(100));
+        let features = || model.features(&images, &folder, CONFIG).unwrap();
+        let first = features();
+        let whole = fs::read(&first.path).unwrap();
+        assert!(features().reused);
+        let key = serde_json::from_slice::<serde_json::Value>(&whole[8..first.start as usize]);
+        let key = key.unwrap()["__metadata__"]["key"].as_str().unwrap().to_owned();
+        let layout = Layout { key, shape: first.shape.clone(), images: 100, kind: Kind::Float };
+        let start = first.start as usize;
+        assert_eq!(whole.len(), start + 100 * 4 * first.width());
+        let cut = |length: usize| whole[..length].to_vec();
+        let flipped = |place: usize| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1;
+            bytes
         };
-        let (start, shape, seconds) = {
-            let (length, header) =
-                SafeTensors::read_metadata(&map).map_err(|error| broken(error.to_string()))?;
-            let texts = header.metadata().clone().unwrap_or_default();
-            if texts.get("key").map(String::as_str) != Some(key) {
-                return Err(broken("those of other images or weights".to_owned()));
-            }
-            let tensors =
-                SafeTensors::deserialize(&map).map_err(|error| broken(error.to_string()))?;
-            let tensor = tensors.tensor("features").map_err(|error| broken(error.to_string()))?;
-            let mut shape: Vec<i64> = tensor.shape()[1..].iter().map(|&side| side as i64).collect();
-            if shape.len() == 3 {
-                shape.rotate_right(1);
-            }
-            let seconds = texts.get("seconds").and_then(|text| text.parse().ok()).unwrap_or(0.0);
-            (length + 8, shape, seconds)
+        // Another shape with a header as it is written, and data of that length.
+        let shaped = |shape: &[i64], images: usize, kind: Kind| {
+            let other = Layout { key: layout.key.clone(), shape: shape.to_vec(), images, kind };
+            let data = vec![0; other.bytes() as usize];
+            let time = format!("{:012.3}", 1.0);
+            let sha256 = Sha256::new().chain_update(&data).chain_update(&time).finalize();
+            [other.header(&time, &format!("{sha256:x}")), data].concat()
         };
-        Ok(Stored { map, start, shape, seconds })
+        let width = first.width() as i64;
+        let no_dimension = br#"{"features":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#;
+        let no_dimension =
+            [&(no_dimension.len() as u64).to_le_bytes()[..], no_dimension, &[0; 4]].concat();
+        let length = format!("expected {} bytes", whole.len());
+        let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("empty", vec![], &length),
+            ("seven bytes", cut(7), &length),
+            ("half a header", cut(100), &length),
+            ("one byte short", cut(whole.len() - 1), &length),
+            ("one byte more", [&whole[..], &[0]].concat(), &length),
+            ("no dimension", no_dimension, &length),
+            ("one image fewer", shaped(&[width], 99, Kind::Float), &length),
+            ("half the bytes a value", shaped(&[width], 100, Kind::BFloat16), &length),
+            ("another type", shaped(&[width], 200, Kind::BFloat16), "found another header"),
+            ("another shape", shaped(&[width / 4, 2, 2], 100, Kind::Float), "found another header"),
+            ("the header's length", flipped(0), "found another header"),
+            ("the header", flipped(40), "found another header"),
+            ("the first value", flipped(start), "the file is damaged"),
+            ("the last value", flipped(whole.len() - 1), "the file is damaged"),
+        ];
+        for (case, bytes, words) in cases {
+            fs::write(&first.path, &bytes).unwrap();
+            let text = Stored::open(&first.path, &layout).err().expect(case).to_string();
+            assert!(text.contains(words), "{case}: {text}");
+            assert!(text.ends_with("; remove the file; it is made again"), "{case}: {text}");
+            let again = features();
+            assert!(!again.reused, "{case}");
+            let made = fs::read(&again.path).unwrap();
+            // The time it took stands in the header.
+            assert!(made[start..] == whole[start..] && features().reused, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
+        let (folder, mut model, images) = (tempfile::tempdir().unwrap(), frozen(), dataset(100));
+        let features = model.features(&images, &folder, CONFIG).unwrap();
+        let split = images.split(Default::default()).unwrap();
+        File::options().write(true).open(&features.path).unwrap().set_len(600).unwrap();
+        let text =
+            model.fit_features(&features, &split, Default::default()).unwrap_err().to_string();
+        let name = features.path.file_name().unwrap().to_str().unwrap();
+        assert!(
+            text.contains(name) && text.ends_with("remove the file; it is made again"),
+            "{text}"
+        );
     }
 }

@@ -1,10 +1,8 @@
 //! Model files: safetensors, with settings in the metadata. Nothing in them is ever executed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::de::DeserializeOwned;
@@ -13,7 +11,10 @@ use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::artifacts::write_atomically;
-use crate::error::{Error, Result};
+use crate::display::clean_text;
+use crate::error::{Error, Result, shown_path};
+use crate::files::read_regular;
+use crate::memory::Memory;
 
 /// The name of the checksum in a file's metadata.
 const CHECKSUM: &str = "sha256";
@@ -89,47 +90,59 @@ fn checksum(
     format!("{:x}", hash.finalize())
 }
 
-/// A model file, open; its tensors are read from the map as they are asked for.
+/// A model file in memory; its tensors are copied as they are asked for.
 pub(crate) struct ModelFile {
     path: PathBuf,
-    map: Mmap,
+    bytes: Vec<u8>,
     metadata: HashMap<String, String>,
     /// What to do when it is missing or wrong.
     advice: &'static str,
 }
 
 impl ModelFile {
+    /// Reads a file that [`write`] wrote.
+    ///
+    /// # Errors
+    /// If it cannot be read, is none, or is another than it was when it was written.
     pub(crate) fn open(path: &Path, advice: &'static str) -> Result<ModelFile> {
-        let unreadable = |source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-            advice: advice.to_owned(),
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        // SAFETY: the map is only read, and `write` replaces files by renaming, so that a mapped one never changes.
-        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        let file = ModelFile::of_any_program(path, advice)?;
+        if !file.metadata.contains_key(CHECKSUM) {
+            return Err(file.broken(
+                format!("a checksum, `{CHECKSUM}`, in the metadata"),
+                "none; it was written by another program".to_owned(),
+            ));
+        }
+        Ok(file)
+    }
+
+    /// As [`ModelFile::open`], also a file without a checksum, such as pretrained weights.
+    pub(crate) fn of_any_program(path: &Path, advice: &'static str) -> Result<ModelFile> {
         let broken = |expected: &str, found: String| Error::File {
             path: path.to_owned(),
             expected: expected.to_owned(),
-            found,
+            found: clean_text(&found),
             advice: advice.to_owned(),
         };
-        let (metadata, tensors) = SafeTensors::read_metadata(&map)
-            .and_then(|(_, metadata)| Ok((metadata, SafeTensors::deserialize(&map)?)))
-            .map_err(|error| broken("a safetensors file", error.to_string()))?;
+        let length = std::fs::metadata(path).map_or(0, |about| about.len());
+        let work = format!("reading {}", shown_path(path));
+        Memory::now().require(length, &work, "close other programs, or take a smaller model")?;
+        let expected = "a safetensors file";
+        let bytes = read_regular(path, u64::MAX)
+            .map_err(|unread| unread.into_error(path, expected, advice))?;
+        let (metadata, tensors) = SafeTensors::read_metadata(&bytes)
+            .and_then(|(_, metadata)| Ok((metadata, SafeTensors::deserialize(&bytes)?)))
+            .map_err(|error| broken(expected, error.to_string()))?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        // Files of other programs, such as pretrained weights, have none.
         if let Some(expected) = metadata.get(CHECKSUM) {
             let tensors = tensors.tensors();
             let parts = tensors.iter().map(|(name, view)| (&name[..], view.shape(), view.data()));
             let found = checksum(&metadata, parts.collect());
             if found != *expected {
-                let found = format!("{found}: the file is damaged");
-                return Err(broken(&format!("contents with the checksum {expected}"), found));
+                let expected = format!("contents with the checksum {}", clean_text(expected));
+                return Err(broken(&expected, format!("{found}: the file is damaged")));
             }
         }
-        Ok(ModelFile { path: path.to_owned(), map, metadata, advice })
+        Ok(ModelFile { path: path.to_owned(), bytes, metadata, advice })
     }
 
     /// A text of the metadata.
@@ -144,13 +157,14 @@ impl ModelFile {
 
     /// A value of the metadata, written as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
-        serde_json::from_str(self.metadata(key)?)
-            .map_err(|error| self.broken(format!("`{key}` in the metadata"), error.to_string()))
+        serde_json::from_str(self.metadata(key)?).map_err(|error| {
+            self.broken(format!("`{key}` in the metadata"), clean_text(&error.to_string()))
+        })
     }
 
     /// A tensor of this name and shape, copied.
     pub(crate) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let file = SafeTensors::deserialize(&self.map).expect("checked when opened");
+        let file = SafeTensors::deserialize(&self.bytes).expect("checked when opened");
         let view = file.tensor(name).map_err(|_| {
             self.broken(format!("a tensor `{name}`"), format!("{} other tensors", file.len()))
         })?;
@@ -169,7 +183,8 @@ impl ModelFile {
         Ok(Tensor::f_from_slice(&values)?.f_view(shape)?)
     }
 
-    fn broken(&self, expected: String, found: String) -> Error {
+    /// The error that says what the file should hold, and what it holds.
+    pub(crate) fn broken(&self, expected: String, found: String) -> Error {
         let advice = self.advice.to_owned();
         Error::File { path: self.path.clone(), expected, found, advice }
     }
@@ -207,5 +222,26 @@ mod tests {
         let file = ModelFile::open(&path, "").unwrap();
         assert_eq!(file.metadata("state").unwrap(), "STATE");
         assert_eq!(Vec::<f32>::try_from(file.tensor("a", &[3]).unwrap()).unwrap(), [1.0, 2.0, 3.0]);
+    }
+    /// The checksum is not asked for in files of other programs, and so it could be taken out to change ours.
+    #[test]
+    fn a_file_of_ours_without_its_checksum_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let tensor = Tensor::from_slice(&[1.0f32]);
+        write(&path, [("a", &tensor)].into_iter(), HashMap::new()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let mut header: Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+        header["__metadata__"].as_object_mut().unwrap().remove(CHECKSUM);
+        let header = header.to_string();
+        let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &whole[8 + length..]];
+        std::fs::write(&path, bytes.concat()).unwrap();
+        let text = ModelFile::open(&path, "make it again").err().unwrap().to_string();
+        let expected = "expected a checksum, `sha256`, in the metadata, found none; it was written by another program; \
+                        make it again";
+        assert!(text.ends_with(expected), "{text}");
+        let file = ModelFile::of_any_program(&path, "").unwrap();
+        assert_eq!(Vec::<f32>::try_from(file.tensor("a", &[1]).unwrap()).unwrap(), [1.0]);
     }
 }

@@ -38,9 +38,25 @@ pub(crate) struct Weight {
 
 /// What a layer became: the places of its weights in [`Model::weights`].
 enum Node {
-    Conv2d { kernel: usize, bias: Option<usize>, strides: i64, groups: i64 },
-    BatchNorm { gamma: usize, momentum: f64, epsilon: f64 },
-    Dense { kernel: usize, bias: Option<usize> },
+    /// `input`: values of one image that go in.
+    Conv2d {
+        kernel: usize,
+        bias: Option<usize>,
+        strides: i64,
+        groups: i64,
+        input: i64,
+    },
+    BatchNorm {
+        gamma: usize,
+        momentum: f64,
+        epsilon: f64,
+    },
+    /// `input`: values of one image that go in.
+    Dense {
+        kernel: usize,
+        bias: Option<usize>,
+        input: i64,
+    },
     Residual(Vec<Node>),
     Block(Vec<Node>),
     Plain(Layer),
@@ -61,6 +77,7 @@ struct Plan {
     blueprints: Vec<Blueprint>,
     rows: Vec<SummaryRow>,
     ends: Vec<usize>,
+    shapes: Vec<Vec<i64>>,
     output: Vec<i64>,
 }
 
@@ -72,6 +89,8 @@ pub struct Model {
     pub(crate) weights: Vec<Weight>,
     /// For each layer, the place after its last weight.
     ends: Vec<usize>,
+    /// What comes out of each layer for one image.
+    shapes: Vec<Vec<i64>>,
     output: Vec<i64>,
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
@@ -100,19 +119,21 @@ impl Model {
     /// Builds `network` with first weights drawn from `seed`.
     pub(crate) fn new(network: Sequential, seed: u64) -> Result<Model> {
         let plan = Plan::new(&network)?;
+        plan.check_room(Memory::now())?;
         tch::manual_seed(seed as i64);
         let weights = plan.blueprints.iter().map(Blueprint::draw).collect();
         Ok(Model::assemble(network, plan, weights))
     }
 
     fn assemble(network: Sequential, plan: Plan, weights: Vec<Weight>) -> Model {
-        let Plan { nodes, rows, ends, output, .. } = plan;
+        let Plan { nodes, rows, ends, shapes, output, .. } = plan;
         Model {
             network,
             nodes,
             rows,
             weights,
             ends,
+            shapes,
             output,
             normalization: None,
             precision: Precision::Auto,
@@ -237,6 +258,11 @@ impl Model {
             .count()
     }
 
+    /// What comes out of this layer for one image: channels, rows, columns, or so many values.
+    pub(crate) fn shape_behind(&self, layer: usize) -> &[i64] {
+        &self.shapes[layer]
+    }
+
     /// The weights of the first `layers` layers.
     pub(crate) fn weights_before(&self, layers: usize) -> &[Weight] {
         &self.weights[..if layers == 0 { 0 } else { self.ends[layers - 1] }]
@@ -331,7 +357,7 @@ impl Model {
         let mut current = input;
         while let Some((node, rest)) = nodes.split_first() {
             (current, nodes) = match (node, rest) {
-                (Node::Conv2d { kernel, bias: None, strides, groups }, [norm, rest @ ..])
+                (Node::Conv2d { kernel, bias: None, strides, groups, .. }, [norm, rest @ ..])
                     if let Some((factor, shift)) = self.frozen_normalization(norm) =>
                 {
                     let kernel = &self.weights[*kernel].tensor * factor.view([-1, 1, 1, 1]);
@@ -369,14 +395,14 @@ impl Model {
     fn apply(&self, node: &Node, input: Tensor, training: bool) -> Tensor {
         let weight = |place: usize| layers::cast(&self.weights[place].tensor, input.kind());
         match node {
-            Node::Conv2d { kernel, bias, strides, groups } => layers::conv2d_same(
+            Node::Conv2d { kernel, bias, strides, groups, .. } => layers::conv2d_same(
                 &input,
                 &weight(*kernel),
                 bias.map(weight).as_ref(),
                 *strides,
                 *groups,
             ),
-            Node::Dense { kernel, bias } => {
+            Node::Dense { kernel, bias, .. } => {
                 input.linear(&weight(*kernel), bias.map(weight).as_ref())
             }
             Node::BatchNorm { gamma, momentum, epsilon } => {
@@ -436,6 +462,37 @@ impl Model {
                     unreachable!("layers with weights are nodes of their own")
                 }
             },
+        }
+    }
+
+    /// Checks that there is room to train on batches of so many images that have gone through the first `layer` layers:
+    /// for the gradients, two moments and the best weights, and for what each layer keeps of a batch to find its
+    /// gradient. It takes more than is asked for here; what does not even fit so is hopeless.
+    pub(crate) fn check_room_to_fit(
+        &self,
+        layer: usize,
+        batch: usize,
+        memory: Memory,
+    ) -> Result<()> {
+        let weights = 4 * (self.count_params() + 3 * self.count_trainable()) as u64;
+        let kept: i64 = self.nodes[layer..].iter().map(|node| self.kept(node)).sum();
+        let bytes = self.precision.kind().elt_size_in_bytes() as u64;
+        let batches = (kept as u64).saturating_mul(bytes).saturating_mul(batch as u64);
+        let work = format!("training on batches of {batch} images, at the least,");
+        let advice = "lower `batch_size`, or take a smaller network or smaller images";
+        memory.require(weights.saturating_add(batches), &work, advice)
+    }
+
+    /// Values of one image that a node keeps to find its gradient: a product, what goes into it.
+    fn kept(&self, node: &Node) -> i64 {
+        match node {
+            Node::Conv2d { kernel, input, .. } | Node::Dense { kernel, input, .. } => {
+                if self.weights[*kernel].trainable { *input } else { 0 }
+            }
+            Node::Residual(inside) | Node::Block(inside) => {
+                inside.iter().map(|node| self.kept(node)).sum()
+            }
+            Node::BatchNorm { .. } | Node::Plain(_) => 0,
         }
     }
 
@@ -616,7 +673,8 @@ impl Plan {
             });
         }
         let mut planner = Planner { counts: HashMap::new(), blueprints: Vec::new() };
-        let (mut nodes, mut rows, mut ends) = (Vec::new(), Vec::<SummaryRow>::new(), Vec::new());
+        let (mut nodes, mut rows) = (Vec::new(), Vec::<SummaryRow>::new());
+        let (mut ends, mut shapes) = (Vec::new(), Vec::new());
         let mut shape = network.input.clone();
         for (place, layer) in network.layers.iter().enumerate() {
             let problem =
@@ -645,9 +703,23 @@ impl Plan {
                 parameters,
             });
             ends.push(planner.blueprints.len());
+            shapes.push(output.clone());
             shape = output;
         }
-        Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, output: shape })
+        Ok(Plan { nodes, blueprints: planner.blueprints, rows, ends, shapes, output: shape })
+    }
+}
+
+impl Plan {
+    /// Checks that there is room for the weights.
+    fn check_room(&self, memory: Memory) -> Result<()> {
+        let values = |blueprint: &Blueprint| blueprint.shape.iter().product::<i64>() as u64;
+        let bytes = 4 * self.blueprints.iter().map(values).sum::<u64>();
+        memory.require(
+            bytes,
+            "a network of these layers",
+            "make its layers narrower, or pool before them",
+        )
     }
 }
 
@@ -729,7 +801,8 @@ impl Planner {
                 let kernel =
                     self.add(format!("{name}.kernel"), &kernel, kernel_initializer, true)?;
                 let bias = self.bias(name, filters, use_bias)?;
-                Node::Conv2d { kernel, bias, strides, groups }
+                let input = shape.iter().product();
+                Node::Conv2d { kernel, bias, strides, groups, input }
             }
             Layer::Dense { units, use_bias, kernel_initializer } => {
                 let kernel = self.add(
@@ -738,7 +811,7 @@ impl Planner {
                     kernel_initializer,
                     true,
                 )?;
-                Node::Dense { kernel, bias: self.bias(name, units, use_bias)? }
+                Node::Dense { kernel, bias: self.bias(name, units, use_bias)?, input: shape[0] }
             }
             Layer::BatchNorm { momentum, epsilon } => {
                 let channels = [shape[0]];
@@ -957,6 +1030,42 @@ mod tests {
         // At most 1000 images in 20 ms; a machine under load only makes it less.
         let speed = speed.unwrap();
         assert!(speed > 0.0 && speed <= 50_000.0, "{speed}");
+    }
+
+    /// 10 × 8 weights and 8 biases, then 8 × 2 and 2: 106 values.
+    #[test]
+    fn weights_that_do_not_fit_into_memory_are_not_drawn() {
+        let network = Sequential::for_vectors(10).dense(8).dense(2);
+        let plan = Plan::new(&network).unwrap();
+        let check = |available| plan.check_room(Memory { available: Some(available) });
+        check(4 * 106).unwrap();
+        let text = check(4 * 106 - 1).unwrap_err().to_string();
+        let expected = "not enough memory: a network of these layers takes 424 bytes, and 423 bytes are available; \
+                        make its layers narrower, or pool before them";
+        assert_eq!(text, expected);
+    }
+
+    /// Beside 106 weights: as many gradients, first and second moments, and the best ones; for each image 10 values go
+    /// into the first layer and 8 into the second. Frozen layers keep nothing.
+    #[test]
+    fn a_training_that_does_not_fit_into_memory_is_refused() {
+        let network = Sequential::for_vectors(10).dense(8).relu().dense(2);
+        let mut model = network.build(1).unwrap();
+        model.precision = Precision::Float32;
+        let check = |model: &Model, layer, available| {
+            model.check_room_to_fit(layer, 100, Memory { available: Some(available) })
+        };
+        let (weights, batch) = (4 * 4 * 106, 4 * 100 * 18);
+        check(&model, 0, weights + batch).unwrap();
+        let text = check(&model, 0, weights + batch - 1).unwrap_err().to_string();
+        let expected = "not enough memory: training on batches of 100 images, at the least, takes 9 kB, and 9 kB are \
+                        available; lower `batch_size`, or take a smaller network or smaller images";
+        assert_eq!(text, expected);
+        check(&model, 2, weights + 4 * 100 * 8).unwrap();
+        model.freeze();
+        model.unfreeze_from("dense_1").unwrap();
+        check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8).unwrap();
+        assert!(check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8 - 1).is_err());
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl TransferConfig {
             ));
         }
         let advice = "run `cargo xtask setup`, which makes this file";
-        let file = ModelFile::open(weights.as_ref(), advice)?;
+        let file = ModelFile::of_any_program(weights.as_ref(), advice)?;
         let mut model = self.network(shape, classes).build(seed)?;
         let names = pretrained_names();
         let _guard = tch::no_grad_guard();

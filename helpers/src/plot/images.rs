@@ -169,7 +169,7 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
         canvas.text(&text, (left - 12.0, y + height / 2.0), name);
         for (column, &place) in row.iter().enumerate() {
             let area = Rect::new(left + column as f64 * (width + gap), y, width, height);
-            draw_picture(&mut canvas, dataset, place, area);
+            draw_picture(&mut canvas, dataset, place, area)?;
         }
     }
     canvas.finish(format!("{title}, a row for each: {}.", list(names.iter().map(String::as_str))))
@@ -402,13 +402,13 @@ fn draw_grid(
         }
         let left = ((x + (cell_width - width) / 2.0) * DENSITY as f64).round() / DENSITY as f64;
         let area = Rect::new(left, y + lines * line_height + below, width, height);
-        draw_picture(&mut canvas, dataset, label.place, area);
+        draw_picture(&mut canvas, dataset, label.place, area)?;
     }
     canvas.finish(alt)
 }
 
-fn draw_picture(canvas: &mut Canvas, dataset: &Dataset, place: usize, area: Rect) {
-    let (shape, pixels) = (dataset.image_shape(), dataset.image(place));
+fn draw_picture(canvas: &mut Canvas, dataset: &Dataset, place: usize, area: Rect) -> Result<()> {
+    let (shape, pixels) = (dataset.image_shape(), dataset.image(place)?);
     canvas.image(shape, area, |row, column| {
         let at = (row * shape.width + column) * shape.channels;
         if shape.channels >= 3 {
@@ -418,6 +418,7 @@ fn draw_picture(canvas: &mut Canvas, dataset: &Dataset, place: usize, area: Rect
         }
     });
     canvas.frame(area.grown(0.5), 0.5, FRAME);
+    Ok(())
 }
 
 /// The size on the page at which every pixel of the image is a whole number of pixels of the figure, the longer side

@@ -17,11 +17,12 @@ use crate::data::augment::Augmentation;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
-use crate::display::{duration, print_progress};
+use crate::display::{duration, print_line, print_progress};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
-use crate::models::model::Model;
+use crate::models::model::{Model, Weight};
 
 /// Settings of one training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,7 +200,8 @@ impl Model {
     /// each epoch.
     ///
     /// # Errors
-    /// If a setting is out of range, the images differ from what the model was built for, or the loss diverges.
+    /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
+    /// batches of this size, or the loss diverges.
     pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
         self.fit_on(&split.train, &split.validation, config)
     }
@@ -219,7 +221,7 @@ impl Model {
         self.check_classes(train)?;
         self.precision = config.precision;
         if self.normalization.is_none() {
-            self.normalization = Some(Normalization::of(train));
+            self.normalization = Some(Normalization::of(train)?);
         }
         let normalization = self.normalization();
         let train = ImageSource::new(train, normalization.clone(), config.augmentation);
@@ -310,7 +312,7 @@ pub(crate) struct Progress<R> {
 }
 
 impl<R: Record> Progress<R> {
-    fn new(model: &Model, config: &FitConfig) -> Progress<R> {
+    pub(crate) fn new(model: &Model, config: &FitConfig) -> Progress<R> {
         Progress {
             optimizer: AdamW::new(&model.weights, config.weight_decay),
             course: Course::new(config.schedule, config.epochs),
@@ -352,11 +354,21 @@ pub(crate) fn run<R: Record>(
             "load more images, or give less of them to the other parts",
         ));
     }
+    let normalizes = |weight: &Weight| weight.trainable && weight.name.ends_with(".gamma");
+    if config.batch_size == 1 && model.weights.iter().any(normalizes) {
+        let expected = "at least 2 for a network with batch normalisation";
+        let advice = "one image has no spread to learn from";
+        return Err(Error::parameter("batch_size", expected, config.batch_size, advice));
+    }
+    let batch = config.batch_size.min(train.len());
+    model.check_room_to_fit(train.first_layer(), batch, Memory::now())?;
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);
     if let Some(checkpoint) = &checkpoint {
-        checkpoint.resume(model, &mut progress, config);
+        if let Some(told) = checkpoint.resume(model, &mut progress, config) {
+            print_line(&told);
+        }
     }
     // What an earlier process printed: the cell that is run again shows the whole training.
     let (mut best_loss, mut seconds) = (f64::INFINITY, 0.0);
@@ -399,10 +411,11 @@ pub(crate) fn run<R: Record>(
             progress.best = model.snapshot();
         }
         let seconds = elapsed(&progress);
-        print_epoch(&progress.epochs, config.epochs, progress.stopping.is_best(), seconds);
+        // First kept, then told: an epoch that was printed is not lost.
         if let Some(checkpoint) = &checkpoint {
             checkpoint.write(model, &progress, seconds);
         }
+        print_epoch(&progress.epochs, config.epochs, progress.stopping.is_best(), seconds);
     }
     let best_epoch = progress.stopping.best_epoch();
     let stopped_early = progress.stop && progress.epochs.len() < config.epochs;
@@ -439,16 +452,16 @@ fn train_epoch<R: Record>(
         (Kind::Int64, tch::Device::Cpu),
     )?)?;
     let order: Vec<usize> = order.into_iter().map(|position| position as usize).collect();
-    let steps = order.len().div_ceil(config.batch_size);
+    let batches = order.len().div_ceil(config.batch_size);
+    let steps = steps_an_epoch(order.len(), config.batch_size);
     let mut totals = Totals::default();
     let mut learning_rate = config.learning_rate;
     let mut heartbeat = Heartbeat::new(epoch);
     for (step, positions) in order.chunks(config.batch_size).enumerate() {
-        // Batch normalisation has no spread to learn from in a batch of one.
-        if positions.len() == 1 && steps > 1 {
+        if step == steps {
             continue;
         }
-        let done = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
+        let done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
         learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
         let outputs = model.forward_from(train.first_layer(), &inputs, true);
@@ -458,9 +471,16 @@ fn train_epoch<R: Record>(
         }
         loss.f_backward()?;
         progress.optimizer.step(&mut model.weights, learning_rate);
-        heartbeat.beat(step + 1, steps, &totals);
+        heartbeat.beat(step + 1, batches, &totals);
     }
     Ok((totals, learning_rate))
+}
+
+/// How many steps the optimiser takes in an epoch: one a batch, but none for a last batch of one image, in which batch
+/// normalisation has no spread to learn from.
+pub(crate) fn steps_an_epoch(images: usize, batch_size: usize) -> usize {
+    let batches = images.div_ceil(batch_size);
+    if batches > 1 && images % batch_size == 1 { batches - 1 } else { batches }
 }
 
 /// The sums over the validation images, nothing dropped, nothing smoothed.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,9 +21,9 @@ use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialS
 use crate::artifacts::{Metrics, code_version, write_atomically};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
-use crate::display::duration;
-use crate::display::{Cell, Column, Table, clean_text};
+use crate::display::{Cell, Column, Table, clean_text, duration, print_line};
 use crate::error::{Error, Result};
+use crate::files::read_regular;
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
 use crate::training::{FitConfig, History};
@@ -251,7 +250,7 @@ impl GridSearchCv {
         let dataset = images.dataset();
         let info = dataset.info();
         let data =
-            fs::canonicalize(dataset.folder()).unwrap_or_else(|_| dataset.folder().to_owned());
+            std::fs::canonicalize(dataset.folder()).unwrap_or_else(|_| dataset.folder().to_owned());
         let rows = |places: &[usize]| -> Vec<usize> {
             places.iter().map(|&place| dataset.row(images.indices()[place])).collect()
         };
@@ -458,7 +457,7 @@ impl GridSearchCv {
     /// The result of this trial if an earlier search finished it.
     fn kept(&self, spec: &TrialSpec) -> Option<TrialResult> {
         let id = spec.id();
-        TrialResult::parse(&fs::read(self.path(&id)).ok()?, &id)
+        TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
     }
 
     fn keep(&self, result: &TrialResult) -> Result<()> {
@@ -499,6 +498,9 @@ impl GridSearchCv {
         results
     }
 }
+
+/// A trial's result has a row an epoch: some kilobytes.
+const LARGEST_RESULT: u64 = 1 << 26;
 
 fn trials_failed(failed: usize, trials: usize, first: &Trial, message: &str) -> Error {
     Error::Trials { failed, trials, trial: named(first), message: message.to_owned() }
@@ -574,7 +576,7 @@ impl Progress {
                 };
                 println!("{head}  {} {score:.4}  {}{seconds}", scoring.name(), named(trial));
             }
-            Err(message) => println!("{head}  FAILED: {}: {message}", named(trial)),
+            Err(message) => print_line(&format!("{head}  FAILED: {}: {message}", named(trial))),
         }
     }
 }

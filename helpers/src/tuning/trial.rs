@@ -21,7 +21,7 @@ use crate::artifacts::code_version;
 use crate::data::split::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, ImageShape, Subset};
 use crate::display::clean_text;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown_path};
 use crate::models::{CnnConfig, DenseConfig, Initializer, Sequential};
 use crate::training::{FitConfig, History};
 
@@ -373,7 +373,7 @@ impl Launcher for LocalProcesses {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
+            .map_err(|error| format!("cannot start {}: {error}", shown_path(&self.program)))?;
         // The program reads all before it writes. One that ended already says why itself.
         if let Some(mut stdin) = child.stdin.take() {
             let _ = stdin.write_all(&text);

@@ -64,9 +64,8 @@ fn renewed(input: &[u8], training: &Value) -> Vec<u8> {
     let Some((mut header, data)) = models::parts(input) else { return input.to_vec() };
     if let Some(Value::Object(metadata)) = header.get_mut("__metadata__") {
         metadata.insert("training".to_owned(), training.clone());
-        metadata.remove("sha256");
     }
-    models::joined(&header, data)
+    models::sealed(&models::joined(&header, data))
 }
 
 /// Trains a small network with a checkpoint in the folder; gives the tensors it ends with.

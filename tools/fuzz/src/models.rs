@@ -1,22 +1,35 @@
 //! Model files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use fastrand::Rng;
 use helpers::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{bounded, check_message, mutate, scratch, write};
 
-/// Takes the input as a model file; a model that loads is written and read again.
+/// Takes the input as a model file, as it is and with its checksum set right; a model that loads is written and read
+/// again.
 pub(crate) fn run(input: &[u8]) {
     let folder = scratch();
-    write(&folder, "model.safetensors", input);
     let path = folder.path().join("model.safetensors");
-    let model = match bounded(input.len(), || Model::load(&path)) {
-        Err(error) => return check_message(&error, "model.safetensors"),
+    let load = |input: &[u8]| {
+        write(&folder, "model.safetensors", input);
+        bounded(input.len(), || Model::load(&path))
+    };
+    if let Err(error) = load(input) {
+        check_message(&error, "model.safetensors");
+    }
+    let input = &sealed(input);
+    let model = match load(input) {
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains("contents with the checksum"), "another checksum here: {text}");
+            return check_message(&error, "model.safetensors");
+        }
         Ok(model) => model,
     };
     assert!(model.count_trainable() <= model.count_params());
@@ -73,7 +86,7 @@ const TOKENS: &[&str] = &[
     "null",
 ];
 
-/// A changed copy, usually with its checksum taken out and its lengths set right again.
+/// A changed copy, usually with its lengths set right again.
 pub(crate) fn mutate(random: &mut Rng, input: &[u8]) -> Vec<u8> {
     let Some((mut header, data)) = parts(input) else {
         return mutate::bytes(random, input, TOKENS);
@@ -112,6 +125,46 @@ pub(crate) fn parts(bytes: &[u8]) -> Option<(Map<String, Value>, &[u8])> {
     Some((header, data))
 }
 
+/// The file with the checksum that its contents have: without it nothing would get past that check. One that is no
+/// safetensors file stays as it is.
+///
+/// The checksum is worked out here once more, from what `helpers` says of it.
+pub(crate) fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let Some((mut header, data)) = parts(bytes) else { return bytes.to_vec() };
+    let (Ok((_, metadata)), Ok(tensors)) =
+        (SafeTensors::read_metadata(bytes), SafeTensors::deserialize(bytes))
+    else {
+        return bytes.to_vec();
+    };
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    let texts: BTreeMap<String, String> = metadata
+        .metadata()
+        .iter()
+        .flatten()
+        .map(|(key, text)| (key.clone(), text.clone()))
+        .collect();
+    for (key, text) in texts.iter().filter(|(key, _)| *key != "sha256") {
+        add(key.as_bytes());
+        add(text.as_bytes());
+    }
+    let named = tensors.tensors();
+    let mut named: Vec<_> =
+        named.iter().map(|(name, view)| (&name[..], view.shape(), view.data())).collect();
+    named.sort();
+    for (name, shape, data) in named {
+        add(name.as_bytes());
+        add(format!("{shape:?}").as_bytes());
+        add(data);
+    }
+    let metadata = header.entry("__metadata__").or_insert_with(|| json!({}));
+    metadata["sha256"] = format!("{:x}", hash.finalize()).into();
+    joined(&header, data)
+}
+
 /// The file of a header and data.
 pub(crate) fn joined(header: &Map<String, Value>, data: &[u8]) -> Vec<u8> {
     let mut text = Value::Object(header.clone()).to_string();
@@ -121,9 +174,6 @@ pub(crate) fn joined(header: &Map<String, Value>, data: &[u8]) -> Vec<u8> {
 
 fn repaired(bytes: Vec<u8>, lengths: bool) -> Vec<u8> {
     let Some((mut header, data)) = parts(&bytes).filter(|_| lengths) else { return bytes };
-    if let Some(Value::Object(metadata)) = header.get_mut("__metadata__") {
-        metadata.remove("sha256");
-    }
     let mut end = 0;
     for (_, tensor) in header.iter_mut().filter(|(name, _)| *name != "__metadata__") {
         let sides = tensor.get("shape").and_then(Value::as_array).into_iter().flatten();

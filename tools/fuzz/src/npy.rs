@@ -45,7 +45,7 @@ fn check(dataset: &Dataset, input: &[u8]) {
         }
     };
     let pixels: Vec<u8> =
-        (0..dataset.len()).flat_map(|image| dataset.image(image)).copied().collect();
+        (0..dataset.len()).flat_map(|image| dataset.image(image).unwrap().into_owned()).collect();
     assert_eq!(pixels.len(), values.len());
     for (place, (&pixel, value)) in pixels.iter().zip(&values).enumerate() {
         let exact = (value * factor).clamp(0.0, 255.0);

@@ -89,8 +89,9 @@ def test_an_interrupted_training_goes_on(session, tmp_path):
     again = session.run(FIT, last=f"{EPOCHS} epochs")
     goes_on = re.search(r"goes on after epoch (\d+),", again)
     assert goes_on, again
-    # The line of an epoch is printed just before its checkpoint is written.
-    assert int(goes_on[1]) >= done - 1
+    # An epoch's checkpoint is written just before its line is printed: one that was printed is kept, and one that was
+    # kept may not have been printed.
+    assert int(goes_on[1]) in (done, done + 1)
     # The cell shows all epochs, those before the interrupt too.
     shown = [int(number) for number in re.findall(rf"^epoch +(\d+)/{EPOCHS}", again, re.MULTILINE)]
     assert shown == list(range(1, EPOCHS + 1))

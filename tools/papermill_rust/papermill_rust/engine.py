@@ -9,6 +9,7 @@ the kernel only: evcxr keeps it if the cell ran to its end and drops it otherwis
 import asyncio
 import os
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -37,9 +38,18 @@ PARENT_VARIABLE = "NOTEBOOK_RUN_PARENT"
 def end_with_parent():
     """Ends this process soon after the one that started it, if that asked for it: what a killed run left behind would
     go on to train for hours, and write its results over those of the next run."""
-    parent = os.getppid()
-    if os.environ.get(PARENT_VARIABLE) != str(parent):
+    # What a cell starts has another parent, and must not find the variable.
+    starter = os.environ.pop(PARENT_VARIABLE, None)
+    if starter is None:
         return
+    parent = os.getppid()
+    if starter != str(parent):
+        print(
+            f"error: the program that started this run (process {starter}) is gone; start the run again",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
 
     def watch():
         while os.getppid() == parent:

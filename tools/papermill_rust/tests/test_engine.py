@@ -208,7 +208,9 @@ engine.end_with_parent()
 print(os.getpid(), flush=True)
 time.sleep(60)
 '''
-os.environ["NOTEBOOK_RUN_PARENT"] = str(os.getpid()) if sys.argv[1] == "ask" else "1"
+os.environ.pop("NOTEBOOK_RUN_PARENT", None)
+if sys.argv[1] == "ask":
+    os.environ["NOTEBOOK_RUN_PARENT"] = str(os.getpid())
 subprocess.Popen([sys.executable, "-c", code])
 time.sleep(60)
 """
@@ -225,6 +227,16 @@ def test_a_run_ends_with_the_program_that_started_it_and_asked_for_that(word, en
     assert bool(ended) == ends
     if not ends:
         os.kill(run, signal.SIGKILL)
+
+
+def test_a_run_whose_starter_is_gone_before_it_begins_ends_at_once():
+    code = "from papermill_rust import engine\nengine.end_with_parent()\nprint('goes on')"
+    # The process number of somebody who is not its parent.
+    environment = {**os.environ, "NOTEBOOK_RUN_PARENT": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "the program that started this run (process 1) is gone" in ended.stderr
 
 
 def test_the_kernel_is_told_to_listen_on_this_machine_alone_and_to_want_signed_messages(tmp_path):

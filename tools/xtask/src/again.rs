@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::notebooks::export_folder;
 use crate::process;
-use crate::project::{Project, files, remove};
+use crate::project::{Project, files, is_hidden, remove};
 use crate::screen::Step;
 use crate::stamp::sha256;
 
@@ -128,7 +128,9 @@ fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
     // Frozen features hold the seconds that they took.
     let features = export.join("models/features");
     let is_result = |path: &PathBuf| {
-        kept.iter().any(|folder| path.starts_with(folder)) && !path.starts_with(&features)
+        kept.iter().any(|folder| path.starts_with(folder))
+            && !path.starts_with(&features)
+            && !is_hidden(path)
     };
     let mut results = BTreeMap::new();
     // CSV is the record of a training once more, durations among its columns.
@@ -189,5 +191,13 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert!(compare(empty.path(), empty.path()).is_err());
         assert!(compare(first.path(), empty.path()).is_err());
+    }
+
+    /// A kill leaves half a file beside the one that was to be written.
+    #[test]
+    fn what_a_killed_writer_left_is_no_result() {
+        let [first, second] = [(); 2].map(|()| export(r#"{"accuracy": 0.5}"#, b"model"));
+        fs::write(second.path().join("models/.cnn.safetensors.abcdef.part"), b"mod").unwrap();
+        assert_eq!(compare(first.path(), second.path()).unwrap(), 2);
     }
 }

@@ -135,12 +135,14 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
     },
     CommandLine {
         name: "clean",
-        help: "remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels",
+        help: "remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what \
+               trainings and searches would go on from (export/checkpoints, export/trials)",
         words: None,
         flags: &[Flag {
             name: "--all",
             values: &[],
-            help: "everything that the project made: .tools/, target/, the fetched data",
+            help: "everything that the project made: .tools/, target/, the fetched data; also export/checkpoints and \
+                   export/trials",
         }],
     },
     CommandLine { name: "help", help: "say this", words: Some("COMMAND"), flags: &[] },
@@ -296,6 +298,18 @@ mod tests {
         );
         assert!(wrong("test --quick").starts_with("`cargo xtask test` does not know `--quick`"));
         assert!(wrong("setup now").contains("does not know `now`"));
+        assert!(wrong("test --kills").contains("`--kills` wants 1 after it: --kills N"));
+        assert!(wrong("bench --rounds").contains("`--rounds` wants 1 after it: --rounds N"));
+        assert!(wrong("run -p").contains("`-p` wants 2 after it"));
+        assert!(wrong("clean --everything").contains("does not know `--everything`"));
+    }
+
+    #[test]
+    fn the_help_of_clean_names_what_cannot_be_made_again_in_a_moment() {
+        let Err(Help::Wanted(text)) = given("help clean") else { panic!("no help") };
+        for folder in ["export/checkpoints", "export/trials", "export/quick"] {
+            assert!(text.contains(folder), "{text}");
+        }
     }
 
     #[test]

@@ -36,10 +36,10 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let only = options.iter().rfind(|(name, _)| *name == "--only").map(|(_, part)| part.as_str());
     let needs = needs_of(only)?;
-    if let Some((_, rounds)) = options.iter().find(|(name, _)| *name == "--rounds")
-        && !rounds.parse().is_ok_and(|rounds: usize| rounds >= 1)
-    {
-        return Err(Failure::new(format!("`--rounds` must be at least 1, got `{rounds}`")));
+    for (_, rounds) in options.iter().filter(|(name, _)| *name == "--rounds") {
+        if !rounds.parse().is_ok_and(|rounds: usize| rounds >= 1) {
+            return Err(Failure::new(format!("`--rounds` must be at least 1, got `{rounds}`")));
+        }
     }
     let parts = setup::bench_parts(project, needs)?;
     let mut screen = Screen::new(parts.len() + usize::from(!quick));
@@ -98,6 +98,18 @@ mod tests {
         assert!(needs_of(None).unwrap().kernel);
         let text = needs_of(Some("cnns")).unwrap_err().to_string();
         assert!(text.starts_with("`--only` takes one of ceilings, grid_search,"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_number_of_rounds_is_refused_before_anything_is_set_up() {
+        let folder = tempfile::tempdir().unwrap();
+        for rounds in ["x", "", "0", "-1", "1.5", "99999999999999999999"] {
+            let options = [("--rounds", "3".to_owned()), ("--rounds", rounds.to_owned())];
+            let refused = run(&Project::at(folder.path()), &options, true, false).unwrap_err();
+            let text = refused.to_string();
+            assert_eq!(text, format!("`--rounds` must be at least 1, got `{rounds}`"));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

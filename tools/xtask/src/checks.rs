@@ -334,6 +334,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wrong_number_of_kills_is_refused_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        for kills in ["x", "", "-1", "2.5", "99999999999999999999"] {
+            let options = [("--kills", kills.to_owned())];
+            let text = run(&Project::at(folder.path()), false, &options).unwrap_err().to_string();
+            let expected = format!("`--kills` takes a whole number from 0 up, got `{kills}`");
+            assert_eq!(text, expected);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn cargos_counts_are_added_up() {
         let output = "running 3 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n\
                       test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";

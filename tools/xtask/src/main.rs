@@ -102,7 +102,12 @@ fn run(project: &Project, given: &Given) -> Result<(), Failure> {
             export::run(project, Screen::new(1).step("Pages"), quick)
         }
         "bench" => bench::run(project, &given.options, quick, given.has("--stock")),
-        "clean" => clean::run(project, given.has("--all")),
+        "clean" => {
+            // Neither under a run, nor under a set-up.
+            let _runs = (project.lock_runs(false)?, project.lock_runs(true)?);
+            let _lock = project.lock()?;
+            clean::run(project, given.has("--all"))
+        }
         other => Err(Failure::new(format!("`{other}` is listed, but nothing does it"))),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::notebook::Notebook;
 use crate::process;
-use crate::project::{Project, files, remove, write_whole};
+use crate::project::{Project, files, is_hidden, remove, write_whole};
 use crate::screen::{Screen, Step};
 use crate::stamp::{hash_of, sha256, sha256_of_file};
 
@@ -147,8 +147,11 @@ pub(crate) fn run(
     let mut memory = Memory::read(project, plan.kind());
     // A run of everything, begun anew, takes nothing from the last one.
     if plan.whole && !plan.resume {
-        for name in UNFINISHED {
-            let folder = plan.export(project).join(name);
+        let folders = UNFINISHED.map(|name| plan.export(project).join(name));
+        if let Some(told) = dropped(project, &folders) {
+            println!("{told}");
+        }
+        for folder in folders {
             remove(&folder).map_err(|error| Failure::of_file("remove", &folder, &error))?;
         }
     }
@@ -184,6 +187,19 @@ pub(crate) fn run(
         finished(notebook);
     }
     Ok(())
+}
+
+/// What is said when a run begins anew and drops what an earlier one kept to go on from; nothing if there is none.
+fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
+    let full = |folder: &&PathBuf| !files(folder).is_empty();
+    let there: Vec<String> =
+        folders.iter().filter(full).map(|folder| project.show(folder)).collect();
+    (!there.is_empty()).then(|| {
+        format!(
+            "begins anew, without what an earlier run kept in {}; `--resume` would go on from there",
+            there.join(" and ")
+        )
+    })
 }
 
 /// Runs one notebook and puts the executed copy to its place.
@@ -323,7 +339,7 @@ fn artifacts(export: &Path) -> BTreeMap<String, String> {
     let others = [UNFINISHED[0], UNFINISHED[1], "quick"].map(|name| export.join(name));
     files(export)
         .into_iter()
-        .filter(|path| !others.iter().any(|folder| path.starts_with(folder)))
+        .filter(|path| !others.iter().any(|folder| path.starts_with(folder)) && !is_hidden(path))
         .filter(|path| !["ipynb", "html"].iter().any(|end| path.extension() == Some(end.as_ref())))
         .filter_map(|path| {
             let name = path.strip_prefix(export).ok()?.to_string_lossy().into_owned();
@@ -488,6 +504,39 @@ mod tests {
 
     fn hashes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|&(name, hash)| (name.to_owned(), hash.to_owned())).collect()
+    }
+
+    #[test]
+    fn a_run_that_begins_anew_says_what_it_drops() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let folders = UNFINISHED.map(|name| project.path("export").join(name));
+        assert_eq!(dropped(&project, &folders), None);
+        fs::create_dir_all(&folders[0]).unwrap();
+        assert_eq!(dropped(&project, &folders), None, "an empty folder is no loss");
+        for folder in &folders {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("cnn"), "epochs").unwrap();
+        }
+        assert_eq!(
+            dropped(&project, &folders).unwrap(),
+            "begins anew, without what an earlier run kept in export/checkpoints and export/trials; `--resume` would go \
+             on from there"
+        );
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_no_artifact() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = folder.path().join("models");
+        fs::create_dir(&models).unwrap();
+        for name in ["cnn.safetensors", ".cnn.safetensors.abcdef.part"] {
+            fs::write(models.join(name), "weights").unwrap();
+        }
+        assert_eq!(
+            artifacts(folder.path()).into_keys().collect::<Vec<_>>(),
+            ["models/cnn.safetensors"]
+        );
     }
 
     #[test]

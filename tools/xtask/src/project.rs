@@ -124,8 +124,9 @@ impl Project {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        let held = file.try_clone().map_err(failed)?;
         self.lock.replace(Some(file));
-        Ok(Lock(self))
+        Ok(Lock { project: self, _held: held })
     }
 
     /// The loader's variable, with libtorch's folder first in it.
@@ -156,11 +157,15 @@ impl Project {
 
 /// Keeps other xtasks waiting while it lives.
 #[derive(Debug)]
-pub(crate) struct Lock<'a>(&'a Project);
+pub(crate) struct Lock<'a> {
+    project: &'a Project,
+    /// The same lock once more: taking another one does not give it up.
+    _held: File,
+}
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        self.0.lock.replace(None);
+        self.project.lock.replace(None);
     }
 }
 
@@ -229,6 +234,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether the file's name begins with a dot: what a writer that was killed leaves behind, or one at work has begun.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The bytes of all files below `path`.
@@ -332,6 +342,17 @@ mod tests {
         assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
         drop(lock);
         file.try_lock().unwrap();
+    }
+
+    #[test]
+    fn whoever_needs_two_locks_keeps_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let locks = (project.lock_runs(false).unwrap(), project.lock_runs(true).unwrap());
+        let free = |name: &str| File::open(project.tools(name)).unwrap().try_lock().is_ok();
+        assert!(!free("run-full.lock") && !free("run-quick.lock"));
+        drop(locks);
+        assert!(free("run-full.lock") && free("run-quick.lock"));
     }
 
     #[test]
