@@ -9,6 +9,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::backpropagation::Recording;
 use super::init::Initializer;
 use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
@@ -36,7 +37,7 @@ pub(crate) struct Weight {
 }
 
 /// What a layer became: the places of its weights in [`Model::weights`].
-enum Node {
+pub(crate) enum Node {
     Conv2d { kernel: usize, bias: Option<usize>, strides: i64, groups: i64 },
     BatchNorm { gamma: usize, momentum: f64, epsilon: f64 },
     Dense { kernel: usize, bias: Option<usize> },
@@ -300,6 +301,38 @@ impl Model {
         let layers = layer..self.nodes.len();
         let output = self.forward_through(layers, input, training, self.precision);
         layers::cast(&output, Kind::Float)
+    }
+
+    /// The outputs of a training step, as [`Model::forward_from`] gives them, and what [`Model::gradients`] needs.
+    pub(crate) fn forward_training(
+        &self,
+        layer: usize,
+        input: &Tensor,
+    ) -> Result<(Tensor, Option<Recording>)> {
+        if !Recording::knows(&self.nodes[layer..], &self.weights) {
+            return Ok((self.forward_from(layer, input, true), None));
+        }
+        let input = layers::cast(input, self.precision.kind());
+        let (output, recording) = Recording::forward(&self.nodes[layer..], &self.weights, input)?;
+        // A leaf: autograd goes from the loss to here.
+        let output = layers::cast(&output, Kind::Float).f_detach()?.set_requires_grad(true);
+        Ok((output, Some(recording)))
+    }
+
+    /// The gradient of each weight, once `backward` was called on the loss of these outputs; undefined where a weight is
+    /// not trained.
+    pub(crate) fn gradients(
+        &self,
+        outputs: &Tensor,
+        recording: Option<Recording>,
+    ) -> Result<Vec<Tensor>> {
+        match recording {
+            Some(recording) => {
+                let gradient = layers::cast(&outputs.f_grad()?, self.precision.kind());
+                recording.backward(gradient, &self.weights)
+            }
+            None => Ok(self.weights.iter().map(|weight| weight.tensor.grad()).collect()),
+        }
     }
 
     /// What these layers make of a batch, computed and returned in this number format.

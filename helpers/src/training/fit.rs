@@ -450,13 +450,14 @@ fn train_epoch<R: Record>(
         let done = (epoch - 1) as f64 + (step + 1) as f64 / steps as f64;
         learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
-        let outputs = model.forward_from(train.first_layer(), &inputs, true);
+        let (outputs, recording) = model.forward_training(train.first_layer(), &inputs)?;
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
         if !totals.loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
         }
         loss.f_backward()?;
-        progress.optimizer.step(&mut model.weights, learning_rate);
+        let gradients = model.gradients(&outputs, recording)?;
+        progress.optimizer.step(&mut model.weights, gradients, learning_rate);
         heartbeat.beat(step + 1, steps, &totals);
     }
     Ok((totals, learning_rate))

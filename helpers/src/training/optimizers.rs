@@ -43,8 +43,14 @@ impl AdamW {
         (self.steps, self.moments) = (steps, moments);
     }
 
-    /// Moves each trainable weight against its gradient, and clears the gradient for the next step.
-    pub(crate) fn step(&mut self, weights: &mut [Weight], learning_rate: f64) {
+    /// Moves each trainable weight against its gradient, and clears the gradient for the next step. Undefined gradients
+    /// leave a weight as it is.
+    pub(crate) fn step(
+        &mut self,
+        weights: &mut [Weight],
+        gradients: Vec<Tensor>,
+        learning_rate: f64,
+    ) {
         self.steps += 1;
         let corrected = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let step = Step {
@@ -53,8 +59,9 @@ impl AdamW {
             keep: 1.0,
         };
         let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
-        for (weight, (first, second)) in weights.iter_mut().zip(&mut self.moments) {
-            let gradient = weight.tensor.grad();
+        for ((weight, gradient), (first, second)) in
+            weights.iter_mut().zip(gradients).zip(&mut self.moments)
+        {
             if !weight.trainable || !gradient.defined() {
                 continue;
             }
@@ -167,7 +174,8 @@ mod tests {
         let (mut value, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for (step, slope) in [0.5, -0.25].into_iter().enumerate() {
             (&weights[0].tensor * slope).sum(Kind::Float).backward();
-            adam.step(&mut weights, 0.01);
+            let gradients = vec![weights[0].tensor.grad()];
+            adam.step(&mut weights, gradients, 0.01);
             m = 0.9 * m + 0.1 * slope;
             v = 0.999 * v + 0.001 * slope * slope;
             let t = step as i32 + 1;
@@ -183,7 +191,8 @@ mod tests {
         let frozen = Tensor::ones([3], (Kind::Float, Device::Cpu));
         let mut weights =
             [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
-        AdamW::new(&weights, 0.1).step(&mut weights, 0.01);
+        let gradients = vec![Tensor::ones([3], (Kind::Float, Device::Cpu))];
+        AdamW::new(&weights, 0.1).step(&mut weights, gradients, 0.01);
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
 
@@ -204,7 +213,8 @@ mod tests {
             let loss = |weight: &Tensor| (weight - &target).pow_tensor_scalar(2).sum(Kind::Float);
             libtorch.backward_step(&loss(&theirs));
             loss(&weights[0].tensor).backward();
-            adam.step(&mut weights, 0.02);
+            let gradients = vec![weights[0].tensor.grad()];
+            adam.step(&mut weights, gradients, 0.02);
         }
         theirs = theirs.detach();
         assert!((theirs - weights[0].tensor.detach()).abs().max().double_value(&[]) < 1e-5);
