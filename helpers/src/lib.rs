@@ -22,6 +22,7 @@ pub mod error;
 pub mod evaluation;
 mod memory;
 pub mod models;
+mod parallel;
 pub mod plot;
 pub mod training;
 pub mod tuning;

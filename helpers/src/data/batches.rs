@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::augment::{Augmentation, Change};
 use super::dataset::Subset;
 use crate::error::Result;
+use crate::parallel::in_parallel;
 
 /// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
 ///
@@ -130,13 +131,15 @@ impl ImageSource<'_> {
         let images = out.chunks_exact_mut(height * width * channels);
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
-            for ((out, &position), change) in images.zip(positions).zip(&changes) {
+            let tasks = images.zip(positions).zip(&changes).collect();
+            in_parallel(values, tasks, |((out, &position), change)| {
                 self.write_changed(out, self.images.image(position), change, [height, width]);
-            }
+            });
         } else {
-            for (out, &position) in images.zip(positions) {
+            let tasks = images.zip(positions).collect();
+            in_parallel(values, tasks, |(out, &position)| {
                 self.write(out, self.images.image(position));
-            }
+            });
         }
         Ok(batch.permute([0, 3, 1, 2]))
     }

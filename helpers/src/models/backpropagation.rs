@@ -109,7 +109,7 @@ impl Recording {
             nodes = rest;
             let (output, step) = match node {
                 Node::BatchNorm { gamma, momentum, epsilon } => {
-                    let (follows, rest) = follows(rest, &current)?;
+                    let (follows, rest) = follows(rest, &current, true)?;
                     nodes = rest;
                     let [scale, shift, mean, variance] =
                         [0, 1, 2, 3].map(|offset| &weights[gamma + offset].tensor);
@@ -151,7 +151,11 @@ impl Recording {
 }
 
 /// What goes into one pass with a batch normalisation, and the nodes after it.
-fn follows<'a>(nodes: &'a [Node], input: &Tensor) -> Result<(Follows, &'a [Node])> {
+pub(super) fn follows<'a>(
+    nodes: &'a [Node],
+    input: &Tensor,
+    training: bool,
+) -> Result<(Follows, &'a [Node])> {
     let [Node::Plain(Layer::Relu), rest @ ..] = nodes else {
         return Ok((Follows::default(), nodes));
     };
@@ -160,7 +164,7 @@ fn follows<'a>(nodes: &'a [Node], input: &Tensor) -> Result<(Follows, &'a [Node]
         [Node::Plain(Layer::MaxPool2d { size: 2 }), rest @ ..] if input.dim() == 4 => {
             (Follows { pool: true, ..follows }, rest)
         }
-        [Node::Plain(Layer::Dropout { rate }), rest @ ..] if *rate > 0.0 => {
+        [Node::Plain(Layer::Dropout { rate }), rest @ ..] if training && *rate > 0.0 => {
             (Follows { dropout: Some(Dropout::draw(*rate)?), ..follows }, rest)
         }
         _ => (follows, rest),

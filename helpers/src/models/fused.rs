@@ -13,13 +13,12 @@ use std::borrow::Cow;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
+use crate::parallel::in_parallel;
 
 /// Blocks that work is cut into.
 const BLOCKS: usize = 16;
 /// Rows that are added up in 32 bits before the sum goes on in 64.
 const ROWS_OF_A_SUM: usize = 128;
-/// Values for which a second thread is worth its start.
-const WORTH_A_THREAD: usize = 1 << 15;
 
 /// What follows the normalisation, in this order.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -156,6 +155,75 @@ struct Channels {
     shift: Vec<f32>,
 }
 
+/// What the gradients of all inputs of a channel have in common, because all have a part in mean and variance.
+struct Common {
+    constant: Vec<f32>,
+    /// Times the distance from the mean.
+    slope: Vec<f32>,
+}
+
+/// [`Channels`], `L` of them.
+struct Tile<const L: usize> {
+    mean: [f32; L],
+    scale: [f32; L],
+    shift: [f32; L],
+}
+
+impl<const L: usize> Tile<L> {
+    #[inline(always)]
+    fn of(channels: &Channels, from: usize) -> Tile<L> {
+        let Channels { mean, scale, shift, .. } = channels;
+        Tile { mean: *lanes(mean, from), scale: *lanes(scale, from), shift: *lanes(shift, from) }
+    }
+
+    #[inline(always)]
+    fn normalized(&self, lane: usize, value: f32) -> f32 {
+        value * self.scale[lane] + self.shift[lane]
+    }
+}
+
+/// [`Common`], of `L` channels.
+struct CommonTile<const L: usize> {
+    constant: [f32; L],
+    slope: [f32; L],
+}
+
+impl<const L: usize> CommonTile<L> {
+    #[inline(always)]
+    fn of(common: &Common, from: usize) -> CommonTile<L> {
+        CommonTile { constant: *lanes(&common.constant, from), slope: *lanes(&common.slope, from) }
+    }
+
+    /// The gradient of an input, from its `own` part of the output's.
+    #[inline(always)]
+    fn gradient(&self, tile: &Tile<L>, lane: usize, value: f32, own: f32) -> f32 {
+        let common = self.constant[lane] + (value - tile.mean[lane]) * self.slope[lane];
+        tile.scale[lane] * (own - common)
+    }
+}
+
+impl Channels {
+    fn new(
+        mean: &[f64],
+        variance: &[f64],
+        gamma: &Tensor,
+        beta: &Tensor,
+        epsilon: f64,
+    ) -> Result<Channels> {
+        let (gamma, beta) = (Vec::<f32>::try_from(gamma)?, Vec::<f32>::try_from(beta)?);
+        let mut channels = Channels { mean: vec![], inverse: vec![], scale: vec![], shift: vec![] };
+        for (((mean, variance), gamma), beta) in mean.iter().zip(variance).zip(gamma).zip(beta) {
+            let inverse = 1.0 / (variance + epsilon).sqrt();
+            let scale = f64::from(gamma) * inverse;
+            channels.mean.push(*mean as f32);
+            channels.inverse.push(inverse as f32);
+            channels.scale.push(scale as f32);
+            channels.shift.push((f64::from(beta) - mean * scale) as f32);
+        }
+        Ok(channels)
+    }
+}
+
 /// The gradients of a normalisation's input and of its weights.
 pub(crate) struct Gradients {
     pub input: Tensor,
@@ -181,11 +249,6 @@ impl Normalized {
     ) -> Result<(Tensor, Statistics, Normalized)> {
         let layout = Layout::of(input);
         let input = layout.dense(input)?;
-        let sides = match follows.pool {
-            true => [layout.height / 2, layout.width / 2],
-            false => [layout.height, layout.width],
-        };
-        let output = layout.empty(input.kind(), sides)?;
         let (mean, squares) = match input.kind() {
             Kind::BFloat16 => moments::<Bf16>(&input, &layout),
             _ => moments::<f32>(&input, &layout),
@@ -196,29 +259,35 @@ impl Normalized {
             mean: Tensor::f_from_slice(&mean)?.f_to_kind(Kind::Float)?,
             variance: Tensor::f_from_slice(&unbiased)?.f_to_kind(Kind::Float)?,
         };
-        let inverse: Vec<f64> =
-            squares.iter().map(|sum| 1.0 / (sum / rows + epsilon).sqrt()).collect();
-        let (gamma, beta) = (Vec::<f32>::try_from(gamma)?, Vec::<f32>::try_from(beta)?);
-        let scale: Vec<f64> = gamma
-            .iter()
-            .zip(&inverse)
-            .map(|(gamma, inverse)| f64::from(*gamma) * inverse)
-            .collect();
-        let shift = beta.iter().zip(&mean).zip(&scale);
-        let shift = shift.map(|((beta, mean), scale)| (f64::from(*beta) - mean * scale) as f32);
-        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect();
-        let channels = Channels {
-            mean: narrow(&mean),
-            inverse: narrow(&inverse),
-            scale: narrow(&scale),
-            shift: shift.collect(),
-        };
+        let variance: Vec<f64> = squares.iter().map(|sum| sum / rows).collect();
+        let channels = Channels::new(&mean, &variance, gamma, beta, epsilon)?;
         let done = Normalized { input, layout, follows, channels };
-        match done.input.kind() {
-            Kind::BFloat16 => done.forward::<Bf16>(&output),
-            _ => done.forward::<f32>(&output),
+        Ok((done.output()?, statistics, done))
+    }
+
+    /// Normalises `input` by the running statistics, as is done with a network that has learnt.
+    pub(crate) fn by_running(
+        input: &Tensor,
+        [gamma, beta, mean, variance]: [&Tensor; 4],
+        epsilon: f64,
+        follows: Follows,
+    ) -> Result<Tensor> {
+        let layout = Layout::of(input);
+        let input = layout.dense(input)?;
+        let [mean, variance] = [mean, variance].map(|tensor| Vec::<f64>::try_from(tensor));
+        let channels = Channels::new(&mean?, &variance?, gamma, beta, epsilon)?;
+        Normalized { input, layout, follows, channels }.output()
+    }
+
+    fn output(&self) -> Result<Tensor> {
+        let Layout { height, width, .. } = self.layout;
+        let sides = if self.follows.pool { [height / 2, width / 2] } else { [height, width] };
+        let output = self.layout.empty(self.input.kind(), sides)?;
+        match self.input.kind() {
+            Kind::BFloat16 => self.forward::<Bf16>(&output),
+            _ => self.forward::<f32>(&output),
         }
-        Ok((output, statistics, done))
+        Ok(output)
     }
 
     fn forward<E: Element>(&self, output: &Tensor) {
@@ -288,12 +357,12 @@ impl Normalized {
         }
         // d/dx = scale * (g - mean(g) - (x - mean) * mean(g * (x - mean)) / variance)
         let rows = (layout.images * layout.height * layout.width) as f64;
-        let constant: Vec<f32> = sum.iter().map(|sum| (sum / rows) as f32).collect();
+        let constant = sum.iter().map(|sum| (sum / rows) as f32).collect();
         let inverse = &channels.inverse;
         let slope = product.iter().zip(inverse).map(|(product, inverse)| {
             (product / rows * f64::from(*inverse) * f64::from(*inverse)) as f32
         });
-        let slope: Vec<f32> = slope.collect();
+        let common = Common { constant, slope: slope.collect() };
         let mut rest = write::<E>(out, layout.values());
         let mut tasks = Vec::new();
         for block in blocks {
@@ -307,11 +376,11 @@ impl Normalized {
                 let images = input.chunks_exact(layout.image()).zip(gradient.chunks_exact(image));
                 let images = images.zip(out.chunks_exact_mut(layout.image()));
                 images.for_each(|((input, gradient), out)| {
-                    pooled_gradient(input, gradient, out, layout, channels, &constant, &slope);
+                    pooled_gradient(input, gradient, out, layout, channels, &common);
                 });
             } else {
                 let relu = follows.relu;
-                input_gradient(input, &gradient, out, channels, relu, &constant, &slope);
+                input_gradient(input, &gradient, out, channels, relu, &common);
             }
         });
         let gamma =
@@ -429,34 +498,54 @@ fn cut<'a, E>(values: &'a [E], layout: &Layout, image: usize) -> Vec<(usize, &'a
         .collect()
 }
 
-/// Does `work` for each task, on as many threads as libtorch has if there are enough `values` to be worth it.
-fn in_parallel<T: Send>(values: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
-    let threads = (tch::get_num_threads().max(1) as usize).min(values / WORTH_A_THREAD + 1);
-    let mut shares: Vec<Vec<T>> = (0..threads).map(|_| Vec::new()).collect();
-    for (place, task) in tasks.into_iter().enumerate() {
-        shares[place % threads].push(task);
-    }
-    let own = shares.pop().expect("at least one thread");
-    let work = &work;
-    std::thread::scope(|scope| {
-        for share in shares {
-            scope.spawn(move || share.into_iter().for_each(work));
-        }
-        own.into_iter().for_each(work);
-    });
-}
-
 fn add_to(sums: &mut [f64], more: &[f64]) {
     sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-/// Adds 32-bit sums to 64-bit ones and clears them.
+/// Calls `$tile::<E, L>(from, …)` for all channels, as many at a time as a cache line holds, then fewer.
+///
+/// What a tile needs of each channel stays in registers while it goes down the rows.
+macro_rules! in_tiles {
+    ($count:expr, $tile:ident, $($argument:expr),*) => {
+        let (count, mut from) = ($count, 0);
+        while from + 32 <= count {
+            $tile::<E, 32>(from, $($argument),*);
+            from += 32;
+        }
+        while from + 4 <= count {
+            $tile::<E, 4>(from, $($argument),*);
+            from += 4;
+        }
+        while from < count {
+            $tile::<E, 1>(from, $($argument),*);
+            from += 1;
+        }
+    };
+}
+
+/// `L` neighbouring values.
 #[inline(always)]
-fn flush(sums: &mut [f64], more: &mut [f32]) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        *sum += f64::from(*more);
-        *more = 0.0;
+fn lanes<T, const L: usize>(values: &[T], from: usize) -> &[T; L] {
+    values[from..from + L].try_into().expect("a slice of this length")
+}
+
+/// As [`lanes`], to be written.
+#[inline(always)]
+fn lanes_mut<T, const L: usize>(values: &mut [T], from: usize) -> &mut [T; L] {
+    (&mut values[from..from + L]).try_into().expect("a slice of this length")
+}
+
+/// Adds 32-bit sums to 64-bit ones.
+#[inline(always)]
+fn add_lanes<const L: usize>(sums: &mut [f64], from: usize, more: [f32; L]) {
+    for (sum, more) in lanes_mut::<_, L>(sums, from).iter_mut().zip(more) {
+        *sum += f64::from(more);
     }
+}
+
+/// Values that a tile goes over before the next one does, few enough to stay near the processor.
+fn rows_at_once(channels: usize) -> usize {
+    (8192 / channels).clamp(8, ROWS_OF_A_SUM) * channels
 }
 
 /// Compiles a loop for the vectors that processors have, and takes the widest of this one.
@@ -503,21 +592,33 @@ macro_rules! vectorised {
 vectorised! {
     /// Adds up the distances of each channel from `origin`, and their squares.
     fn distances(values: &[E], origin: &[f32], sum: &mut [f64], square: &mut [f64]) {
-        let channels = origin.len();
-        let (mut first, mut second) = (vec![0f32; channels], vec![0f32; channels]);
-        for rows in values.chunks(ROWS_OF_A_SUM * channels) {
-            for row in rows.chunks_exact(channels) {
-                let sums = first.iter_mut().zip(&mut second);
-                for ((value, origin), (first, second)) in row.iter().zip(origin).zip(sums) {
-                    let distance = value.load() - origin;
-                    *first += distance;
-                    *second += distance * distance;
-                }
-            }
-            flush(sum, &mut first);
-            flush(square, &mut second);
+        for rows in values.chunks(rows_at_once(origin.len())) {
+            in_tiles!(origin.len(), distances_tile, rows, origin, sum, square);
         }
     }
+}
+
+#[inline(always)]
+fn distances_tile<E: Element, const L: usize>(
+    from: usize,
+    rows: &[E],
+    origin: &[f32],
+    sum: &mut [f64],
+    square: &mut [f64],
+) {
+    let count = origin.len();
+    let origin: [f32; L] = *lanes(origin, from);
+    let (mut first, mut second) = ([0f32; L], [0f32; L]);
+    for row in rows.chunks_exact(count) {
+        let row: &[E; L] = lanes(row, from);
+        for lane in 0..L {
+            let distance = row[lane].load() - origin[lane];
+            first[lane] += distance;
+            second[lane] += distance * distance;
+        }
+    }
+    add_lanes(sum, from, first);
+    add_lanes(square, from, second);
 }
 
 vectorised! {
@@ -537,15 +638,25 @@ vectorised! {
 vectorised! {
     /// Normalises, cuts off below 0 and takes the largest of four pixels, in one image.
     fn pooled(image: &[E], out: &mut [E], layout: &Layout, channels: &Channels) {
-        let count = layout.channels;
-        let (scale, shift) = (&channels.scale[..count], &channels.shift[..count]);
-        for (place, out) in out.chunks_exact_mut(count).enumerate() {
-            let [a, b, c, d] = four(image, place, layout);
-            for channel in 0..count {
-                let value = |pixel: &[E]| pixel[channel].load() * scale[channel] + shift[channel];
-                let largest = above(above(value(a), value(b)), above(value(c), value(d)));
-                out[channel] = E::store(above(largest, 0.0));
-            }
+        in_tiles!(layout.channels, pooled_tile, image, out, layout, channels);
+    }
+}
+
+#[inline(always)]
+fn pooled_tile<E: Element, const L: usize>(
+    from: usize,
+    image: &[E],
+    out: &mut [E],
+    layout: &Layout,
+    channels: &Channels,
+) {
+    let tile = Tile::<L>::of(channels, from);
+    for (place, out) in out.chunks_exact_mut(layout.channels).enumerate() {
+        let pixels: [&[E; L]; 4] = four(image, place, layout).map(|pixel| lanes(pixel, from));
+        let out: &mut [E; L] = lanes_mut(out, from);
+        for lane in 0..L {
+            let values = pixels.map(|pixel| tile.normalized(lane, pixel[lane].load()));
+            out[lane] = E::store(above(largest(values), 0.0));
         }
     }
 }
@@ -556,45 +667,76 @@ vectorised! {
         values: &[E], gradient: &[E], channels: &Channels, relu: bool, sum: &mut [f64], product: &mut [f64],
     ) {
         let count = channels.mean.len();
-        let (scale, shift, mean) = (&channels.scale[..count], &channels.shift[..count], &channels.mean[..count]);
-        let (mut first, mut second) = (vec![0f32; count], vec![0f32; count]);
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-        let rows = ROWS_OF_A_SUM * count;
+        let rows = rows_at_once(count);
         for (values, gradient) in values.chunks(rows).zip(gradient.chunks(rows)) {
-            for (row, gradient) in values.chunks_exact(count).zip(gradient.chunks_exact(count)) {
-                let (first, second) = (&mut first[..count], &mut second[..count]);
-                for channel in 0..count {
-                    let value = row[channel].load();
-                    let passes = value * scale[channel] + shift[channel] > floor;
-                    let slope = if passes { gradient[channel].load() } else { 0.0 };
-                    first[channel] += slope;
-                    second[channel] += slope * (value - mean[channel]);
-                }
-            }
-            flush(sum, &mut first);
-            flush(product, &mut second);
+            in_tiles!(count, gradient_sums_tile, values, gradient, channels, floor, sum, product);
         }
     }
+}
+
+#[inline(always)]
+fn gradient_sums_tile<E: Element, const L: usize>(
+    from: usize,
+    values: &[E],
+    gradient: &[E],
+    channels: &Channels,
+    floor: f32,
+    sum: &mut [f64],
+    product: &mut [f64],
+) {
+    let (tile, count) = (Tile::<L>::of(channels, from), channels.mean.len());
+    let (mut first, mut second) = ([0f32; L], [0f32; L]);
+    for (row, gradient) in values.chunks_exact(count).zip(gradient.chunks_exact(count)) {
+        let (row, gradient): (&[E; L], &[E; L]) = (lanes(row, from), lanes(gradient, from));
+        for lane in 0..L {
+            let value = row[lane].load();
+            let passes = tile.normalized(lane, value) > floor;
+            let slope = if passes { gradient[lane].load() } else { 0.0 };
+            first[lane] += slope;
+            second[lane] += slope * (value - tile.mean[lane]);
+        }
+    }
+    add_lanes(sum, from, first);
+    add_lanes(product, from, second);
 }
 
 vectorised! {
     /// The gradient of the input.
     fn input_gradient(
-        values: &[E], gradient: &[E], out: &mut [E], channels: &Channels, relu: bool, constant: &[f32], slope: &[f32],
+        values: &[E], gradient: &[E], out: &mut [E], channels: &Channels, relu: bool, common: &Common,
     ) {
         let count = channels.mean.len();
-        let (scale, shift, mean) = (&channels.scale[..count], &channels.shift[..count], &channels.mean[..count]);
-        let (constant, slope) = (&constant[..count], &slope[..count]);
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-        let rows = values.chunks_exact(count).zip(gradient.chunks_exact(count));
-        for ((row, gradient), out) in rows.zip(out.chunks_exact_mut(count)) {
-            for channel in 0..count {
-                let value = row[channel].load();
-                let passes = value * scale[channel] + shift[channel] > floor;
-                let own = if passes { gradient[channel].load() } else { 0.0 };
-                let common = constant[channel] + (value - mean[channel]) * slope[channel];
-                out[channel] = E::store(scale[channel] * (own - common));
-            }
+        let rows = rows_at_once(count);
+        let parts = values.chunks(rows).zip(gradient.chunks(rows)).zip(out.chunks_mut(rows));
+        for ((values, gradient), out) in parts {
+            in_tiles!(count, input_gradient_tile, values, gradient, out, channels, floor, common);
+        }
+    }
+}
+
+#[inline(always)]
+fn input_gradient_tile<E: Element, const L: usize>(
+    from: usize,
+    values: &[E],
+    gradient: &[E],
+    out: &mut [E],
+    channels: &Channels,
+    floor: f32,
+    common: &Common,
+) {
+    let (tile, count) = (Tile::<L>::of(channels, from), channels.mean.len());
+    let common = CommonTile::<L>::of(common, from);
+    let rows = values.chunks_exact(count).zip(gradient.chunks_exact(count));
+    for ((row, gradient), out) in rows.zip(out.chunks_exact_mut(count)) {
+        let (row, gradient): (&[E; L], &[E; L]) = (lanes(row, from), lanes(gradient, from));
+        let out: &mut [E; L] = lanes_mut(out, from);
+        for lane in 0..L {
+            let value = row[lane].load();
+            let passes = tile.normalized(lane, value) > floor;
+            let own = if passes { gradient[lane].load() } else { 0.0 };
+            out[lane] = E::store(common.gradient(&tile, lane, value, own));
         }
     }
 }
@@ -604,84 +746,101 @@ vectorised! {
     fn pooled_sums(
         image: &[E], gradient: &[E], layout: &Layout, channels: &Channels, sum: &mut [f64], product: &mut [f64],
     ) {
-        let count = layout.channels;
-        let (scale, shift, mean) = (&channels.scale[..count], &channels.shift[..count], &channels.mean[..count]);
-        let (mut first, mut second) = (vec![0f32; count], vec![0f32; count]);
+        in_tiles!(layout.channels, pooled_sums_tile, image, gradient, layout, channels, sum, product);
+    }
+}
+
+#[inline(always)]
+fn pooled_sums_tile<E: Element, const L: usize>(
+    from: usize,
+    image: &[E],
+    gradient: &[E],
+    layout: &Layout,
+    channels: &Channels,
+    sum: &mut [f64],
+    product: &mut [f64],
+) {
+    let (tile, count) = (Tile::<L>::of(channels, from), layout.channels);
+    for (part, gradient) in gradient.chunks(ROWS_OF_A_SUM * count).enumerate() {
+        let (mut first, mut second) = ([0f32; L], [0f32; L]);
         for (place, gradient) in gradient.chunks_exact(count).enumerate() {
-            let [a, b, c, d] = four(image, place, layout);
-            let (first, second) = (&mut first[..count], &mut second[..count]);
-            for channel in 0..count {
-                let [a, b, c, d] = [a, b, c, d].map(|pixel| pixel[channel].load());
-                let value = |pixel: f32| pixel * scale[channel] + shift[channel];
-                let largest = above(above(value(a), value(b)), above(value(c), value(d)));
-                let slope = if largest > 0.0 { gradient[channel].load() } else { 0.0 };
-                let chosen = if value(c) == largest { c } else { d };
-                let chosen = if value(b) == largest { b } else { chosen };
-                let chosen = if value(a) == largest { a } else { chosen };
-                first[channel] += slope;
-                second[channel] += slope * (chosen - mean[channel]);
-            }
-            if place % ROWS_OF_A_SUM == ROWS_OF_A_SUM - 1 {
-                flush(sum, first);
-                flush(product, second);
+            let pixels = four(image, part * ROWS_OF_A_SUM + place, layout);
+            let pixels: [&[E; L]; 4] = pixels.map(|pixel| lanes(pixel, from));
+            let gradient: &[E; L] = lanes(gradient, from);
+            for lane in 0..L {
+                let pixels = pixels.map(|pixel| pixel[lane].load());
+                let values = pixels.map(|pixel| tile.normalized(lane, pixel));
+                let most = largest(values);
+                let slope = if most > 0.0 { gradient[lane].load() } else { 0.0 };
+                let chosen = if values[2] == most { pixels[2] } else { pixels[3] };
+                let chosen = if values[1] == most { pixels[1] } else { chosen };
+                let chosen = if values[0] == most { pixels[0] } else { chosen };
+                first[lane] += slope;
+                second[lane] += slope * (chosen - tile.mean[lane]);
             }
         }
-        flush(sum, &mut first);
-        flush(product, &mut second);
+        add_lanes(sum, from, first);
+        add_lanes(product, from, second);
     }
 }
 
 vectorised! {
     /// As `input_gradient`, of one image behind pooling.
     fn pooled_gradient(
-        image: &[E], gradient: &[E], out: &mut [E], layout: &Layout, channels: &Channels, constant: &[f32], slope: &[f32],
+        image: &[E], gradient: &[E], out: &mut [E], layout: &Layout, channels: &Channels, common: &Common,
     ) {
-        let (count, width) = (layout.channels, layout.width);
-        let (scale, shift, mean) = (&channels.scale[..count], &channels.shift[..count], &channels.mean[..count]);
-        let (constant, slope) = (&constant[..count], &slope[..count]);
-        let line = width * count;
-        let (columns, rows) = (width / 2, layout.height / 2);
-        // Pixels of the edge that no block of four holds.
-        let mut alone = |row: usize, column: usize| {
-            let start = row * line + column * count;
-            let (pixel, out) = (&image[start..start + count], &mut out[start..start + count]);
-            for channel in 0..count {
-                let common = constant[channel] + (pixel[channel].load() - mean[channel]) * slope[channel];
-                out[channel] = E::store(-scale[channel] * common);
-            }
-        };
-        if layout.height % 2 == 1 {
-            (0..width).for_each(|column| alone(layout.height - 1, column));
+        in_tiles!(layout.channels, pooled_gradient_tile, image, gradient, out, layout, channels, common);
+    }
+}
+
+#[inline(always)]
+fn pooled_gradient_tile<E: Element, const L: usize>(
+    from: usize,
+    image: &[E],
+    gradient: &[E],
+    out: &mut [E],
+    layout: &Layout,
+    channels: &Channels,
+    common: &Common,
+) {
+    let (count, width) = (layout.channels, layout.width);
+    let (tile, common) = (Tile::<L>::of(channels, from), CommonTile::<L>::of(common, from));
+    let (columns, rows, line) = (width / 2, layout.height / 2, width * count);
+    // Pixels of the edge that no block of four holds.
+    let mut alone = |row: usize, column: usize| {
+        let at = row * line + column * count + from;
+        let (pixel, out): (&[E; L], &mut [E; L]) = (lanes(image, at), lanes_mut(out, at));
+        for lane in 0..L {
+            out[lane] = E::store(common.gradient(&tile, lane, pixel[lane].load(), 0.0));
         }
-        if width % 2 == 1 {
-            (0..2 * rows).for_each(|row| alone(row, width - 1));
-        }
-        for (place, gradient) in gradient.chunks_exact(count).enumerate() {
-            let pixels = four(image, place, layout);
-            let start = place / columns * 2 * line + place % columns * 2 * count;
-            let (upper, lower) = out[start..].split_at_mut(line);
-            let (out_a, out_b) = upper[..2 * count].split_at_mut(count);
-            let (out_c, out_d) = lower[..2 * count].split_at_mut(count);
-            let (out_b, out_d) = (&mut out_b[..count], &mut out_d[..count]);
-            for channel in 0..count {
-                let [a, b, c, d] = pixels.map(|pixel| pixel[channel].load());
-                let value = |pixel: f32| pixel * scale[channel] + shift[channel];
-                let largest = above(above(value(a), value(b)), above(value(c), value(d)));
-                let own = if largest > 0.0 { gradient[channel].load() } else { 0.0 };
-                let is_a = value(a) == largest;
-                let is_b = !is_a & (value(b) == largest);
-                let is_c = !is_a & !is_b & (value(c) == largest);
-                let is_d = !is_a & !is_b & !is_c;
-                let result = |pixel: f32, chosen: bool| {
-                    let own = if chosen { own } else { 0.0 };
-                    let common = constant[channel] + (pixel - mean[channel]) * slope[channel];
-                    E::store(scale[channel] * (own - common))
-                };
-                out_a[channel] = result(a, is_a);
-                out_b[channel] = result(b, is_b);
-                out_c[channel] = result(c, is_c);
-                out_d[channel] = result(d, is_d);
+    };
+    if layout.height % 2 == 1 {
+        (0..width).for_each(|column| alone(layout.height - 1, column));
+    }
+    if width % 2 == 1 {
+        (0..2 * rows).for_each(|row| alone(row, width - 1));
+    }
+    for (place, gradient) in gradient.chunks_exact(count).enumerate() {
+        let pixels: [&[E; L]; 4] = four(image, place, layout).map(|pixel| lanes(pixel, from));
+        let gradient: &[E; L] = lanes(gradient, from);
+        let mut found = [[E::store(0.0); L]; 4];
+        for lane in 0..L {
+            let pixels = pixels.map(|pixel| pixel[lane].load());
+            let values = pixels.map(|pixel| tile.normalized(lane, pixel));
+            let most = largest(values);
+            let own = if most > 0.0 { gradient[lane].load() } else { 0.0 };
+            let first = values[0] == most;
+            let second = !first & (values[1] == most);
+            let third = !first & !second & (values[2] == most);
+            let chosen = [first, second, third, !first & !second & !third];
+            for corner in 0..4 {
+                let own = if chosen[corner] { own } else { 0.0 };
+                found[corner][lane] = E::store(common.gradient(&tile, lane, pixels[corner], own));
             }
+        }
+        let at = place / columns * 2 * line + place % columns * 2 * count + from;
+        for (corner, at) in [at, at + count, at + line, at + line + count].into_iter().enumerate() {
+            *lanes_mut(out, at) = found[corner];
         }
     }
 }
@@ -709,6 +868,11 @@ vectorised! {
 #[inline(always)]
 fn above(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
+}
+
+#[inline(always)]
+fn largest([a, b, c, d]: [f32; 4]) -> f32 {
+    above(above(a, b), above(c, d))
 }
 
 /// The four pixels of an image that become the one at `place`.

@@ -9,7 +9,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::backpropagation::Recording;
+use super::backpropagation::{self, Recording};
+use super::fused::Normalized;
 use super::init::Initializer;
 use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
@@ -364,6 +365,14 @@ impl Model {
                         [Node::Plain(Layer::Relu6), rest @ ..] => (output.relu6_(), rest),
                         rest => (output, rest),
                     }
+                }
+                (Node::BatchNorm { gamma, epsilon, .. }, rest) if !training => {
+                    let (follows, rest) =
+                        backpropagation::follows(rest, &current, false).expect("nothing is drawn");
+                    let weights = [0, 1, 2, 3].map(|offset| &self.weights[gamma + offset].tensor);
+                    let output = Normalized::by_running(&current, weights, *epsilon, follows)
+                        .expect("there is room for a batch");
+                    (output, rest)
                 }
                 _ => (self.apply(node, current, training), rest),
             };

@@ -19,6 +19,7 @@ use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::{duration, print_progress};
 use crate::error::{Error, Result};
+use crate::memory::keep_what_is_freed;
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
 use crate::models::model::Model;
@@ -352,6 +353,7 @@ pub(crate) fn run<R: Record>(
             "load more images, or give less of them to the other parts",
         ));
     }
+    keep_what_is_freed();
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);

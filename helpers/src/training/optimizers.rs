@@ -5,6 +5,7 @@
 use tch::{Kind, Tensor};
 
 use crate::models::model::Weight;
+use crate::parallel::in_parallel;
 
 /// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), Keras's `AdamW`.
 pub(crate) struct AdamW {
@@ -21,6 +22,8 @@ pub(crate) type Moments = (Vec<f32>, Vec<f32>);
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-7;
+/// Values that one thread steps at a time.
+const PART: usize = 1 << 15;
 
 impl AdamW {
     pub(crate) fn new(weights: &[Weight], weight_decay: f64) -> AdamW {
@@ -59,6 +62,8 @@ impl AdamW {
             keep: 1.0,
         };
         let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
+        let (mut parts, mut dense) = (Vec::new(), Vec::new());
+        let mut total = 0;
         for ((weight, gradient), (first, second)) in
             weights.iter_mut().zip(gradients).zip(&mut self.moments)
         {
@@ -67,24 +72,35 @@ impl AdamW {
             }
             let step = Step { keep: if weight.decay { decayed } else { 1.0 }, ..step };
             // A gradient may come in other strides than its weight; then it is copied into the weight's.
-            let mut gradient = Gradient::of(gradient);
+            let gradient = Gradient::of(gradient);
             let length = first.len();
             for tensor in [&weight.tensor, &gradient.dense] {
                 let whole = tensor.is_contiguous() && tensor.numel() == length && length > 0;
                 assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
             }
             // SAFETY: both tensors were just seen to be contiguous `f32` of `length` values, which is not 0; they lie
-            // apart, as a weight and its gradient do; and libtorch does not touch them while this runs: a step begins
-            // after `backward` returned.
+            // apart, as a weight and its gradient do; `dense` keeps the gradient until the end; and libtorch does not
+            // touch them while this runs: a step begins after `backward` returned.
             let (values, slopes) = unsafe {
                 (
                     std::slice::from_raw_parts_mut(weight.tensor.data_ptr().cast::<f32>(), length),
                     std::slice::from_raw_parts_mut(gradient.dense.data_ptr().cast::<f32>(), length),
                 )
             };
-            step.run(values, slopes, first, second);
-            gradient.clear();
+            dense.push(gradient);
+            total += length;
+            parts.extend(
+                values
+                    .chunks_mut(PART)
+                    .zip(slopes.chunks_mut(PART))
+                    .zip(first.chunks_mut(PART).zip(second.chunks_mut(PART)))
+                    .map(|((values, slopes), moments)| (step, values, slopes, moments)),
+            );
         }
+        in_parallel(total, parts, |(step, values, slopes, (first, second))| {
+            step.run(values, slopes, first, second);
+        });
+        dense.iter_mut().for_each(Gradient::clear);
     }
 }
 
