@@ -23,6 +23,7 @@ pub mod evaluation;
 mod files;
 mod memory;
 pub mod models;
+mod parallel;
 pub mod plot;
 pub mod training;
 pub mod tuning;

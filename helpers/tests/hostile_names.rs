@@ -132,6 +132,7 @@ fn show_a_search(split: &Split, folder: &Path) {
                 stopped_early: false,
                 fit_seconds: 1.0,
                 train_images_per_second: 1.0,
+                phases: Vec::new(),
             };
             let (id, train) = (spec.id(), None);
             Ok(TrialResult {

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::augment::{Augmentation, Change};
 use super::dataset::Subset;
 use crate::error::Result;
+use crate::parallel::in_parallel;
 
 /// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
 ///
@@ -134,15 +135,17 @@ impl ImageSource<'_> {
             _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
         };
         let images = out.chunks_exact_mut(height * width * channels);
+        let pixels = positions.iter().map(|&position| self.images.image(position));
+        let pixels = pixels.collect::<Result<Vec<_>>>()?;
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
-            for ((out, &position), change) in images.zip(positions).zip(&changes) {
-                self.write_changed(out, &self.images.image(position)?, change, [height, width]);
-            }
+            let tasks = images.zip(&pixels).zip(&changes).collect();
+            in_parallel(values, tasks, |((out, image), change)| {
+                self.write_changed(out, image, change, [height, width]);
+            });
         } else {
-            for (out, &position) in images.zip(positions) {
-                self.write(out, &self.images.image(position)?);
-            }
+            let tasks = images.zip(&pixels).collect();
+            in_parallel(values, tasks, |(out, image)| self.write(out, image));
         }
         Ok(batch.permute([0, 3, 1, 2]))
     }

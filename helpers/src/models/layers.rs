@@ -318,21 +318,19 @@ pub(crate) fn conv2d_same(
 ) -> Tensor {
     let size = input.size();
     let side = kernel.size()[2];
-    let padding = |length: i64| (((length - 1) / strides) * strides + side - length).max(0);
-    let (vertical, horizontal) = (padding(size[2]), padding(size[3]));
-    if vertical % 2 == 0 && horizontal % 2 == 0 {
-        return input.conv2d(
-            kernel,
-            bias,
-            [strides; 2],
-            [vertical / 2, horizontal / 2],
-            [1, 1],
-            groups,
-        );
+    let [top, bottom] = same_padding(size[2], side, strides);
+    let [left, right] = same_padding(size[3], side, strides);
+    if top == bottom && left == right {
+        return input.conv2d(kernel, bias, [strides; 2], [top, left], [1, 1], groups);
     }
-    let (top, left) = (vertical / 2, horizontal / 2);
-    let padded = input.constant_pad_nd([left, horizontal - left, top, vertical - top]);
+    let padded = input.constant_pad_nd([left, right, top, bottom]);
     padded.conv2d(kernel, bias, [strides; 2], [0, 0], [1, 1], groups)
+}
+
+/// How many pixels TensorFlow's "same" padding adds before and after a side of this length.
+pub(crate) fn same_padding(length: i64, kernel: i64, strides: i64) -> [i64; 2] {
+    let added = (((length - 1) / strides) * strides + kernel - length).max(0);
+    [added / 2, added - added / 2]
 }
 
 /// An image batch as vectors, channels last; free for channels-last memory.

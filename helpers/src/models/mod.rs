@@ -5,10 +5,12 @@
 //! [`AutoencoderConfig`] for the denoiser.
 
 pub mod autoencoder;
+pub(crate) mod backpropagation;
 pub mod cnn;
 pub mod dense;
 pub mod features;
 pub(crate) mod file;
+pub(crate) mod fused;
 pub mod init;
 pub mod layers;
 pub mod model;

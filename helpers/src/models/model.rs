@@ -10,6 +10,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::backpropagation::{self, Recording};
+use super::fused::Normalized;
 use super::init::Initializer;
 use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
@@ -37,7 +39,7 @@ pub(crate) struct Weight {
 }
 
 /// What a layer became: the places of its weights in [`Model::weights`].
-enum Node {
+pub(crate) enum Node {
     /// `input`: values of one image that go in.
     Conv2d {
         kernel: usize,
@@ -341,6 +343,38 @@ impl Model {
         layers::cast(&output, Kind::Float)
     }
 
+    /// The outputs of a training step, as [`Model::forward_from`] gives them, and what [`Model::gradients`] needs.
+    pub(crate) fn forward_training(
+        &self,
+        layer: usize,
+        input: &Tensor,
+    ) -> Result<(Tensor, Option<Recording>)> {
+        if !Recording::knows(&self.nodes[layer..], &self.weights) {
+            return Ok((self.forward_from(layer, input, true), None));
+        }
+        let input = layers::cast(input, self.precision.kind());
+        let (output, recording) = Recording::forward(&self.nodes[layer..], &self.weights, input)?;
+        // A leaf: autograd goes from the loss to here.
+        let output = layers::cast(&output, Kind::Float).f_detach()?.set_requires_grad(true);
+        Ok((output, Some(recording)))
+    }
+
+    /// The gradient of each weight, once `backward` was called on the loss of these outputs; undefined where a weight is
+    /// not trained.
+    pub(crate) fn gradients(
+        &self,
+        outputs: &Tensor,
+        recording: Option<Recording>,
+    ) -> Result<Vec<Tensor>> {
+        match recording {
+            Some(recording) => {
+                let gradient = layers::cast(&outputs.f_grad()?, self.precision.kind());
+                recording.backward(gradient, &self.weights)
+            }
+            None => Ok(self.weights.iter().map(|weight| weight.tensor.grad()).collect()),
+        }
+    }
+
     /// What these layers make of a batch, computed and returned in this number format.
     pub(crate) fn forward_through(
         &self,
@@ -370,6 +404,14 @@ impl Model {
                         [Node::Plain(Layer::Relu6), rest @ ..] => (output.relu6_(), rest),
                         rest => (output, rest),
                     }
+                }
+                (Node::BatchNorm { gamma, epsilon, .. }, rest) if !training => {
+                    let (follows, rest) =
+                        backpropagation::follows(rest, &current, false).expect("nothing is drawn");
+                    let weights = [0, 1, 2, 3].map(|offset| &self.weights[gamma + offset].tensor);
+                    let output = Normalized::by_running(&current, weights, *epsilon, follows)
+                        .expect("there is room for a batch");
+                    (output, rest)
                 }
                 _ => (self.apply(node, current, training), rest),
             };

@@ -19,7 +19,7 @@ use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::{duration, print_line, print_progress};
 use crate::error::{Error, Result};
-use crate::memory::Memory;
+use crate::memory::{Memory, keep_what_is_freed};
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
 use crate::models::model::{Model, Weight};
@@ -362,13 +362,14 @@ pub(crate) fn run<R: Record>(
     }
     let batch = config.batch_size.min(train.len());
     model.check_room_to_fit(train.first_layer(), batch, Memory::now())?;
+    keep_what_is_freed();
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);
-    if let Some(checkpoint) = &checkpoint {
-        if let Some(told) = checkpoint.resume(model, &mut progress, config) {
-            print_line(&told);
-        }
+    if let Some(checkpoint) = &checkpoint
+        && let Some(told) = checkpoint.resume(model, &mut progress, config)
+    {
+        print_line(&told);
     }
     // What an earlier process printed: the cell that is run again shows the whole training.
     let (mut best_loss, mut seconds) = (f64::INFINITY, 0.0);
@@ -464,13 +465,14 @@ fn train_epoch<R: Record>(
         let done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
         learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
-        let outputs = model.forward_from(train.first_layer(), &inputs, true);
+        let (outputs, recording) = model.forward_training(train.first_layer(), &inputs)?;
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
         if !totals.loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
         }
         loss.f_backward()?;
-        progress.optimizer.step(&mut model.weights, learning_rate);
+        let gradients = model.gradients(&outputs, recording)?;
+        progress.optimizer.step(&mut model.weights, gradients, learning_rate);
         heartbeat.beat(step + 1, batches, &totals);
     }
     Ok((totals, learning_rate))

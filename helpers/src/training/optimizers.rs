@@ -5,6 +5,7 @@
 use tch::{Kind, Tensor};
 
 use crate::models::model::Weight;
+use crate::parallel::in_parallel;
 
 /// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), Keras's `AdamW`.
 pub(crate) struct AdamW {
@@ -21,6 +22,8 @@ pub(crate) type Moments = (Vec<f32>, Vec<f32>);
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-7;
+/// Values that one thread steps at a time.
+const PART: usize = 1 << 15;
 
 impl AdamW {
     pub(crate) fn new(weights: &[Weight], weight_decay: f64) -> AdamW {
@@ -43,8 +46,14 @@ impl AdamW {
         (self.steps, self.moments) = (steps, moments);
     }
 
-    /// Moves each trainable weight against its gradient, and clears the gradient for the next step.
-    pub(crate) fn step(&mut self, weights: &mut [Weight], learning_rate: f64) {
+    /// Moves each trainable weight against its gradient, and clears the gradient for the next step. Undefined gradients
+    /// leave a weight as it is.
+    pub(crate) fn step(
+        &mut self,
+        weights: &mut [Weight],
+        gradients: Vec<Tensor>,
+        learning_rate: f64,
+    ) {
         self.steps += 1;
         let corrected = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let step = Step {
@@ -53,31 +62,45 @@ impl AdamW {
             keep: 1.0,
         };
         let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
-        for (weight, (first, second)) in weights.iter_mut().zip(&mut self.moments) {
-            let gradient = weight.tensor.grad();
+        let (mut parts, mut dense) = (Vec::new(), Vec::new());
+        let mut total = 0;
+        for ((weight, gradient), (first, second)) in
+            weights.iter_mut().zip(gradients).zip(&mut self.moments)
+        {
             if !weight.trainable || !gradient.defined() {
                 continue;
             }
             let step = Step { keep: if weight.decay { decayed } else { 1.0 }, ..step };
             // A gradient may come in other strides than its weight; then it is copied into the weight's.
-            let mut gradient = Gradient::of(gradient);
+            let gradient = Gradient::of(gradient);
             let length = first.len();
             for tensor in [&weight.tensor, &gradient.dense] {
                 let whole = tensor.is_contiguous() && tensor.numel() == length && length > 0;
                 assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
             }
             // SAFETY: both tensors were just seen to be contiguous `f32` of `length` values, which is not 0; they lie
-            // apart, as a weight and its gradient do; and libtorch does not touch them while this runs: a step begins
-            // after `backward` returned.
+            // apart, as a weight and its gradient do; `dense` keeps the gradient until the end; and libtorch does not
+            // touch them while this runs: a step begins after `backward` returned.
             let (values, slopes) = unsafe {
                 (
                     std::slice::from_raw_parts_mut(weight.tensor.data_ptr().cast::<f32>(), length),
                     std::slice::from_raw_parts_mut(gradient.dense.data_ptr().cast::<f32>(), length),
                 )
             };
-            step.run(values, slopes, first, second);
-            gradient.clear();
+            dense.push(gradient);
+            total += length;
+            parts.extend(
+                values
+                    .chunks_mut(PART)
+                    .zip(slopes.chunks_mut(PART))
+                    .zip(first.chunks_mut(PART).zip(second.chunks_mut(PART)))
+                    .map(|((values, slopes), moments)| (step, values, slopes, moments)),
+            );
         }
+        in_parallel(total, parts, |(step, values, slopes, (first, second))| {
+            step.run(values, slopes, first, second);
+        });
+        dense.iter_mut().for_each(Gradient::clear);
     }
 }
 
@@ -167,7 +190,8 @@ mod tests {
         let (mut value, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for (step, slope) in [0.5, -0.25].into_iter().enumerate() {
             (&weights[0].tensor * slope).sum(Kind::Float).backward();
-            adam.step(&mut weights, 0.01);
+            let gradients = vec![weights[0].tensor.grad()];
+            adam.step(&mut weights, gradients, 0.01);
             m = 0.9 * m + 0.1 * slope;
             v = 0.999 * v + 0.001 * slope * slope;
             let t = step as i32 + 1;
@@ -183,7 +207,8 @@ mod tests {
         let frozen = Tensor::ones([3], (Kind::Float, Device::Cpu));
         let mut weights =
             [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
-        AdamW::new(&weights, 0.1).step(&mut weights, 0.01);
+        let gradients = vec![Tensor::ones([3], (Kind::Float, Device::Cpu))];
+        AdamW::new(&weights, 0.1).step(&mut weights, gradients, 0.01);
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
 
@@ -204,7 +229,8 @@ mod tests {
             let loss = |weight: &Tensor| (weight - &target).pow_tensor_scalar(2).sum(Kind::Float);
             libtorch.backward_step(&loss(&theirs));
             loss(&weights[0].tensor).backward();
-            adam.step(&mut weights, 0.02);
+            let gradients = vec![weights[0].tensor.grad()];
+            adam.step(&mut weights, gradients, 0.02);
         }
         theirs = theirs.detach();
         assert!((theirs - weights[0].tensor.detach()).abs().max().double_value(&[]) < 1e-5);
