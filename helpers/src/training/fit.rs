@@ -365,10 +365,10 @@ pub(crate) fn run<R: Record>(
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);
-    if let Some(checkpoint) = &checkpoint {
-        if let Some(told) = checkpoint.resume(model, &mut progress, config) {
-            print_line(&told);
-        }
+    if let Some(checkpoint) = &checkpoint
+        && let Some(told) = checkpoint.resume(model, &mut progress, config)
+    {
+        print_line(&told);
     }
     // What an earlier process printed: the cell that is run again shows the whole training.
     let (mut best_loss, mut seconds) = (f64::INFINITY, 0.0);
