@@ -576,6 +576,17 @@ fn wrong_settings() {
         let mut model = network.network(dataset.image_shape(), 2).build(1)?;
         model.fit(&too_few, FitConfig::default()).map(|_| ())
     });
+    let one_by_one = |network: Sequential| {
+        let config = FitConfig { epochs: 1, batch_size: 1, ..FitConfig::default() };
+        let mut model = network.dense(2).build(1)?;
+        let before = model.predict(&split.test)?;
+        model.fit(&split, config)?;
+        Ok::<_, Error>(model.predict(&split.test)? != before)
+    };
+    let flat = || Sequential::new(dataset.image_shape()).flatten().dense(4);
+    assert!(one_by_one(flat()).unwrap(), "batches of one image train too");
+    let words = ["`batch_size` must be at least 2 for a network with batch normalisation, got 1"];
+    refused("one image to normalise", &words, || one_by_one(flat().batch_norm()));
     let erase = |erase| Augmentation { erase, ..Augmentation::default() };
     let cases: Vec<(&str, Change)> = vec![
         ("epochs", Box::new(|config| config.epochs = 0)),

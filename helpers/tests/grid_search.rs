@@ -285,6 +285,17 @@ fn a_damaged_result_is_made_again() {
     fs::write(path(&ids[4]), &whole[..whole.len() - 5]).unwrap();
     fs::copy(path(&ids[5]), path(&ids[9])).unwrap();
     assert_eq!(search.fit_with(&split, &launcher).unwrap().trials_kept, 58);
+    // What is no file is not waited for.
+    #[cfg(unix)]
+    {
+        let [pipe, device] = [path(&ids[0]), path(&ids[1])];
+        fs::remove_file(&pipe).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::remove_file(&device).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        assert_eq!(search.fit_with(&split, &launcher).unwrap().trials_kept, 58);
+        assert_eq!(search.fit_with(&split, &launcher).unwrap().trials_kept, 60);
+    }
 }
 
 #[test]

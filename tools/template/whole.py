@@ -12,7 +12,7 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises OSError when there is no room or no permission; nothing is left beside the file then.
     """
-    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

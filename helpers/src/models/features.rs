@@ -100,7 +100,7 @@ impl Model {
         let layout =
             Layout { key, shape: shape.clone(), images: total, kind: config.precision.kind() };
         let there = fs::symlink_metadata(&path);
-        let kept = match Stored::open(&path, &layout) {
+        let kept = match Stored::open_checked(&path, &layout) {
             _ if there.is_err_and(|error| error.kind() == ErrorKind::NotFound) => None,
             Ok(stored) => Some(stored),
             Err(error) => {
@@ -123,7 +123,7 @@ impl Model {
         };
         Ok(Features {
             path,
-            seconds: stored.seconds,
+            seconds: stored.seconds(),
             reused,
             config,
             dataset: dataset.clone(),
@@ -466,11 +466,13 @@ fn remove_older(folder: &Path, stem: &str) {
     }
 }
 
-/// A whole file of features.
+/// A file of features, open.
 struct Stored {
     file: File,
     start: u64,
-    seconds: f64,
+    /// What it took to make it, and the hash of its contents, as they stand in it.
+    time: String,
+    sha256: String,
 }
 
 /// What to do about a file of features that cannot be read.
@@ -480,21 +482,21 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "read", path: path.to_owned(), source, advice: REMOVE.to_owned() }
 }
 
+/// An [`Error::File`] about a file of features.
+fn broken(path: &Path, expected: String, found: &str) -> Error {
+    let (path, found, advice) = (path.to_owned(), found.to_owned(), REMOVE.to_owned());
+    Error::File { path, expected, found, advice }
+}
+
 impl Stored {
-    /// Opens a file that is of this layout, and that holds what was written.
+    /// Opens a file that is of this layout.
     fn open(path: &Path, layout: &Layout) -> Result<Stored> {
         let (file, length) = open_regular(path)
             .map_err(|unread| unread.into_error(path, "a file of features", REMOVE))?;
-        let broken = |expected: String, found: &str| Error::File {
-            path: path.to_owned(),
-            expected,
-            found: found.to_owned(),
-            advice: REMOVE.to_owned(),
-        };
         let start = layout.header("", "").len();
         let whole = start as u64 + layout.bytes();
         if length != whole {
-            return Err(broken(format!("{whole} bytes"), &format!("{length}")));
+            return Err(broken(path, format!("{whole} bytes"), &format!("{length}")));
         }
         let mut header = vec![0; start];
         read_at(&file, &mut header, 0).map_err(|error| unreadable(path, error))?;
@@ -504,25 +506,36 @@ impl Stored {
         // Every other byte of it is known.
         if header != layout.header(time, sha256) {
             let expected = "features of these images and weights, in this shape and format";
-            return Err(broken(expected.to_owned(), "another header"));
+            return Err(broken(path, expected.to_owned(), "another header"));
         }
+        let (time, sha256) = (time.to_owned(), sha256.to_owned());
+        Ok(Stored { file, start: start as u64, time, sha256 })
+    }
+
+    /// As [`Stored::open`], when another process may have written it: its contents are those that were written.
+    fn open_checked(path: &Path, layout: &Layout) -> Result<Stored> {
+        let stored = Stored::open(path, layout)?;
+        let Stored { file, start, time, sha256 } = &stored;
         let mut hash = Sha256::new();
         let mut piece = vec![0; layout.bytes().min(1 << 20) as usize];
-        let mut place = start as u64;
-        while place < whole {
-            let now = (whole - place).min(piece.len() as u64) as usize;
-            read_at(&file, &mut piece[..now], place).map_err(|error| unreadable(path, error))?;
+        let (mut place, end) = (*start, start + layout.bytes());
+        while place < end {
+            let now = (end - place).min(piece.len() as u64) as usize;
+            read_at(file, &mut piece[..now], place).map_err(|error| unreadable(path, error))?;
             hash.update(&piece[..now]);
             place += now as u64;
         }
         hash.update(time);
         let found = format!("{:x}", hash.finalize());
-        if found != sha256 {
+        if found != *sha256 {
             let expected = format!("contents with the checksum {}", clean_text(sha256));
-            return Err(broken(expected, &format!("{found}: the file is damaged")));
+            return Err(broken(path, expected, &format!("{found}: the file is damaged")));
         }
-        let seconds = time.trim().parse().unwrap_or(0.0);
-        Ok(Stored { file, start: start as u64, seconds })
+        Ok(stored)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.time.trim().parse().ok().filter(|seconds: &f64| seconds.is_finite()).unwrap_or(0.0)
     }
 }
 
@@ -598,7 +611,7 @@ mod tests {
         ];
         for (case, bytes, words) in cases {
             fs::write(&first.path, &bytes).unwrap();
-            let text = Stored::open(&first.path, &layout).err().expect(case).to_string();
+            let text = Stored::open_checked(&first.path, &layout).err().expect(case).to_string();
             assert!(text.contains(words), "{case}: {text}");
             assert!(text.ends_with("; remove the file; it is made again"), "{case}: {text}");
             let again = features();

@@ -100,7 +100,7 @@ pub(crate) struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads a file that [`write`] wrote.
+    /// Reads a file that [`write()`] wrote.
     ///
     /// # Errors
     /// If it cannot be read, is none, or is another than it was when it was written.

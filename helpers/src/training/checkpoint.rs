@@ -486,6 +486,14 @@ mod tests {
         assert!(pipe.contains("found something that is no regular file"), "{pipe}");
         let nested = said("folder", &|path| fs::create_dir(path).unwrap());
         assert!(nested.contains("found a folder"), "{nested}");
+        // A path that is not UTF-8.
+        use std::os::unix::ffi::OsStrExt;
+        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffd"));
+        fs::create_dir(&odd).unwrap();
+        let path = odd.join("dense.safetensors");
+        model(4, 1, &path).fit(&split, config()).unwrap();
+        let ended = told(model(4, 1, &path), &split, &config(), |_| ()).unwrap();
+        assert!(ended.contains("after epoch 2") && ended.contains("o\u{fffd}d/dense"), "{ended}");
         // A file where a folder should be.
         fs::write(folder.path().join("file"), "").unwrap();
         let within = said("file/checkpoint", &|_| ());

@@ -558,6 +558,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_last_batch_of_one_image_is_left_out() {
+        let steps = |batch_size| steps_an_epoch(7, batch_size);
+        assert_eq!([1, 2, 3, 4, 6, 7, 8].map(steps), [7, 3, 2, 2, 1, 1, 1]);
+    }
+
+    #[test]
     fn patience_that_cannot_run_out_is_remarked_on() {
         let remark = |epochs, patience| {
             FitConfig { epochs, patience, ..FitConfig::default() }.remark().is_some()

@@ -205,17 +205,41 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    sweep(path, &format!(".{name}."));
     // Nobody else has the name, not even a process of the same number in another container.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let fresh = path.with_file_name(format!(".{name}.{}-{now}", process::id()));
+    let fresh = path.with_file_name(format!(".{name}.{}-{now}.part", process::id()));
     let mut file = File::create_new(&fresh)?;
+    // Where locks are unknown, what a killed writer leaves stays.
+    let _ = file.try_lock();
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    drop(file);
     match written.and_then(|()| fs::rename(&fresh, path)) {
         Ok(()) => Ok(()),
         Err(error) => {
             let _ = fs::remove_file(&fresh);
             Err(error)
+        }
+    }
+}
+
+/// Removes what killed writers left beside `path` under names that begin like this: files that nobody holds a lock on,
+/// and that were last written to a minute ago, at least, since a new one is not locked yet.
+fn sweep(path: &Path, start: &str) {
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_part = name.starts_with(start) && name.ends_with(".part");
+        if !is_part || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let left = File::options().read(true).write(true).open(entry.path()).is_ok_and(|file| {
+            let written = file.metadata().and_then(|about| about.modified()).ok();
+            let age = written.and_then(|time| time.elapsed().ok()).unwrap_or_default();
+            age.as_secs() >= 60 && file.try_lock().is_ok()
+        });
+        if left {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -279,6 +303,25 @@ mod tests {
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(files(folder.path()), [path]);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_with_the_next_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = |name: &str| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(120)).unwrap();
+            file
+        };
+        old(".full.json.7-1.part");
+        let at_work = old(".full.json.7-2.part");
+        at_work.try_lock().unwrap();
+        old(".quick.json.7-3.part");
+        let path = folder.path().join("full.json");
+        write_whole(&path, b"whole").unwrap();
+        let names = files(folder.path());
+        let expected = [".full.json.7-2.part", ".quick.json.7-3.part", "full.json"];
+        assert_eq!(names, expected.map(|name| folder.path().join(name)));
     }
 
     /// What the process of the next test runs; it does nothing in an ordinary run of the tests.
