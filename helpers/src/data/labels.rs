@@ -321,7 +321,7 @@ fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
     let bytes = read_regular(path, LARGEST_CLASSES_FILE).map_err(|unread| match unread {
         Unread::Io(source) => unreadable(source),
         Unread::Other(found) => {
-            wrong(path, expected, found, "remove it, or put a file with the names alone there")
+            wrong(path, expected, found, "remove it, or write the names alone into a file")
         }
     })?;
     let Ok(text) = String::from_utf8(bytes) else {
