@@ -94,7 +94,8 @@ impl Kind {
             Kind::Cnn => {
                 let config = FitConfig { patience: 1, epochs: 30, learning_rate: 0.01, ..config };
                 let history = model.fit(&split, config).unwrap();
-                assert!(history.stopped_early && history.epochs_run() > 4, "{history:?}");
+                // Long after the last of three kills.
+                assert!(history.stopped_early && history.epochs_run() > 9, "{history:?}");
                 format!("{:?} {}", figures(&history), history.best_epoch)
             }
             Kind::Denoiser => {
@@ -198,17 +199,18 @@ impl Process {
         }
     }
 
-    /// Ends it with no word of warning, and looks where that fell.
-    fn kill(mut self) -> Moment {
+    /// Ends it with no word of warning, and looks where that fell; none if it had ended by itself.
+    fn kill(mut self) -> Option<Moment> {
         self.child.kill().unwrap();
-        let status = self.child.wait().unwrap();
-        assert!(!status.success(), "it ended by itself");
+        if self.child.wait().unwrap().success() {
+            return None;
+        }
         self.listen();
-        match self.trained {
+        Some(match self.trained {
             _ if self.writes() => Moment::WhileWriting,
             Some(epoch) if epoch < EPOCHS => Moment::InsideAnEpoch,
             _ => Moment::Elsewhere,
-        }
+        })
     }
 }
 
@@ -258,20 +260,17 @@ fn twenty_kills_leave_no_trace() {
     while !enough(&moments) {
         assert!(moments.len() < 100, "kills fell {moments:?}");
         let mut process = Process::start(Kind::Dense, rough.path());
-        let seen = if moments.len() % 2 == 0 {
-            let seen = process.wait_for(|process| process.trained.is_some());
+        if moments.len() % 2 == 0 {
+            process.wait_for(|process| process.trained.is_some());
             sleep(epoch.mul_f64(0.8 * share(moments.len())));
-            seen
         } else {
-            process.wait_for(Process::writes)
-        };
-        if !seen || process.ended() {
-            // It ended before it could be killed: from the beginning again.
-            process.child.wait().unwrap();
-            fs::remove_file(rough.path().join(CHECKPOINT)).unwrap();
-            continue;
+            process.wait_for(Process::writes);
         }
-        moments.push(process.kill());
+        match process.kill() {
+            Some(moment) => moments.push(moment),
+            // It ended before it could be killed: from the beginning again.
+            None => fs::remove_file(rough.path().join(CHECKPOINT)).unwrap(),
+        }
     }
     compare(Kind::Dense, calm.path(), rough.path());
     println!(
@@ -293,7 +292,7 @@ fn other_trainings_go_on_as_exactly() {
             assert!(process.wait_for(|process| process.trained.is_some()), "kill {kill}");
             assert_eq!(process.taken > 0, kill > 0, "it goes on from where it was");
             sleep(epoch.mul_f64(0.5 * share(kill)));
-            process.kill();
+            assert!(process.kill().is_some(), "the training ended before kill {kill}");
         }
         compare(kind, calm.path(), rough.path());
     }
