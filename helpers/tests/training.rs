@@ -39,7 +39,7 @@ fn a_network_learns_a_few_images_by_heart() {
 #[test]
 fn the_best_weights_are_restored_however_training_ends() {
     let split = split(300);
-    for (epochs, patience) in [(12, 2), (9, 50)] {
+    for (epochs, patience) in [(12, 2), (8, 50)] {
         let mut model = dense(&split, 1);
         let config = FitConfig {
             learning_rate: 0.1,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::backpropagation::{self, Recording};
-use super::fused::Normalized;
+use super::fused::{Dropout, Normalized};
 use super::init::Initializer;
 use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
@@ -486,7 +486,11 @@ impl Model {
                 Layer::Cropping2d { height, width } => {
                     input.narrow(2, 0, height).narrow(3, 0, width)
                 }
-                Layer::Dropout { rate } if training && rate > 0.0 => input.dropout(rate, true),
+                Layer::Dropout { rate } if training && rate > 0.0 => {
+                    // The values that a recorded step drops too.
+                    let kept = Dropout::draw(rate).and_then(|d| d.apply(&input.ones_like()));
+                    input * kept.expect("there is room for a batch")
+                }
                 Layer::Dropout { .. } => input,
                 Layer::Flatten => layers::flatten(&input),
                 Layer::Reshape { channels, height, width } => {
