@@ -18,6 +18,7 @@
 pub mod artifacts;
 pub mod data;
 pub mod display;
+mod elements;
 pub mod error;
 pub mod evaluation;
 mod files;

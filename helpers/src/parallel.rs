@@ -1,22 +1,160 @@
 //! Work on all processor cores that libtorch may use, where libtorch does not do it itself.
 
-/// Values for which a second thread is worth its start.
-const WORTH_A_THREAD: usize = 1 << 15;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Values for which a second thread is worth waking.
+const WORTH_A_THREAD: usize = 1 << 14;
 
 /// Does `work` for each task, on as many threads as libtorch has if there are enough `values` to be worth it. What comes
 /// out must not depend on who does what: each task has its own place to write to.
 pub(crate) fn in_parallel<T: Send>(values: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
-    let threads = (tch::get_num_threads().max(1) as usize).min(values / WORTH_A_THREAD + 1);
+    let threads = tch::get_num_threads().max(1) as usize;
+    if threads == 1 || values < WORTH_A_THREAD || tasks.len() < 2 {
+        return tasks.into_iter().for_each(work);
+    }
     let mut shares: Vec<Vec<T>> = (0..threads).map(|_| Vec::new()).collect();
     for (place, task) in tasks.into_iter().enumerate() {
         shares[place % threads].push(task);
     }
-    let own = shares.pop().expect("at least one thread");
-    let work = &work;
-    std::thread::scope(|scope| {
-        for share in shares {
-            scope.spawn(move || share.into_iter().for_each(work));
+    let shares: Vec<Mutex<Vec<T>>> = shares.into_iter().map(Mutex::new).collect();
+    let next = AtomicUsize::new(0);
+    // A team may be smaller than was asked for: each thread takes shares until there is none left.
+    let take = || {
+        while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let share = std::mem::take(&mut *share.lock().unwrap_or_else(PoisonError::into_inner));
+            share.into_iter().for_each(&work);
         }
-        own.into_iter().for_each(work);
+    };
+    on_threads(threads, &take);
+}
+
+/// Runs `work` on so many threads at once.
+fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
+    #[cfg(target_os = "linux")]
+    if let Some(team) = openmp::Team::loaded() {
+        return team.run(threads, work);
+    }
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
     });
+}
+
+/// The threads that libtorch works with. They wait for work, so they start on it sooner than new ones, and they do not
+/// stand in the way of ours while they wait.
+#[cfg(target_os = "linux")]
+mod openmp {
+    use std::any::Any;
+    use std::ffi::{c_uint, c_void};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::{Mutex, PoisonError};
+
+    /// `GOMP_parallel` of GCC's `libgomp`: what a compiler makes of `#pragma omp parallel`.
+    type Parallel = unsafe extern "C" fn(
+        work: unsafe extern "C" fn(*mut c_void),
+        data: *mut c_void,
+        threads: c_uint,
+        flags: c_uint,
+    );
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Team(Parallel);
+
+    struct Work<'a> {
+        work: &'a (dyn Fn() + Sync),
+        panicked: Mutex<Option<Box<dyn Any + Send>>>,
+    }
+
+    impl Team {
+        /// The team of the library that libtorch brought; none if it came with another one.
+        pub(super) fn loaded() -> Option<Team> {
+            // SAFETY: both names end in 0, and with RTLD_NOLOAD nothing is loaded, so nothing is run. libtorch stays
+            // loaded as long as this code, which is linked with it, and so does what it needs.
+            let found = unsafe {
+                let library =
+                    libc::dlopen(c"libgomp.so.1".as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+                if library.is_null() {
+                    return None;
+                }
+                let found = libc::dlsym(library, c"GOMP_parallel".as_ptr());
+                libc::dlclose(library);
+                found
+            };
+            if found.is_null() {
+                return None;
+            }
+            // SAFETY: a function of this name has this type, in every version of the library since 2013.
+            Some(Team(unsafe { std::mem::transmute::<*mut c_void, Parallel>(found) }))
+        }
+
+        pub(super) fn run(self, threads: usize, work: &(dyn Fn() + Sync)) {
+            let work = Work { work, panicked: Mutex::new(None) };
+            // SAFETY: `start` takes a pointer to `Work`, which lives until all threads have returned from it: that is
+            // when this call ends.
+            unsafe { (self.0)(start, (&raw const work).cast_mut().cast(), threads as c_uint, 0) };
+            let panicked = work.panicked.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Some(panicked) = panicked {
+                resume_unwind(panicked);
+            }
+        }
+    }
+
+    /// A thread's part. A panic may not leave it through C.
+    unsafe extern "C" fn start(data: *mut c_void) {
+        // SAFETY: `run` passes this and waits.
+        let work = unsafe { &*data.cast::<Work>() };
+        if let Err(panicked) = catch_unwind(AssertUnwindSafe(work.work)) {
+            *work.panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(panicked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many that threads are used.
+    const MANY: usize = 1 << 20;
+
+    fn with_threads(threads: i32, test: impl FnOnce()) {
+        let before = tch::get_num_threads();
+        tch::set_num_threads(threads);
+        test();
+        tch::set_num_threads(before);
+    }
+
+    #[test]
+    fn each_task_is_done_once_by_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            with_threads(threads, || {
+                let mut counts = vec![0; 100];
+                in_parallel(MANY, counts.iter_mut().collect(), |count| *count += 1);
+                assert_eq!(counts, [1; 100], "{threads} threads");
+            });
+        }
+    }
+
+    #[test]
+    fn two_threads_work_at_once() {
+        with_threads(2, || {
+            // Each waits for the other; one alone would wait for ever.
+            let barrier = std::sync::Barrier::new(2);
+            in_parallel(MANY, vec![(), ()], |()| {
+                barrier.wait();
+            });
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller() {
+        with_threads(2, || {
+            let work = |place: i32| assert!(place != 3, "number 3");
+            let caught = std::panic::catch_unwind(|| in_parallel(MANY, vec![1, 2, 3, 4], work));
+            let message = caught.unwrap_err();
+            assert_eq!(message.downcast_ref::<&str>(), Some(&"number 3"));
+        });
+    }
 }

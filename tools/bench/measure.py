@@ -159,7 +159,7 @@ def rounds(sides: list[Side], count: int, spec: dict, seed: int, show) -> list[l
             if place in left_out:
                 continue
             head = f"round {number + 1} of {count}, {sides[place].name}"
-            print(f"{head:<48}", end="", flush=True)
+            print(f"{head:<54}", end="", flush=True)
             try:
                 seconds, result = run(sides[place], spec | {"seed": seed + number})
             except BenchError as error:
@@ -285,18 +285,19 @@ def number(value: float) -> str:
 
 def table(section: dict, title: str) -> str:
     """A row for each side and figure, then a sentence for each ratio."""
-    lines = [f"{title:<28}{'':<14}{'median':>10}{'spread':>22}{'helpers is':>12}{'of ceiling':>12}"]
+    wide = max(28, *(len(name) + 2 for name in section["sides"]))
+    lines = [f"{title:<{wide}}{'':<14}{'median':>10}{'spread':>22}{'helpers is':>12}{'of ceiling':>12}"]
     for figure in (Figure(**fields) for fields in section["figures"]):
         for name, side in section["sides"].items():
             values = side.get(figure.key)
             if values is None:
-                lines.append(f"{name:<28}{figure.name:<14}{'none':>10}")
+                lines.append(f"{name:<{wide}}{figure.name:<14}{'none':>10}")
                 continue
             span = f"{number(values['min'])} to {number(values['max'])}"
             ratio = f"{values['helpers_ratio']['median']:.2f} x" if "helpers_ratio" in values else ""
             share = f"{100 * values['share_of_ceiling']:.1f}%" if "share_of_ceiling" in values else ""
-            lines.append(f"{name:<28}{figure.name:<14}{number(values['median']):>10}{span:>22}{ratio:>12}{share:>12}")
-        lines.append(f"{'':<28}{figure.title}")
+            lines.append(f"{name:<{wide}}{figure.name:<14}{number(values['median']):>10}{span:>22}{ratio:>12}{share:>12}")
+        lines.append(f"{'':<{wide}}{figure.title}")
         ratio = section["ratio"].get(figure.key)
         if ratio:
             better = "as fast" if figure.unit in ("images/s", "s") else "as good"

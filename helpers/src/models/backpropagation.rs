@@ -1,22 +1,34 @@
 //! A training step's way forwards and back, without libtorch's autograd.
 //!
 //! What a network's layers do to a batch is recorded, with what each needs on its way back; that leaves room for layers
-//! that go together ([`super::fused`]) and for memory that is let go as soon as it has served. Networks with layers that
-//! are frozen or only known to autograd take that instead: [`Recording::knows`].
+//! that go together ([`super::fused`]) and for memory that is let go as soon as it has served. Of a network that begins
+//! with frozen layers only what comes behind them is recorded. Networks with something that is known to autograd alone
+//! take that instead: [`Recording::knows`].
 
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
+use std::rc::Rc;
 
 use tch::{Kind, Tensor};
 
-use super::fused::{Dropout, Follows, Normalized};
+use super::frozen::Frozen;
+use super::fused::depthwise::{Depthwise, Done};
+use super::fused::{Dropout, Follows, Normalized, relu6_, relu6_backward};
 use super::layers::{self, Layer};
 use super::model::{Node, Weight};
 use crate::error::{Error, Result};
 
 /// What a training step did, layer by layer.
+#[derive(Default)]
 pub(crate) struct Recording {
-    steps: Vec<Step>,
+    steps: Vec<Recorded>,
+}
+
+/// A step of a [`Recording`].
+struct Recorded {
+    step: Step,
+    /// Whether something before it is trained, which needs the gradient of its input.
+    wanted: bool,
 }
 
 /// A layer, or several as one, and what its way back needs.
@@ -24,15 +36,19 @@ enum Step {
     Conv2d {
         input: Tensor,
         kernel: Tensor,
-        place: usize,
-        bias: Option<usize>,
+        /// What the kernel was multiplied by, filter by filter, for a frozen normalisation behind it.
+        factor: Option<Tensor>,
+        trained: Trained,
         convolution: Convolution,
+    },
+    Depthwise {
+        layer: Rc<Depthwise>,
+        done: Done,
     },
     Dense {
         input: Tensor,
         kernel: Tensor,
-        place: usize,
-        bias: Option<usize>,
+        trained: Trained,
     },
     Normalized {
         gamma: usize,
@@ -40,6 +56,9 @@ enum Step {
     },
     Dropout(Dropout),
     Relu {
+        output: Tensor,
+    },
+    Relu6 {
         output: Tensor,
     },
     Sigmoid {
@@ -57,10 +76,33 @@ enum Step {
     Cropping2d {
         input: Vec<i64>,
     },
+    GlobalAveragePool2d {
+        input: Vec<i64>,
+    },
     Flatten {
         input: Vec<i64>,
     },
     Reshape,
+    /// The layers inside, whose output was added to their input.
+    Residual(Recording),
+}
+
+/// The places of the weights of a layer that are trained.
+#[derive(Clone, Copy)]
+struct Trained {
+    kernel: Option<usize>,
+    bias: Option<usize>,
+}
+
+impl Trained {
+    fn of(kernel: usize, bias: Option<usize>, weights: &[Weight]) -> Trained {
+        let trained = |place: &usize| weights[*place].trainable;
+        Trained { kernel: Some(kernel).filter(trained), bias: bias.filter(trained) }
+    }
+
+    fn any(self) -> bool {
+        self.kernel.is_some() || self.bias.is_some()
+    }
 }
 
 /// How a convolution moves over its input.
@@ -74,41 +116,40 @@ struct Convolution {
 }
 
 impl Recording {
-    /// Whether these layers can be recorded: each kind is known here, and all weights are trained.
+    /// Whether these layers can be recorded: each kind is known here, and a batch normalisation is trained as a whole or
+    /// stands, frozen, behind a convolution.
     pub(crate) fn knows(nodes: &[Node], weights: &[Weight]) -> bool {
-        let trained = |place: usize| weights[place].trainable;
-        nodes.iter().all(|node| match node {
-            Node::Conv2d { kernel, bias, .. } | Node::Dense { kernel, bias, .. } => {
-                trained(*kernel) && bias.is_none_or(trained)
-            }
-            Node::BatchNorm { gamma, .. } => trained(*gamma) && trained(gamma + 1),
-            Node::Residual(_) | Node::Block(_) => false,
-            Node::Plain(layer) => matches!(
-                layer,
-                Layer::Relu
-                    | Layer::Sigmoid
-                    | Layer::MaxPool2d { .. }
-                    | Layer::UpSampling2d { .. }
-                    | Layer::Cropping2d { .. }
-                    | Layer::Dropout { .. }
-                    | Layer::Flatten
-                    | Layer::Reshape { .. }
-            ),
-        })
+        knows(nodes, weights, &mut false)
     }
 
     /// What `nodes` make of a batch while training; running statistics follow.
     pub(crate) fn forward(
-        mut nodes: &[Node],
+        nodes: &[Node],
         weights: &[Weight],
+        frozen: &Frozen,
         input: Tensor,
     ) -> Result<(Tensor, Recording)> {
         let _guard = tch::no_grad_guard();
-        let (mut current, mut steps) = (input, Vec::new());
+        Recording::of(nodes, weights, frozen, input, &mut false)
+    }
+
+    /// As [`Recording::forward`]; `wanted`: whether something before is trained, or, afterwards, up to here.
+    fn of(
+        mut nodes: &[Node],
+        weights: &[Weight],
+        frozen: &Frozen,
+        input: Tensor,
+        wanted: &mut bool,
+    ) -> Result<(Tensor, Recording)> {
+        let (mut current, mut recording) = (input, Recording::default());
+        // Whether `current` comes out of a convolution, which keeps it not.
+        let mut owned = false;
         while let Some((node, rest)) = nodes.split_first() {
             nodes = rest;
-            let (output, step) = match node {
-                Node::BatchNorm { gamma, momentum, epsilon } => {
+            let before = *wanted;
+            let convolved = matches!(node, Node::Conv2d { .. });
+            let (output, step) = match (node, rest) {
+                (Node::BatchNorm { gamma, momentum, epsilon }, rest) => {
                     let (follows, rest) = follows(rest, &current, true)?;
                     nodes = rest;
                     let [scale, shift, mean, variance] =
@@ -119,35 +160,114 @@ impl Recording {
                     {
                         let _ = running.shallow_clone().f_lerp_(&new, 1.0 - momentum)?;
                     }
+                    *wanted = true;
                     (output, Some(Step::Normalized { gamma: *gamma, done: Box::new(done) }))
                 }
-                _ => step(node, weights, &current)?,
+                (Node::Conv2d { kernel, .. }, [_, rest @ ..])
+                    if let Some(layer) = frozen.depthwise(*kernel) =>
+                {
+                    nodes = if layer.relu6() { &rest[1..] } else { rest };
+                    let (output, mut done) = layer.forward(&current)?;
+                    // The ReLU6 before it is taken along on the way back.
+                    if let Some(Recorded { step: Step::Relu6 { .. }, wanted }) =
+                        recording.steps.last()
+                    {
+                        debug_assert!(*wanted || before);
+                        recording.steps.pop();
+                        done.behind_relu6 = true;
+                    }
+                    (output, Some(Step::Depthwise { layer: Rc::clone(layer), done }))
+                }
+                (Node::Conv2d { kernel, bias: None, strides, groups, .. }, [norm, rest @ ..])
+                    if let Some(norm) = frozen.norm(norm) =>
+                {
+                    nodes = rest;
+                    let trained = Trained::of(*kernel, None, weights);
+                    let kernel = match frozen.kernel(*kernel) {
+                        Some(kernel) => kernel.shallow_clone(),
+                        None => norm.kernel(&weights[*kernel].tensor, current.kind())?,
+                    };
+                    let shift = layers::cast(&norm.shift, current.kind());
+                    let (input, convolution) =
+                        Convolution::of(current, kernel.size()[2], *strides, *groups)?;
+                    let output = convolution.forward(&input, &kernel, Some(&shift))?;
+                    *wanted |= trained.any();
+                    let factor = Some(norm.factor.shallow_clone());
+                    (output, Some(Step::Conv2d { input, kernel, factor, trained, convolution }))
+                }
+                (Node::Block(inside), _) => {
+                    let (output, inside) = Recording::of(inside, weights, frozen, current, wanted)?;
+                    recording.steps.extend(inside.steps);
+                    (output, None)
+                }
+                (Node::Residual(inside), _) => {
+                    let input = current.shallow_clone();
+                    let (output, inside) = Recording::of(inside, weights, frozen, current, wanted)?;
+                    (output.f_add(&input)?, Some(Step::Residual(inside)))
+                }
+                (Node::Plain(Layer::Relu6), _) if owned => {
+                    relu6_(&current);
+                    (current.shallow_clone(), Some(Step::Relu6 { output: current }))
+                }
+                _ => step(node, weights, &current, wanted)?,
             };
-            current = output;
-            steps.extend(step);
+            (current, owned) = (output, convolved);
+            if *wanted {
+                let recorded = |step| Recorded { step, wanted: before };
+                recording.steps.extend(step.map(recorded));
+            }
         }
-        Ok((current, Recording { steps }))
+        Ok((current, recording))
     }
 
-    /// The gradient of each weight, by its place, from that of the output; undefined for what is not a weight of these
-    /// layers.
+    /// The gradient of each weight, by its place, from that of the output, `f32` or bf16; undefined for what is not a trained weight of
+    /// these layers.
     pub(crate) fn backward(self, gradient: Tensor, weights: &[Weight]) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
         let mut gradients: Vec<Tensor> = weights.iter().map(|_| Tensor::new()).collect();
-        let mut gradient = gradient;
-        // Each step takes with it what it had kept.
-        for (place, step) in self.steps.into_iter().enumerate().rev() {
-            // Nobody needs the gradient of the images.
-            gradient = step.backward(gradient, place > 0, &mut gradients)?;
-        }
-        for (gradient, weight) in gradients.iter_mut().zip(weights) {
-            if gradient.defined() {
-                *gradient = gradient.f_to_kind(Kind::Float)?.f_contiguous()?;
-                debug_assert_eq!(gradient.size(), weight.tensor.size());
-            }
-        }
+        let _nobody_wants_it = self.back(gradient, &mut gradients)?;
+        let fits = |(g, w): (&Tensor, &Weight)| !g.defined() || g.size() == w.tensor.size();
+        debug_assert!(gradients.iter().zip(weights).all(fits));
         Ok(gradients)
     }
+
+    /// The gradient of the input, undefined if nobody wants it; those of the weights go to their places.
+    fn back(self, gradient: Tensor, gradients: &mut [Tensor]) -> Result<Tensor> {
+        let mut gradient = gradient;
+        // Each step takes with it what it had kept.
+        for Recorded { step, wanted } in self.steps.into_iter().rev() {
+            gradient = step.backward(gradient, wanted, gradients)?;
+        }
+        Ok(gradient)
+    }
+}
+
+/// [`Recording::knows`]; `wanted`: whether something before is trained, or, afterwards, up to here.
+fn knows(nodes: &[Node], weights: &[Weight], wanted: &mut bool) -> bool {
+    let mut before: Option<&Node> = None;
+    nodes.iter().all(|node| {
+        let known = match node {
+            Node::Conv2d { kernel, bias, .. } | Node::Dense { kernel, bias, .. } => {
+                *wanted |= Trained::of(*kernel, *bias, weights).any();
+                true
+            }
+            Node::BatchNorm { gamma, .. } => {
+                let trained = [0, 1].map(|offset| weights[gamma + offset].trainable);
+                *wanted |= trained[0];
+                match trained {
+                    [true, true] => true,
+                    [false, false] => matches!(before, Some(Node::Conv2d { bias: None, .. })),
+                    _ => false,
+                }
+            }
+            Node::Residual(inside) | Node::Block(inside) => knows(inside, weights, wanted),
+            // Nothing that is trained comes before these.
+            Node::Plain(Layer::Resize { .. } | Layer::RepeatChannels { .. }) => !*wanted,
+            Node::Plain(_) => true,
+        };
+        before = Some(node);
+        known
+    })
 }
 
 /// What goes into one pass with a batch normalisation, and the nodes after it.
@@ -171,28 +291,38 @@ pub(super) fn follows<'a>(
     })
 }
 
-/// What a layer makes of its input, and its way back, if it has one.
-fn step(node: &Node, weights: &[Weight], input: &Tensor) -> Result<(Tensor, Option<Step>)> {
+/// What a layer makes of its input, and its way back, if it has one; `wanted` becomes true if the layer is trained.
+fn step(
+    node: &Node,
+    weights: &[Weight],
+    input: &Tensor,
+    wanted: &mut bool,
+) -> Result<(Tensor, Option<Step>)> {
     let weight = |place: usize| layers::cast(&weights[place].tensor, input.kind());
     let size = input.size();
     let input = input.shallow_clone();
     Ok(match node {
         Node::Conv2d { kernel: place, bias, strides, groups, .. } => {
-            let kernel = weight(*place);
+            let (kernel, trained) = (weight(*place), Trained::of(*place, *bias, weights));
+            *wanted |= trained.any();
             let (input, convolution) = Convolution::of(input, kernel.size()[2], *strides, *groups)?;
             let output = convolution.forward(&input, &kernel, bias.map(weight).as_ref())?;
-            let (place, bias) = (*place, *bias);
-            (output, Some(Step::Conv2d { input, kernel, place, bias, convolution }))
+            (output, Some(Step::Conv2d { input, kernel, factor: None, trained, convolution }))
         }
         Node::Dense { kernel: place, bias, .. } => {
-            let kernel = weight(*place);
+            let (kernel, trained) = (weight(*place), Trained::of(*place, *bias, weights));
+            *wanted |= trained.any();
             let output = input.f_linear(&kernel, bias.map(weight).as_ref())?;
-            (output, Some(Step::Dense { input, kernel, place: *place, bias: *bias }))
+            (output, Some(Step::Dense { input, kernel, trained }))
         }
         Node::Plain(layer) => match *layer {
             Layer::Relu => {
                 let output = input.f_relu()?;
                 (output.shallow_clone(), Some(Step::Relu { output }))
+            }
+            Layer::Relu6 => {
+                let output = input.f_relu6()?;
+                (output.shallow_clone(), Some(Step::Relu6 { output }))
             }
             Layer::Sigmoid => {
                 let output = input.f_sigmoid()?;
@@ -212,6 +342,20 @@ fn step(node: &Node, weights: &[Weight], input: &Tensor) -> Result<(Tensor, Opti
                 let output = input.f_narrow(2, 0, height)?.f_narrow(3, 0, width)?;
                 (output, Some(Step::Cropping2d { input: size }))
             }
+            Layer::GlobalAveragePool2d => {
+                let output = input.f_mean_dim(&[2i64, 3][..], false, None::<Kind>)?;
+                (output, Some(Step::GlobalAveragePool2d { input: size }))
+            }
+            Layer::Resize { height, width } => {
+                let output = input.f_upsample_bilinear2d(
+                    [height, width],
+                    false,
+                    None::<f64>,
+                    None::<f64>,
+                )?;
+                (output, None)
+            }
+            Layer::RepeatChannels { times } => (layers::repeat_channels(&input, times), None),
             Layer::Dropout { rate } if rate > 0.0 => {
                 let dropout = Dropout::draw(rate)?;
                 (dropout.apply(&input)?, Some(Step::Dropout(dropout)))
@@ -221,9 +365,15 @@ fn step(node: &Node, weights: &[Weight], input: &Tensor) -> Result<(Tensor, Opti
             Layer::Reshape { channels, height, width } => {
                 (layers::reshape(&input, channels, height, width), Some(Step::Reshape))
             }
-            _ => unreachable!("`knows` leaves out what has no way back here"),
+            Layer::Conv2d { .. }
+            | Layer::BatchNorm { .. }
+            | Layer::Dense { .. }
+            | Layer::Residual(_)
+            | Layer::Block { .. } => unreachable!("layers with weights are nodes of their own"),
         },
-        _ => unreachable!("`knows` leaves out what has no way back here"),
+        Node::BatchNorm { .. } | Node::Residual(_) | Node::Block(_) => {
+            unreachable!("they are recorded before")
+        }
     })
 }
 
@@ -231,19 +381,27 @@ impl Step {
     /// The gradient of the layer's input, if it is `wanted`; those of its weights go to their places.
     fn backward(self, gradient: Tensor, wanted: bool, gradients: &mut [Tensor]) -> Result<Tensor> {
         Ok(match self {
-            Step::Conv2d { input, kernel, place, bias, convolution } => {
-                let wanted = [wanted, true, bias.is_some()];
+            Step::Conv2d { input, kernel, factor, trained, convolution } => {
+                let wanted = [wanted, trained.kernel.is_some(), trained.bias.is_some()];
                 let [of_input, of_kernel, of_bias] =
                     convolution.backward(&gradient, &input, &kernel, wanted)?;
-                gradients[place] = of_kernel;
-                if let Some(bias) = bias {
+                if let Some(place) = trained.kernel {
+                    gradients[place] = match factor {
+                        Some(factor) => factor.f_mul(&of_kernel)?,
+                        None => of_kernel,
+                    };
+                }
+                if let Some(bias) = trained.bias {
                     gradients[bias] = of_bias;
                 }
                 convolution.without_added(of_input)?
             }
-            Step::Dense { input, kernel, place, bias } => {
-                gradients[place] = gradient.f_transpose(0, 1)?.f_mm(&input)?;
-                if let Some(bias) = bias {
+            Step::Depthwise { layer, done } => layer.backward(&done, &gradient)?,
+            Step::Dense { input, kernel, trained } => {
+                if let Some(place) = trained.kernel {
+                    gradients[place] = gradient.f_transpose(0, 1)?.f_mm(&input)?;
+                }
+                if let Some(bias) = trained.bias {
                     gradients[bias] =
                         gradient.f_sum_dim_intlist(&[0i64][..], false, Some(Kind::Float))?;
                 }
@@ -257,6 +415,8 @@ impl Step {
             }
             Step::Dropout(dropout) => dropout.apply(&gradient)?,
             Step::Relu { output } => output.f_threshold_backward(&gradient, 0.0)?,
+            // Of the output as of the input: what lies between is the same in both.
+            Step::Relu6 { output } => relu6_backward(&output, &gradient)?,
             Step::Sigmoid { output } => Tensor::f_sigmoid_backward(&gradient, &output)?,
             Step::MaxPool2d { input, indices, size } => input.f_max_pool2d_with_indices_backward(
                 &gradient,
@@ -274,6 +434,19 @@ impl Step {
                 let size = gradient.size();
                 let (right, bottom) = (input[3] - size[3], input[2] - size[2]);
                 gradient.f_constant_pad_nd([0, right, 0, bottom])?
+            }
+            Step::GlobalAveragePool2d { input } => {
+                let [images, channels, height, width] = input[..] else {
+                    unreachable!("what was pooled are images")
+                };
+                let one = gradient.f_mul_scalar(1.0 / (height * width) as f64)?;
+                let all = one.f_view([images, 1, 1, channels])?;
+                let all = all.f_expand([images, height, width, channels], false)?;
+                all.f_contiguous()?.f_permute([0, 3, 1, 2])?
+            }
+            Step::Residual(inside) => {
+                let through = inside.back(gradient.shallow_clone(), gradients)?;
+                if wanted { through.f_add(&gradient)? } else { through }
             }
             Step::Flatten { input } => match input[..] {
                 [_, channels, height, width] => layers::reshape(&gradient, channels, height, width),
@@ -299,7 +472,17 @@ impl Convolution {
         Ok((input, Convolution { strides, groups, added, padding: [0, 0] }))
     }
 
+    /// Whether each pixel is computed from the one at its place alone: a product of two matrices.
+    fn is_pointwise(&self, kernel: &Tensor) -> bool {
+        let one = Convolution { strides: 1, groups: 1, added: [0; 4], padding: [0, 0] };
+        *self == one && kernel.size()[2..] == [1, 1]
+    }
+
     fn forward(&self, input: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        if self.is_pointwise(kernel) {
+            let output = pixels(input)?.f_linear(&kernel.f_flatten(1, 3)?, bias)?;
+            return image_of(&output, input);
+        }
         let Convolution { strides, groups, padding, .. } = *self;
         Ok(input.f_conv2d(kernel, bias, [strides; 2], padding, [1, 1], groups)?)
     }
@@ -312,6 +495,18 @@ impl Convolution {
         kernel: &Tensor,
         wanted: [bool; 3],
     ) -> Result<[Tensor; 3]> {
+        if self.is_pointwise(kernel) && !wanted[2] {
+            let slopes = pixels(gradient)?;
+            let of_input = match wanted[0] {
+                true => image_of(&slopes.f_mm(&kernel.f_flatten(1, 3)?)?, gradient)?,
+                false => Tensor::new(),
+            };
+            let of_kernel = match wanted[1] {
+                true => slopes.f_transpose(0, 1)?.f_mm(&pixels(input)?)?.f_view_as(kernel)?,
+                false => Tensor::new(),
+            };
+            return Ok([of_input, of_kernel, Tensor::new()]);
+        }
         let (strides, padding) = ([self.strides; 2], self.padding);
         let (dilation, output_padding) = ([1i64, 1], [0i64, 0]);
         let mask = wanted.map(i32::from);
@@ -368,6 +563,18 @@ impl Convolution {
     }
 }
 
+/// The pixels of images, a row each; free for channels-last memory.
+fn pixels(images: &Tensor) -> Result<Tensor> {
+    Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([-1, images.size()[1]])?)
+}
+
+/// The inverse of [`pixels`], for images as many and as large as these.
+fn image_of(pixels: &Tensor, images: &Tensor) -> Result<Tensor> {
+    let size = images.size();
+    let image = pixels.f_view([size[0], size[2], size[3], pixels.size()[1]])?;
+    Ok(image.f_permute([0, 3, 1, 2])?)
+}
+
 unsafe extern "C" {
     /// `at::convolution_backward`, which tch does not bind, in libtorch's C interface (`c_shim_cpu.h`).
     #[allow(clippy::too_many_arguments, reason = "libtorch's own")]
@@ -401,14 +608,15 @@ mod tests {
 
     use super::*;
     use crate::data::ImageShape;
-    use crate::models::{AutoencoderConfig, CnnConfig, DenseConfig, Model, Precision, Sequential};
+    use crate::models::{
+        AutoencoderConfig, CnnConfig, DenseConfig, Initializer, Model, Precision, Sequential,
+    };
 
     /// Outputs, gradients by name and statistics of one training step, recorded here or by libtorch's autograd.
-    fn step(network: &Sequential, images: &Tensor, recorded: bool) -> Vec<(String, Tensor)> {
-        let mut model = network.clone().build(3).unwrap();
-        model.precision = Precision::Float32;
+    fn step(model: &mut Model, images: &Tensor, recorded: bool) -> Vec<(String, Tensor)> {
+        let frozen = model.frozen_layers(0).unwrap();
         let (outputs, recording) = match recorded {
-            true => model.forward_training(0, images).unwrap(),
+            true => model.forward_training(0, images, &frozen).unwrap(),
             false => (model.forward_from(0, images, true), None),
         };
         assert_eq!(recording.is_some(), recorded, "this network can be recorded");
@@ -425,10 +633,24 @@ mod tests {
     }
 
     fn check(network: &Sequential, shape: [i64; 3]) {
+        check_model(network.clone().build(3).unwrap(), shape);
+    }
+
+    fn check_model(mut model: Model, shape: [i64; 3]) {
+        model.precision = Precision::Float32;
+        // Statistics that are not those of a network nothing has gone through.
+        for weight in &mut model.weights {
+            if weight.name.ends_with("_mean") || weight.name.ends_with("_variance") {
+                let _ = weight.tensor.uniform_(0.5, 1.5);
+            }
+        }
+        let before = model.snapshot();
         tch::manual_seed(1);
         let images = Tensor::randn([6, shape[1], shape[2], shape[0]], (Kind::Float, Device::Cpu));
         let images = images.permute([0, 3, 1, 2]);
-        let (ours, theirs) = (step(network, &images, true), step(network, &images, false));
+        let ours = step(&mut model, &images, true);
+        model.restore(&before);
+        let theirs = step(&mut model, &images, false);
         assert_eq!(ours.len(), theirs.len());
         for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
             assert_eq!(ours.size(), theirs.size(), "{name}");
@@ -490,19 +712,65 @@ mod tests {
         let model = network.dropout(0.5).build(2).unwrap();
         let input = Tensor::ones([50, 400], (Kind::Float, Device::Cpu)).requires_grad_(false);
         tch::manual_seed(4);
-        let (first, _) = model.forward_training(0, &input).unwrap();
-        let (second, _) = model.forward_training(0, &input).unwrap();
+        let (first, _) = model.forward_training(0, &input, &Frozen::default()).unwrap();
+        let (second, _) = model.forward_training(0, &input, &Frozen::default()).unwrap();
         tch::manual_seed(4);
-        let (again, _) = model.forward_training(0, &input).unwrap();
+        let (again, _) = model.forward_training(0, &input, &Frozen::default()).unwrap();
         assert!(first.equal(&again) && !first.equal(&second));
     }
 
+    /// The last blocks of a pretrained network, as they are fine-tuned: depthwise filters and normalisations are frozen.
     #[test]
-    fn a_network_with_frozen_layers_is_left_to_autograd() {
-        let mut model: Model = Sequential::for_vectors(4).dense(3).dense(2).build(1).unwrap();
-        assert!(Recording::knows(&[], &model.weights));
+    fn a_network_with_frozen_layers_has_autograds_gradients() {
+        let network =
+            crate::models::TransferConfig { input_size: 32, dropout: 0.0 }.network(grey(28), 10);
+        let mut model = network.build(3).unwrap();
         model.freeze();
+        model.unfreeze_from("block_4").unwrap();
+        model.freeze_kind("depthwise_conv2d").unwrap();
+        check_model(model, [1, 28, 28]);
+    }
+
+    /// Frozen layers between trained ones, at the start, and inside what is added to its input.
+    #[test]
+    fn what_lies_behind_frozen_layers_has_autograds_gradients() {
+        let inside = |kernel_size, strides, groups| Layer::Conv2d {
+            filters: 6,
+            kernel_size,
+            strides,
+            groups,
+            use_bias: false,
+            kernel_initializer: Initializer::HeNormal,
+        };
+        let norm = || Layer::BatchNorm { momentum: 0.9, epsilon: 1e-3 };
+        let first = vec![inside(3, 2, 1), norm(), Layer::Relu6];
+        let residual = vec![inside(3, 1, 6), norm(), Layer::Relu6, inside(1, 1, 1), norm()];
+        let network = Sequential::new(grey(11))
+            .block("first", first)
+            .block("second", vec![Layer::Residual(residual.clone())])
+            .block("third", vec![Layer::Relu6, Layer::Residual(residual)])
+            .block("fourth", vec![inside(5, 2, 6), norm()])
+            .global_average_pool2d()
+            .dense(3);
+        for trained in [vec!["first", "third"], vec!["second"], vec!["fourth"], vec!["dense"]] {
+            let mut model = network.clone().build(3).unwrap();
+            model.set_trainable(|_, name| {
+                let normalization = name.ends_with(".gamma") || name.ends_with(".beta");
+                !normalization && trained.iter().any(|block| name.starts_with(block))
+            });
+            assert!(model.count_trainable() > 0);
+            check_model(model, [1, 11, 11]);
+        }
+    }
+
+    #[test]
+    fn what_only_autograd_knows_is_left_to_it() {
+        let network = || Sequential::for_vectors(4).dense(3).batch_norm().relu().dense(2);
+        let mut model: Model = network().build(1).unwrap();
         let input = Tensor::ones([2, 4], (Kind::Float, Device::Cpu));
-        assert!(model.forward_training(0, &input).unwrap().1.is_none());
+        assert!(model.forward_training(0, &input, &Frozen::default()).unwrap().1.is_some());
+        // A frozen normalisation behind something else than a convolution.
+        model.set_trainable(|_, name| name.starts_with("dense"));
+        assert!(model.forward_training(0, &input, &Frozen::default()).unwrap().1.is_none());
     }
 }

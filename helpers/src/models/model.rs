@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::backpropagation::{self, Recording};
-use super::fused::{Dropout, Normalized};
+use super::frozen::{Frozen, FrozenNorm, frozen_depthwise};
+use super::fused::{Dropout, Normalized, relu6_};
 use super::init::Initializer;
 use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
@@ -271,7 +272,7 @@ impl Model {
     }
 
     /// Asks for each weight, by place and name, whether training may change it; running statistics never are.
-    fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) {
+    pub(super) fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) {
         for (place, weight) in self.weights.iter_mut().enumerate() {
             weight.trainable = !is_statistic(&weight.name) && trainable(place, &weight.name);
             weight.tensor = weight.tensor.detach().set_requires_grad(weight.trainable);
@@ -343,26 +344,33 @@ impl Model {
         layers::cast(&output, Kind::Float)
     }
 
+    /// What a training of the layers from `layer` on computes once.
+    pub(crate) fn frozen_layers(&self, layer: usize) -> Result<Frozen> {
+        Frozen::of(&self.nodes[layer..], &self.weights, self.precision.kind())
+    }
+
     /// The outputs of a training step, as [`Model::forward_from`] gives them, and what [`Model::gradients`] needs.
     pub(crate) fn forward_training(
         &self,
         layer: usize,
         input: &Tensor,
+        frozen: &Frozen,
     ) -> Result<(Tensor, Option<Recording>)> {
         if !Recording::knows(&self.nodes[layer..], &self.weights) {
             return Ok((self.forward_from(layer, input, true), None));
         }
         let input = layers::cast(input, self.precision.kind());
-        let (output, recording) = Recording::forward(&self.nodes[layer..], &self.weights, input)?;
+        let (output, recording) =
+            Recording::forward(&self.nodes[layer..], &self.weights, frozen, input)?;
         // A leaf: autograd goes from the loss to here.
         let output = layers::cast(&output, Kind::Float).f_detach()?.set_requires_grad(true);
         Ok((output, Some(recording)))
     }
 
-    /// The gradient of each weight, once `backward` was called on the loss of these outputs; undefined where a weight is
-    /// not trained.
+    /// The gradient of each weight, `f32` or bf16, once `backward` was called on the loss of these outputs; undefined where
+    /// a weight is not trained.
     pub(crate) fn gradients(
-        &self,
+        &mut self,
         outputs: &Tensor,
         recording: Option<Recording>,
     ) -> Result<Vec<Tensor>> {
@@ -371,7 +379,7 @@ impl Model {
                 let gradient = layers::cast(&outputs.f_grad()?, self.precision.kind());
                 recording.backward(gradient, &self.weights)
             }
-            None => Ok(self.weights.iter().map(|weight| weight.tensor.grad()).collect()),
+            None => Ok(self.weights.iter_mut().map(Weight::take_gradient).collect()),
         }
     }
 
@@ -389,49 +397,45 @@ impl Model {
 
     fn apply_all(&self, mut nodes: &[Node], input: Tensor, training: bool) -> Tensor {
         let mut current = input;
-        while let Some((node, rest)) = nodes.split_first() {
-            (current, nodes) = match (node, rest) {
-                (Node::Conv2d { kernel, bias: None, strides, groups, .. }, [norm, rest @ ..])
-                    if let Some((factor, shift)) = self.frozen_normalization(norm) =>
+        while let Some((node, behind)) = nodes.split_first() {
+            (current, nodes) = match (node, behind) {
+                (Node::Conv2d { .. }, [_, rest @ ..])
+                    if !training
+                        && let Ok(Some(layer)) = frozen_depthwise(node, behind, &self.weights) =>
                 {
-                    let kernel = &self.weights[*kernel].tensor * factor.view([-1, 1, 1, 1]);
-                    let kernel = layers::cast(&kernel, current.kind());
-                    let shift = layers::cast(&shift, current.kind());
+                    let output = layer.forward(&current).expect("there is room for a batch").0;
+                    (output, if layer.relu6() { &rest[1..] } else { rest })
+                }
+                (Node::Conv2d { kernel, bias: None, strides, groups, .. }, [norm, rest @ ..])
+                    if let Some(fixed) = FrozenNorm::of(norm, &self.weights) =>
+                {
+                    let kernel = fixed.kernel(&self.weights[*kernel].tensor, current.kind());
+                    let kernel = kernel.expect("there is room for a kernel");
+                    let shift = layers::cast(&fixed.shift, current.kind());
                     let mut output =
                         layers::conv2d_same(&current, &kernel, Some(&shift), *strides, *groups);
                     // The convolution's output is new and needed by nobody else.
                     match rest {
+                        [Node::Plain(Layer::Relu6), rest @ ..] if !training => {
+                            relu6_(&output);
+                            (output, rest)
+                        }
                         [Node::Plain(Layer::Relu6), rest @ ..] => (output.relu6_(), rest),
                         rest => (output, rest),
                     }
                 }
-                (Node::BatchNorm { gamma, epsilon, .. }, rest) if !training => {
-                    let (follows, rest) =
-                        backpropagation::follows(rest, &current, false).expect("nothing is drawn");
+                (Node::BatchNorm { gamma, epsilon, .. }, _) if !training => {
+                    let (follows, rest) = backpropagation::follows(behind, &current, false)
+                        .expect("nothing is drawn");
                     let weights = [0, 1, 2, 3].map(|offset| &self.weights[gamma + offset].tensor);
                     let output = Normalized::by_running(&current, weights, *epsilon, follows)
                         .expect("there is room for a batch");
                     (output, rest)
                 }
-                _ => (self.apply(node, current, training), rest),
+                _ => (self.apply(node, current, training), behind),
             };
         }
         current
-    }
-
-    /// What a batch normalisation with fixed statistics and fixed weights does: multiply by the first, add the second.
-    ///
-    /// Both go into the convolution before it, which saves a pass over its output.
-    fn frozen_normalization(&self, node: &Node) -> Option<(Tensor, Tensor)> {
-        let Node::BatchNorm { gamma, epsilon, .. } = node else { return None };
-        let [gamma, beta, mean, variance] =
-            [0, 1, 2, 3].map(|offset| &self.weights[gamma + offset]);
-        if gamma.trainable || beta.trainable {
-            return None;
-        }
-        let factor = &gamma.tensor * (&variance.tensor + *epsilon).rsqrt();
-        let shift = &beta.tensor - &mean.tensor * &factor;
-        Some((factor, shift))
     }
 
     fn apply(&self, node: &Node, input: Tensor, training: bool) -> Tensor {
@@ -695,6 +699,15 @@ impl fmt::Debug for Model {
             self.network.layers.len(),
             self.count_params()
         )
+    }
+}
+
+impl Weight {
+    /// What autograd has found; the next step begins without it.
+    fn take_gradient(&mut self) -> Tensor {
+        let gradient = self.tensor.grad();
+        self.tensor = self.tensor.detach().set_requires_grad(self.trainable);
+        gradient
     }
 }
 

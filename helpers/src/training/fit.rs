@@ -455,6 +455,7 @@ fn train_epoch<R: Record>(
     let order: Vec<usize> = order.into_iter().map(|position| position as usize).collect();
     let batches = order.len().div_ceil(config.batch_size);
     let steps = steps_an_epoch(order.len(), config.batch_size);
+    let frozen = model.frozen_layers(train.first_layer())?;
     let mut totals = Totals::default();
     let mut learning_rate = config.learning_rate;
     let mut heartbeat = Heartbeat::new(epoch);
@@ -465,14 +466,14 @@ fn train_epoch<R: Record>(
         let done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
         learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
-        let (outputs, recording) = model.forward_training(train.first_layer(), &inputs)?;
+        let (outputs, recording) = model.forward_training(train.first_layer(), &inputs, &frozen)?;
         let loss = objective.loss(&outputs, &targets, true, &mut totals)?;
         if !totals.loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: loss.double_value(&[]), learning_rate });
         }
         loss.f_backward()?;
         let gradients = model.gradients(&outputs, recording)?;
-        progress.optimizer.step(&mut model.weights, gradients, learning_rate);
+        progress.optimizer.step(&mut model.weights, &gradients, learning_rate);
         heartbeat.beat(step + 1, batches, &totals);
     }
     Ok((totals, learning_rate))

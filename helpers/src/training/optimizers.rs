@@ -4,6 +4,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::elements::{Bf16, Element, read, vectorised};
 use crate::models::model::Weight;
 use crate::parallel::in_parallel;
 
@@ -46,12 +47,11 @@ impl AdamW {
         (self.steps, self.moments) = (steps, moments);
     }
 
-    /// Moves each trainable weight against its gradient, and clears the gradient for the next step. Undefined gradients
-    /// leave a weight as it is.
+    /// Moves each trainable weight against its gradient, `f32` or bf16. Undefined gradients leave a weight as it is.
     pub(crate) fn step(
         &mut self,
         weights: &mut [Weight],
-        gradients: Vec<Tensor>,
+        gradients: &[Tensor],
         learning_rate: f64,
     ) {
         self.steps += 1;
@@ -62,64 +62,58 @@ impl AdamW {
             keep: 1.0,
         };
         let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
-        let (mut parts, mut dense) = (Vec::new(), Vec::new());
-        let mut total = 0;
+        // A gradient may come in other strides than its weight.
+        let gradients: Vec<Tensor> = gradients
+            .iter()
+            .map(|gradient| match gradient.defined() {
+                true => gradient.contiguous().view([-1]),
+                false => Tensor::new(),
+            })
+            .collect();
+        let (mut parts, mut total) = (Vec::new(), 0);
         for ((weight, gradient), (first, second)) in
-            weights.iter_mut().zip(gradients).zip(&mut self.moments)
+            weights.iter_mut().zip(&gradients).zip(&mut self.moments)
         {
-            if !weight.trainable || !gradient.defined() {
+            let length = first.len();
+            if !weight.trainable || !gradient.defined() || length == 0 {
                 continue;
             }
             let step = Step { keep: if weight.decay { decayed } else { 1.0 }, ..step };
-            // A gradient may come in other strides than its weight; then it is copied into the weight's.
-            let gradient = Gradient::of(gradient);
-            let length = first.len();
-            for tensor in [&weight.tensor, &gradient.dense] {
-                let whole = tensor.is_contiguous() && tensor.numel() == length && length > 0;
-                assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
-            }
-            // SAFETY: both tensors were just seen to be contiguous `f32` of `length` values, which is not 0; they lie
-            // apart, as a weight and its gradient do; `dense` keeps the gradient until the end; and libtorch does not
-            // touch them while this runs: a step begins after `backward` returned.
-            let (values, slopes) = unsafe {
-                (
-                    std::slice::from_raw_parts_mut(weight.tensor.data_ptr().cast::<f32>(), length),
-                    std::slice::from_raw_parts_mut(gradient.dense.data_ptr().cast::<f32>(), length),
-                )
+            let tensor = &weight.tensor;
+            let whole = tensor.is_contiguous() && tensor.numel() == length;
+            assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
+            // SAFETY: the tensor was just seen to be contiguous `f32` of `length` values, which is not 0; and libtorch
+            // does not touch it while this runs: a step begins after the way back has ended.
+            let values =
+                unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), length) };
+            let slopes = match gradient.kind() {
+                Kind::BFloat16 => Slopes::Narrow(read(gradient, length)),
+                _ => Slopes::Wide(read(gradient, length)),
             };
-            dense.push(gradient);
             total += length;
-            parts.extend(
-                values
-                    .chunks_mut(PART)
-                    .zip(slopes.chunks_mut(PART))
-                    .zip(first.chunks_mut(PART).zip(second.chunks_mut(PART)))
-                    .map(|((values, slopes), moments)| (step, values, slopes, moments)),
-            );
+            let moments = first.chunks_mut(PART).zip(second.chunks_mut(PART));
+            let chunks = values.chunks_mut(PART).zip(slopes.chunks(PART)).zip(moments);
+            parts.extend(chunks.map(|((values, slopes), moments)| (step, values, slopes, moments)));
         }
-        in_parallel(total, parts, |(step, values, slopes, (first, second))| {
-            step.run(values, slopes, first, second);
+        in_parallel(total, parts, |(step, values, slopes, (first, second))| match slopes {
+            Slopes::Wide(slopes) => descend(values, slopes, first, second, step),
+            Slopes::Narrow(slopes) => descend(values, slopes, first, second, step),
         });
-        dense.iter_mut().for_each(Gradient::clear);
     }
 }
 
-/// A weight's gradient in the weight's own strides.
-struct Gradient {
-    original: Tensor,
-    dense: Tensor,
+/// A gradient's values.
+#[derive(Clone, Copy)]
+enum Slopes<'a> {
+    Wide(&'a [f32]),
+    Narrow(&'a [Bf16]),
 }
 
-impl Gradient {
-    fn of(original: Tensor) -> Gradient {
-        let dense =
-            if original.is_contiguous() { original.shallow_clone() } else { original.contiguous() };
-        Gradient { original, dense }
-    }
-
-    fn clear(&mut self) {
-        if !self.original.is_contiguous() {
-            let _ = self.original.zero_();
+impl<'a> Slopes<'a> {
+    fn chunks(self, length: usize) -> Box<dyn Iterator<Item = Slopes<'a>> + 'a> {
+        match self {
+            Slopes::Wide(slopes) => Box::new(slopes.chunks(length).map(Slopes::Wide)),
+            Slopes::Narrow(slopes) => Box::new(slopes.chunks(length).map(Slopes::Narrow)),
         }
     }
 }
@@ -135,43 +129,15 @@ struct Step {
     keep: f32,
 }
 
-impl Step {
-    fn run(self, values: &mut [f32], slopes: &mut [f32], first: &mut [f32], second: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has what the function is compiled for.
-            return unsafe { self.run_avx2(values, slopes, first, second) };
-        }
-        self.run_plain(values, slopes, first, second);
-    }
-
-    /// The same arithmetic, compiled for wider vectors.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(
-        self,
-        values: &mut [f32],
-        slopes: &mut [f32],
-        first: &mut [f32],
-        second: &mut [f32],
-    ) {
-        self.run_plain(values, slopes, first, second);
-    }
-
-    #[inline(always)]
-    fn run_plain(
-        self,
-        values: &mut [f32],
-        slopes: &mut [f32],
-        first: &mut [f32],
-        second: &mut [f32],
-    ) {
+vectorised! {
+    /// A step of some weights, and of their moments.
+    fn descend(values: &mut [f32], slopes: &[E], first: &mut [f32], second: &mut [f32], step: Step) {
         let (beta_1, beta_2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
         for (((value, slope), m), v) in values.iter_mut().zip(slopes).zip(first).zip(second) {
-            *m = beta_1 * *m + (1.0 - beta_1) * *slope;
-            *v = beta_2 * *v + (1.0 - beta_2) * *slope * *slope;
-            *value = self.keep * *value - self.size * *m / (v.sqrt() * self.root + epsilon);
-            *slope = 0.0;
+            let slope = slope.load();
+            *m = beta_1 * *m + (1.0 - beta_1) * slope;
+            *v = beta_2 * *v + (1.0 - beta_2) * slope * slope;
+            *value = step.keep * *value - step.size * *m / (v.sqrt() * step.root + epsilon);
         }
     }
 }
@@ -190,8 +156,9 @@ mod tests {
         let (mut value, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for (step, slope) in [0.5, -0.25].into_iter().enumerate() {
             (&weights[0].tensor * slope).sum(Kind::Float).backward();
-            let gradients = vec![weights[0].tensor.grad()];
-            adam.step(&mut weights, gradients, 0.01);
+            let gradients = [weights[0].tensor.grad().copy()];
+            weights[0].tensor.zero_grad();
+            adam.step(&mut weights, &gradients, 0.01);
             m = 0.9 * m + 0.1 * slope;
             v = 0.999 * v + 0.001 * slope * slope;
             let t = step as i32 + 1;
@@ -199,7 +166,6 @@ mod tests {
             value = value * (1.0 - 0.01 * 0.1) - 0.01 * m_hat / (v_hat.sqrt() + 1e-7);
             assert!((weights[0].tensor.double_value(&[0, 0]) - value).abs() < 1e-6, "step {t}");
         }
-        assert_eq!(weights[0].tensor.grad().double_value(&[0, 0]), 0.0);
     }
 
     #[test]
@@ -207,8 +173,8 @@ mod tests {
         let frozen = Tensor::ones([3], (Kind::Float, Device::Cpu));
         let mut weights =
             [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
-        let gradients = vec![Tensor::ones([3], (Kind::Float, Device::Cpu))];
-        AdamW::new(&weights, 0.1).step(&mut weights, gradients, 0.01);
+        let gradients = [Tensor::ones([3], (Kind::Float, Device::Cpu))];
+        AdamW::new(&weights, 0.1).step(&mut weights, &gradients, 0.01);
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
 
@@ -229,10 +195,24 @@ mod tests {
             let loss = |weight: &Tensor| (weight - &target).pow_tensor_scalar(2).sum(Kind::Float);
             libtorch.backward_step(&loss(&theirs));
             loss(&weights[0].tensor).backward();
-            let gradients = vec![weights[0].tensor.grad()];
-            adam.step(&mut weights, gradients, 0.02);
+            let gradients = [weights[0].tensor.grad().copy()];
+            weights[0].tensor.zero_grad();
+            adam.step(&mut weights, &gradients, 0.02);
         }
         theirs = theirs.detach();
         assert!((theirs - weights[0].tensor.detach()).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn a_gradient_in_bf16_steps_as_the_same_numbers_in_32_bits() {
+        let slopes = Tensor::linspace(-2.0, 3.0, 1000, (Kind::Float, Device::Cpu)).view([20, 50]);
+        let narrow = slopes.to_kind(Kind::BFloat16);
+        let [wide, narrow] = [narrow.to_kind(Kind::Float), narrow].map(|gradient| {
+            let tensor = Tensor::ones([20, 50], (Kind::Float, Device::Cpu));
+            let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
+            AdamW::new(&weights, 0.1).step(&mut weights, &[gradient], 0.01);
+            weights[0].tensor.copy()
+        });
+        assert!(wide.equal(&narrow) && wide.min().double_value(&[]) < 1.0);
     }
 }

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
     program = ROOM / "notebook-kernel"
     connection = ["--control_file", "{connection_file}"]
     sides = [
-        ours("helpers", [str(program), *connection], str(ROOM / "sessions"), GOMP_SPINCOUNT="3000"),
+        ours("helpers", [str(program), *connection], str(ROOM / "sessions"), GOMP_SPINCOUNT="20000"),
         kernel(
             "Python with Keras", language="python", variables={}, sessions="",
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],

@@ -38,7 +38,7 @@ SPECS = {
     "transfer": {
         "network": {
             "kind": "transfer",
-            "input_size": 64,
+            "input_size": 80,
             "dropout": 0.2,
             "weights": str(WEIGHTS),
             "fine_tune_from": "block_4",

@@ -85,7 +85,7 @@ impl Layout {
             ("LIBTORCH", tools.join("libtorch").display().to_string()),
             (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
-            ("GOMP_SPINCOUNT", "3000".to_owned()),
+            ("GOMP_SPINCOUNT", "20000".to_owned()),
         ]
     }
 }

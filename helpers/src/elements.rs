@@ -1,0 +1,188 @@
+//! Numbers in a tensor's memory, for loops that libtorch has not: `f32` and bf16, a few neighbours at a time, compiled for
+//! the vectors that processors have.
+
+use tch::Tensor;
+
+/// A number in memory.
+pub(crate) trait Element: Copy + Send + Sync + 'static {
+    fn load(self) -> f32;
+    fn store(value: f32) -> Self;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn store(value: f32) -> f32 {
+        value
+    }
+}
+
+/// The upper half of an `f32`.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Bf16(u16);
+
+impl Element for Bf16 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+
+    /// To the nearest, to the even one of two.
+    #[inline(always)]
+    fn store(value: f32) -> Bf16 {
+        let bits = value.to_bits();
+        let rounded = bits.wrapping_add(0x7fff).wrapping_add((bits >> 16) & 1);
+        // What is no number stays none.
+        let bits = if value.is_nan() { bits | 0x0040_0000 } else { rounded };
+        Bf16((bits >> 16) as u16)
+    }
+}
+
+/// The values of a tensor in the order of memory.
+pub(crate) fn read<E: Element>(tensor: &Tensor, length: usize) -> &[E] {
+    check(tensor, length, size_of::<E>());
+    // SAFETY: the tensor was seen to be dense, of `length` values of this size, each bit pattern of which is a value. The
+    // slice lives no longer than the tensor, which nobody writes to meanwhile.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<E>(), length) }
+}
+
+/// As [`read`], of a new tensor that the caller has made and nobody else holds.
+#[allow(clippy::mut_from_ref, reason = "a tensor's memory is apart from its handle")]
+pub(crate) fn write<E: Element>(tensor: &Tensor, length: usize) -> &mut [E] {
+    check(tensor, length, size_of::<E>());
+    // SAFETY: as in `read`; and nobody else has the new tensor's memory, which each caller takes once at a time.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<E>(), length) }
+}
+
+fn check(tensor: &Tensor, length: usize, size: usize) {
+    let dense = match tensor.dim() {
+        4 => tensor.permute([0, 2, 3, 1]).is_contiguous(),
+        _ => tensor.is_contiguous(),
+    };
+    let fits = tensor.numel() == length && tensor.kind().elt_size_in_bytes() == size && length > 0;
+    assert!(dense && fits, "{tensor:?} is not {length} dense values of {size} bytes");
+}
+
+/// Calls `$tile::<E, L>(from, …)` for all channels, as many at a time as a cache line holds, then fewer.
+///
+/// What a tile needs of each channel stays in registers while it goes down the rows.
+macro_rules! in_tiles {
+    ($count:expr, $tile:ident, $($argument:expr),*) => {
+        let (count, mut from) = ($count, 0);
+        while from + 32 <= count {
+            $tile::<E, 32>(from, $($argument),*);
+            from += 32;
+        }
+        while from + 16 <= count {
+            $tile::<E, 16>(from, $($argument),*);
+            from += 16;
+        }
+        while from + 4 <= count {
+            $tile::<E, 4>(from, $($argument),*);
+            from += 4;
+        }
+        while from < count {
+            $tile::<E, 1>(from, $($argument),*);
+            from += 1;
+        }
+    };
+}
+
+/// `L` neighbouring values.
+#[inline(always)]
+pub(crate) fn lanes<T, const L: usize>(values: &[T], from: usize) -> &[T; L] {
+    values[from..from + L].try_into().expect("a slice of this length")
+}
+
+/// As [`lanes`], to be written.
+#[inline(always)]
+pub(crate) fn lanes_mut<T, const L: usize>(values: &mut [T], from: usize) -> &mut [T; L] {
+    (&mut values[from..from + L]).try_into().expect("a slice of this length")
+}
+
+/// Adds 32-bit sums to 64-bit ones.
+#[inline(always)]
+pub(crate) fn add_lanes<const L: usize>(sums: &mut [f64], from: usize, more: [f32; L]) {
+    for (sum, more) in lanes_mut::<_, L>(sums, from).iter_mut().zip(more) {
+        *sum += f64::from(more);
+    }
+}
+
+/// Compiles a loop for the vectors that processors have, and takes the widest of this one.
+macro_rules! vectorised {
+    ($(#[$about:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$about])*
+        #[allow(clippy::too_many_arguments, reason = "what a loop reads and writes")]
+        $visible fn $name<E: Element>($($argument: $type),*) {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments, reason = "as above")]
+            fn plain<E: Element>($($argument: $type),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments, reason = "as above")]
+            fn avx512<E: Element>($($argument: $type),*) {
+                plain::<E>($($argument),*);
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments, reason = "as above")]
+            fn avx2<E: Element>($($argument: $type),*) {
+                plain::<E>($($argument),*);
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::is_x86_feature_detected as has;
+                if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("avx2") && has!("fma") {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { avx512::<E>($($argument),*) };
+                }
+                if has!("avx2") && has!("fma") {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { avx2::<E>($($argument),*) };
+                }
+            }
+            plain::<E>($($argument),*);
+        }
+    };
+}
+
+pub(crate) use {in_tiles, vectorised};
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_to_bf16_as_libtorch_rounds_them() {
+        tch::manual_seed(2);
+        let drawn = Tensor::randn([5000], (Kind::Float, Device::Cpu)).exp() - 1.0;
+        let mut values = Vec::<f32>::try_from(drawn).unwrap();
+        values.extend([
+            0.0,
+            -0.0,
+            f32::MAX,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            1e-40,
+            1.0 + 1.0 / 256.0,
+            1.0 + 3.0 / 256.0,
+        ]);
+        let theirs = Tensor::from_slice(&values).to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        let theirs = Vec::<f32>::try_from(theirs).unwrap();
+        for (value, theirs) in values.iter().zip(theirs) {
+            assert_eq!(Bf16::store(*value).load().to_bits(), theirs.to_bits(), "{value}");
+        }
+        assert!(Bf16::store(f32::NAN).load().is_nan());
+        assert!(Bf16::store(f32::from_bits(0x7fff_ffff)).load().is_nan());
+    }
+}
