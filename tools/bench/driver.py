@@ -118,6 +118,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--program", type=Path, default=ROOT / "target" / "release" / "bench", help="our side")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
     parser.add_argument("--only", choices=PARTS, help="one part of the benchmark")
+    parser.add_argument("--without", metavar="WORD", help="leave out the peers with this in their name")
     parser.add_argument("--quick", action="store_true", help="so little work that the figures mean nothing")
     parser.add_argument("--stock", action="store_true", help="`cells` also with evcxr_jupyter as it comes")
     parser.add_argument("--seed", type=int, default=42, help="of the first round; each next one adds 1")
@@ -135,7 +136,7 @@ def main() -> int:
         for name in chosen(args.only):
             part = PARTS[name]
             print(f"\n{name}", flush=True)
-            result = part.run(args, found) | {"machine": measure.machine()}
+            result = part.run(args, found) | {"machine": measure.machine(), "without": args.without}
             if name == "ceilings":
                 found = ceilings.medians(result)
             result["charts"] = draw(args, name, part.module.charts(result))

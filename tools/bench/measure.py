@@ -95,8 +95,9 @@ def has_bf16() -> bool:
         return False
 
 
-def fitting(sides: list[Side]) -> list[Side]:
-    """The sides that this processor is made for."""
+def fitting(sides: list[Side], without: str | None = None) -> list[Side]:
+    """The sides that this processor is made for; peers that have `without` in their name are left out."""
+    sides = [side for side in sides if without is None or side.ours or without not in side.name]
     if has_bf16():
         return sides
     print("sides in bf16 are left out: this processor does not multiply in it", flush=True)

@@ -106,7 +106,7 @@ def sides_of(network: str, args: argparse.Namespace) -> list[Side]:
             keras(", bf16", threads, format="mixed_bfloat16"),
             keras(", XLA", threads, optional=True, compile=True),
         ]
-    return measure.fitting(sides)
+    return measure.fitting(sides, args.without)
 
 
 def run(network: str, args: argparse.Namespace, ceilings: dict | None) -> dict:

@@ -1,7 +1,7 @@
 //! Images a second, in training and in prediction.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use helpers::artifacts::Environment;
 use helpers::prelude::*;
@@ -58,17 +58,15 @@ impl Spec {
             let validation = noise.on(&validation, seed);
             let denoised = model.denoise(&validation)?;
             let quality = Quality::of(validation.clean(), &denoised)?;
-            let started = Instant::now();
-            model.denoise(&noise.on(&train, seed))?;
+            let predict = || model.denoise(&noise.on(&train, seed)).map(drop);
             let score = ("psnr_db", quality.psnr_db);
-            (history.train_images_per_second, started.elapsed(), score)
+            (history.train_images_per_second, second_time(predict)?, score)
         } else {
             model.fit_on(&train, &validation, first)?;
             let history = model.fit_on(&train, &validation, fit)?;
             let score = ("accuracy", model.evaluate(&validation)?.accuracy);
-            let started = Instant::now();
-            model.predict(&train)?;
-            (history.train_images_per_second, started.elapsed(), score)
+            let predict = || model.predict(&train).map(drop);
+            (history.train_images_per_second, second_time(predict)?, score)
         };
         let environment = Environment::current();
         let mut result = json!({
@@ -83,4 +81,12 @@ impl Spec {
         result[score.0] = score.1.into();
         Ok(result)
     }
+}
+
+/// How long `work` takes when it has been done once before, as the peers are timed.
+fn second_time(work: impl Fn() -> Result<()>) -> Result<Duration> {
+    work()?;
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed())
 }

@@ -126,6 +126,11 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
                        time_to_accuracy, cells, opening or growth",
             },
             Flag {
+                name: "--without",
+                values: &["WORD"],
+                help: "leave out the peers of a network that have this in their name: `compiled`, which takes minutes",
+            },
+            Flag {
                 name: "--stock",
                 values: &[],
                 help: "`cells` also with evcxr_jupyter as `cargo install` gives it: minutes a round",
