@@ -329,7 +329,7 @@ pub(crate) fn legend(canvas: &mut Canvas, entries: &[LegendEntry], (left, top): 
     }
 }
 
-/// Draws a legend in the corner of `area` that covers the fewest of these points.
+/// Draws a legend where it covers the fewest of these points: in a corner of `area` if one is free, else somewhere inside.
 pub(crate) fn legend_apart(
     canvas: &mut Canvas,
     entries: &[LegendEntry],
@@ -348,6 +348,10 @@ pub(crate) fn legend_apart(
         (middle, top),
         (middle, bottom),
     ];
+    let between = |low: f64, high: f64, step: usize| low + (high - low) * step as f64 / 8.0;
+    let inside = (0..=8).flat_map(|row| (0..=8).map(move |column| (row, column)));
+    let inside =
+        inside.map(|(row, column)| (between(left, right, column), between(top, bottom, row)));
     let covered = |&(x, y): &Point| {
         let frame = Rect::new(x, y, width, height).grown(5.0);
         points
@@ -357,7 +361,7 @@ pub(crate) fn legend_apart(
             })
             .count()
     };
-    let best = corners.iter().min_by_key(|corner| covered(corner)).copied().unwrap_or((right, top));
+    let best = corners.into_iter().chain(inside).min_by_key(covered).unwrap_or((right, top));
     legend(canvas, entries, best);
 }
 
