@@ -84,8 +84,9 @@ def overview(whole: dict) -> dict | None:
         "name": "ratios",
         "title": "helpers beside the best peer",
         "value_name": "Times as fast as the best peer (1 is as fast)",
-        "names": [name for name, _ in found],
-        "values": [ratio for _, ratio in found],
+        # A name has room for some thirty letters.
+        "names": [name.replace("EfficientNet-", "") for name, _ in found],
+        "values": [float(f"{ratio:.3g}") for _, ratio in found],
     }
 
 

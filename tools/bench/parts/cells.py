@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         section = measure.compared(sides, results, FIGURES, spec, args)
         for side, runs in zip(sides, results, strict=True):
             section["sides"][side.name]["cells_seconds"] = [result["cells_seconds"] for result in runs]
-        section["title"] = f"cells of {notebook}"
+        section["title"] = f"notebook {notebook[:2]}"
         sections[notebook] = section
     return {"notebooks": sections}
 

@@ -27,7 +27,7 @@ def scratch(tmp_path, monkeypatch):
 
 def arguments(**changes) -> argparse.Namespace:
     usual = {"data": Path("data"), "program": Path("bench"), "out": Path("bench.json"), "quick": False, "stock": False}
-    return argparse.Namespace(**usual | {"rounds": 1, "seed": 42} | changes)
+    return argparse.Namespace(**usual | {"rounds": 1, "seed": 42, "without": None} | changes)
 
 
 def side(name: str, code: str = "pass", ours: bool = False, **settings) -> measure.Side:
@@ -237,6 +237,15 @@ def test_sides_in_bf16_stay_out_where_the_processor_has_none(monkeypatch, capsys
     assert names[:2] == ["helpers", "helpers, float32"] and "Keras" in names
     assert not any("bf16" in name for name in names)
     assert "sides in bf16 are left out" in capsys.readouterr().out
+
+
+def test_peers_are_left_out_by_a_word_but_never_our_side():
+    def names(without):
+        return [side.name for side in throughput.sides_of("cnn", arguments(without=without))]
+
+    assert not any("compiled" in name for name in names("compiled")) and "PyTorch, bf16" in names("compiled")
+    assert len(names("compiled")) == len(names(None)) - 4
+    assert names("helpers") == names(None)
 
 
 def test_an_epoch_s_cost_is_in_seconds_for_images_and_by_the_image_elsewhere(made_up):
