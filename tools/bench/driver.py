@@ -107,7 +107,9 @@ def write(path: Path, section: str, result: object) -> dict:
     whole[section] = result
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".fresh")
-    fresh.write_text(json.dumps(whole, indent=1) + "\n")
+    # Where the project lies on this machine is nobody's concern.
+    text = json.dumps(whole, indent=1).replace(f"{ROOT}/", "").replace(str(ROOT), ".")
+    fresh.write_text(text + "\n")
     fresh.replace(path)
     return whole
 

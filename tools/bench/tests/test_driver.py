@@ -316,3 +316,9 @@ def test_no_rounds_are_refused(capsys):
     with pytest.raises(SystemExit):
         driver.arguments(["--data", "data", "--out", "x.json", "--rounds", "0"])
     assert "--rounds must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_no_path_of_this_machine_is_kept(tmp_path):
+    out = tmp_path / "bench.json"
+    driver.write(out, "cells", {"program": str(measure.ROOT / "target" / "bench"), "root": str(measure.ROOT)})
+    assert json.loads(out.read_text())["cells"] == {"program": "target/bench", "root": "."}
