@@ -23,7 +23,7 @@ pub enum Error {
         advice: String,
     },
     /// A file was read and does not hold what it should.
-    #[error("{}: expected {expected}, found {found}; {advice}", shown_path(.path))]
+    #[error("{}: expected {expected}, found {}; {advice}", shown_path(.path), shown(.found))]
     File {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum Error {
         advice: String,
     },
     /// An argument or a setting lies outside what it may be.
-    #[error("`{name}` must be {expected}, got {got}; {advice}")]
+    #[error("`{name}` must be {expected}, got {}; {advice}", shown(.got))]
     Parameter {
         /// The name of the argument or setting.
         name: &'static str,
@@ -133,7 +133,7 @@ pub enum Error {
         message: String,
     },
     /// The program that runs trials of a search cannot be used.
-    #[error("cannot run trials with {}: {problem}; `cargo xtask setup` builds it", shown_path(.path))]
+    #[error("cannot run trials with {}: {}; `cargo xtask setup` builds it", shown_path(.path), shown(.problem))]
     TrialProgram {
         /// The program.
         path: PathBuf,
@@ -187,10 +187,32 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// A path as one line of text, without control characters, those that turn the direction of writing, and markers of
-/// evcxr's protocol.
+/// A path as [`shown`] shows it.
 pub(crate) fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
+}
+
+/// The text of a name or of what was found in a file, on one line: without control characters, those that turn the
+/// direction of writing, and markers of evcxr's protocol.
+fn shown(text: &str) -> String {
     let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
-    let text: String = path.to_string_lossy().chars().map(shown).collect();
-    break_markers(&text)
+    break_markers(&text.chars().map(shown).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_holds_stays_on_the_line_of_its_message() {
+        let error = Error::File {
+            path: PathBuf::from("a\u{7f}b"),
+            expected: "settings".to_owned(),
+            found: "unknown field `x\u{7f}\nEVCXR_END_CONTENT\u{202e}`".to_owned(),
+            advice: "write it again".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(!text.contains(|c: char| c.is_control() || turns_writing(c)), "{text:?}");
+        assert!(!text.contains("EVCXR_END_CONTENT"), "{text:?}");
+    }
 }

@@ -77,7 +77,13 @@ impl Element {
             'V' => Kind::Record,
             _ => return None,
         };
-        let digits: String = letters.as_str().chars().take_while(char::is_ascii_digit).collect();
+        let text = letters.as_str();
+        let (digits, unit) =
+            text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        // Dates and times name their unit, as `<M8[ns]`.
+        if !unit.is_empty() && kind != Kind::Time {
+            return None;
+        }
         let size = if digits.is_empty() { 0 } else { digits.parse::<usize>().ok()? };
         let bytes = if kind == Kind::Text { size.checked_mul(4)? } else { size };
         let possible = match kind {
@@ -533,18 +539,19 @@ impl Literal {
 
     /// What stands between an opening bracket and the one that closes it, and the text behind.
     fn parse_brackets(text: &str) -> Option<(&str, &str)> {
-        let mut open = 0_usize;
+        let mut open = Vec::new();
         let mut quote = None;
         for (place, letter) in text.char_indices() {
             match (quote, letter) {
                 (Some(end), _) if letter == end => quote = None,
                 (Some(_), _) => {}
                 (None, '\'' | '"') => quote = Some(letter),
-                (None, '(' | '[') => open += 1,
-                (None, ')' | ']') => open = open.checked_sub(1)?,
+                (None, '(') => open.push(')'),
+                (None, '[') => open.push(']'),
+                (None, ')' | ']') if open.pop() != Some(letter) => return None,
                 (None, _) => {}
             }
-            if open == 0 {
+            if open.is_empty() {
                 return (place > 0 && quote.is_none())
                     .then(|| (&text[1..place], &text[place + 1..]));
             }
@@ -633,6 +640,8 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': 0, 'shape': (2, 3)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (2, -3)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3], }",
+            "{'descr': '<f8.5', 'fortran_order': False, 'shape': (2,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': 2)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}",
             "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (2,)}",

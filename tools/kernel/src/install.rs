@@ -1,4 +1,5 @@
-//! The kernelspec `rust`, so that Jupyter finds this kernel.
+//! The kernelspec `rust`, so that Jupyter finds this kernel, and a line of configuration that has Jupyter's server keep
+//! one ready (`papermill_rust.ready`).
 
 use std::env;
 use std::fs;
@@ -9,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::Outcome;
 use crate::layout::Layout;
 
-/// Puts this binary into `.tools/kernel`, and a kernelspec that names it into
-/// `PREFIX/share/jupyter/kernels/rust`.
+/// Puts this binary into `.tools/kernel`, a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`, and the
+/// server's configuration into `PREFIX/etc/jupyter`.
 pub(crate) fn install(layout: &Layout, prefix: &Path) -> Outcome {
     let binary = layout.installed_binary();
     let running = env::current_exe()?;
@@ -33,11 +34,17 @@ pub(crate) fn install(layout: &Layout, prefix: &Path) -> Outcome {
         "language": "rust",
         "interrupt_mode": "message",
         "env": environment,
+        "metadata": { "kernel_provisioner": { "provisioner_name": "rust-ready" } },
     });
     let folder = prefix.join("share/jupyter/kernels/rust");
     fs::create_dir_all(&folder)?;
     let file = folder.join("kernel.json");
     fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&specification)?))?;
+    let server =
+        json!({ "ServerApp": { "jpserver_extensions": { "papermill_rust.ready": true } } });
+    let configuration = prefix.join("etc/jupyter/jupyter_server_config.d");
+    fs::create_dir_all(&configuration)?;
+    fs::write(configuration.join("papermill_rust.json"), format!("{server}\n"))?;
     println!("kernel: installed as `rust` in {}", folder.display());
     Ok(())
 }

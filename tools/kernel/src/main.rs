@@ -5,7 +5,8 @@
 //!
 //! - `notebook-kernel build-template --repository ROOT` makes `.tools/kernel/template`, or finds it fresh
 //! - `notebook-kernel install --repository ROOT --prefix VENV` writes the kernelspec `rust` into VENV
-//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel, one copy of the template
+//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel, one copy of the template;
+//!   with `--ready` it first looks at what a notebook begins with, to be quick when one is opened
 //!
 //! evcxr starts this same binary again as the process that runs the cells.
 
@@ -27,7 +28,7 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: notebook-kernel build-template [--repository ROOT]
        notebook-kernel install [--repository ROOT] --prefix VENV
-       notebook-kernel --control_file FILE";
+       notebook-kernel --control_file FILE [--ready]";
 
 fn main() -> ExitCode {
     runtime::prepare_if_child();
@@ -45,7 +46,8 @@ fn run(arguments: Vec<String>) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         // evcxr_jupyter reads the file's name from the command line by itself.
-        ["--control_file", _] => session::serve(&Layout::find(None)?),
+        ["--control_file", _] => session::serve(&Layout::find(None)?, false),
+        ["--control_file", _, "--ready"] => session::serve(&Layout::find(None)?, true),
         ["build-template", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
             template::build(&Layout::find(repository)?)

@@ -18,8 +18,8 @@ use crate::runtime::{self, BACKTRACE_VARIABLE};
 use crate::stamp::Stamp;
 use crate::template::{lock, remove};
 
-/// Runs one kernel until Jupyter ends it.
-pub(crate) fn serve(layout: &Layout) -> Outcome {
+/// Runs one kernel until Jupyter ends it; `ready`: one that is started before anybody asks for it.
+pub(crate) fn serve(layout: &Layout, ready: bool) -> Outcome {
     let Some(built) = Stamp::read(&layout.template()) else {
         return Err("the Rust kernel has no warm build yet; run `cargo xtask setup`".into());
     };
@@ -30,7 +30,8 @@ pub(crate) fn serve(layout: &Layout) -> Outcome {
         );
     }
     let session = Session::start(layout)?;
-    let configuration = write_configuration(&session.folder)?;
+    let helpers = layout.helpers();
+    let configuration = write_configuration(&session.folder, ready.then_some(&*helpers))?;
 
     let missing = layout.environment().into_iter().filter(|(name, _)| env::var_os(name).is_none());
     set_environment(missing.collect::<Vec<_>>());
@@ -49,18 +50,45 @@ pub(crate) fn serve(layout: &Layout) -> Outcome {
     Ok(result?)
 }
 
+/// What every notebook begins with; `helpers` is that crate's folder.
+pub(crate) fn first_cell(helpers: &Path) -> String {
+    format!(":dep helpers = {{ path = \"{}\" }}\nuse helpers::prelude::*;", helpers.display())
+}
+
+/// Has evcxr's analyser look at what cells use most, and does nothing.
+const LOOK_AROUND: &str = "
+let looked = if false {
+    let dataset = Dataset::load(\"\")?;
+    let split = dataset.split(SplitConfig::default())?;
+    let table = dataset.table();
+    split.train.len() + table.to_text().len()
+} else {
+    0
+};
+";
+
 /// Writes the configuration that evcxr reads at its start, and gives the folder to name to it.
 ///
 /// evcxr first compiles a cell of its own, without dependencies, and cargo then forgets the locked
 /// versions of all others. The first command puts the lock file back, so that helpers is built from
 /// the tested versions, and without asking the registry.
-pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
+///
+/// With `helpers`, a kernel goes through what a notebook begins with and forgets it again. What takes
+/// most of that time is reading helpers and all it depends on; evcxr keeps what it has read.
+pub(crate) fn write_configuration(build: &Path, helpers: Option<&Path>) -> io::Result<PathBuf> {
     let kept = kept_lock_file(build);
     let folder = build.join("configuration");
     fs::create_dir_all(&folder)?;
-    let command = format!("!cp {} {}", quote(&kept), quote(&build.join("Cargo.lock")));
-    let configuration = serde_json::json!(command); // a JSON string is a TOML string as well
-    fs::write(folder.join("evcxr.toml"), format!("[evcxr]\nprelude = {configuration}\n"))?;
+    let mut first = format!("!cp {} {}\n", quote(&kept), quote(&build.join("Cargo.lock")));
+    let mut then = "";
+    if let Some(helpers) = helpers {
+        first += &(first_cell(helpers) + LOOK_AROUND);
+        then = ":clear";
+    }
+    // evcxr runs the one before the other, each like a cell.
+    fs::write(folder.join("init.evcxr"), first)?;
+    fs::write(folder.join("prelude.rs"), then)?;
+    fs::write(folder.join("evcxr.toml"), "[evcxr]\nopt_level = \"0\"\n")?;
     Ok(folder)
 }
 
@@ -154,7 +182,7 @@ fn is_only_replaced(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let is_build_script =
         name.starts_with("build-script-build") || name.starts_with("build_script_build");
-    matches!(extension, Some("rlib" | "rmeta" | "a" | "o" | "so" | "bin" | "bc"))
+    matches!(extension, Some("rlib" | "rmeta" | "a" | "so"))
         || is_build_script && extension.is_none()
 }
 
@@ -225,12 +253,10 @@ mod tests {
         let build = folder.path().join("it's here");
         fs::create_dir_all(build.join("configuration")).unwrap();
         fs::write(kept_lock_file(&build), "tested versions").unwrap();
-        let configuration = write_configuration(&build).unwrap();
+        let configuration = write_configuration(&build, None).unwrap();
         fs::write(build.join("Cargo.lock"), "none").unwrap();
 
-        let text = fs::read_to_string(configuration.join("evcxr.toml")).unwrap();
-        let command = text.lines().nth(1).unwrap().strip_prefix("prelude = ").unwrap();
-        let command: String = serde_json::from_str(command).unwrap();
+        let command = fs::read_to_string(configuration.join("init.evcxr")).unwrap();
         let status = process::Command::new("sh").arg("-c").arg(&command[1..]).status().unwrap();
 
         assert!(status.success());

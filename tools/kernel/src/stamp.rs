@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Outcome;
 use crate::layout::Layout;
-use crate::template::PROFILE;
+use crate::template;
 
 /// Raised when templates of an older kernel must not be used any longer.
 const FORMAT: u32 = 1;
@@ -38,7 +38,7 @@ impl Stamp {
         base.update(FORMAT.to_le_bytes());
         base.update(env!("CARGO_PKG_VERSION"));
         base.update(&compiler.stdout);
-        base.update(PROFILE);
+        base.update(template::profile());
         base.update(layout.root().as_os_str().as_encoded_bytes());
         let mut sources = Sha256::new();
         sources.update(locked_for_helpers(&fs::read_to_string(layout.lock_file())?));

@@ -17,20 +17,42 @@ use crate::layout::{Layout, set_environment};
 use crate::session;
 use crate::stamp::Stamp;
 
-/// Libraries are compiled as in a release build, pixel loops gain most; cells keep their checks. (A
-/// setting for `package."*"` would say the first more shortly, but slow down build scripts as well.)
+/// Libraries are compiled as in a release build, pixel loops gain most. A cell is compiled with its checks and as evcxr's
+/// `:opt` says, at first not at all optimised: most cells only call libraries, and so take half the time to compile.
 /// Cargo reads this file because the build directories lie below the folder it is in.
-pub(crate) const PROFILE: &str = "\
+///
+/// Incremental compilation only costs time in crates as small as cells. In helpers it would do harm: build directories
+/// share files, and object files of two versions of helpers were found in one library.
+const PROFILE: &str = "\
 [profile.dev]
+incremental = false
+lto = \"off\"
+
+[profile.dev.package.\"*\"]
 opt-level = 3
 debug-assertions = false
 overflow-checks = false
-
-[profile.dev.package.ctx]
-opt-level = 2
-debug-assertions = true
-overflow-checks = true
 ";
+
+/// What runs while others are compiled: more time goes into making it fast than it then saves.
+const COMPILE_TIME: [&str; 10] = [
+    "autocfg",
+    "cc",
+    "proc-macro2",
+    "quote",
+    "serde_derive",
+    "syn",
+    "thiserror-impl",
+    "unicode-ident",
+    "version_check",
+    "zerocopy-derive",
+];
+
+/// The cargo configuration of all build directories.
+pub(crate) fn profile() -> String {
+    let unoptimised = |name: &str| format!("\n[profile.dev.package.{name}]\nopt-level = 0\n");
+    PROFILE.to_owned() + &COMPILE_TIME.map(unoptimised).concat()
+}
 
 /// How often a long build says that it is still at it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -58,9 +80,9 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
         fs::create_dir_all(building.join("configuration"))?;
     }
     fs::copy(layout.lock_file(), session::kept_lock_file(&building))?;
-    let profile = layout.kernel().join(".cargo");
-    fs::create_dir_all(&profile)?;
-    fs::write(profile.join("config.toml"), PROFILE)?;
+    let folder = layout.kernel().join(".cargo");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("config.toml"), profile())?;
 
     compile(layout, &building, start)?;
     remove_cells(&building)?;
@@ -74,7 +96,7 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
 
 /// Runs what every notebook starts with, through evcxr itself, in `folder`.
 fn compile(layout: &Layout, folder: &Path, start: Instant) -> Outcome {
-    let configuration = session::write_configuration(folder)?;
+    let configuration = session::write_configuration(folder, None)?;
     set_environment(layout.environment());
     set_environment([
         ("EVCXR_TMPDIR", folder.display().to_string()),
@@ -94,7 +116,7 @@ fn compile(layout: &Layout, folder: &Path, start: Instant) -> Outcome {
     let mut shown = String::new();
     for cell in [
         ":load_config --quiet",
-        ":dep helpers = { path = \"helpers\" }\nuse helpers::prelude::*;",
+        &session::first_cell(Path::new("helpers")),
         "let first: usize = 1;\nfirst + 1",
     ] {
         let outputs = context

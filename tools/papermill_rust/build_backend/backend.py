@@ -12,7 +12,8 @@ METADATA = {
     f"{INFO}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
     "Requires-Dist: papermill\nRequires-Dist: nbclient\n",
     f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: backend\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    f"{INFO}/entry_points.txt": "[papermill.engine]\nrust = papermill_rust.engine:RustEngine\n",
+    f"{INFO}/entry_points.txt": "[papermill.engine]\nrust = papermill_rust.engine:RustEngine\n"
+    "[jupyter_client.kernel_provisioners]\nrust-ready = papermill_rust.ready:ReadyProvisioner\n",
 }
 
 
