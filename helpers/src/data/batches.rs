@@ -1,4 +1,4 @@
-//! Batches: from `u8` images in memory to the tensors a network takes.
+//! Batches: from `u8` images to the tensors a network takes.
 //!
 //! In: `(H, W, C)`, `u8`. Out, a batch at a time: `(B, C, H, W)` in channels-last memory, `f32`, normalised, with class
 //! ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels.
@@ -135,8 +135,8 @@ impl ImageSource<'_> {
             _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
         };
         let images = out.chunks_exact_mut(height * width * channels);
-        let pixels = positions.iter().map(|&position| self.images.image(position));
-        let pixels = pixels.collect::<Result<Vec<_>>>()?;
+        let mut buffer = Vec::new();
+        let pixels = self.images.fetch(positions, &mut buffer)?;
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
             let tasks = images.zip(&pixels).zip(&changes).collect();
