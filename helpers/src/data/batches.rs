@@ -39,13 +39,13 @@ impl Normalization {
     pub fn of(images: &Subset) -> Result<Normalization> {
         let channels = images.dataset().image_shape().channels;
         let mut histogram = vec![[0u64; 256]; channels];
-        for position in 0..images.len() {
-            for pixel in images.image(position)?.chunks_exact(channels) {
+        images.each_image(|_, pixels| {
+            for pixel in pixels.chunks_exact(channels) {
                 for (counts, &value) in histogram.iter_mut().zip(pixel) {
                     counts[value as usize] += 1;
                 }
             }
-        }
+        })?;
         let (mut mean, mut std) = (Vec::new(), Vec::new());
         for counts in &histogram {
             let pixels = counts.iter().sum::<u64>().max(1) as f64;
@@ -207,9 +207,9 @@ impl Source for ImageSource<'_> {
 
 /// Adds the pixels and labels of `images`, in order.
 pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> {
-    for (position, label) in images.labels().into_iter().enumerate() {
-        hash.update(images.image(position)?);
-        hash.update(label.to_le_bytes());
-    }
-    Ok(())
+    let labels = images.labels();
+    images.each_image(|position, pixels| {
+        hash.update(pixels);
+        hash.update(labels[position].to_le_bytes());
+    })
 }

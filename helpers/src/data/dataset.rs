@@ -20,6 +20,9 @@ use crate::memory::Memory;
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
 
+/// Bytes of pixels that are fetched at a time where all images are visited.
+const FETCHED: usize = 1 << 20;
+
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ImageShape {
@@ -377,6 +380,19 @@ impl Subset {
         self.dataset.fetch(images.iter().map(|&image| self.indices[image]), buffer)
     }
 
+    /// Shows `visit` each image's place and pixels, in order; those that stay in the file are fetched many at a time.
+    pub(crate) fn each_image(&self, mut visit: impl FnMut(usize, &[u8])) -> Result<()> {
+        let at_once = (FETCHED / self.dataset.image_shape().pixels()).max(1);
+        let (mut position, mut buffer) = (0, Vec::new());
+        for images in self.indices.chunks(at_once) {
+            for pixels in self.dataset.fetch(images.iter().copied(), &mut buffer)? {
+                visit(position, pixels);
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Number of images of each class, by class id.
     pub fn class_counts(&self) -> Vec<usize> {
         count_classes(
@@ -468,6 +484,28 @@ mod tests {
             source.pixels(&[4, 2, 3, 2], false).unwrap()
         };
         assert_eq!(batch(&in_file), batch(&copied));
+    }
+
+    #[test]
+    fn each_image_is_visited_once_and_in_order() {
+        let folder = ten_images();
+        // More than are fetched at a time.
+        let order: Vec<usize> = (0..FETCHED).map(|place| place * 7 % 10).collect();
+        for largest_copy in [30, 29] {
+            let memory = Memory { available: Some(30) };
+            let dataset = Dataset::load_copying(folder.path(), largest_copy, memory).unwrap();
+            let mut visited = Vec::new();
+            dataset
+                .subset(order.clone())
+                .unwrap()
+                .each_image(|position, pixels| {
+                    assert_eq!(position, visited.len());
+                    assert_eq!(pixels, [pixels[0], pixels[0] + 1, pixels[0] + 2]);
+                    visited.push(usize::from(pixels[0] / 10));
+                })
+                .unwrap();
+            assert!(visited == order);
+        }
     }
 
     #[test]
