@@ -1,4 +1,4 @@
-//! Batches: from `u8` images in memory to the tensors a network takes.
+//! Batches: from `u8` images to the tensors a network takes.
 //!
 //! In: `(H, W, C)`, `u8`. Out, a batch at a time: `(B, C, H, W)` in channels-last memory, `f32`, normalised, with class
 //! ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels.
@@ -39,13 +39,13 @@ impl Normalization {
     pub fn of(images: &Subset) -> Result<Normalization> {
         let channels = images.dataset().image_shape().channels;
         let mut histogram = vec![[0u64; 256]; channels];
-        for position in 0..images.len() {
-            for pixel in images.image(position)?.chunks_exact(channels) {
+        images.each_image(|_, pixels| {
+            for pixel in pixels.chunks_exact(channels) {
                 for (counts, &value) in histogram.iter_mut().zip(pixel) {
                     counts[value as usize] += 1;
                 }
             }
-        }
+        })?;
         let (mut mean, mut std) = (Vec::new(), Vec::new());
         for counts in &histogram {
             let pixels = counts.iter().sum::<u64>().max(1) as f64;
@@ -135,8 +135,8 @@ impl ImageSource<'_> {
             _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
         };
         let images = out.chunks_exact_mut(height * width * channels);
-        let pixels = positions.iter().map(|&position| self.images.image(position));
-        let pixels = pixels.collect::<Result<Vec<_>>>()?;
+        let mut buffer = Vec::new();
+        let pixels = self.images.fetch(positions, &mut buffer)?;
         if training && !self.augmentation.is_none() {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
             let tasks = images.zip(&pixels).zip(&changes).collect();
@@ -207,9 +207,9 @@ impl Source for ImageSource<'_> {
 
 /// Adds the pixels and labels of `images`, in order.
 pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> {
-    for (position, label) in images.labels().into_iter().enumerate() {
-        hash.update(images.image(position)?);
-        hash.update(label.to_le_bytes());
-    }
-    Ok(())
+    let labels = images.labels();
+    images.each_image(|position, pixels| {
+        hash.update(pixels);
+        hash.update(labels[position].to_le_bytes());
+    })
 }

@@ -20,6 +20,9 @@ use crate::memory::Memory;
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
 
+/// Bytes of pixels that are fetched at a time where all images are visited.
+const FETCHED: usize = 1 << 20;
+
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ImageShape {
@@ -81,7 +84,7 @@ impl Dataset {
     /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
     ///
     /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
-    /// copied into memory up to [`LARGEST_COPY`] bytes; those of a larger `uint8` file are read from it as they are used.
+    /// copied into memory up to [`LARGEST_COPY`] bytes; those of a larger `uint8` file stay in it, and it is mapped.
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, a pixel is negative, infinite or not a number, there are
@@ -150,6 +153,15 @@ impl Dataset {
     /// If `image` is not below [`Dataset::len`].
     pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
         self.source.images.image(self.row(image))
+    }
+
+    /// As [`Dataset::image`] for several; those that stay in the file are fetched at once, to `buffer`.
+    fn fetch<'a>(
+        &'a self,
+        images: impl Iterator<Item = usize>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Vec<&'a [u8]>> {
+        self.source.images.fetch(images.map(|image| self.row(image)), buffer)
     }
 
     /// The row of X.npy that an image is: another place than its own in a sample of [`Dataset::take_stratified`].
@@ -258,7 +270,7 @@ impl Dataset {
         let order = if x.fortran_order { ", Fortran order" } else { "" };
         let endian = if x.big_endian { ", big-endian" } else { "" };
         let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
-        let held = if x.in_file { "in the file, read as they are used" } else { "copied" };
+        let held = if x.in_file { "mapped from the file" } else { "copied" };
         let form = match (y.form, y.renumbered) {
             (LabelForm::Numbers, false) => "a class id each",
             (LabelForm::Numbers, true) => "a number each, renumbered from 0",
@@ -359,6 +371,28 @@ impl Subset {
         self.dataset.image(self.indices[image])
     }
 
+    /// As [`Subset::image`] for several; those that stay in the file are fetched at once, to `buffer`.
+    pub(crate) fn fetch<'a>(
+        &'a self,
+        images: &[usize],
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Vec<&'a [u8]>> {
+        self.dataset.fetch(images.iter().map(|&image| self.indices[image]), buffer)
+    }
+
+    /// Shows `visit` each image's place and pixels, in order; those that stay in the file are fetched many at a time.
+    pub(crate) fn each_image(&self, mut visit: impl FnMut(usize, &[u8])) -> Result<()> {
+        let at_once = (FETCHED / self.dataset.image_shape().pixels()).max(1);
+        let (mut position, mut buffer) = (0, Vec::new());
+        for images in self.indices.chunks(at_once) {
+            for pixels in self.dataset.fetch(images.iter().copied(), &mut buffer)? {
+                visit(position, pixels);
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Number of images of each class, by class id.
     pub fn class_counts(&self) -> Vec<usize> {
         count_classes(
@@ -385,6 +419,7 @@ fn count_classes(labels: impl Iterator<Item = i64>, classes: usize) -> Vec<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::batches::{ImageSource, Normalization};
 
     /// An `.npy` file in C order.
     fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -421,6 +456,56 @@ mod tests {
             assert_eq!(copied.image(image).unwrap(), in_file.image(image).unwrap());
         }
         assert_eq!((in_file.pixel_bytes(), in_file.info()), (30, copied.info()));
+        assert!(in_file.table().to_text().contains("mapped from the file"));
+    }
+
+    #[test]
+    fn a_batch_of_images_in_their_file_is_that_of_copied_ones() {
+        let folder = ten_images();
+        let load = |largest_copy| {
+            let memory = Memory { available: Some(30) };
+            let dataset = Dataset::load_copying(folder.path(), largest_copy, memory).unwrap();
+            dataset.take_stratified(9, 1).unwrap().subset(vec![8, 0, 3, 3, 1]).unwrap()
+        };
+        let (copied, in_file) = (load(30), load(29));
+        // Backwards, repeated, none, and more than the kernel copies with one call.
+        let many: Vec<usize> = (0..3000).map(|place| place * place % 5).collect();
+        for positions in [&[4, 2, 3, 2][..], &[], &many] {
+            let expected: Vec<_> =
+                positions.iter().map(|&position| copied.image(position).unwrap()).collect();
+            for subset in [&copied, &in_file] {
+                // What is left in it of the last batch is in nobody's way.
+                let mut buffer = vec![255; 100];
+                assert_eq!(expected, subset.fetch(positions, &mut buffer).unwrap());
+            }
+        }
+        let batch = |subset: &Subset| {
+            let source = ImageSource::new(subset, Normalization::default(), Default::default());
+            source.pixels(&[4, 2, 3, 2], false).unwrap()
+        };
+        assert_eq!(batch(&in_file), batch(&copied));
+    }
+
+    #[test]
+    fn each_image_is_visited_once_and_in_order() {
+        let folder = ten_images();
+        // More than are fetched at a time.
+        let order: Vec<usize> = (0..FETCHED).map(|place| place * 7 % 10).collect();
+        for largest_copy in [30, 29] {
+            let memory = Memory { available: Some(30) };
+            let dataset = Dataset::load_copying(folder.path(), largest_copy, memory).unwrap();
+            let mut visited = Vec::new();
+            dataset
+                .subset(order.clone())
+                .unwrap()
+                .each_image(|position, pixels| {
+                    assert_eq!(position, visited.len());
+                    assert_eq!(pixels, [pixels[0], pixels[0] + 1, pixels[0] + 2]);
+                    visited.push(usize::from(pixels[0] / 10));
+                })
+                .unwrap();
+            assert!(visited == order);
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! from their range; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
 //!
 //! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
-//! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use. One that is cut
-//! meanwhile gives an error. (A mapped file would end the process.)
+//! where it is, mapped: an image is copied out when it is asked for, and the machine's page cache holds what is in use. A
+//! file that is cut meanwhile gives an error and does not end the process; `mapped.rs` says how.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::dataset::ImageShape;
 use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
 use crate::error::{Error, Result, shown_path};
-use crate::files::read_at;
+use crate::mapped::MappedFile;
 use crate::memory::Memory;
 
-/// A `uint8` file with more pixels than this many bytes is read as it is used, not copied: 1 GiB.
+/// A `uint8` file with more pixels than this many bytes stays where it is, mapped, and is not copied: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
 
 /// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
@@ -94,7 +94,7 @@ pub struct FoundImages {
     pub largest: f64,
     /// How the values became `u8`.
     pub scaling: Scaling,
-    /// Whether the pixels stay in the file, and are read from it as they are used, instead of in memory.
+    /// Whether the pixels stay in the file, which is mapped, and are taken from it as they are used, instead of in memory.
     pub in_file: bool,
 }
 
@@ -108,7 +108,14 @@ pub(super) struct Images {
 
 enum Pixels {
     Memory(Vec<u8>),
-    File { file: File, path: PathBuf, start: u64 },
+    File(PixelsInFile),
+}
+
+struct PixelsInFile {
+    file: MappedFile,
+    path: PathBuf,
+    /// Where those of the first image begin.
+    start: u64,
 }
 
 impl Images {
@@ -122,22 +129,54 @@ impl Images {
         let size = self.shape.pixels();
         match &self.pixels {
             Pixels::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
-            Pixels::File { file, path, start } => {
-                let mut pixels = vec![0; size];
-                match read_at(file, &mut pixels, start + (row * size) as u64) {
-                    Ok(()) => Ok(Cow::Owned(pixels)),
-                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                        Err(changed(path, "that it got shorter while it was in use"))
-                    }
-                    Err(error) => Err(unreadable(path, error, MISSING)),
-                }
+            Pixels::File(pixels) => {
+                let mut buffer = Vec::new();
+                pixels.fetch([row].into_iter(), size, &mut buffer)?;
+                Ok(Cow::Owned(buffer))
+            }
+        }
+    }
+
+    /// The pixels of the images in these rows of X: where they are in memory, or in `buffer`, to which those in the file
+    /// come all at once.
+    pub(super) fn fetch<'a>(
+        &'a self,
+        rows: impl Iterator<Item = usize>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Vec<&'a [u8]>> {
+        let size = self.shape.pixels();
+        match &self.pixels {
+            Pixels::Memory(bytes) => {
+                Ok(rows.map(|row| &bytes[row * size..(row + 1) * size]).collect())
+            }
+            Pixels::File(pixels) => {
+                pixels.fetch(rows, size, buffer)?;
+                Ok(buffer.chunks_exact(size).collect())
             }
         }
     }
 }
 
-fn changed(path: &Path, found: &str) -> Error {
-    wrong(path, "the file to stay as it was", found.to_owned(), "put it back and load it again")
+impl PixelsInFile {
+    fn fetch(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        size: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        let PixelsInFile { file, path, start } = self;
+        let places: Vec<u64> = rows.map(|row| start + (row * size) as u64).collect();
+        buffer.resize(places.len() * size, 0);
+        file.read(&places, size, buffer).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => wrong(
+                path,
+                "the file to stay as it was",
+                "that it got shorter while it was in use".to_owned(),
+                "put it back and load it again",
+            ),
+            _ => unreadable(path, error, MISSING),
+        })
+    }
 }
 
 /// An X whose header is read and whose shape is one of images.
@@ -174,7 +213,8 @@ impl ImageFile {
             let path = self.path();
             let opened = self.npy.file().try_clone();
             let file = opened.map_err(|source| unreadable(&path, source, MISSING))?;
-            Pixels::File { file, path, start: data_start as u64 }
+            let file = MappedFile::new(file);
+            Pixels::File(PixelsInFile { file, path, start: data_start as u64 })
         } else {
             // A plain file of two values or of signed numbers is no exception any more.
             self.check_room(memory)?;

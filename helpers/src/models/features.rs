@@ -91,7 +91,7 @@ impl Model {
             ));
         }
         let weights_sha256 = self.weights_hash(layers)?;
-        let key = self.features_key(dataset, layers, config, &weights_sha256)?;
+        let key = self.features_key(&images, layers, config, &weights_sha256)?;
         let last_layer = self.layer_name(layers - 1).to_owned();
         let stem = format!("features_{last_layer}_");
         let path = folder.as_ref().join(format!("{stem}{}.safetensors", &key[..16]));
@@ -178,7 +178,7 @@ impl Model {
     /// The hash of everything that features depend on.
     fn features_key(
         &self,
-        dataset: &Dataset,
+        images: &Subset,
         layers: usize,
         config: FeatureConfig,
         weights_sha256: &[u8; 32],
@@ -190,14 +190,12 @@ impl Model {
             &self.normalization(),
             config.mirrored,
             config.precision.resolve(),
-            dataset.image_shape(),
-            dataset.len(),
+            images.dataset().image_shape(),
+            images.len(),
         ));
         hash.update(settings.expect("settings are plain values"));
         hash.update(weights_sha256);
-        for image in 0..dataset.len() {
-            hash.update(dataset.image(image)?);
-        }
+        images.each_image(|_, pixels| hash.update(pixels))?;
         Ok(format!("{:x}", hash.finalize()))
     }
 }
