@@ -95,8 +95,8 @@ fn copy_once(mapping: &MmapRaw, places: &[u64], size: usize, into: &mut [u8]) ->
         }
     }
     let to = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
-    // From this process to this process. `process_vm_readv` would do as well, but looks up each mapped page by hand, which
-    // takes longer than to read the pieces one by one; as it is here, the processor finds them.
+    // From this process to this process. `process_vm_readv` would do as well, but then it is the mapped pages that the
+    // kernel looks up by hand, one by one, which takes half as long again; as it is here, the processor finds them.
     //
     // SAFETY: the kernel reads `from` and `to`, which live until the call returns and are as long as it is told; it writes
     // to `into` alone, of which we hold the only reference, and at most its length. What `from` points to lies within the
