@@ -17,9 +17,10 @@ from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "papermill_rust"))
+# The module alone: the peers' environment has no papermill.
+sys.path.insert(0, str(ROOT / "tools" / "papermill_rust" / "papermill_rust"))
 
-from papermill_rust import ready  # noqa: E402
+import ready  # noqa: E402
 
 # evcxr as it comes compiles libtorch's bindings in the first cell.
 LONGEST_CELL = 1800

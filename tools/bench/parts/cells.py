@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         section = measure.compared(sides, results, FIGURES, spec, args)
         for side, runs in zip(sides, results, strict=True):
             section["sides"][side.name]["cells_seconds"] = [result["cells_seconds"] for result in runs]
-        section["title"] = f"notebook {notebook[:2]}" + (", kernel kept ready" if ready else "")
+        section["title"] = f"notebook {notebook[:2]}" + (", ready" if ready else "")
         sections[notebook + ("_ready" if ready else "")] = section
     return {"notebooks": sections}
 
