@@ -81,6 +81,14 @@ pub enum Error {
         /// The step size it happened at.
         learning_rate: f64,
     },
+    /// Somebody interrupted the work, and it ended between two of its steps.
+    #[error("{work} was interrupted; {advice}")]
+    Interrupted {
+        /// What was going on.
+        work: String,
+        /// What was kept, and what to do next.
+        advice: String,
+    },
     /// The data a model is given differs in shape from what it was built for.
     #[error("the model takes {expected}, the data has {found}; build the model for this data")]
     DataShape {

@@ -22,6 +22,7 @@ mod elements;
 pub mod error;
 pub mod evaluation;
 mod files;
+mod interrupt;
 mod mapped;
 mod memory;
 pub mod models;

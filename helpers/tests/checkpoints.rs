@@ -53,6 +53,16 @@ fn figures(history: &History) -> Vec<[u64; 5]> {
     history.epochs.iter().map(bits).collect()
 }
 
+/// Runs a cell, and once more whenever it says that it was interrupted.
+fn until_it_ends<T>(mut cell: impl FnMut() -> Result<T>) -> T {
+    loop {
+        match cell() {
+            Err(Error::Interrupted { work, advice }) => println!("interrupted: {work}; {advice}"),
+            other => return other.unwrap(),
+        }
+    }
+}
+
 /// A training in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -88,7 +98,7 @@ impl Kind {
         let config = FitConfig { batch_size: 16, ..config() };
         let told = match self {
             Kind::Dense => {
-                let history = model.fit(&split, config).unwrap();
+                let history = until_it_ends(|| model.fit(&split, config.clone()));
                 format!("{:?} {}", figures(&history), history.stopped_early)
             }
             Kind::Cnn => {
@@ -100,8 +110,9 @@ impl Kind {
             }
             Kind::Denoiser => {
                 let noise = GaussianNoise::default();
+                let (train, validation) = (&split.train, &split.validation);
                 let history =
-                    model.fit_denoiser(&split.train, &split.validation, noise, config).unwrap();
+                    until_it_ends(|| model.fit_denoiser(train, validation, noise, config.clone()));
                 let bits = |record: &DenoisingRecord| {
                     [record.loss, record.val_loss, record.val_psnr_db].map(f64::to_bits)
                 };
@@ -144,6 +155,8 @@ struct Process {
     /// The last epoch that it took from a checkpoint, and the last one that it trained.
     taken: usize,
     trained: Option<usize>,
+    /// How often it said that it was interrupted.
+    interrupted: usize,
 }
 
 impl Process {
@@ -160,7 +173,8 @@ impl Process {
         let (sender, lines) = channel();
         spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let old = parts(folder);
-        Process { child, lines, folder: folder.to_owned(), old, taken: 0, trained: None }
+        let folder = folder.to_owned();
+        Process { child, lines, folder, old, taken: 0, trained: None, interrupted: 0 }
     }
 
     fn ended(&mut self) -> bool {
@@ -170,6 +184,10 @@ impl Process {
     /// Reads what was printed so far.
     fn listen(&mut self) {
         for line in self.lines.try_iter() {
+            if line.starts_with("interrupted: ") {
+                self.interrupted += 1;
+                continue;
+            }
             if let Some((_, rest)) = line.split_once("goes on after epoch ") {
                 self.taken = rest.split_once(',').unwrap().0.parse().unwrap();
             }
@@ -240,9 +258,13 @@ fn share(count: usize) -> f64 {
 /// Lets it train to its end, and compares it with the undisturbed training, byte by byte.
 fn compare(kind: Kind, calm: &Path, rough: &Path) {
     assert!(Process::start(kind, rough).child.wait().unwrap().success());
+    same(kind, calm, rough);
+}
+
+fn same(kind: Kind, calm: &Path, rough: &Path) {
     for file in [MODEL, "figures"] {
         let read = |folder: &Path| fs::read(folder.join(file)).unwrap();
-        assert!(read(calm) == read(rough), "{kind:?}: {file} differs after the kills");
+        assert!(read(calm) == read(rough), "{kind:?}: {file} differs from the undisturbed one");
     }
 }
 
@@ -295,6 +317,27 @@ fn other_trainings_go_on_as_exactly() {
             assert!(process.kill().is_some(), "the training ended before kill {kill}");
         }
         compare(kind, calm.path(), rough.path());
+    }
+}
+
+/// The process stays, and in it the model, with other weights than those that the training began with.
+#[test]
+fn interrupts_leave_no_trace() {
+    for kind in [Kind::Dense, Kind::Denoiser] {
+        let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let epoch = train_calmly(kind, calm.path());
+        let mut process = Process::start(kind, rough.path());
+        for count in 0..5 {
+            let went_on = process
+                .wait_for(|process| process.trained > Some(count) && process.interrupted == count);
+            assert!(went_on, "{kind:?} ended before interrupt {count}");
+            sleep(epoch.mul_f64(0.8 * share(count)));
+            let child = process.child.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &child]).status().unwrap().success());
+            assert!(process.wait_for(|process| process.interrupted > count), "{kind:?}");
+        }
+        assert!(process.child.wait().unwrap().success());
+        same(kind, calm.path(), rough.path());
     }
 }
 

@@ -271,6 +271,44 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
     assert_eq!(fs::read_to_string(&launcher.starts).unwrap(), after);
 }
 
+/// What is interrupted goes on in the same process: the search says so, and does not repeat what it has.
+#[test]
+fn search_to_be_interrupted() {
+    let Some(folder) = std::env::var_os(INTERRUPTED_FOLDER).map(PathBuf::from) else { return };
+    let launcher = Counting { starts: folder.join("starts"), moment: Duration::from_millis(40) };
+    let search = long_search(&folder);
+    let stopped = search.fit_with(&split(300, 1), &launcher).unwrap_err();
+    let expected = "the search was interrupted; run it again: finished trials are not repeated";
+    assert_eq!(stopped.to_string(), expected);
+    let started = || fs::read_to_string(&launcher.starts).unwrap().lines().count();
+    let before = started();
+    assert!((5..60).contains(&before), "{before} trials were started");
+    let found = search.fit_with(&split(300, 1), &launcher).unwrap();
+    assert_eq!(found.trials_kept, before, "trials that had begun were finished");
+    assert_eq!(started(), 60);
+}
+
+const INTERRUPTED_FOLDER: &str = "SEARCH_TO_BE_INTERRUPTED";
+
+#[test]
+fn a_search_that_was_interrupted_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut search = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "search_to_be_interrupted"])
+        .env(INTERRUPTED_FOLDER, folder.path())
+        .spawn()
+        .unwrap();
+    let starts = || fs::read_to_string(folder.path().join("starts")).unwrap_or_default();
+    let begun = Instant::now();
+    while starts().lines().count() < 5 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the search does not get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let child = search.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &child]).status().unwrap().success());
+    assert!(search.wait().unwrap().success());
+}
+
 #[test]
 fn a_damaged_result_is_made_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@ use crate::data::{Dataset, Subset};
 use crate::display::{clean_text, duration, print_line, print_progress, with_thousands};
 use crate::error::{Error, Result, shown_path};
 use crate::files::{Part, open_regular, read_at, sweep};
+use crate::interrupt::Watch;
 
 /// How features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -336,8 +337,10 @@ impl Writing<'_> {
         writer.write_all(&self.layout.header("", "")).map_err(unwritable)?;
         let (mut done, mut hash) = (0, Sha256::new());
         let _guard = tch::no_grad_guard();
+        let watch = Watch::start();
         for mirrored in [false, true].into_iter().take(if self.config.mirrored { 2 } else { 1 }) {
             for batch in positions.chunks(BATCH) {
+                watch.check("the computation of features", "run it again, and it starts anew")?;
                 let mut input = source.pixels(batch, false)?;
                 if mirrored {
                     input = input.f_flip([3])?;

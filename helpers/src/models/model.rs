@@ -22,6 +22,7 @@ use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::display::clean_text;
 use crate::error::{Error, Result};
+use crate::interrupt::Watch;
 use crate::memory::Memory;
 
 /// Images a prediction takes through the network at once.
@@ -100,6 +101,16 @@ pub struct Model {
     pub(crate) precision: Precision,
     /// Where `fit` keeps its checkpoint.
     pub(crate) backup: Option<PathBuf>,
+    /// A training that `fit` can take up again.
+    pub(crate) interrupted: Option<Interrupted>,
+}
+
+/// A training that was interrupted: hashes of weights, so that whoever changes them begins another one.
+pub(crate) struct Interrupted {
+    /// Those that it left in the model.
+    pub left: String,
+    /// Those that it began with.
+    pub began: String,
 }
 
 /// What a model file says about itself.
@@ -141,6 +152,7 @@ impl Model {
             normalization: None,
             precision: Precision::Auto,
             backup: None,
+            interrupted: None,
         }
     }
 
@@ -319,11 +331,13 @@ impl Model {
     /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
     pub(crate) fn outputs_of(&self, depth: usize, source: &dyn Source) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
+        let watch = Watch::start();
         let positions: Vec<usize> = (0..source.len()).collect();
         let batches = positions
             .chunks(PREDICT_BATCH)
             .enumerate()
             .map(|(place, batch)| {
+                watch.check("prediction", "run it again")?;
                 let (inputs, _) = source.batch(batch, false)?;
                 let outputs = self.forward_through(0..depth, &inputs, false, self.precision);
                 let outputs = layers::cast(&outputs, Kind::Float);

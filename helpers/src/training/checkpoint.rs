@@ -19,7 +19,7 @@ use crate::data::batches::Source;
 use crate::display::print_line;
 use crate::error::{Result, shown_path};
 use crate::models::file::{self, ModelFile, as_bytes};
-use crate::models::model::Model;
+use crate::models::model::{Interrupted, Model};
 
 /// The only layout of a checkpoint so far.
 const FORMAT: u32 = 1;
@@ -70,11 +70,11 @@ impl Checkpoint {
         let mut data = Sha256::new();
         train.identify(&mut data)?;
         validation.identify(&mut data)?;
-        let mut weights = Sha256::new();
-        for weight in &model.weights {
-            weights.update(format!("{} {};", weight.name, weight.trainable));
-            weights.update(as_bytes(&weight.tensor)?);
-        }
+        let weights = hash_of_weights(model)?;
+        let first_weights = match &model.interrupted {
+            Some(training) if training.left == weights => training.began.clone(),
+            _ => weights,
+        };
         let settings = serde_json::to_string(config).expect("settings are plain values");
         let Environment { threads, cpu_capability, .. } = Environment::current();
         let training = Training {
@@ -82,12 +82,22 @@ impl Checkpoint {
             network: serde_json::to_string(model.network()).expect("settings are plain values"),
             settings: format!("{settings} {objective:?}"),
             data: format!("{:x}", data.finalize()),
-            first_weights: format!("{:x}", weights.finalize()),
+            first_weights,
             code: code_version(),
             machine: format!("{threads} threads, {cpu_capability}"),
         };
         let steps = steps_an_epoch(train.len(), config.batch_size) as u64;
         Ok(Some(Checkpoint { path, training, epochs: config.epochs, steps }))
+    }
+
+    /// Has `fit` take up this training again, although `model` has other weights now than those it began with.
+    ///
+    /// # Errors
+    /// If libtorch cannot read the weights.
+    pub(crate) fn let_go_on(&self, model: &mut Model) -> Result<()> {
+        let (left, began) = (hash_of_weights(model)?, self.training.first_weights.clone());
+        model.interrupted = Some(Interrupted { left, began });
+        Ok(())
     }
 
     /// Takes `model` and `progress` to where the checkpoint left them. One that is of another training or damaged is not
@@ -237,6 +247,16 @@ impl Checkpoint {
         let tensors = tensors.iter().map(|(name, tensor)| (&name[..], tensor));
         file::write(&self.path, tensors, metadata)
     }
+}
+
+/// SHA-256 of all weights, their names, and which of them are trained.
+fn hash_of_weights(model: &Model) -> Result<String> {
+    let mut weights = Sha256::new();
+    for weight in &model.weights {
+        weights.update(format!("{} {};", weight.name, weight.trainable));
+        weights.update(as_bytes(&weight.tensor)?);
+    }
+    Ok(format!("{:x}", weights.finalize()))
 }
 
 impl Training {

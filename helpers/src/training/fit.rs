@@ -19,6 +19,7 @@ use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::{duration, print_line, print_progress};
 use crate::error::{Error, Result};
+use crate::interrupt::Watch;
 use crate::memory::{Memory, keep_what_is_freed};
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
@@ -360,6 +361,7 @@ pub(crate) fn run<R: Record>(
         let advice = "one image has no spread to learn from";
         return Err(Error::parameter("batch_size", expected, config.batch_size, advice));
     }
+    let watch = Watch::start();
     let batch = config.batch_size.min(train.len());
     model.check_room_to_fit(train.first_layer(), batch, Memory::now())?;
     keep_what_is_freed();
@@ -388,13 +390,20 @@ pub(crate) fn run<R: Record>(
         |progress: &Progress<R>| progress.seconds_before + started.elapsed().as_secs_f64();
     while !progress.is_over(config) {
         let epoch_started = Instant::now();
-        let trained = train_epoch(model, train, objective, config, &mut progress);
-        progress.step_seconds += epoch_started.elapsed().as_secs_f64();
-        let checked = trained
-            .and_then(|trained| Ok((trained, validate(model, validation, objective)?)))
-            .inspect_err(|_| model.restore(&progress.best));
-        let ((totals, learning_rate), checked) = checked?;
         let epoch = progress.epochs.len() + 1;
+        let trained = train_epoch(model, train, objective, config, &mut progress, &watch);
+        progress.step_seconds += epoch_started.elapsed().as_secs_f64();
+        let checked = trained.and_then(|trained| {
+            let checked = validate(model, validation, objective, &watch)?;
+            Ok((trained, checked))
+        });
+        let ((totals, learning_rate), checked) = checked.map_err(|error| {
+            model.restore(&progress.best);
+            match error {
+                Error::Interrupted { .. } => interrupted(model, checkpoint.as_ref(), epoch),
+                other => other,
+            }
+        })?;
         if !checked.loss().is_finite() {
             model.restore(&progress.best);
             return Err(Error::Diverged { epoch, loss: checked.loss(), learning_rate });
@@ -438,6 +447,24 @@ pub(crate) fn run<R: Record>(
     })
 }
 
+/// What a training says that was interrupted in `epoch`; `model` has the weights of its best one.
+fn interrupted(model: &mut Model, checkpoint: Option<&Checkpoint>, epoch: usize) -> Error {
+    let kept = checkpoint.map(|checkpoint| checkpoint.let_go_on(model));
+    let advice = match kept {
+        Some(Ok(())) if epoch > 1 => {
+            format!("run it again, and it goes on after epoch {}", epoch - 1)
+        }
+        Some(Err(error)) => format!("it cannot go on: {error}"),
+        None if epoch > 1 => {
+            "the model keeps the weights of its best epoch so far, and has no checkpoint to go on from: \
+             see `backup_and_restore`"
+                .to_owned()
+        }
+        _ => "run it again, and it starts anew".to_owned(),
+    };
+    Error::Interrupted { work: format!("training, in epoch {epoch},"), advice }
+}
+
 /// One pass over the training images, in a new order; returns the sums and the last learning rate.
 fn train_epoch<R: Record>(
     model: &mut Model,
@@ -445,6 +472,7 @@ fn train_epoch<R: Record>(
     objective: Objective,
     config: &FitConfig,
     progress: &mut Progress<R>,
+    watch: &Watch,
 ) -> Result<(Totals, f64)> {
     let epoch = progress.epochs.len() + 1;
     tch::manual_seed(epoch_seed(config.seed, epoch));
@@ -463,6 +491,7 @@ fn train_epoch<R: Record>(
         if step == steps {
             continue;
         }
+        watch.check("training", "")?;
         let done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
         learning_rate = config.learning_rate * progress.course.factor(done);
         let (inputs, targets) = train.batch(positions, true)?;
@@ -487,11 +516,17 @@ pub(crate) fn steps_an_epoch(images: usize, batch_size: usize) -> usize {
 }
 
 /// The sums over the validation images, nothing dropped, nothing smoothed.
-fn validate(model: &Model, validation: &dyn Source, objective: Objective) -> Result<Totals> {
+fn validate(
+    model: &Model,
+    validation: &dyn Source,
+    objective: Objective,
+    watch: &Watch,
+) -> Result<Totals> {
     let _guard = tch::no_grad_guard();
     let positions: Vec<usize> = (0..validation.len()).collect();
     let mut totals = Totals::default();
     for positions in positions.chunks(512) {
+        watch.check("validation", "")?;
         let (inputs, targets) = validation.batch(positions, false)?;
         let outputs = model.forward_from(validation.first_layer(), &inputs, false);
         let _loss = objective.loss(&outputs, &targets, false, &mut totals)?;

@@ -24,6 +24,7 @@ use crate::data::{Split, Subset};
 use crate::display::{Cell, Column, Table, clean_text, duration, print_line};
 use crate::error::{Error, Result};
 use crate::files::read_regular;
+use crate::interrupt::Watch;
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
 use crate::training::{FitConfig, History};
@@ -319,6 +320,7 @@ impl GridSearchCv {
     /// As [`GridSearchCv::fit`].
     pub fn fit_with(&self, split: &Split, launcher: &dyn Launcher) -> Result<SearchResults> {
         let started = Instant::now();
+        let watch = Watch::start();
         let trials = self.trials(split)?;
         let kept: Vec<Option<TrialResult>> =
             trials.iter().map(|trial| self.kept(&trial.spec)).collect();
@@ -335,7 +337,7 @@ impl GridSearchCv {
                 println!("{trials_kept} of them were finished before and are not repeated");
             }
         }
-        let outcomes = self.run(&trials, kept, launcher)?;
+        let outcomes = self.run(&trials, kept, launcher, &watch)?;
         let failed: Vec<(&Trial, &String)> = trials
             .iter()
             .zip(&outcomes)
@@ -397,6 +399,7 @@ impl GridSearchCv {
         trials: &[Trial],
         kept: Vec<Option<TrialResult>>,
         launcher: &dyn Launcher,
+        watch: &Watch,
     ) -> Result<Vec<Result<TrialResult, String>>> {
         let waiting: Vec<usize> =
             (0..trials.len()).filter(|&place| kept[place].is_none()).collect();
@@ -412,7 +415,7 @@ impl GridSearchCv {
         std::thread::scope(|scope| {
             for _ in 0..self.jobs().min(waiting.len()) {
                 scope.spawn(|| {
-                    while !stop.load(Ordering::SeqCst) {
+                    while !stop.load(Ordering::SeqCst) && !watch.is_interrupted() {
                         let Some(&place) = waiting.get(next.fetch_add(1, Ordering::SeqCst)) else {
                             break;
                         };
@@ -424,6 +427,8 @@ impl GridSearchCv {
                                     refuse(error);
                                 }
                             }
+                            // It was interrupted, too, and did not fail.
+                            Err(_) if watch.is_interrupted() => break,
                             Err(message) if self.error_score == ErrorScore::Raise => {
                                 refuse(trials_failed(1, trials.len(), trial, message));
                             }
@@ -441,6 +446,10 @@ impl GridSearchCv {
             first_error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
         {
             return Err(error);
+        }
+        let all_ran = outcomes.iter().all(|outcome| locked(outcome).is_some());
+        if !all_ran {
+            watch.check("the search", "run it again: finished trials are not repeated")?;
         }
         let unfinished = || Err("it did not run".to_owned());
         Ok(outcomes

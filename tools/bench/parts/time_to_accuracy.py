@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         peer("Keras, bf16", "keras_accuracy.py", threads, format="mixed_bfloat16", compile=False),
         peer("Keras, XLA", "keras_accuracy.py", threads, True, format="float32", compile=True),
     ]
-    sides, sections = measure.fitting(sides), {}
+    sides, sections = measure.fitting(sides, args.without), {}
     for network, task in TASKS.items():
         spec = USUAL | task | {"task": "time_to_accuracy", "data": str(args.data), "images": 0}
         if args.quick:

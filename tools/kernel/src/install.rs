@@ -32,7 +32,7 @@ pub(crate) fn install(layout: &Layout, prefix: &Path) -> Outcome {
         "argv": [binary, "--control_file", "{connection_file}"],
         "display_name": "Rust",
         "language": "rust",
-        "interrupt_mode": "message",
+        "interrupt_mode": "signal",
         "env": environment,
         "metadata": { "kernel_provisioner": { "provisioner_name": "rust-ready" } },
     });

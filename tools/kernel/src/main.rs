@@ -11,6 +11,7 @@
 //! evcxr starts this same binary again as the process that runs the cells.
 
 mod install;
+mod interrupt;
 mod layout;
 mod runtime;
 mod session;

@@ -5,6 +5,7 @@ use std::os::unix::process::parent_id;
 use std::thread;
 use std::time::Duration;
 
+use crate::interrupt;
 use crate::layout::set_environment;
 
 /// evcxr marks its child with this variable.
@@ -14,7 +15,8 @@ const CHILD_VARIABLE: &str = "EVCXR_IS_RUNTIME";
 pub(crate) const BACKTRACE_VARIABLE: &str = "NOTEBOOK_BACKTRACE";
 
 /// Does nothing in the kernel itself. In the child: a panic prints its message without a backtrace
-/// of evcxr's frames, and the child ends with its kernel, even in the middle of a long cell.
+/// of evcxr's frames, an interrupt does no more than it must, and the child ends with its kernel, even
+/// in the middle of a long cell.
 pub(crate) fn prepare_if_child() {
     if env::var_os(CHILD_VARIABLE).is_none() {
         return;
@@ -22,6 +24,7 @@ pub(crate) fn prepare_if_child() {
     if let Ok(backtrace) = env::var(BACKTRACE_VARIABLE) {
         set_environment([("RUST_BACKTRACE", backtrace)]);
     }
+    interrupt::listen_in_child();
     end_with_parent();
 }
 

@@ -13,6 +13,7 @@ use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
+use crate::interrupt;
 use crate::layout::{Layout, set_environment};
 use crate::runtime::{self, BACKTRACE_VARIABLE};
 use crate::stamp::Stamp;
@@ -44,6 +45,7 @@ pub(crate) fn serve(layout: &Layout, ready: bool) -> Outcome {
         ("JUPYTER_PATH", configuration.display().to_string()),
     ]);
     silence_stdout()?;
+    interrupt::pass_on(&session.folder);
     runtime::end_with_parent();
     let result = evcxr_jupyter::main();
     drop(session);
