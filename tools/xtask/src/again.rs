@@ -1,4 +1,4 @@
-//! The same again: the quick notebooks once more, killed on the way and resumed, must come to the same bytes.
+//! The same again: the quick submission once more, killed on the way and resumed, must come to the same bytes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -18,11 +18,11 @@ use crate::project::{Project, files, is_hidden, remove};
 use crate::screen::Step;
 use crate::stamp::sha256;
 
-/// Runs the quick notebooks again, with `kills` kills, and compares what they leave with what is in `export/quick`,
+/// Makes the quick submission again, with `kills` kills, and compares what it leaves with what is in `export/quick`,
 /// which stays. Gives the number of files that were compared.
 ///
 /// # Errors
-/// If a run fails, or a file differs in more than durations.
+/// If a run fails, a file differs in more than durations, or a page is not whole.
 pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<usize, Failure> {
     let quick = export_folder(project, true);
     // Not in `.tools/tmp`, which every set-up empties.
@@ -36,36 +36,61 @@ pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<us
     outcome
 }
 
+/// When a run is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So long after its start.
+    After(Duration),
+    /// While it writes its pages.
+    AtThePages,
+}
+
+impl Moment {
+    /// That of one kill of several, the last of which falls on the pages.
+    fn of(kill: usize, kills: usize) -> Moment {
+        if kill + 1 == kills {
+            return Moment::AtThePages;
+        }
+        // Fractions of the golden ratio fall anywhere: while a cell is compiled, inside an epoch, while a file is
+        // written.
+        let share = (kill as f64 * 0.618_033_988_75).fract();
+        Moment::After(Duration::from_secs_f64(8.0 + 30.0 * share))
+    }
+}
+
 /// One whole run, begun again after each kill.
 fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Failure> {
     let mut killed = 0;
     loop {
-        let mut command = quick_run(project)?;
+        let mut command = quick_submission(project)?;
         if killed == kills {
-            let what = format!("the quick notebooks after {kills} kills");
+            let what = format!("the quick submission after {kills} kills");
             process::run(project, step, &what, &mut command, "test-again")?;
             return Ok(());
         }
-        // Fractions of the golden ratio fall anywhere: while a cell is compiled, inside an epoch, while a file is
-        // written.
-        let share = (killed as f64 * 0.618_033_988_75).fract();
-        let moment = Duration::from_secs_f64(8.0 + 30.0 * share);
+        let moment = Moment::of(killed, kills);
+        let export = export_folder(project, true);
         // A group of its own, so that papermill goes with it, as at a power cut. Kernels end with papermill.
         let child = command.process_group(0).stdout(Stdio::null()).spawn();
         let mut child = child.map_err(|error| {
             Failure::new(format!("cannot start {}: {error}", process::show(project, &command)))
         })?;
         let watch = || step.update(&format!("kill {} of {kills}", killed + 1));
-        match ends_before(&mut child, moment, watch) {
-            // Faster than the kill: once more from the beginning.
+        match ends_before(&mut child, &export, moment, watch) {
+            // Faster than the kill: once more from the beginning, or, if only pages were missed, from there.
             Some(status) if status.success() => {
-                let quick = export_folder(project, true);
-                remove(&quick).map_err(|error| Failure::of_file("remove", &quick, &error))?;
+                let missed = match moment {
+                    Moment::After(_) => vec![export],
+                    Moment::AtThePages => pages(&export),
+                };
+                for path in missed {
+                    remove(&path).map_err(|error| Failure::of_file("remove", &path, &error))?;
+                }
                 continue;
             }
             Some(status) => {
-                return Err(Failure::new(format!("the quick notebooks failed ({status})"))
-                    .advice("`cargo xtask run --quick` shows why"));
+                return Err(Failure::new(format!("the quick submission failed ({status})"))
+                    .advice("`cargo xtask submission --quick` shows why"));
             }
             None => {}
         }
@@ -73,24 +98,34 @@ fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Fa
         let done = Command::new("kill").args(["-KILL", "--", &group]).status();
         child.wait().map_err(|error| Failure::new(format!("lost a program: {error}")))?;
         if !done.is_ok_and(|status| status.success()) {
-            return Err(Failure::new("cannot kill a run of the notebooks"));
+            return Err(Failure::new("cannot kill a submission"));
         }
+        whole_pages(&export)?;
         killed += 1;
     }
 }
 
-fn quick_run(project: &Project) -> Result<Command, Failure> {
+fn quick_submission(project: &Project) -> Result<Command, Failure> {
     let program = env::current_exe()
         .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
     let mut command = project.command(program);
-    command.args(["run", "--quick", "--resume"]);
+    command.args(["submission", "--quick", "--resume"]);
     Ok(command)
 }
 
 /// How `child` ended, if it did before `moment`.
-fn ends_before(child: &mut Child, moment: Duration, mut watch: impl FnMut()) -> Option<ExitStatus> {
+fn ends_before(
+    child: &mut Child,
+    export: &Path,
+    moment: Moment,
+    mut watch: impl FnMut(),
+) -> Option<ExitStatus> {
     let start = Instant::now();
-    while start.elapsed() < moment {
+    let has_come = || match moment {
+        Moment::After(duration) => start.elapsed() >= duration,
+        Moment::AtThePages => !pages(export).is_empty(),
+    };
+    while !has_come() {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
         }
@@ -100,8 +135,33 @@ fn ends_before(child: &mut Child, moment: Duration, mut watch: impl FnMut()) -> 
     None
 }
 
+/// The pages that are there.
+fn pages(export: &Path) -> Vec<PathBuf> {
+    let is_page = |path: &PathBuf| path.extension() == Some("html".as_ref()) && !is_hidden(path);
+    files(export).into_iter().filter(is_page).collect()
+}
+
+/// Checks that each page that is there was written to its end; gives their names.
+fn whole_pages(export: &Path) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for path in pages(export) {
+        let text = fs::read(&path).map_err(|error| Failure::of_file("read", &path, &error))?;
+        let name = path.strip_prefix(export).unwrap_or(&path).display().to_string();
+        if !text.trim_ascii_end().ends_with(b"</html>") {
+            return Err(Failure::new(format!("a kill left half a page: {name}")));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Compares models, metrics, predictions and the records of trainings; gives their number.
 fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
+    // Pages hold the times of their run.
+    if whole_pages(first)? != whole_pages(second)? {
+        return Err(Failure::new("a second run, killed and resumed, left other pages"));
+    }
     let [first, second] = [results(first)?, results(second)?];
     let differing: Vec<&str> = first
         .keys()
@@ -166,6 +226,29 @@ fn without_durations(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_must_be_whole_and_all_there() {
+        let [first, second] = [(); 2].map(|()| export(r#"{"accuracy": 0.5}"#, b"model"));
+        let write = |folder: &tempfile::TempDir, page: &str| {
+            fs::write(folder.path().join("submission.html"), page).unwrap();
+        };
+        write(&first, "<html>all</html>\n");
+        let text = compare(first.path(), second.path()).unwrap_err().to_string();
+        assert!(text.contains("other pages"), "{text}");
+        write(&second, "<html>al");
+        let text = compare(first.path(), second.path()).unwrap_err().to_string();
+        assert!(text.contains("half a page: submission.html"), "{text}");
+        write(&second, "<html>of another time</html>\n");
+        assert_eq!(compare(first.path(), second.path()).unwrap(), 2);
+    }
+
+    #[test]
+    fn the_last_kill_falls_on_the_pages() {
+        let of = |kill, kills| format!("{:?}", Moment::of(kill, kills));
+        assert_eq!(of(0, 1), "AtThePages");
+        assert_eq!([of(0, 3), of(2, 3)], ["After(8s)", "AtThePages"]);
+    }
 
     fn export(metrics: &str, model: &[u8]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

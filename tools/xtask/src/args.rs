@@ -56,8 +56,8 @@ pub(crate) const COMMANDS: [CommandLine; 11] = [
             Flag {
                 name: "--kills",
                 values: &["N"],
-                help: "how often the second run of the quick notebooks is killed before its results are compared with \
-                       the first's; 2 unless told otherwise, 0 leaves that run out",
+                help: "how often the second quick submission is killed before its results are compared with the \
+                       first's, the last time at its pages; 3 unless told otherwise, 0 leaves it out",
             },
         ],
     },

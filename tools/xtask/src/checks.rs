@@ -15,8 +15,8 @@ use crate::project::{Project, remove};
 use crate::screen::Screen;
 use crate::setup::{self, Choices, python};
 
-/// How often the second run of the quick notebooks is killed, unless `--kills` says otherwise.
-const KILLS: usize = 2;
+/// How often the second quick submission is killed, unless `--kills` says otherwise.
+const KILLS: usize = 3;
 
 /// Tests that ran.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
