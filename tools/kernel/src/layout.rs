@@ -67,6 +67,19 @@ impl Layout {
         self.kernel().join("sessions")
     }
 
+    /// Where set-up puts libtorch.
+    pub(crate) fn libtorch(&self) -> PathBuf {
+        self.root.join(".tools/libtorch")
+    }
+
+    /// What cells are linked with (`libtorch.rs`).
+    pub(crate) fn linked_libtorch(&self) -> PathBuf {
+        match cfg!(target_os = "linux") {
+            true => self.kernel().join("libtorch"),
+            false => self.libtorch(),
+        }
+    }
+
     /// The environment of a kernel and of all that it starts.
     ///
     /// The loader path names the wheel's own folder and not the links that `LIBTORCH` holds:
@@ -77,13 +90,12 @@ impl Layout {
     /// its speed for a dense network, and at 47% with 3,000 rounds. Alone, 3,000 rounds cost a sixth of the speed, and
     /// 20,000 nothing that could be measured.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let tools = self.root.join(".tools");
-        let torch = tools.join("torch/torch/lib");
+        let torch = self.root.join(".tools/torch/torch/lib");
         let loader_path =
             if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
         vec![
             (REPOSITORY_VARIABLE, self.root.display().to_string()),
-            ("LIBTORCH", tools.join("libtorch").display().to_string()),
+            ("LIBTORCH", self.linked_libtorch().display().to_string()),
             (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
             ("GOMP_SPINCOUNT", "20000".to_owned()),

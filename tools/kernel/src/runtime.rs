@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::interrupt;
 use crate::layout::set_environment;
+use crate::libtorch;
 
 /// evcxr marks its child with this variable.
 const CHILD_VARIABLE: &str = "EVCXR_IS_RUNTIME";
@@ -25,6 +26,7 @@ pub(crate) fn prepare_if_child() {
         set_environment([("RUST_BACKTRACE", backtrace)]);
     }
     interrupt::listen_in_child();
+    libtorch::load();
     end_with_parent();
 }
 

@@ -10,7 +10,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
 use crate::interrupt;
@@ -46,6 +47,7 @@ pub(crate) fn serve(layout: &Layout, ready: bool) -> Outcome {
     ]);
     silence_stdout()?;
     interrupt::pass_on(&session.folder);
+    keep_lock_file(session.folder.clone());
     runtime::end_with_parent();
     let result = evcxr_jupyter::main();
     drop(session);
@@ -97,6 +99,30 @@ pub(crate) fn write_configuration(build: &Path, helpers: Option<&Path>) -> io::R
 /// Where the locked versions of a build directory are kept.
 pub(crate) fn kept_lock_file(build: &Path) -> PathBuf {
     build.join("configuration/Cargo.lock")
+}
+
+/// Puts the locked versions back whenever cargo has forgotten them, as it does when it compiles a cell that uses no crate.
+/// What is compiled for `:dep helpers` after that would be other versions, and take minutes.
+fn keep_lock_file(build: PathBuf) {
+    let (lock_file, kept) = (build.join("Cargo.lock"), kept_lock_file(&build));
+    thread::spawn(move || {
+        loop {
+            // A cell takes longer to compile once cargo has read and written the file.
+            thread::sleep(Duration::from_millis(50));
+            if has_no_dependency(&lock_file) {
+                // Without it the next `:dep` is slow, and nothing else.
+                let fresh = build.join("Cargo.lock.kept");
+                let _ = fs::copy(&kept, &fresh).and_then(|_| fs::rename(&fresh, &lock_file));
+            }
+        }
+    });
+}
+
+/// If this lock file is that of a package that depends on nothing, which is a short one.
+fn has_no_dependency(lock_file: &Path) -> bool {
+    fs::metadata(lock_file).is_ok_and(|about| about.len() < 400)
+        && fs::read_to_string(lock_file)
+            .is_ok_and(|text| text.matches("[[package]]").count() == 1)
 }
 
 /// A path as one word of a shell command.

@@ -14,6 +14,7 @@ use evcxr::CommandContext;
 
 use crate::Outcome;
 use crate::layout::{Layout, set_environment};
+use crate::libtorch;
 use crate::session;
 use crate::stamp::Stamp;
 
@@ -63,12 +64,13 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
     let _only_one = lock(&layout.kernel().join("build.lock"))?;
     let stamp = Stamp::now(layout)?;
     let present = Stamp::read(&layout.template());
-    if present.as_ref() == Some(&stamp) {
+    if present.as_ref() == Some(&stamp) && layout.linked_libtorch().exists() {
         println!("kernel template: up to date");
         return Ok(());
     }
 
     let start = Instant::now();
+    libtorch::make_stand_in(layout)?;
     let building = layout.kernel().join("template.new");
     remove(&building)?;
     if present.is_some_and(|present| present.base == stamp.base) {

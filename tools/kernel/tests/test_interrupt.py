@@ -1,14 +1,7 @@
 """Interrupting a training costs an epoch at most: run the cell again, and it goes on."""
 
 import re
-import time
-from pathlib import Path
-from queue import Empty
 
-import pytest
-from jupyter_client import KernelManager
-
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 EPOCHS = 12
 
 SET_UP = """
@@ -27,56 +20,6 @@ let config = FitConfig {{ epochs: {EPOCHS}, patience: {EPOCHS}, batch_size: 16, 
 let history = model.fit(&split, config)?;
 println!("{{}} epochs", history.epochs_run());
 """
-
-
-class Session:
-    """One kernel, as JupyterLab holds it."""
-
-    def __init__(self):
-        self.manager = KernelManager(kernel_name="rust")
-        self.manager.start_kernel(cwd=str(NOTEBOOKS))
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
-
-    def close(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=False)
-
-    def interrupt(self):
-        """As JupyterLab's stop button."""
-        self.manager.interrupt_kernel()
-
-    def run(self, code, stop_at=None, last=None):
-        """Runs a cell to its end and gives what it printed; interrupts it once ``stop_at`` is printed.
-
-        What a cell prints last may arrive after the kernel said that it is idle; ``last`` is waited for.
-        """
-        request = self.client.execute(code)
-        printed, idle, deadline = "", False, time.monotonic() + 240
-        while time.monotonic() < deadline:
-            if idle and (last is None or last in printed):
-                return printed
-            try:
-                message = self.client.get_iopub_msg(timeout=1)
-            except Empty:
-                continue
-            if message["parent_header"].get("msg_id") != request:
-                continue
-            content = message["content"]
-            printed += content.get("text", "") if message["msg_type"] == "stream" else ""
-            if stop_at and stop_at in printed:
-                self.interrupt()
-                stop_at = None
-            idle = idle or content.get("execution_state") == "idle"
-        raise AssertionError(f"waited for {last or 'the end of the cell'}; so far it printed:\n{printed}")
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 def test_an_interrupted_training_goes_on(session, tmp_path):
