@@ -33,7 +33,6 @@ def ours(name: str, argv: list[str], sessions: str, **settings: object) -> Side:
     libraries = str(measure.ROOT / ".tools" / "torch" / "torch" / "lib")
     variables = {
         "NOTEBOOK_REPOSITORY": str(measure.ROOT),
-        "LIBTORCH": str(measure.ROOT / ".tools" / "libtorch"),
         "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH": libraries,
     }
     side = kernel(name, language="rust", argv=argv, variables=variables | settings, sessions=sessions)
@@ -63,7 +62,8 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
                 "`cargo install --locked evcxr_jupyter` puts it there"
             )
         build = str(measure.SCRATCH / "evcxr")
-        sides.append(ours("stock evcxr", [stock, *connection], build, EVCXR_TMPDIR=build))
+        libtorch = str(measure.ROOT / ".tools" / "libtorch")
+        sides.append(ours("stock evcxr", [stock, *connection], build, EVCXR_TMPDIR=build, LIBTORCH=libtorch))
     sections = {}
     for (notebook, cells), ready in itertools.product(NOTEBOOKS.items(), (False, True)):
         spec = {"data": str(args.data), "notebook": notebook, "cells": cells, "ready": ready}

@@ -8,6 +8,9 @@ use crate::Outcome;
 /// Names the repository to a kernel; the kernelspec sets it.
 pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";
 
+/// Names the libtorch to compile with to the build of its bindings.
+pub(crate) const LIBTORCH_VARIABLE: &str = "LIBTORCH";
+
 /// The places under one repository root.
 pub(crate) struct Layout {
     root: PathBuf,
@@ -95,7 +98,7 @@ impl Layout {
             if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
         vec![
             (REPOSITORY_VARIABLE, self.root.display().to_string()),
-            ("LIBTORCH", self.linked_libtorch().display().to_string()),
+            (LIBTORCH_VARIABLE, self.linked_libtorch().display().to_string()),
             (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
             ("GOMP_SPINCOUNT", "20000".to_owned()),

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Outcome;
 use crate::interrupt;
-use crate::layout::{Layout, set_environment};
+use crate::layout::{LIBTORCH_VARIABLE, Layout, set_environment};
 use crate::runtime::{self, BACKTRACE_VARIABLE};
 use crate::stamp::Stamp;
 use crate::template::{lock, remove};
@@ -35,8 +35,11 @@ pub(crate) fn serve(layout: &Layout, ready: bool) -> Outcome {
     let helpers = layout.helpers();
     let configuration = write_configuration(&session.folder, ready.then_some(&*helpers))?;
 
-    let missing = layout.environment().into_iter().filter(|(name, _)| env::var_os(name).is_none());
-    set_environment(missing.collect::<Vec<_>>());
+    // Somebody may have chosen other values, but for the libtorch that the warm build was made for: with another one all
+    // is compiled anew. Cargo sets one for whatever it starts.
+    let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
+    let environment = layout.environment().into_iter().filter(|(name, _)| wanted(name));
+    set_environment(environment.collect::<Vec<_>>());
     set_environment([
         (BACKTRACE_VARIABLE, env::var("RUST_BACKTRACE").unwrap_or_default()),
         ("EVCXR_TMPDIR", session.folder.display().to_string()),
@@ -121,8 +124,7 @@ fn keep_lock_file(build: PathBuf) {
 /// If this lock file is that of a package that depends on nothing, which is a short one.
 fn has_no_dependency(lock_file: &Path) -> bool {
     fs::metadata(lock_file).is_ok_and(|about| about.len() < 400)
-        && fs::read_to_string(lock_file)
-            .is_ok_and(|text| text.matches("[[package]]").count() == 1)
+        && fs::read_to_string(lock_file).is_ok_and(|text| text.matches("[[package]]").count() == 1)
 }
 
 /// A path as one word of a shell command.
