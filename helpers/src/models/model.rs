@@ -300,7 +300,7 @@ impl Model {
     /// Class probabilities, a row for each image: the softmax of the network's outputs.
     ///
     /// # Errors
-    /// If the images differ in shape from what the model was built for.
+    /// If the images differ in shape from what the model was built for, or somebody interrupts it (SIGINT).
     pub fn predict(&self, images: &Subset) -> Result<Probabilities> {
         self.check_images(images)?;
         let source = ImageSource::new(images, self.normalization(), Default::default());

@@ -202,7 +202,8 @@ impl Model {
     ///
     /// # Errors
     /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
-    /// batches of this size, or the loss diverges.
+    /// batches of this size, the loss diverges, or somebody interrupts it (SIGINT): run again, it goes on after its last
+    /// whole epoch where there is a checkpoint ([`Model::backup_and_restore`]).
     pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
         self.fit_on(&split.train, &split.validation, config)
     }
@@ -240,7 +241,7 @@ impl Model {
     ///
     /// # Errors
     /// If a setting is out of range, the model does not give images of the size it takes, the images differ from what
-    /// it was built for, or the loss diverges.
+    /// it was built for, the loss diverges, or somebody interrupts it, as [`Model::fit`].
     pub fn fit_denoiser(
         &mut self,
         train: &Subset,

@@ -308,7 +308,7 @@ impl GridSearchCv {
     ///
     /// # Errors
     /// If a setting is out of range, the program that runs trials is not there, every trial failed (or one, with
-    /// [`ErrorScore::Raise`]), or the last training fails.
+    /// [`ErrorScore::Raise`]), the last training fails, or somebody interrupts it (SIGINT).
     pub fn fit(&self, split: &Split) -> Result<SearchResults> {
         self.check()?;
         self.fit_with(split, &LocalProcesses::find()?)
