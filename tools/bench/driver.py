@@ -85,7 +85,7 @@ def overview(whole: dict) -> dict | None:
         "title": "helpers beside the best peer",
         "value_name": "Times as fast as the best peer (1 is as fast)",
         # A name has room for some thirty letters.
-        "names": [name.replace("EfficientNet-", "") for name, _ in found],
+        "names": [name.replace("EfficientNet-", "").replace(": until the mark", "") for name, _ in found],
         "values": [float(f"{ratio:.3g}") for _, ratio in found],
     }
 
