@@ -362,12 +362,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_is_killed_twice_unless_told_otherwise() {
+    fn a_second_submission_is_killed_three_times_unless_told_otherwise() {
         let given = |texts: &[&str]| {
             let options: Vec<_> = texts.iter().map(|text| ("--kills", text.to_string())).collect();
             kills(&options)
         };
-        assert_eq!((given(&[]).unwrap(), given(&["0"]).unwrap()), (2, 0));
+        assert_eq!((given(&[]).unwrap(), given(&["0"]).unwrap()), (3, 0));
         assert_eq!(given(&["0", "5"]).unwrap(), 5);
         let text = given(&["-1"]).unwrap_err().to_string();
         assert!(text.contains("from 0 up, got `-1`"), "{text}");
