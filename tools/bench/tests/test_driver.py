@@ -282,7 +282,7 @@ def test_all_ratios_stand_in_one_chart_the_worst_first(made_up):
     accuracy = driver.PARTS["time_to_accuracy"].run(arguments(), None)
     chart = driver.overview({"schema": 2, "dense": part, "time_to_accuracy": accuracy})
     assert chart["names"] == ["Dense network: prediction", "Dense network: training",
-                              "Dense network to 88%: until the mark", "CNN to 92%: until the mark"]  # fmt: skip
+                              "Dense network to 88%", "CNN to 92%"]  # fmt: skip
     assert chart["values"] == [1.0, 2.0, 2.0, 2.0]
     assert chart["title"] and "Times as fast" in chart["value_name"]
     assert driver.overview({"schema": 2}) is None
