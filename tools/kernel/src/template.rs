@@ -184,7 +184,9 @@ mod tests {
 
     /// The table below these keys.
     fn table(text: &str, keys: &[&str]) -> Table {
-        keys.iter().fold(text.parse().expect("TOML"), |table: Table, key| table[*key].as_table().expect("a table").clone())
+        keys.iter().fold(text.parse().expect("TOML"), |table: Table, key| {
+            table[*key].as_table().expect("a table").clone()
+        })
     }
 
     #[test]
