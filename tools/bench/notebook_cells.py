@@ -1,7 +1,8 @@
 """A notebook's first cells through the Jupyter protocol: `notebook_cells.py < spec.json`, the result is the last line.
 
-Times run from the moment a kernel is asked for, which with `ready` was started in advance, as JupyterLab does it. A
-cell's time runs from its request to the kernel's being idle again.
+Times run from the moment a kernel is asked for. With `ready` it was started in advance, as JupyterLab does it; with
+`restart` another one has run the notebook's first cell before, and its successor was started in advance. A cell's time
+runs from its request to the kernel's being idle again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from jupyter_client import KernelManager
+from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,32 +77,33 @@ def measure(spec: dict) -> dict:
     folder = str(ROOT / "notebooks")
     sessions = Path(spec["sessions"]) if spec["sessions"] else None
     before = set(sessions.iterdir()) if sessions and sessions.is_dir() else set()
-    if spec["ready"] and spec["language"] == "rust":
+    keeps_ready = spec["start"] != "cold" and spec["language"] == "rust"
+    if keeps_ready:
         ready.PAUSE = LONGEST_CELL  # no other one while this one is measured
-        ready.waiting.start(spec["argv"], folder, {**os.environ, **spec["variables"]})
-        if not ready.waiting.answers.wait(LONGEST_CELL):
-            raise RuntimeError("no kernel is kept ready: it needs 4 GiB of free memory")
+        keep_ready(spec, folder)
         manager.provisioner = ready.ReadyProvisioner(
             kernel_id="bench", kernel_spec=specification, parent=manager
         )
+    cells = cells_of(spec)
     started = time.perf_counter()
     manager.start_kernel(cwd=folder)
     client = manager.client()
     client.start_channels()
     try:
         client.wait_for_ready(timeout=LONGEST_CELL)
+        if spec["start"] == "restart":
+            run(client, cells[0], spec["language"])
+            if keeps_ready:
+                keep_ready(spec, folder)
+            started = time.perf_counter()
+            manager.restart_kernel(now=False)
+            client.wait_for_ready(timeout=LONGEST_CELL)
         start = time.perf_counter() - started
         first, seconds = None, []
-        for code in cells_of(spec):
-            shown, begun = [], time.perf_counter()
-            reply = client.execute_interactive(
-                code, timeout=LONGEST_CELL, output_hook=lambda message, shown=shown: note(message, shown)
-            )
+        for code in cells:
+            begun = time.perf_counter()
+            shown = run(client, code, spec["language"])
             seconds.append(time.perf_counter() - begun)
-            errors = [message for kind, message in shown if kind in ("error", "stderr")]
-            # evcxr says `ok` to a cell that panics or returns early; both leave a message on stderr.
-            if reply["content"]["status"] != "ok" or (errors and spec["language"] == "rust"):
-                raise RuntimeError(f"the cell failed: {code}\n{errors}")
             if first is None and any(kind in ("execute_result", "display_data") for kind, _ in shown):
                 first = time.perf_counter() - started
         own = [folder for folder in sessions.iterdir() if folder not in before] if sessions else []
@@ -116,6 +118,26 @@ def measure(spec: dict) -> dict:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=False)
+
+
+def keep_ready(spec: dict, folder: str) -> None:
+    """Waits until a kernel waits."""
+    ready.waiting.start(spec["argv"], folder, {**os.environ, **spec["variables"]})
+    if not ready.waiting.answers.wait(LONGEST_CELL):
+        raise RuntimeError("no kernel is kept ready: it needs 4 GiB of free memory")
+
+
+def run(client: BlockingKernelClient, code: str, language: str) -> list:
+    """What the page would show of a cell."""
+    shown = []
+    reply = client.execute_interactive(
+        code, timeout=LONGEST_CELL, output_hook=lambda message: note(message, shown)
+    )
+    errors = [message for kind, message in shown if kind in ("error", "stderr")]
+    # evcxr says `ok` to a cell that panics or returns early; both leave a message on stderr.
+    if reply["content"]["status"] != "ok" or (errors and language == "rust"):
+        raise RuntimeError(f"the cell failed: {code}\n{errors}")
+    return shown
 
 
 def note(message: dict, shown: list) -> None:

@@ -1,9 +1,9 @@
 """How a notebook feels: from the start of the kernel to the first value on the page, and how long a cell takes.
 
 Our kernel runs the first cells of notebooks 01 and 04, a Python kernel those that one would write instead, with Keras;
-both through the Jupyter protocol, as JupyterLab does, on the same X.npy. Ours is measured twice: started when it is asked
-for, and kept ready, as JupyterLab keeps one for the next notebook. `--stock` adds evcxr as it comes, which compiles for
-minutes first.
+both through the Jupyter protocol, as JupyterLab does, on the same X.npy. Both are measured thrice: ours started when it
+is asked for, kept ready, as JupyterLab keeps one for the next notebook, and restarted with another one kept ready.
+`--stock` adds evcxr as it comes, which compiles for minutes first.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ FIGURES = [
     Figure("memory_megabytes", "memory", "MB", higher_is_better=False),
     Figure("disk_megabytes", "disk", "MB", higher_is_better=False),
 ]
+# How a kernel starts, and what is said of it in a title.
+STARTS = {"cold": "", "ready": ", ready", "restart": ", restarted"}
 NOTEBOOKS = {"01_data_loading": 9, "04_baseline_model": 4}
 ROOM = measure.ROOT / ".tools" / "kernel"
 
@@ -65,15 +67,15 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         libtorch = str(measure.ROOT / ".tools" / "libtorch")
         sides.append(ours("stock evcxr", [stock, *connection], build, EVCXR_TMPDIR=build, LIBTORCH=libtorch))
     sections = {}
-    for (notebook, cells), ready in itertools.product(NOTEBOOKS.items(), (False, True)):
-        spec = {"data": str(args.data), "notebook": notebook, "cells": cells, "ready": ready}
+    for (notebook, cells), (start, title) in itertools.product(NOTEBOOKS.items(), STARTS.items()):
+        spec = {"data": str(args.data), "notebook": notebook, "cells": cells, "start": start}
         found = measure.rounds(sides, args.rounds, spec, args.seed, one_line)
         results = [[result for _, result in runs] for runs in found]
         section = measure.compared(sides, results, FIGURES, spec, args)
         for side, runs in zip(sides, results, strict=True):
             section["sides"][side.name]["cells_seconds"] = [result["cells_seconds"] for result in runs]
-        section["title"] = f"notebook {notebook[:2]}" + (", ready" if ready else "")
-        sections[notebook + ("_ready" if ready else "")] = section
+        section["title"] = f"notebook {notebook[:2]}{title}"
+        sections[notebook if start == "cold" else f"{notebook}_{start}"] = section
     return {"notebooks": sections}
 
 
@@ -88,7 +90,7 @@ def show(section: dict) -> str:
 def charts(section: dict) -> list[dict]:
     drawn = []
     for notebook, one in section["notebooks"].items():
-        name = notebook[:2] + ("_ready" if notebook.endswith("_ready") else "")
+        name = notebook[:2] + "".join(f"_{start}" for start in STARTS if notebook.endswith(f"_{start}"))
         title = one["title"].capitalize()
         drawn += [chart | {"name": f"{name}_{chart['name']}"} for chart in measure.bars(one, title)]
     return drawn

@@ -2,10 +2,14 @@
 
 Before a new kernel runs its first cell it reads helpers and all it depends on, ten seconds of work that is the same
 for every notebook. JupyterLab, with this module as a server extension (``cargo xtask lab``), starts one kernel in
-advance; the notebook that is opened next takes it, and another one is started when the machine has nothing better to
-do. A kernel that is restarted keeps its ports, and so has to start anew.
+advance; the notebook that is opened or restarted next takes it, and another one is started when the machine has nothing
+better to do.
+
+Those who talk to a kernel that is restarted know its ports and its key. So all kernels of one server have one key, and
+what comes to the ports is passed on to those of the kernel that took its place.
 """
 
+import asyncio
 import os
 import secrets
 import sys
@@ -14,7 +18,7 @@ import time
 from pathlib import Path
 
 from jupyter_client import BlockingKernelClient
-from jupyter_client.connect import write_connection_file
+from jupyter_client.connect import port_names, write_connection_file
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.launcher import launch_kernel
 from jupyter_client.provisioning import LocalProvisioner
@@ -43,18 +47,31 @@ class ReadyProvisioner(LocalProvisioner):
     """Starts Rust kernels as Jupyter does, unless one is waiting that was started in the same way."""
 
     taken = None
+    forwarding = None
 
     async def pre_launch(self, **kwargs):
-        if self.connection_info or self.ports_cached or not self.parent or kwargs.get("extra_arguments"):
+        others_know = self.connection_info
+        if not self.parent or kwargs.get("extra_arguments") or others_know and not self._can_be_replaced():
             return await super().pre_launch(**kwargs)
         # The environment as the base class makes it, without the ports and the file that a kernel of our own would get.
         prepared = await super(LocalProvisioner, self).pre_launch(cmd=list(self.kernel_spec.argv), **kwargs)
-        self.taken = waiting.take(self.kernel_spec.argv, prepared.get("cwd") or os.getcwd(), prepared["env"])
-        if self.taken is None:
+        taken = waiting.take(self.kernel_spec.argv, prepared.get("cwd") or os.getcwd(), prepared["env"])
+        if taken is None:
+            if not others_know and not os.path.exists(self.parent.connection_file):
+                # So that it can be replaced when it is restarted.
+                self.parent.session.key = waiting.key
             return await super().pre_launch(**kwargs)
-        self.connection_info = {**self.taken.connection, "key": self.taken.connection["key"].encode()}
-        # A restart must not look for other ports: those who talk to the kernel know these.
-        self.ports_cached = True
+        if others_know:
+            try:
+                self.forwarding = Forwarding(others_know, taken.connection)
+            except OSError:
+                taken.end()
+                return await super().pre_launch(**kwargs)
+        else:
+            self.connection_info = {**taken.connection, "key": taken.connection["key"].encode()}
+            # A restart must not look for other ports.
+            self.ports_cached = True
+        self.taken = taken
         return prepared
 
     async def launch_kernel(self, cmd, **kwargs):
@@ -66,15 +83,110 @@ class ReadyProvisioner(LocalProvisioner):
         self.cwd = kwargs.get("cwd", Path.cwd())
         return self.connection_info
 
+    async def cleanup(self, restart=False):
+        if self.forwarding is not None:
+            self.forwarding.close()
+            self.forwarding = None
+        await super().cleanup(restart)
+
+    def _can_be_replaced(self):
+        """Whether the next one has the same key, and is to have the same ports (jupyter_client's `newports`)."""
+        known = self.connection_info
+        return known["key"] == waiting.key and known["shell_port"] == self.parent.shell_port
+
+
+class Forwarding:
+    """Passes on what comes to the ports of one kernel, which has ended, to those of another, and what it answers.
+
+    In a thread: the loop of a manager that blocks runs only while somebody calls it.
+    """
+
+    def __init__(self, old, new):
+        self.connections = set()
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        try:
+            self.servers = self._run(self._open(old, new))
+        except OSError:
+            self._end()
+            raise
+
+    def close(self):
+        self._run(self._close())
+        self._end()
+
+    def _run(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def _end(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    async def _open(self, old, new):
+        servers = []
+        try:
+            for port in port_names:
+                servers.append(await asyncio.start_server(self._accept(new["ip"], new[port]), old["ip"], old[port]))
+        except OSError:
+            for server in servers:
+                server.close()
+            raise
+        return servers
+
+    async def _close(self):
+        for server in self.servers:
+            server.close()
+        for task in self.connections:
+            task.cancel()
+        await asyncio.gather(*self.connections, return_exceptions=True)
+
+    def _accept(self, ip, port):
+        async def accept(reader, writer):
+            task = asyncio.current_task()
+            self.connections.add(task)
+            try:
+                await join(reader, writer, ip, port)
+            finally:
+                self.connections.discard(task)
+
+        return accept
+
+
+async def join(reader, writer, ip, port):
+    """Until one of both sides ends."""
+    others = None
+    try:
+        other, others = await asyncio.open_connection(ip, port)
+        there, back = asyncio.ensure_future(copy(reader, others)), asyncio.ensure_future(copy(other, writer))
+        try:
+            await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            there.cancel()
+            back.cancel()
+    except OSError:
+        # Whoever talks to a kernel that is gone notices, and tries again.
+        pass
+    finally:
+        writer.close()
+        if others is not None:
+            others.close()
+
+
+async def copy(reader, writer):
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+
 
 class Kernel:
     """One that was started before anybody asked for it."""
 
-    def __init__(self, argv, folder, environment):
+    def __init__(self, argv, folder, environment, key):
         runtime = Path(jupyter_runtime_dir())
         runtime.mkdir(parents=True, exist_ok=True)
         self.file = runtime / f"kernel-ready-{secrets.token_hex(8)}.json"
-        key = secrets.token_hex(32).encode()
         _, self.connection = write_connection_file(str(self.file), key=key, kernel_name=KERNEL)
         command = [word.replace("{connection_file}", str(self.file)) for word in argv] + ["--ready"]
         self.process = launch_kernel(command, env=environment, cwd=folder)
@@ -109,6 +221,7 @@ class Waiting:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.key = secrets.token_hex(32).encode()
         self.kernel = None
         self.made_as = None
         self.answers = threading.Event()
@@ -131,7 +244,7 @@ class Waiting:
                 return
             self.answers.clear()
             try:
-                kernel = self.kernel = Kernel(argv, folder, environment)
+                kernel = self.kernel = Kernel(argv, folder, environment, self.key)
             except OSError as error:
                 print(f"no kernel is kept ready: {error}", file=sys.stderr)
                 return
@@ -139,13 +252,15 @@ class Waiting:
         answers = kernel.wait()
         # It has read the file; a notebook that takes it writes one of its own.
         kernel.file.unlink(missing_ok=True)
-        if answers:
-            self.answers.set()
+        with self.lock:
+            if answers and self.kernel is kernel:
+                self.answers.set()
 
     def take(self, argv, folder, environment):
         """The kernel that waits, or is about to, if it was made in this way; another one is started later on."""
         with self.lock:
             kernel, self.kernel = self.kernel, None
+            self.answers.clear()
         fits = kernel is not None and self.made_as == made_in_one_way(argv, folder, environment)
         if kernel is not None and not (fits and kernel.is_alive()):
             kernel.end()

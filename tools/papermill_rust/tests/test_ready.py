@@ -22,11 +22,15 @@ def waiting(monkeypatch):
     monkeypatch.setattr(ready, "waiting", waiting)
     monkeypatch.setattr(ready, "PAUSE", 10 * SECONDS)
     monkeypatch.setattr(ready, "LEAST_MEMORY", 0)
-    specification = KernelSpecManager().get_kernel_spec("rust")
-    waiting.start(specification.argv, os.getcwd(), {**ENVIRONMENT, **specification.env})
+    start(waiting)
     yield waiting
     if waiting.kernel is not None:
         waiting.kernel.end()
+
+
+def start(waiting):
+    specification = KernelSpecManager().get_kernel_spec("rust")
+    waiting.start(specification.argv, os.getcwd(), {**ENVIRONMENT, **specification.env})
 
 
 def pid_of_waiting(waiting):
@@ -34,10 +38,8 @@ def pid_of_waiting(waiting):
     return waiting.kernel.process.pid
 
 
-def run(manager, code):
+def shown_by(client, code):
     """What a cell shows as plain text, and what it writes."""
-    client = manager.client()
-    client.start_channels()
     shown = []
 
     def note(message):
@@ -45,33 +47,99 @@ def run(manager, code):
         assert message["msg_type"] != "error", content
         shown.append(content.get("data", {}).get("text/plain", "") + content.get("text", ""))
 
-    try:
-        client.wait_for_ready(timeout=SECONDS)
-        client.execute_interactive(code, timeout=SECONDS, output_hook=note)
-    finally:
-        client.stop_channels()
+    client.wait_for_ready(timeout=SECONDS)
+    client.execute_interactive(code, timeout=SECONDS, output_hook=note)
     return "".join(shown).strip()
 
 
-def test_a_notebook_gets_the_kernel_that_waits_and_can_restart_it(waiting):
+def test_a_notebook_gets_the_kernel_that_waits_whenever_it_is_started(waiting):
     waits = pid_of_waiting(waiting)
     manager = KernelManager(kernel_name="rust")
     manager.start_kernel(cwd=os.getcwd(), env=ENVIRONMENT)
+    client = manager.client()
+    client.start_channels()
     try:
         assert manager.provisioner.pid == waits
         assert waiting.kernel is None
-        assert run(manager, "let first: usize = 20;\nfirst + 1") == "21"
+        assert shown_by(client, "let first: usize = 20;\nfirst + 1") == "21"
         # It has forgotten what it looked at: neither names nor variables are left.
-        assert run(manager, ":vars") == "first: usize"
-        assert run(manager, "struct Dataset;\nstd::mem::size_of::<Dataset>()") == "0"
-        ports = manager.ports
+        assert shown_by(client, ":vars") == "first: usize"
+        assert shown_by(client, "struct Dataset;\nstd::mem::size_of::<Dataset>()") == "0"
+        told = manager.get_connection_info()
+
+        # Twice: the second time what takes the first one's place ends, too.
+        for answer in ("42", "43"):
+            start(waiting)
+            waits = pid_of_waiting(waiting)
+            manager.restart_kernel(now=True)
+            assert manager.provisioner.pid == waits
+            assert manager.get_connection_info() == told
+            # Those who talked to the kernel before need know of nothing.
+            assert shown_by(client, f"{answer} + 0") == answer
+            assert shown_by(client, ":vars") == ""
+
+        # None waits: one is started, and is found at the same ports.
         manager.restart_kernel(now=True)
-        assert manager.ports == ports
-        assert manager.provisioner.pid != waits
-        assert run(manager, "6 * 7") == "42"
+        assert manager.get_connection_info() == told
+        assert shown_by(client, "6 * 7") == "42"
     finally:
+        client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert not os.path.exists(manager.connection_file)
+
+
+def test_one_that_was_started_when_asked_for_is_replaced_when_restarted(waiting):
+    waiting_process(waiting)
+    with waiting.lock:
+        kept, waiting.kernel = waiting.kernel, None
+    manager = KernelManager(kernel_name="rust")
+    manager.start_kernel(cwd=os.getcwd(), env=ENVIRONMENT)
+    client = manager.client()
+    client.start_channels()
+    try:
+        assert manager.provisioner.pid != kept.process.pid
+        assert shown_by(client, "6 * 7") == "42"
+        waiting.kernel = kept
+        manager.restart_kernel(now=True)
+        assert manager.provisioner.pid == kept.process.pid
+        assert shown_by(client, "6 * 8") == "48"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_with_a_key_of_its_own_is_started_anew(waiting):
+    waits = waiting_process(waiting)
+    manager = KernelManager(kernel_name="rust")
+    # As a program does that tells others of its kernel before it starts it.
+    manager.write_connection_file()
+    key = manager.session.key
+    try:
+        with waiting.lock:
+            kept, waiting.kernel = waiting.kernel, None
+        manager.start_kernel(cwd=os.getcwd(), env=ENVIRONMENT)
+        waiting.kernel = kept
+        manager.restart_kernel(now=True)
+        assert manager.session.key == key
+        assert manager.provisioner.pid != waits.pid
+        assert waiting.kernel is kept
+    finally:
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_that_is_to_have_other_ports_is_started_anew(waiting):
+    waiting_process(waiting)
+    manager = KernelManager(kernel_name="rust")
+    manager.start_kernel(cwd=os.getcwd(), env=ENVIRONMENT)
+    try:
+        ports = manager.ports
+        start(waiting)
+        waits = waiting_process(waiting)
+        manager.restart_kernel(now=True, newports=True)
+        assert manager.provisioner.pid != waits.pid
+        assert not set(ports) & set(manager.ports)
+    finally:
+        manager.shutdown_kernel(now=True)
 
 
 def test_a_kernel_for_another_folder_is_not_handed_out(waiting, tmp_path):
