@@ -1,6 +1,5 @@
 //! What a template was built from, so that one can tell whether it still fits.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -22,8 +21,7 @@ pub(crate) struct Stamp {
     /// Versions of this kernel and of the compiler, and the settings. Another value means a build from
     /// nothing.
     pub(crate) base: String,
-    /// The sources of helpers and the versions of what it uses. Another value means that cargo compiles
-    /// what changed.
+    /// The sources of helpers and the lock file. Another value means that cargo compiles what changed.
     pub(crate) sources: String,
 }
 
@@ -41,7 +39,8 @@ impl Stamp {
         base.update(template::profile());
         base.update(layout.root().as_os_str().as_encoded_bytes());
         let mut sources = Sha256::new();
-        sources.update(locked_for_helpers(&fs::read_to_string(layout.lock_file())?));
+        // Whatever changes in it: the build script of helpers reads it.
+        add_file(&mut sources, &layout.lock_file())?;
         add_folder(&mut sources, &layout.helpers())?;
         Ok(Stamp {
             base: format!("{:x}", base.finalize()),
@@ -61,53 +60,6 @@ impl Stamp {
     }
 }
 
-/// The part of a lock file that concerns helpers: a new version of what only xtask or the kernel uses
-/// must not cost a build of everything.
-fn locked_for_helpers(lock_file: &str) -> String {
-    let packages: Vec<Package> =
-        lock_file.split("[[package]]").skip(1).map(Package::read).collect();
-    let mut needed = BTreeSet::new();
-    let mut waiting = vec!["helpers"];
-    while let Some(wanted) = waiting.pop() {
-        // A dependency is written as its name, with the version where the name alone is not enough.
-        let mut words = wanted.split(' ');
-        let (name, version) = (words.next(), words.next());
-        for (index, package) in packages.iter().enumerate() {
-            let is_meant = Some(package.name) == name
-                && version.is_none_or(|version| version == package.version);
-            if is_meant && needed.insert(index) {
-                waiting.extend(&package.dependencies);
-            }
-        }
-    }
-    needed.into_iter().map(|index| packages[index].text).collect()
-}
-
-/// One entry of a lock file.
-struct Package<'a> {
-    name: &'a str,
-    version: &'a str,
-    dependencies: Vec<&'a str>,
-    text: &'a str,
-}
-
-impl<'a> Package<'a> {
-    fn read(text: &'a str) -> Package<'a> {
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = \""));
-            line.and_then(|line| line.strip_suffix('"')).unwrap_or_default()
-        };
-        let dependencies =
-            text.lines().filter_map(|line| line.strip_prefix(" \"")?.strip_suffix("\","));
-        Package {
-            name: field("name"),
-            version: field("version"),
-            dependencies: dependencies.collect(),
-            text,
-        }
-    }
-}
-
 /// Adds names, times and contents of all files. Cargo decides by time what it compiles anew: a file
 /// that was only touched must give another stamp too, or every kernel would compile helpers again.
 fn add_folder(hash: &mut Sha256, folder: &Path) -> io::Result<()> {
@@ -122,12 +74,16 @@ fn add_folder(hash: &mut Sha256, folder: &Path) -> io::Result<()> {
         if entry.file_type()?.is_dir() {
             add_folder(hash, &entry.path())?;
         } else {
-            let modified =
-                entry.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-            hash.update(modified.as_nanos().to_le_bytes());
-            hash.update(fs::read(entry.path())?);
+            add_file(hash, &entry.path())?;
         }
     }
+    Ok(())
+}
+
+fn add_file(hash: &mut Sha256, file: &Path) -> io::Result<()> {
+    let modified = fs::metadata(file)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    hash.update(modified.as_nanos().to_le_bytes());
+    hash.update(fs::read(file)?);
     Ok(())
 }
 
@@ -135,62 +91,23 @@ fn add_folder(hash: &mut Sha256, folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn hash_of(folder: &Path) -> String {
-        let mut hash = Sha256::new();
-        add_folder(&mut hash, folder).unwrap();
-        format!("{:x}", hash.finalize())
-    }
-
     #[test]
     fn a_touched_file_changes_the_stamp() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("src")).unwrap();
-        let source = folder.path().join("src/lib.rs");
-        fs::write(&source, "pub fn one() {}").unwrap();
-        let before = hash_of(folder.path());
-        assert_eq!(before, hash_of(folder.path()));
-        fs::File::options().write(true).open(&source).unwrap().set_modified(UNIX_EPOCH).unwrap();
-        assert_ne!(before, hash_of(folder.path()));
-    }
-
-    const LOCK_FILE: &str = r#"
-version = 4
-
-[[package]]
-name = "helpers"
-version = "0.1.0"
-dependencies = [
- "image",
- "rand 0.8.5",
-]
-
-[[package]]
-name = "image"
-version = "1.0.0"
-
-[[package]]
-name = "rand"
-version = "0.8.5"
-
-[[package]]
-name = "rand"
-version = "0.9.0"
-
-[[package]]
-name = "xtask"
-version = "0.1.0"
-dependencies = [
- "rand 0.9.0",
-]
-"#;
-
-    #[test]
-    fn only_what_helpers_needs_of_the_lock_file_counts() {
-        let before = locked_for_helpers(LOCK_FILE);
-        assert_eq!(before, locked_for_helpers(&LOCK_FILE.replace("0.9.0", "0.9.1")));
-        assert_ne!(before, locked_for_helpers(&LOCK_FILE.replace("0.8.5", "0.8.6")));
-        assert_ne!(before, locked_for_helpers(&LOCK_FILE.replace("1.0.0", "1.0.1")));
-        assert!(!before.contains("xtask"), "{before}");
+        let root = tempfile::tempdir().unwrap();
+        let [source, manifest, lock_file] =
+            ["helpers/src/lib.rs", "helpers/Cargo.toml", "Cargo.lock"]
+                .map(|name| root.path().join(name));
+        fs::create_dir_all(source.parent().unwrap()).unwrap();
+        for file in [&source, &manifest, &lock_file] {
+            fs::write(file, "").unwrap();
+        }
+        let layout = Layout::find(Some(root.path().to_owned())).unwrap();
+        for file in [source, manifest, lock_file] {
+            let before = Stamp::now(&layout).unwrap();
+            assert_eq!(before, Stamp::now(&layout).unwrap());
+            fs::File::options().write(true).open(&file).unwrap().set_modified(UNIX_EPOCH).unwrap();
+            assert_ne!(before, Stamp::now(&layout).unwrap(), "{}", file.display());
+        }
     }
 
     #[test]
