@@ -275,6 +275,7 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
 #[test]
 fn search_to_be_interrupted() {
     let Some(folder) = std::env::var_os(INTERRUPTED_FOLDER).map(PathBuf::from) else { return };
+    listen_to_interrupts();
     let launcher = Counting { starts: folder.join("starts"), moment: Duration::from_millis(40) };
     let search = long_search(&folder);
     let stopped = search.fit_with(&split(300, 1), &launcher).unwrap_err();
@@ -286,6 +287,12 @@ fn search_to_be_interrupted() {
     let found = search.fit_with(&split(300, 1), &launcher).unwrap();
     assert_eq!(found.trials_kept, before, "trials that had begun were finished");
     assert_eq!(started(), 60);
+}
+
+/// In a process of its own: has it listen to interrupts, which a shell has its background programs ignore.
+fn listen_to_interrupts() {
+    // SAFETY: the call takes two numbers.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }
 
 const INTERRUPTED_FOLDER: &str = "SEARCH_TO_BE_INTERRUPTED";

@@ -86,9 +86,15 @@ fn interrupt_alone() -> libc::sigset_t {
 
 /// Keeps interrupts waiting for [`wait`], in this thread and in those that it starts from now on. Programs that are
 /// started get them as usual: the standard library sees to that.
+///
+/// Shells have what a script starts in the background ignore interrupts, and all that it starts in turn. Those of the
+/// terminal are meant, not those of Jupyter's stop button.
 fn block() {
-    // SAFETY: the call reads the set, and is not asked for the one before.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &interrupt_alone(), std::ptr::null_mut()) };
+    // SAFETY: the first call reads the set, and is not asked for the one before; the second takes numbers.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, &interrupt_alone(), std::ptr::null_mut());
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+    }
 }
 
 /// Waits for an interrupt and takes it.

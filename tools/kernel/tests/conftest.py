@@ -1,5 +1,6 @@
 """A kernel to talk to."""
 
+import signal
 import time
 from pathlib import Path
 from queue import Empty
@@ -57,5 +58,17 @@ class Session:
 @pytest.fixture
 def session():
     session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def background_session():
+    """One of a Jupyter that a script has started in the background: the shell has it ignore interrupts."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        session = Session()
+    finally:
+        signal.signal(signal.SIGINT, usual)
     yield session
     session.close()

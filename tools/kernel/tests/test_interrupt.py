@@ -41,7 +41,8 @@ def test_an_interrupted_training_goes_on(session, tmp_path):
     assert shown == list(range(1, EPOCHS + 1))
 
 
-def test_an_interrupt_does_no_more_than_it_must(session):
+def test_an_interrupt_does_no_more_than_it_must(background_session):
+    session = background_session
     session.run("let kept = 41;")
     # Nothing is running.
     session.interrupt()
