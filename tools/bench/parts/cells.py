@@ -58,8 +58,8 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
     ]  # fmt: skip
     never_ready = []
     if args.stock:
-        stock = shutil.which("evcxr_jupyter")
-        if stock is None:
+        stock = "evcxr_jupyter"
+        if shutil.which(stock) is None:
             raise BenchError(
                 "`--stock` needs evcxr_jupyter on the path, found none; "
                 "`cargo install --locked evcxr_jupyter` puts it there"
