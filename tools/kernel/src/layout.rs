@@ -70,6 +70,11 @@ impl Layout {
         self.kernel().join("sessions")
     }
 
+    /// What evcxr's analyser sees of Rust's standard library (`library.rs`).
+    pub(crate) fn library(&self) -> PathBuf {
+        self.kernel().join("library")
+    }
+
     /// Where set-up puts libtorch.
     pub(crate) fn libtorch(&self) -> PathBuf {
         self.root.join(".tools/libtorch")
@@ -101,6 +106,7 @@ impl Layout {
             (LIBTORCH_VARIABLE, self.linked_libtorch().display().to_string()),
             (loader_path, torch.display().to_string()),
             ("RUST_BACKTRACE", "0".to_owned()),
+            ("RUST_SRC_PATH", self.library().display().to_string()),
             ("GOMP_SPINCOUNT", "20000".to_owned()),
         ]
     }

@@ -13,6 +13,7 @@
 mod install;
 mod interrupt;
 mod layout;
+mod library;
 mod libtorch;
 mod runtime;
 mod session;

@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::template;
 
 /// Raised when templates of an older kernel must not be used any longer.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The state of all inputs of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -150,3 +150,29 @@ fn every_crate_comes_from_crates_io_or_from_here() {
         assert!(package.contains("\nchecksum = \""), "{package}");
     }
 }
+
+/// The analyser of a kernel reads all that helpers uses before it answers the first cell. `zerocopy` alone, 3,700
+/// implementations of its traits, took it more than a second, and each `syn` a fifth of one.
+#[test]
+fn what_kernels_read_at_their_start_stays_small() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--locked", "-p", "helpers", "-e", "normal", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let crates: BTreeSet<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once(' '))
+        .map(|(name, version)| (name, version.split(' ').next().unwrap_or_default()))
+        .collect();
+    let versions = |wanted: &str| crates.iter().filter(|(name, _)| *name == wanted).count();
+    assert_eq!(versions("tch"), 1, "{crates:?}");
+    let advice = "the lock file keeps older versions on purpose: `cargo update -p half --precise 2.4.1`, \
+                  `-p ppv-lite86 --precise 0.2.17` and `-p serde_derive --precise 1.0.228` bring them back";
+    assert_eq!(versions("zerocopy"), 0, "{advice}");
+    assert_eq!(versions("syn"), 1, "{advice}");
+    assert_eq!(versions("thiserror"), 1, "helpers takes the version that tch takes");
+}

@@ -36,7 +36,10 @@ pub(crate) fn template_part() -> Part {
         let output = process::run_watched(project, step, what, &mut build, "template", |_| {
             "compiling helpers and all it depends on".to_owned()
         })?;
-        Ok(if output.contains("up to date") { "up to date" } else { "built" }.to_owned())
+        let what = if output.contains("up to date") { "up to date" } else { "built" };
+        // The rest of what was printed is in the log; this is somebody's to decide.
+        let note = output.lines().find_map(|line| line.strip_prefix("note: ").map(str::trim));
+        Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })
 }
 
