@@ -1,6 +1,6 @@
 """A Rust kernel that is kept ready, so that a notebook need not wait for one.
 
-Before a new kernel runs its first cell it reads helpers and all it depends on, ten seconds of work that is the same
+Before a new kernel runs its first cell it reads helpers and all it depends on, seven seconds of work that is the same
 for every notebook. JupyterLab, with this module as a server extension (``cargo xtask lab``), starts one kernel in
 advance; the notebook that is opened or restarted next takes it, and another one is started when the machine has nothing
 better to do.
