@@ -33,6 +33,11 @@ pub(crate) fn link(layout: &Layout) -> Outcome {
     }
 }
 
+/// Whether the analyser finds the sources in [`Layout::library`].
+pub(crate) fn is_whole(layout: &Layout) -> bool {
+    CRATES.iter().all(|name| layout.library().join(name).join("src/lib.rs").is_file())
+}
+
 fn link_crates(sources: &Path, place: &Path) -> Outcome {
     for name in CRATES {
         fs::create_dir(place.join(name))?;

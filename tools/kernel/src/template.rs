@@ -70,15 +70,17 @@ pub(crate) fn build(layout: &Layout) -> Outcome {
     let _only_one = lock(&layout.kernel().join("build.lock"))?;
     let stamp = Stamp::now(layout)?;
     let present = Stamp::read(&layout.template());
-    let whole = layout.linked_libtorch().exists() && layout.library().exists();
-    if present.as_ref() == Some(&stamp) && whole {
+    let fresh = present.as_ref() == Some(&stamp) && layout.linked_libtorch().exists();
+    if !fresh || !library::is_whole(layout) {
+        library::link(layout)?;
+    }
+    if fresh {
         println!("kernel template: up to date");
         return Ok(());
     }
 
     let start = Instant::now();
     libtorch::make_stand_in(layout)?;
-    library::link(layout)?;
     let building = layout.kernel().join("template.new");
     remove(&building)?;
     if present.is_some_and(|present| present.base == stamp.base) {
