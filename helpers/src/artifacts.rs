@@ -11,7 +11,6 @@
 //! Start at [`Artifacts::new`]. Every file is written whole or not at all, see [`write_atomically`].
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -22,7 +21,8 @@ use crate::data::{DatasetInfo, Split, Subset};
 use crate::display::{Cell, Column, Table, clean_text, with_thousands};
 use crate::evaluation::metrics::{check_classes, check_lengths, interval_text};
 use crate::evaluation::{Comparisons, Evaluation, Quality};
-use crate::files::{Part, Unread, read_regular};
+use crate::system::files::{ReadError, read_regular};
+use crate::system::write_atomically;
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
@@ -759,8 +759,8 @@ fn read_json<T: serde::de::DeserializeOwned>(
     };
     let text = match read_regular(&path, LARGEST_JSON) {
         Ok(text) => text,
-        Err(Unread::Io(source)) => return Err(Error::MissingArtifact { path, made_by, source }),
-        Err(Unread::Other(found)) => return Err(refuse(found)),
+        Err(ReadError::Io(source)) => return Err(Error::MissingArtifact { path, made_by, source }),
+        Err(ReadError::Other(found)) => return Err(refuse(found)),
     };
     let layout: Layout =
         serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
@@ -768,30 +768,6 @@ fn read_json<T: serde::de::DeserializeOwned>(
         return Err(refuse(format!("schema {}", layout.schema)));
     }
     serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
-}
-
-/// Writes a file whole or not at all, and makes its folder where that is missing.
-///
-/// The bytes go to a temporary file in the same folder, which is synced and renamed; then the folder is synced. Two
-/// writers of one path do not meet, the last rename stays; a reader never sees half a file, even after a power cut. What
-/// a killed writer left of its temporary file goes with the next write.
-///
-/// # Errors
-/// If the folder cannot be made or written.
-pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    let path = path.as_ref();
-    write_whole(path, bytes).map_err(|source| Error::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-        advice: "check that the folder can be written and the disk has room".into(),
-    })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut part = Part::of(path)?;
-    part.write_all(bytes)?;
-    part.finish()
 }
 
 #[cfg(test)]
@@ -1064,46 +1040,5 @@ mod tests {
         assert!(text.contains("`cnn` and `transfer`, made for others"), "{text}");
         // And a list that is too short belongs to none.
         assert!(Predictions::new("cnn", &split.test, &truth[1..], false).is_err());
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/file.bin");
-        write_atomically(&path, b"first").unwrap();
-        write_atomically(&path, b"second").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_reader_beside_two_writers_never_sees_half_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cnn.json");
-        let contents = [vec![b'a'; 100_000], vec![b'b'; 70_000]];
-        write_atomically(&path, &contents[0]).unwrap();
-        let mut reads = 0;
-        std::thread::scope(|scope| {
-            let writers = contents.each_ref().map(|content| {
-                scope.spawn(|| (0..50).for_each(|_| write_atomically(&path, content).unwrap()))
-            });
-            while writers.iter().any(|writer| !writer.is_finished()) {
-                let found = fs::read(&path).unwrap();
-                assert!(contents.contains(&found), "{} bytes", found.len());
-                reads += 1;
-            }
-        });
-        assert!(reads > 0);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_write_that_fails_leaves_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::create_dir(&path).unwrap();
-        let text = write_atomically(&path, b"x").unwrap_err().to_string();
-        assert!(text.starts_with("cannot write ") && text.ends_with("the disk has room"), "{text}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

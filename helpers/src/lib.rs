@@ -21,13 +21,11 @@ pub mod display;
 mod elements;
 pub mod error;
 pub mod evaluation;
-mod files;
-mod interrupt;
 mod mapped;
-mod memory;
 pub mod models;
 mod parallel;
 pub mod plot;
+pub mod system;
 pub mod training;
 pub mod tuning;
 

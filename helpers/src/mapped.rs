@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::files::read_at;
+use crate::system::files::read_at;
 
 #[cfg(target_os = "linux")]
 use memmap2::{MmapOptions, MmapRaw};

@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use helpers::artifacts::write_atomically;
 use helpers::prelude::*;
+use helpers::system::write_atomically;
 
 const FOLDER: &str = "FULL_DISK_TEST_FOLDER";
 

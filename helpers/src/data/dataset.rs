@@ -15,7 +15,7 @@ use super::npy::shown_shape;
 use super::split::{Split, SplitConfig, take_stratified};
 use crate::display::{Column, Table, with_thousands};
 use crate::error::{Error, Result};
-use crate::memory::Memory;
+use crate::system::memory::Memory;
 
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;

@@ -17,7 +17,7 @@ use super::dataset::ImageShape;
 use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
 use crate::error::{Error, Result, shown_path};
 use crate::mapped::MappedFile;
-use crate::memory::Memory;
+use crate::system::memory::Memory;
 
 /// A `uint8` file with more pixels than this many bytes stays where it is, mapped, and is not copied: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::npy::{Element, Header, Kind, NpyFile, Wanted, quoted, shown_shape, unreadable, wrong};
 use crate::error::Result;
-use crate::files::{Unread, read_regular};
+use crate::system::files::{ReadError, read_regular};
 
 /// A name longer than this is no name.
 const LONGEST_NAME: usize = 200;
@@ -319,8 +319,8 @@ fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
     }
     let expected = "a text file with the name of a class on each line";
     let bytes = read_regular(path, LARGEST_CLASSES_FILE).map_err(|unread| match unread {
-        Unread::Io(source) => unreadable(source),
-        Unread::Other(found) => {
+        ReadError::Io(source) => unreadable(source),
+        ReadError::Other(found) => {
             wrong(path, expected, found, "remove it, or write the names alone into a file")
         }
     })?;

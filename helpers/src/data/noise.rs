@@ -17,7 +17,7 @@ use super::batches::{ImageSource, Normalization, Source};
 use super::dataset::Subset;
 use crate::display::{Column, Table};
 use crate::error::{Error, Result};
-use crate::memory::Memory;
+use crate::system::memory::Memory;
 
 /// Noise from a normal distribution, added to each value of an image by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::files::{Unread, open_regular};
+use crate::system::files::{ReadError, open_regular};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Headers of plain arrays have about a hundred bytes; NumPy itself refuses those beyond ten thousand.
@@ -322,8 +322,10 @@ impl NpyFile {
     pub(super) fn open(path: &Path, wanted: &Wanted) -> Result<NpyFile> {
         let io = |source| unreadable(path, source, MISSING);
         let (mut file, length) = open_regular(path).map_err(|unread| match unread {
-            Unread::Io(source) => io(source),
-            Unread::Other(found) => wrong(path, "a NumPy file", found, "put the file itself there"),
+            ReadError::Io(source) => io(source),
+            ReadError::Other(found) => {
+                wrong(path, "a NumPy file", found, "put the file itself there")
+            }
         })?;
         let mut head = Vec::new();
         (&mut file).take(LONGEST_HEADER as u64 + 12).read_to_end(&mut head).map_err(io)?;

@@ -13,7 +13,7 @@ use crate::data::batches::Source;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
 use crate::display::{Cell, Column, Table};
-use crate::memory::Memory;
+use crate::system::memory::Memory;
 use crate::{Error, Result};
 
 /// Peak signal-to-noise ratio in dB of a mean squared error, for pixels whose largest value is 1; infinite for 0.

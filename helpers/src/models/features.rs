@@ -23,8 +23,8 @@ use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Subset};
 use crate::display::{clean_text, duration, print_line, print_progress, with_thousands};
 use crate::error::{Error, Result, shown_path};
-use crate::files::{Part, open_regular, read_at, sweep};
-use crate::interrupt::Watch;
+use crate::system::files::{PendingFile, open_regular, read_at, remove_leftovers};
+use crate::system::interrupt::InterruptGuard;
 
 /// How features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -326,8 +326,8 @@ impl Writing<'_> {
             source,
             advice: "check that the folder can be written and the disk has room".to_owned(),
         };
-        let part = Part::of(path).map_err(unwritable)?;
-        let mut writer = BufWriter::with_capacity(1 << 20, part);
+        let pending = PendingFile::new(path).map_err(unwritable)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, pending);
         let started = Instant::now();
         let total = self.layout.images;
         let mut progress = Progress { total, started, last: started };
@@ -337,7 +337,7 @@ impl Writing<'_> {
         writer.write_all(&self.layout.header("", "")).map_err(unwritable)?;
         let (mut done, mut hash) = (0, Sha256::new());
         let _guard = tch::no_grad_guard();
-        let watch = Watch::start();
+        let watch = InterruptGuard::new();
         for mirrored in [false, true].into_iter().take(if self.config.mirrored { 2 } else { 1 }) {
             for batch in positions.chunks(BATCH) {
                 watch.check("the computation of features", "run it again, and it starts anew")?;
@@ -363,12 +363,12 @@ impl Writing<'_> {
                 progress.show(done);
             }
         }
-        let part = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
+        let pending = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
         let seconds = started.elapsed().as_secs_f64();
         let time = format!("{seconds:012.3}");
         hash.update(&time);
         let header = self.layout.header(&time, &format!("{:x}", hash.finalize()));
-        let finished = write_at_start(part.as_file(), &header).and_then(|()| part.finish());
+        let finished = write_at_start(pending.as_file(), &header).and_then(|()| pending.persist());
         finished.map_err(unwritable)?;
         println!(
             "features: {} images in {}, {:.0} images/s",
@@ -455,7 +455,7 @@ impl Progress {
 
 /// Removes features that others behind the same layer replace; they can be computed again.
 fn remove_older(folder: &Path, stem: &str) {
-    sweep(folder, format!(".{stem}").as_ref());
+    remove_leftovers(folder, format!(".{stem}").as_ref());
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

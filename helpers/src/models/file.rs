@@ -10,11 +10,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::artifacts::write_atomically;
 use crate::display::clean_text;
 use crate::error::{Error, Result, shown_path};
-use crate::files::read_regular;
-use crate::memory::Memory;
+use crate::system::files::read_regular;
+use crate::system::memory::Memory;
+use crate::system::write_atomically;
 
 /// The name of the checksum in a file's metadata.
 const CHECKSUM: &str = "sha256";

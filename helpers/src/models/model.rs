@@ -22,8 +22,8 @@ use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::display::clean_text;
 use crate::error::{Error, Result};
-use crate::interrupt::Watch;
-use crate::memory::Memory;
+use crate::system::interrupt::InterruptGuard;
+use crate::system::memory::Memory;
 
 /// Images a prediction takes through the network at once.
 const PREDICT_BATCH: usize = 512;
@@ -331,7 +331,7 @@ impl Model {
     /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
     pub(crate) fn outputs_of(&self, depth: usize, source: &dyn Source) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        let watch = Watch::start();
+        let watch = InterruptGuard::new();
         let positions: Vec<usize> = (0..source.len()).collect();
         let batches = positions
             .chunks(PREDICT_BATCH)

@@ -19,11 +19,11 @@ use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::display::{duration, print_line, print_progress};
 use crate::error::{Error, Result};
-use crate::interrupt::Watch;
-use crate::memory::{Memory, keep_what_is_freed};
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
 use crate::models::model::{Model, Weight};
+use crate::system::interrupt::InterruptGuard;
+use crate::system::memory::{Memory, keep_freed_memory};
 
 /// Settings of one training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -362,10 +362,10 @@ pub(crate) fn run<R: Record>(
         let advice = "one image has no spread to learn from";
         return Err(Error::parameter("batch_size", expected, config.batch_size, advice));
     }
-    let watch = Watch::start();
+    let watch = InterruptGuard::new();
     let batch = config.batch_size.min(train.len());
     model.check_room_to_fit(train.first_layer(), batch, Memory::now())?;
-    keep_what_is_freed();
+    keep_freed_memory();
     let started = Instant::now();
     let checkpoint = Checkpoint::of(model, train, validation, objective, config)?;
     let mut progress = Progress::<R>::new(model, config);
@@ -473,7 +473,7 @@ fn train_epoch<R: Record>(
     objective: Objective,
     config: &FitConfig,
     progress: &mut Progress<R>,
-    watch: &Watch,
+    watch: &InterruptGuard,
 ) -> Result<(Totals, f64)> {
     let epoch = progress.epochs.len() + 1;
     tch::manual_seed(epoch_seed(config.seed, epoch));
@@ -521,7 +521,7 @@ fn validate(
     model: &Model,
     validation: &dyn Source,
     objective: Objective,
-    watch: &Watch,
+    watch: &InterruptGuard,
 ) -> Result<Totals> {
     let _guard = tch::no_grad_guard();
     let positions: Vec<usize> = (0..validation.len()).collect();

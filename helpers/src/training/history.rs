@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifacts::write_atomically;
 use crate::error::Result;
+use crate::system::write_atomically;
 
 /// One epoch's figures. Losses and accuracies are means over images, so that a short last batch counts for what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -18,15 +18,16 @@ use serde_json::Value;
 use super::folds::{KFold, StratifiedKFold};
 use super::grid::{ParameterGrid, Parameters};
 use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialSpec};
-use crate::artifacts::{Metrics, code_version, write_atomically};
+use crate::artifacts::{Metrics, code_version};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
 use crate::display::{Cell, Column, Table, clean_text, duration, print_line};
 use crate::error::{Error, Result};
-use crate::files::read_regular;
-use crate::interrupt::Watch;
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
+use crate::system::files::read_regular;
+use crate::system::interrupt::InterruptGuard;
+use crate::system::write_atomically;
 use crate::training::{FitConfig, History};
 
 /// How the images are divided into folds; scikit-learn's `cv`.
@@ -320,7 +321,7 @@ impl GridSearchCv {
     /// As [`GridSearchCv::fit`].
     pub fn fit_with(&self, split: &Split, launcher: &dyn Launcher) -> Result<SearchResults> {
         let started = Instant::now();
-        let watch = Watch::start();
+        let watch = InterruptGuard::new();
         let trials = self.trials(split)?;
         let kept: Vec<Option<TrialResult>> =
             trials.iter().map(|trial| self.kept(&trial.spec)).collect();
@@ -399,7 +400,7 @@ impl GridSearchCv {
         trials: &[Trial],
         kept: Vec<Option<TrialResult>>,
         launcher: &dyn Launcher,
-        watch: &Watch,
+        watch: &InterruptGuard,
     ) -> Result<Vec<Result<TrialResult, String>>> {
         let waiting: Vec<usize> =
             (0..trials.len()).filter(|&place| kept[place].is_none()).collect();

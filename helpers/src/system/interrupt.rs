@@ -1,51 +1,51 @@
-//! Interrupts (SIGINT, the stop button of Jupyter): long work ends between two steps, with an error, and keeps what it has.
+//! Interrupts (SIGINT, Jupyter's stop button): long work stops between two steps, with an error, and keeps what it has.
 //!
-//! An interrupt otherwise ends the process, and all variables of a notebook with it. Start at [`Watch::start`].
+//! Without this an interrupt ends the process, and with it all variables of a notebook. Start at [`InterruptGuard::new`].
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 
-/// How long the work has to notice the first interrupt; one that comes later ends the process after all.
+/// A second interrupt this long after an unnoticed first one ends the process after all.
 const PATIENCE_SECONDS: i64 = 5;
 
 /// When the first interrupt came, in seconds since the machine started; 0 if none did.
 ///
-/// A signal handler has nothing but statics to leave a word in. Each cell of a notebook links its own; they are used while
-/// one call runs, and the handler goes with the last [`Watch`].
-static ASKED: AtomicI64 = AtomicI64::new(0);
-static WATCHES: Mutex<Watches> = Mutex::new(Watches { living: 0, installed: false });
+/// A signal handler can only leave a note in a static. Each cell of a notebook links statics of its own, which is harmless:
+/// they matter during one call, and the handler is removed with the last [`InterruptGuard`].
+static INTERRUPTED_AT: AtomicI64 = AtomicI64::new(0);
+static GUARDS: Mutex<Guards> = Mutex::new(Guards { alive: 0, installed: false });
 
-struct Watches {
-    living: usize,
-    /// If the handler is ours. A program that has one of its own keeps it.
+struct Guards {
+    alive: usize,
+    /// True when the handler is ours. A program that has one of its own keeps it.
     installed: bool,
 }
 
-/// While one lives an interrupt does not end the process, but is there to be asked for.
-pub(crate) struct Watch(());
+/// While one is alive an interrupt does not end the process but is reported by [`InterruptGuard::check`].
+pub(crate) struct InterruptGuard(());
 
-impl Watch {
-    /// Listens from now on; watches inside each other, and side by side, hear of the same interrupt.
-    pub(crate) fn start() -> Watch {
-        let mut watches = watches();
-        if watches.living == 0 {
-            ASKED.store(0, Ordering::SeqCst);
-            watches.installed = handler() == libc::SIG_DFL;
-            if watches.installed {
-                set_handler(listen as extern "C" fn(libc::c_int) as libc::sighandler_t);
+impl InterruptGuard {
+    /// Catches interrupts from now on; all guards that are alive report the same one.
+    pub(crate) fn new() -> InterruptGuard {
+        let mut guards = guards();
+        if guards.alive == 0 {
+            INTERRUPTED_AT.store(0, Ordering::SeqCst);
+            guards.installed = handler() == libc::SIG_DFL;
+            if guards.installed {
+                set_handler(note_interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t);
             }
         }
-        watches.living += 1;
-        Watch(())
+        guards.alive += 1;
+        InterruptGuard(())
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
-        ASKED.load(Ordering::SeqCst) != 0
+        INTERRUPTED_AT.load(Ordering::SeqCst) != 0
     }
 
-    /// To be asked between two steps.
+    /// To be called between two steps of the work.
     ///
     /// # Errors
     /// [`Error::Interrupted`], with what to do about it.
@@ -57,23 +57,23 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
-        let mut watches = watches();
-        watches.living -= 1;
-        if watches.living == 0 && watches.installed {
+        let mut guards = guards();
+        guards.alive -= 1;
+        if guards.alive == 0 && guards.installed {
             set_handler(libc::SIG_DFL);
         }
     }
 }
 
-fn watches() -> MutexGuard<'static, Watches> {
-    WATCHES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn guards() -> MutexGuard<'static, Guards> {
+    GUARDS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-extern "C" fn listen(signal: libc::c_int) {
+extern "C" fn note_interrupt(signal: libc::c_int) {
     let now = seconds();
-    match ASKED.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst) {
+    match INTERRUPTED_AT.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst) {
         Err(first) if now - first >= PATIENCE_SECONDS => {
             set_handler(libc::SIG_DFL);
             // SAFETY: both calls may be made in a signal handler, and take nothing but numbers.
@@ -91,7 +91,7 @@ fn seconds() -> i64 {
     now.tv_sec + 1
 }
 
-/// What is done about an interrupt now.
+/// The current handler of interrupts.
 fn handler() -> libc::sighandler_t {
     // SAFETY: of this structure of numbers all bits may be 0; the call writes to it alone and changes nothing.
     unsafe {
@@ -101,7 +101,7 @@ fn handler() -> libc::sighandler_t {
     }
 }
 
-/// Sets what is done about an interrupt: `SIG_DFL`, or a function that may run at any moment.
+/// Installs a handler of interrupts: `SIG_DFL`, or a function that may run at any moment.
 fn set_handler(handler: libc::sighandler_t) {
     // SAFETY: all bits of the structure may be 0, which is an empty mask; the call reads it alone, and may be made in a
     // signal handler. Both callers give a handler of the kind that the flags say, one argument, which allocates nothing
@@ -109,7 +109,7 @@ fn set_handler(handler: libc::sighandler_t) {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
-        // Reading and writing go on as if nothing had happened.
+        // Interrupted reads and writes go on by themselves.
         action.sa_flags = libc::SA_RESTART;
         libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
     }

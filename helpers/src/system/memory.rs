@@ -1,23 +1,23 @@
-//! Whether there is room in memory for work whose size is known before it begins.
+//! Is there enough memory for work whose size is known before it begins?
 //!
-//! Linux promises more memory than it has and later ends the program that uses it, with no word of why. So what takes
-//! memory in proportion to the data asks here first: [`Memory::now`], then [`Memory::require`]. On other systems nothing
-//! is known, and nothing is refused.
+//! Linux hands out more memory than it has and later kills the process that uses it, without a message. So work that needs
+//! memory in proportion to the data asks first: [`Memory::now`], then [`Memory::require`]. On other systems the available
+//! memory is unknown, and nothing is refused.
 
 use std::fs;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// How much memory there is to take.
+/// How much memory is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// In bytes, where that is known.
+    /// In bytes; `None` where it is unknown.
     pub(crate) available: Option<u64>,
 }
 
 impl Memory {
-    /// What this process may take now: what the machine has left, or the control group (a container's) allows.
+    /// What this process may still allocate: what the machine has left, or what its control group (a container) allows.
     pub(crate) fn now() -> Memory {
         Memory::under(Path::new("/"))
     }
@@ -57,9 +57,9 @@ impl Memory {
     }
 }
 
-/// Has the C library keep memory that was freed, for the next step of a training: given back and taken again, each page of
-/// it would be cleared anew, which took a sixth of the time.
-pub(crate) fn keep_what_is_freed() {
+/// Makes the C library keep freed memory for the next training step. Returned to the system and taken again, every page
+/// would be cleared anew, which cost a sixth of the training time.
+pub(crate) fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (option, bytes) in [
         // The largest that is allowed.
