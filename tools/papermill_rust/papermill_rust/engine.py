@@ -15,16 +15,19 @@ import time
 from pathlib import Path
 from queue import Empty
 
+import click
 from jupyter_core.utils import ensure_async
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.util import run_sync
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillException
 from papermill.log import logger
 from papermill.utils import nb_language
 
-from .parameters import RustTranslator, declared_by
+from .declarations import declared_by
+from .parameters import RustTranslator
 
 # How long to wait for messages that follow the kernel's answer: after a cell that went well, and for
 # the text of an error, which is known to come.
@@ -59,6 +62,23 @@ def end_with_parent():
     threading.Thread(target=watch, daemon=True).start()
 
 
+class WrongFolderError(PapermillException, click.ClickException):
+    """A notebook that runs in a folder its paths do not fit. On the command line: one line, no traceback."""
+
+
+def check_dependencies(nb, directory):
+    """Refuses a folder in which a crate of the notebook is not where its ``:dep`` line says.
+
+    A notebook from standard input (``papermill - -``) has no folder, so its paths are taken from the current one.
+    """
+    for path in re.findall(r'^\s*:dep\b.*?\bpath\s*=\s*"([^"]+)"', "\n".join(cell.source for cell in nb.cells), re.M):
+        if not Path(directory, path).is_dir():
+            raise WrongFolderError(
+                f"the notebook runs in {directory}, and its crate `{path}` is not there: "
+                "give the command in the notebook's own folder, or name that one: --cwd notebooks"
+            )
+
+
 class RustEngine(Engine):
     """The engine of Rust notebooks."""
 
@@ -91,12 +111,14 @@ class RustEngine(Engine):
         **kwargs,
     ):
         end_with_parent()
+        directory = cls._kernel_directory(input_path)
+        check_dependencies(nb_man.nb, directory)
         client = RustNotebookClient(
             nb_man,
             kernel_name=kernel_name,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
-            resources={"metadata": {"path": cls._kernel_directory(input_path)}},
+            resources={"metadata": {"path": directory}},
             coalesce_streams=True,
             log=logger,
             log_output=log_output,

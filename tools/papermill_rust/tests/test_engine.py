@@ -10,7 +10,7 @@ import time
 
 import nbformat
 import pytest
-from conftest import notebook
+from conftest import PACKAGE, notebook
 from jupyter_client import KernelManager
 from nbformat.v4 import new_notebook
 
@@ -54,6 +54,32 @@ def test_a_good_notebook_runs_to_its_end(papermill):
     assert result.execution_count == 8
     assert directory.data["text/plain"] == "true"
     assert run.nb.metadata.papermill.exception is None
+
+
+def piped(papermill, nb, *arguments):
+    """papermill called from the root with the notebook on standard input: its status and the error it prints."""
+    command = [sys.executable, "-m", "papermill", "-", "-", "--no-progress-bar", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    text = nbformat.writes(nb)
+    run = subprocess.run(
+        command, cwd=papermill.folder, env=environment, input=text, capture_output=True, text=True, timeout=240
+    )
+    return run.returncode, run.stdout, run.stderr
+
+
+def test_a_notebook_from_standard_input_says_which_folder_it_needs(papermill):
+    nb = notebook(':dep tiny = { path = "../tiny" }\n1')
+    status, _, errors = piped(papermill, nb)
+    assert status == 1
+    assert f"Error: the notebook runs in {papermill.folder}, and its crate `../tiny` is not there" in errors
+    assert "--cwd notebooks" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_notebook_from_standard_input_runs_in_the_folder_that_is_named(papermill):
+    status, output, errors = piped(papermill, notebook('std::env::current_dir()?.ends_with("notebooks")'), "--cwd", "notebooks")
+    assert status == 0, errors
+    assert nbformat.reads(output, 4).cells[-1].outputs[0].data["text/plain"] == "true"
 
 
 FAILURES = {

@@ -1,5 +1,6 @@
 """The parameters cell: what it declares, and which values it takes."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 from conftest import notebook
 from papermill.inspection import inspect_notebook
 
-from papermill_rust.parameters import Declaration, ParameterError, declarations, type_of
+from papermill_rust.declarations import Declaration, declarations, declared_by, main, statements, type_of
+from papermill_rust.parameters import ParameterError, assignment
 
 CELL = """\
 // Parameters
@@ -34,6 +36,38 @@ def test_names_types_defaults_and_comments_are_read():
         Declaration("limit", "None", "Option<f64>"),
         Declaration("model", 'build(1, "a;b")'),
     ]
+
+
+def test_statements_lose_their_comments_and_nothing_else():
+    source = 'let a = "x; // y"; // here; there\nfit(a)?; /* ; */\nlet c = \';\';\n{ a; b }'
+    assert statements(source) == ['let a = "x; // y";', "fit(a)?;", "let c = ';';", "{ a; b }"]
+
+
+def test_the_text_of_a_default_is_what_a_person_would_write():
+    texts = {one.name: one.text for one in declarations('let a = "../data"; let b = 5; let c = "say \\"x\\"";')}
+    assert texts == {"a": "../data", "b": "5", "c": '"say \\"x\\""'}
+
+
+def test_declarations_of_files_are_printed_as_json(tmp_path, capsys):
+    path = tmp_path / "01.ipynb"
+    nbformat.write(notebook("let later = 1;", parameters="let epochs: usize = 50; // at most"), path)
+    main([path])
+    (found,) = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["default"], one["annotation"]) for one in found] == [("epochs", "50", "usize")]
+    path.write_text("{")
+    with pytest.raises(SystemExit, match="01.ipynb is not a notebook"):
+        main([path])
+
+
+def test_a_file_may_hold_a_cell_as_a_list_of_lines():
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["let a = 1;\n", "let b = 2;"]}
+    assert [one.name for one in declared_by({"cells": [cell]})] == ["a", "b"]
+
+
+def test_declarations_need_no_papermill():
+    """The lint reads them with the system's Python, before anything is set up."""
+    code = "import sys; sys.modules['papermill'] = None; import papermill_rust.declarations"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)
 
 
 @pytest.mark.parametrize(
@@ -164,4 +198,4 @@ def test_injected_lines_keep_the_declared_type(papermill):
 
 def test_an_unknown_type_is_named():
     with pytest.raises(ParameterError, match="its type `Adam` has no literals"):
-        Declaration("optimizer", "Adam::new()", "Adam").assign(1)
+        assignment(Declaration("optimizer", "Adam::new()", "Adam"), 1)

@@ -1,4 +1,4 @@
-//! Programs that a step runs: their output goes to a log, their last line to the screen.
+//! Programs that a step runs: their output goes to a log, their last line is shown.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -8,12 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::progress::Step;
 use crate::project::Project;
-use crate::screen::Step;
 
 /// Runs `command` to its end and gives back what it printed.
 ///
-/// `watch` turns the output so far into what the screen shows.
+/// `watch` turns the output so far into what is shown.
 ///
 /// # Errors
 /// If the command cannot start, or ends with another status than 0: `what` says what it was to do.
@@ -38,7 +38,7 @@ pub(crate) fn run_watched(
     ))
 }
 
-/// Runs `command` to its end; the screen shows the last line it printed.
+/// Runs `command` to its end; the last line it printed is shown.
 pub(crate) fn run(
     project: &Project,
     step: &mut Step,

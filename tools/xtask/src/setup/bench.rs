@@ -2,14 +2,14 @@
 //! program that stands for helpers.
 
 use std::fs;
-use std::path::Path;
 
 use crate::failure::Failure;
+use crate::files::{remove, size};
 use crate::process;
-use crate::project::{Project, remove, size};
-use crate::screen::{Step, bytes};
-use crate::setup::{Part, python};
-use crate::stamp::Stamp;
+use crate::progress::{Step, bytes};
+use crate::project::Project;
+use crate::setup::stamp::Stamp;
+use crate::setup::{SetupStep, python};
 
 const LOCK: &str = "tools/bench/requirements.txt";
 /// PyTorch has a lock and a step of its own: half a gigabyte that not every part needs.
@@ -36,41 +36,37 @@ impl Needs {
 }
 
 /// The step that makes the environment of scikit-learn and Keras.
-pub(crate) fn peers_part(project: &Project) -> Result<Part, Failure> {
+pub(crate) fn peers_step(project: &Project) -> Result<SetupStep, Failure> {
     let python = python::find_among(project, MINORS)?;
     let stamp = Stamp::new(project, "bench")
         .with("python", &python.version)
         .with("program", &python.program.display().to_string())
         .with_content(project, LOCK);
     let product = project.tools("bench/bin/python");
-    Ok(Part::new("scikit-learn and Keras", stamp, product, move |project, step| {
-        let place = project.tools("bench");
-        let failed = |error| Failure::of_file("remove", &place, &error);
-        remove(&place).map_err(failed)?;
+    Ok(SetupStep::new("scikit-learn and Keras", stamp, product, move |project, step| {
+        let folder = project.tools("bench");
+        let failed = |error| Failure::of_file("remove", &folder, &error);
+        remove(&folder).map_err(failed)?;
         // What was installed into it goes with it.
         remove(&project.tools("stamps").join(TORCH)).map_err(failed)?;
         let mut venv = project.command(&python.program);
-        venv.args(["-m", "venv"]).arg(&place);
+        venv.args(["-m", "venv"]).arg(&folder);
         process::run(project, step, "making the peers' environment", &mut venv, "bench")?;
 
-        let temporary = project.temporary("pip").map_err(failed)?;
-        install(project, step, "installing scikit-learn and Keras", LOCK, &[], &temporary)
+        install(project, step, "installing scikit-learn and Keras", LOCK, &[])
     }))
 }
 
-/// The step that adds PyTorch to the environment of [`peers_part`].
-pub(crate) fn torch_part(project: &Project) -> Part {
+/// The step that adds PyTorch to the environment of [`peers_step`].
+pub(crate) fn torch_step(project: &Project) -> SetupStep {
     let stamp = Stamp::new(project, TORCH)
         .with_content(project, LOCK)
         .with_content(project, TORCH_LOCK)
         .with_content(project, CPU_TORCH);
     let product = project.tools("bench/bin/torchrun");
-    Part::new("PyTorch", stamp, product, |project, step| {
-        let temporary = project
-            .temporary("pip")
-            .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
+    SetupStep::new("PyTorch", stamp, product, |project, step| {
         let what = "installing PyTorch";
-        let text = install(project, step, what, TORCH_LOCK, &["--no-deps"], &temporary)?;
+        let text = install(project, step, what, TORCH_LOCK, &["--no-deps"])?;
         let mut import = project.command(project.tools("bench/bin/python"));
         import.arg(CPU_TORCH).env("PYTHONDONTWRITEBYTECODE", "1");
         let what = "making PyTorch importable without CUDA";
@@ -86,23 +82,22 @@ fn install(
     what: &str,
     lock: &str,
     options: &[&str],
-    temporary: &Path,
 ) -> Result<String, Failure> {
     let mut pip = python::pip(project, &project.tools("bench/bin/python"), "install", lock);
-    pip.args(options).env("TMPDIR", temporary);
+    let temporary = project.temporary("pip-")?;
+    pip.args(options).env("TMPDIR", temporary.path());
     process::run_watched(project, step, what, &mut pip, "bench", |log| {
         let installs = log.contains("Installing collected packages");
         if installs { "installing" } else { "fetching" }.to_owned()
     })?;
-    let _ = remove(temporary);
     let packages = fs::read_to_string(project.path(lock)).unwrap_or_default();
     let count = packages.lines().filter(|line| line.contains("==")).count();
     Ok(format!("{count} packages locked, {}", bytes(size(&project.tools("bench")))))
 }
 
 /// The step that compiles the side of helpers; cargo itself knows what is left to do.
-pub(crate) fn program_part() -> Part {
-    Part::always("Benchmark of helpers", |project, step| {
+pub(crate) fn program_step() -> SetupStep {
+    SetupStep::always("Benchmark of helpers", |project, step| {
         let mut cargo = project.cargo();
         cargo.args(["build", "--release", "--locked", "-p", "bench"]);
         let what = "building the benchmark";

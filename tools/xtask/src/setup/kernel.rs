@@ -3,29 +3,34 @@
 use crate::failure::Failure;
 use crate::process;
 use crate::project::Project;
-use crate::setup::Part;
+use crate::setup::SetupStep;
+use crate::setup::stamp::Stamp;
 use crate::setup::tools::Tools;
-use crate::stamp::Stamp;
 
 /// The step that compiles the kernel.
-pub(crate) fn build_part(project: &Project, tools: &Tools) -> Part {
+pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
     let stamp = Stamp::new(project, "kernel")
         .with("rustc", &tools.rustc)
         .with_content(project, "tools/kernel")
         .with_content(project, "Cargo.toml")
         .with_content(project, "Cargo.lock");
-    Part::new("Jupyter kernel", stamp, project.tools("kernel/notebook-kernel"), |project, step| {
-        let mut cargo = project.cargo();
-        cargo.args(["build", "--release", "--locked", "-p", "notebook-kernel"]);
-        process::run(project, step, "building the kernel", &mut cargo, "kernel")?;
-        install(project, step, &release_folder(project).join("notebook-kernel"))?;
-        Ok("built".to_owned())
-    })
+    SetupStep::new(
+        "Jupyter kernel",
+        stamp,
+        project.tools("kernel/notebook-kernel"),
+        |project, step| {
+            let mut cargo = project.cargo();
+            cargo.args(["build", "--release", "--locked", "-p", "notebook-kernel"]);
+            process::run(project, step, "building the kernel", &mut cargo, "kernel")?;
+            install(project, step, &release_folder(project).join("notebook-kernel"))?;
+            Ok("built".to_owned())
+        },
+    )
 }
 
 /// The step that compiles helpers for the kernel; the kernel itself knows what is left to do.
-pub(crate) fn template_part() -> Part {
-    Part::always("Kernel's warm build", |project, step| {
+pub(crate) fn template_step() -> SetupStep {
+    SetupStep::always("Kernel's warm build", |project, step| {
         let binary = project.tools("kernel/notebook-kernel");
         if !project.tools("python/share/jupyter/kernels/rust/kernel.json").exists() {
             install(project, step, &binary)?;
@@ -46,7 +51,7 @@ pub(crate) fn template_part() -> Part {
 /// Copies the program to `.tools/kernel` and writes the kernelspec.
 fn install(
     project: &Project,
-    step: &mut crate::screen::Step,
+    step: &mut crate::progress::Step,
     binary: &std::path::Path,
 ) -> Result<(), Failure> {
     let mut install = project.command(binary);

@@ -10,12 +10,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::failure::Failure;
+use crate::files::{replace, size};
 use crate::process;
-use crate::project::{Project, remove, replace, size};
-use crate::screen::bytes;
+use crate::progress::bytes;
+use crate::project::Project;
+use crate::setup::SetupStep;
 use crate::setup::python::pip;
-use crate::setup::{Choices, Part};
-use crate::stamp::Stamp;
+use crate::setup::stamp::Stamp;
 
 /// The version that tch wants, to the last digit; a test compares it with the locks.
 const VERSION: &str = "2.13.0";
@@ -24,8 +25,8 @@ const VERSION: &str = "2.13.0";
 const WHEELS_FOR: &str = "3.11";
 
 /// The step that fetches libtorch.
-pub(crate) fn part(project: &Project, choices: Choices) -> Part {
-    let cuda = wants_cuda(project, choices);
+pub(crate) fn step(project: &Project, cuda: Option<bool>) -> SetupStep {
+    let cuda = wants_cuda(project, cuda);
     let (variant, lock) = match cuda {
         true => ("CUDA", "tools/xtask/python/libtorch-cuda.txt"),
         false => ("CPU", "tools/xtask/python/libtorch.txt"),
@@ -33,10 +34,9 @@ pub(crate) fn part(project: &Project, choices: Choices) -> Part {
     let title = format!("libtorch {VERSION} ({variant})");
     let stamp =
         Stamp::new(project, "libtorch").with("variant", variant).with_content(project, lock);
-    Part::new(title, stamp, project.tools("libtorch/lib"), move |project, step| {
-        let temporary = project
-            .temporary("libtorch")
-            .map_err(|error| Failure::of_file("write in", &project.tools("tmp"), &error))?;
+    SetupStep::new(title, stamp, project.tools("libtorch/lib"), move |project, step| {
+        let folder = project.temporary("libtorch-")?;
+        let temporary = folder.path();
         let (wheels, pip_folder) = (temporary.join("wheels"), temporary.join("pip"));
         fs::create_dir_all(&pip_folder)
             .map_err(|error| Failure::of_file("make", &pip_folder, &error))?;
@@ -62,7 +62,6 @@ pub(crate) fn part(project: &Project, choices: Choices) -> Part {
             .map_err(|error| {
                 Failure::of_file("put in place", &project.tools("libtorch"), &error)
             })?;
-        let _ = remove(&temporary);
         Ok(bytes(fetched))
     })
 }
@@ -81,8 +80,8 @@ for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
 ";
 
 /// CUDA as chosen; else what is there stays; else as the machine suggests.
-fn wants_cuda(project: &Project, choices: Choices) -> bool {
-    choices.cuda.unwrap_or_else(|| {
+fn wants_cuda(project: &Project, cuda: Option<bool>) -> bool {
+    cuda.unwrap_or_else(|| {
         let stamp = fs::read_to_string(project.tools("stamps/libtorch")).unwrap_or_default();
         if stamp.contains("variant C") {
             return stamp.contains("variant CUDA");
@@ -123,6 +122,7 @@ fn link(unpacked: &Path, links: &Path, cuda: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::remove;
 
     #[test]
     fn the_links_lead_to_the_wheel() {
@@ -160,10 +160,10 @@ mod tests {
         let project = Project::at(folder.path());
         let stamp = |variant: &str| Stamp::new(&project, "libtorch").with("variant", variant);
         stamp("CUDA").keep(&project).unwrap();
-        assert!(wants_cuda(&project, Choices::default()));
-        assert!(!wants_cuda(&project, Choices { cuda: Some(false) }));
+        assert!(wants_cuda(&project, None));
+        assert!(!wants_cuda(&project, Some(false)));
         stamp("CPU").keep(&project).unwrap();
-        assert!(!wants_cuda(&project, Choices::default()));
-        assert!(wants_cuda(&project, Choices { cuda: Some(true) }));
+        assert!(!wants_cuda(&project, None));
+        assert!(wants_cuda(&project, Some(true)));
     }
 }

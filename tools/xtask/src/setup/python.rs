@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
+use crate::files::remove;
 use crate::process;
-use crate::project::{Project, remove};
-use crate::screen::bytes;
-use crate::setup::Part;
-use crate::stamp::Stamp;
+use crate::progress::bytes;
+use crate::project::Project;
+use crate::setup::SetupStep;
+use crate::setup::stamp::Stamp;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
 
@@ -85,32 +86,31 @@ fn stamp(project: &Project, python: &Python) -> Stamp {
 }
 
 /// The step that makes the environment.
-pub(crate) fn part(project: &Project, python: &Python) -> Part {
+pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
     let program = python.program.clone();
     let title = "Python environment";
-    Part::new(title, stamp(project, python), project.python("python"), move |project, step| {
-        let place = project.tools("python");
-        let failed = |error| Failure::of_file("remove", &place, &error);
-        // Scripts of an environment hold its path, so it is made in its place, not moved there.
-        remove(&place).map_err(failed)?;
+    SetupStep::new(title, stamp(project, python), project.python("python"), move |project, step| {
+        let folder = project.tools("python");
+        let failed = |error| Failure::of_file("remove", &folder, &error);
+        // Scripts of an environment hold its path, so it is made where it stays, not moved there.
+        remove(&folder).map_err(failed)?;
         // What was installed into it goes with it.
         remove(&project.tools("stamps/papermill")).map_err(failed)?;
         let mut venv = project.command(&program);
-        venv.args(["-m", "venv"]).arg(&place);
+        venv.args(["-m", "venv"]).arg(&folder);
         process::run(project, step, "making the Python environment", &mut venv, "python")?;
 
-        let temporary = project.temporary("pip").map_err(failed)?;
+        let temporary = project.temporary("pip-")?;
         let mut pip = pip(project, &project.python("python"), "install", LOCK);
-        pip.env("TMPDIR", &temporary);
+        pip.env("TMPDIR", temporary.path());
         let what = "installing the Python packages";
         process::run_watched(project, step, what, &mut pip, "python", |log| {
             let installs = log.contains("Installing collected packages");
             if installs { "installing" } else { "fetching" }.to_owned()
         })?;
-        let _ = remove(&temporary);
         let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();
         let count = packages.lines().filter(|line| line.contains("==")).count();
-        Ok(format!("{count} packages locked, {}", bytes(crate::project::size(&place))))
+        Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
     })
 }
 
@@ -158,7 +158,7 @@ pub(crate) mod tests {
     fn nothing_is_fetched_without_its_sum() {
         // Each call of pip in the sources of set-up: the one above, and one that has no network.
         let folder = Project::find().path("tools/xtask/src");
-        let calls = crate::project::files(&folder).into_iter().map(|file| {
+        let calls = crate::files::files(&folder).into_iter().map(|file| {
             let text = fs::read_to_string(file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             (code.matches("\"pip\",").count(), code.matches("\"--no-index\",").count())
@@ -187,7 +187,7 @@ pub(crate) mod tests {
         check_lock("tools/xtask/python/requirements.in", LOCK);
     }
 
-    /// Panics unless the lock holds the direct pins, hashes for each package, and no place to get them from.
+    /// Panics unless the lock holds the direct pins, hashes for each package, and no address to get them from.
     pub(crate) fn check_lock(direct: &str, lock: &str) {
         let project = Project::find();
         let lock = fs::read_to_string(project.path(lock)).unwrap();

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::process;
 use crate::project::Project;
-use crate::setup::{Part, python};
+use crate::setup::{SetupStep, python};
 
 /// The tools that were found.
 #[derive(Debug, Clone)]
@@ -23,6 +23,7 @@ pub(crate) const NEEDED_GB: u64 = 8;
 /// # Errors
 /// At the first that is missing, with what to do.
 pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
+    check_folder(project)?;
     let rustc = process::ask(project.command("rustc").arg("-V")).ok_or_else(|| {
         Failure::new("no Rust compiler found (looked for rustc)")
             .advice("install Rust as https://rustup.rs says")
@@ -32,11 +33,26 @@ pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
     Ok(Tools { rustc, python, compiler })
 }
 
+/// Refuses a project folder that programs of the set-up cannot live with: options of the linker are cut at spaces, and
+/// lists of folders at colons.
+///
+/// # Errors
+/// If there is such a character in its path.
+pub(crate) fn check_folder(project: &Project) -> Result<(), Failure> {
+    let root = project.root().display().to_string();
+    let Some(wrong) = root.chars().find(|c| c.is_whitespace() || ":;\"'".contains(*c)) else {
+        return Ok(());
+    };
+    let name = if wrong.is_whitespace() { "a space".to_owned() } else { format!("`{wrong}`") };
+    Err(Failure::new(format!("the project's folder has {name} in its path: {root}"))
+        .advice("move the folder to a path without one, then give the same command again"))
+}
+
 /// The step that shows what was found.
-pub(crate) fn part(tools: &Tools) -> Part {
+pub(crate) fn step(tools: &Tools) -> SetupStep {
     let text =
         format!("{}, Python {}, {}", short(&tools.rustc), tools.python.version, tools.compiler);
-    Part::always("Tools", move |project, _| {
+    SetupStep::always("Tools", move |project, _| {
         if let Some(free) = free_gb(project)
             && free < NEEDED_GB
             && !project.tools("stamps/kernel").exists()
@@ -77,4 +93,24 @@ pub(crate) fn free_gb(project: &Project) -> Option<u64> {
     let text = process::ask(project.command("df").args(["-Pk", "."]))?;
     let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     Some(kilobytes / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_space_is_refused_before_anything_is_made() {
+        let of = |root: &str| check(&Project::at(Path::new(root))).map(drop);
+        let text = of("/home/me/my project").unwrap_err().to_string();
+        assert!(
+            text.starts_with("the project's folder has a space in its path: /home/me/my project"),
+            "{text}"
+        );
+        assert!(text.contains("what to do: move the folder"), "{text}");
+        assert!(of("/home/a:b").unwrap_err().to_string().contains("has `:` in its path"));
+        check_folder(&Project::at(Path::new("/home/Ünal/my-project_2.0"))).unwrap();
+    }
 }

@@ -3,30 +3,27 @@
 use std::fs;
 
 use crate::failure::Failure;
+use crate::files::replace;
 use crate::process;
-use crate::project::{Project, replace};
-use crate::setup::{Part, kernel};
+use crate::project::Project;
+use crate::setup::{SetupStep, kernel};
 
 /// The step that compiles the program; cargo itself knows what is left to do.
-pub(crate) fn part(project: &Project) -> Option<Part> {
+pub(crate) fn step(project: &Project) -> Option<SetupStep> {
     project.path("helpers/src/bin/trial.rs").exists().then(|| {
-        Part::always("Trials of the grid search", |project, step| {
+        SetupStep::always("Trials of the grid search", |project, step| {
             let mut cargo = project.cargo();
             cargo.args(["build", "--release", "--locked", "-p", "helpers", "--bin", "trial"]);
             let output =
                 process::run(project, step, "building the trial program", &mut cargo, "trial")?;
-            let (built, place) =
+            let (built, product) =
                 (kernel::release_folder(project).join("trial"), project.tools("trial"));
-            // A new file takes the old one's place: a trial that runs keeps the one it started with.
-            project
-                .temporary("trial")
-                .and_then(|folder| {
-                    let fresh = folder.join("trial");
-                    fs::copy(&built, &fresh)?;
-                    replace(&fresh, &place)?;
-                    fs::remove_dir_all(folder)
-                })
-                .map_err(|error| Failure::of_file("write", &place, &error))?;
+            // A new file replaces the old one: a trial that runs keeps the one it started with.
+            let folder = project.temporary("trial-")?;
+            let fresh = folder.path().join("trial");
+            fs::copy(&built, &fresh)
+                .and_then(|_| replace(&fresh, &product))
+                .map_err(|error| Failure::of_file("write", &product, &error))?;
             Ok(if output.contains("Compiling") { "built" } else { "up to date" }.to_owned())
         })
     })

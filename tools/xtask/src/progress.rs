@@ -1,26 +1,49 @@
-//! What is being done, and for how long.
+//! What is being done, and for how long: all that this program prints.
 //!
 //! On a terminal a step is one line that is redrawn; elsewhere (CI, a file) it is a line when the step
 //! starts to take long, one every fifteen seconds, and one at its end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process;
 use std::time::{Duration, Instant};
 
 /// How often a step that runs without a terminal says so.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The column at which a step's detail starts.
 const DETAIL: usize = 34;
+/// To the first column, and the line away.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// Prints a line.
+pub(crate) fn say(text: &str) {
+    print(&format!("{text}\n"));
+}
+
+/// Prints an error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+/// Prints `text` at once. Ends this program, as the shell's own are ended, when nobody reads any longer (`| head -1`).
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        // What a shell makes of SIGPIPE.
+        process::exit(141);
+    }
+}
 
 /// The steps of one command, numbered.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct Progress {
     of: usize,
     begun: usize,
 }
 
-impl Screen {
-    pub(crate) fn new(of: usize) -> Screen {
-        Screen { of, begun: 0 }
+impl Progress {
+    pub(crate) fn new(of: usize) -> Progress {
+        Progress { of, begun: 0 }
     }
 
     /// The next step.
@@ -68,7 +91,7 @@ impl Step {
         } else if self.last.is_none_or(|last| last.elapsed() >= HEARTBEAT) {
             self.last = Some(Instant::now());
             let short: String = detail.chars().take(70).collect();
-            self.print(&format!("{} ...", self.with_time(&short)));
+            say(&line(&self.head, &format!("{} ...", self.with_time(&short))));
         }
     }
 
@@ -89,15 +112,8 @@ impl Step {
 
     fn finish(&mut self, text: &str) {
         self.ended = true;
-        if self.terminal {
-            print!("\r\x1b[2K");
-        }
-        self.print(text);
-    }
-
-    fn print(&self, text: &str) {
-        println!("{}", line(&self.head, text));
-        let _ = io::stdout().flush();
+        let clear = if self.terminal { CLEAR } else { "" };
+        say(&format!("{clear}{}", line(&self.head, text)));
     }
 
     fn redraw(&mut self, detail: &str) {
@@ -105,8 +121,7 @@ impl Step {
             let columns = terminal_columns().saturating_sub(1);
             let text = line(&self.head, &self.with_time(detail));
             let text: String = text.chars().take(columns).collect();
-            print!("\r\x1b[2K{text}");
-            let _ = io::stdout().flush();
+            print(&format!("{CLEAR}{text}"));
         }
     }
 }

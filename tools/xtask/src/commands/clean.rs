@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::data;
+use crate::data::fashion_mnist;
 use crate::failure::Failure;
-use crate::project::{Project, remove, size};
-use crate::screen::bytes;
+use crate::files::{remove, size};
+use crate::progress::{bytes, say};
+use crate::project::Project;
 
 /// What runs leave behind.
-const LEFT: [&str; 9] = [
+const LEFT_BEHIND: [&str; 9] = [
     ".tools/run",
     ".tools/logs",
     ".tools/tmp",
@@ -23,12 +24,15 @@ const LEFT: [&str; 9] = [
 
 /// Removes what runs left behind, or with `all` everything that the project made.
 pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
-    let mut paths: Vec<PathBuf> = LEFT.iter().map(|name| project.path(name)).collect();
+    // Neither under a run, nor under a set-up.
+    let _runs = (project.lock_runs(false)?, project.lock_runs(true)?);
+    let _lock = project.lock()?;
+    let mut paths: Vec<PathBuf> = LEFT_BEHIND.iter().map(|name| project.path(name)).collect();
     if all {
         let made = [".tools", "target", "export/checkpoints", "export/trials", "export/quick"];
         paths = made.map(|name| project.path(name)).into();
         // Somebody's own data was not made here.
-        if data::is_fashion_mnist(project) {
+        if fashion_mnist::is_there(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));
         }
     }
@@ -39,12 +43,12 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
         }
         let size = size(&path);
         remove(&path).map_err(|error| Failure::of_file("remove", &path, &error))?;
-        println!("removed {:<26} {:>8}", project.show(&path), bytes(size));
+        say(&format!("removed {:<26} {:>8}", project.show(&path), bytes(size)));
         total += size;
     }
-    println!("{} freed", bytes(total));
+    say(&format!("{} freed", bytes(total)));
     if !all {
-        println!("`cargo xtask clean --all` removes .tools/, target/ and the fetched data too");
+        say("`cargo xtask clean --all` removes .tools/, target/ and the fetched data too");
     }
     Ok(())
 }
@@ -66,7 +70,7 @@ mod tests {
         }
         run(&project, true).unwrap();
         let left: Vec<String> =
-            crate::project::files(folder.path()).iter().map(|path| project.show(path)).collect();
+            crate::files::files(folder.path()).iter().map(|path| project.show(path)).collect();
         assert_eq!(left, ["data/X.npy", "data/y.npy", "export/submission.html"]);
     }
 }

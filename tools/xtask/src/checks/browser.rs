@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::process;
+use crate::progress::Step;
 use crate::project::Project;
-use crate::screen::Step;
 
 const NAMES: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
@@ -19,8 +19,8 @@ pub(crate) const ADVICE: &str = "install Chromium or Chrome (on Debian: apt-get 
 pub(crate) fn find() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = |name: &Path| {
-        let mut places = env::split_paths(&path).map(|folder| folder.join(name));
-        places.find(|place| place.is_file())
+        let mut paths = env::split_paths(&path).map(|folder| folder.join(name));
+        paths.find(|path| path.is_file())
     };
     if let Some(named) = env::var_os("CHROMIUM").filter(|named| !named.is_empty()) {
         return on_path(Path::new(&named));

@@ -1,4 +1,4 @@
-//! `cargo xtask data`: Fashion-MNIST as `data/X.npy` and `data/y.npy`.
+//! Fashion-MNIST as `data/X.npy` and `data/y.npy`.
 //!
 //! The authors' four files are found, unpacked and checked; training and test part are joined, in
 //! this order. Somebody's own `X.npy` and `y.npy` are never overwritten.
@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
+use crate::data::npy::Array;
 use crate::failure::Failure;
-use crate::npy::Array;
+use crate::files::write_whole;
+use crate::hash::{sha256, sha256_of_file};
 use crate::process;
-use crate::project::{Project, remove, write_whole};
-use crate::screen::Step;
+use crate::progress::Step;
+use crate::project::Project;
 use crate::setup;
-use crate::stamp::{sha256, sha256_of_file};
 
 /// One of the authors' files.
 struct Source {
@@ -64,8 +65,8 @@ const PUBLISHED: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.
 /// Images of each class in `data/sample`.
 const SAMPLE: usize = 400;
 
-/// If `data/` holds the two files that this command makes.
-pub(crate) fn is_fashion_mnist(project: &Project) -> bool {
+/// Whether `data/` holds the two files that this command makes.
+pub(crate) fn is_there(project: &Project) -> bool {
     [("data/X.npy", X_SHA256), ("data/y.npy", Y_SHA256)]
         .iter()
         .all(|(name, sum)| sha256_of_file(&project.path(name)).is_ok_and(|found| found == *sum))
@@ -102,12 +103,9 @@ pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
         }
     }
 
-    let temporary = project
-        .temporary("data")
-        .map_err(|error| Failure::of_file("write in", project.root(), &error))?;
-    let joined = find(project, &mut step, &temporary).and_then(|folder| join(&mut step, &folder));
-    let _ = remove(&temporary);
-    let (images, labels) = joined?;
+    let temporary = project.temporary("data-")?;
+    let packed = find(project, &mut step, temporary.path())?;
+    let (images, labels) = join(&mut step, &packed)?;
     for (path, array, sum) in [(&x, images, X_SHA256), (&y, labels, Y_SHA256)] {
         let bytes = array.to_bytes();
         if sha256(&bytes) != sum {

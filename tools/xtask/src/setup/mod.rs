@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: everything the notebooks and the tests need, in `.tools`.
+//! Everything the notebooks and the tests need, in `.tools`; one file a step.
 //!
 //! A step is skipped when its stamp says that its product was made from the inputs of today. A step
 //! works under a temporary name, moves the product to its place and writes its stamp last, so that
@@ -9,6 +9,7 @@ pub(crate) mod kernel;
 pub(crate) mod libtorch;
 pub(crate) mod papermill;
 pub(crate) mod python;
+pub(crate) mod stamp;
 pub(crate) mod tools;
 pub(crate) mod trial;
 pub(crate) mod weights;
@@ -16,59 +17,53 @@ pub(crate) mod weights;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
-use crate::project::{Project, remove};
-use crate::screen::{Screen, Step};
-use crate::stamp::Stamp;
-
-/// What a person chose.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Choices {
-    /// With CUDA, without, or as the machine suggests.
-    pub(crate) cuda: Option<bool>,
-}
+use crate::files::remove;
+use crate::progress::{Progress, Step};
+use crate::project::Project;
+use crate::setup::stamp::Stamp;
 
 /// One step of set-up.
-pub(crate) struct Part {
+pub(crate) struct SetupStep {
     title: String,
-    /// The inputs and where the product must be; a part without looks for itself.
+    /// The inputs and where the product must be; a step without looks for itself.
     product: Option<(Stamp, PathBuf)>,
     make: Make,
 }
 
-/// Makes a part's product; gives what the screen shows in the end.
+/// Makes a step's product; gives what is shown in the end.
 type Make = Box<dyn FnOnce(&Project, &mut Step) -> Result<String, Failure>>;
 
-impl Part {
-    /// A part that is skipped while `stamp` matches and `product` is there.
+impl SetupStep {
+    /// A step that is skipped while `stamp` matches and `product` is there.
     fn new(
         title: impl Into<String>,
         stamp: Stamp,
         product: PathBuf,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
-    ) -> Part {
-        Part { title: title.into(), product: Some((stamp, product)), make: Box::new(make) }
+    ) -> SetupStep {
+        SetupStep { title: title.into(), product: Some((stamp, product)), make: Box::new(make) }
     }
 
-    /// A part that is quick, or finds out by itself what there is to do.
+    /// A step that is quick, or finds out by itself what there is to do.
     fn always(
         title: impl Into<String>,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
-    ) -> Part {
-        Part { title: title.into(), product: None, make: Box::new(make) }
+    ) -> SetupStep {
+        SetupStep { title: title.into(), product: None, make: Box::new(make) }
     }
 
     pub(crate) fn title(&self) -> &str {
         &self.title
     }
 
-    /// If there is nothing to do; unknown for a part that looks for itself.
+    /// Whether there is nothing to do; unknown for a step that looks for itself.
     pub(crate) fn is_current(&self, project: &Project) -> Option<bool> {
         let (stamp, product) = self.product.as_ref()?;
         Some(product.exists() && stamp.matches(project))
     }
 
-    fn run(self, project: &Project, screen: &mut Screen) -> Result<(), Failure> {
-        let mut step = screen.step(&self.title);
+    fn run(self, project: &Project, progress: &mut Progress) -> Result<(), Failure> {
+        let mut step = progress.step(&self.title);
         let file = |error| Failure::of_file("write in", &project.tools("stamps"), &error);
         if self.is_current(project) == Some(true) {
             step.done("up to date");
@@ -87,51 +82,58 @@ impl Part {
     }
 }
 
-/// All steps, in order.
-pub(crate) fn parts(project: &Project, choices: Choices) -> Result<Vec<Part>, Failure> {
+/// All steps, in order; libtorch with CUDA, without, or as the machine suggests.
+pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
-    let mut parts = vec![
-        tools::part(&found),
-        python::part(project, &found.python),
-        papermill::part(project),
-        libtorch::part(project, choices),
-        kernel::build_part(project, &found),
-        kernel::template_part(),
-        weights::part(project),
+    let mut steps = vec![
+        tools::step(&found),
+        python::step(project, &found.python),
+        papermill::step(project),
+        libtorch::step(project, cuda),
+        kernel::build_step(project, &found),
+        kernel::template_step(),
+        weights::step(project),
     ];
-    parts.extend(trial::part(project));
-    Ok(parts)
+    steps.extend(trial::step(project));
+    Ok(steps)
 }
 
 /// The steps that the benchmark needs: the peers, our side, and what `needs` names.
-pub(crate) fn bench_parts(project: &Project, needs: bench::Needs) -> Result<Vec<Part>, Failure> {
+pub(crate) fn bench_steps(
+    project: &Project,
+    needs: bench::Needs,
+) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
-    let mut parts = vec![
-        tools::part(&found),
-        python::part(project, &found.python),
-        libtorch::part(project, Choices::default()),
+    let mut steps = vec![
+        tools::step(&found),
+        python::step(project, &found.python),
+        libtorch::step(project, None),
     ];
     if needs.kernel {
-        parts.extend([kernel::build_part(project, &found), kernel::template_part()]);
+        steps.extend([kernel::build_step(project, &found), kernel::template_step()]);
     }
     if needs.weights {
-        parts.push(weights::part(project));
+        steps.push(weights::step(project));
     }
-    parts.extend(trial::part(project));
-    parts.extend([bench::program_part(), bench::peers_part(project)?]);
+    steps.extend(trial::step(project));
+    steps.extend([bench::program_step(), bench::peers_step(project)?]);
     if needs.torch {
-        parts.push(bench::torch_part(project));
+        steps.push(bench::torch_step(project));
     }
-    Ok(parts)
+    Ok(steps)
 }
 
-/// Does what is left to do of `parts`. Only one xtask at a time changes `.tools`.
-pub(crate) fn run(project: &Project, parts: Vec<Part>, screen: &mut Screen) -> Result<(), Failure> {
+/// Does what is left to do of `steps`. Only one xtask at a time changes `.tools`.
+pub(crate) fn run(
+    project: &Project,
+    steps: Vec<SetupStep>,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
     let _lock = project.lock()?;
     // Left behind by runs that were killed; nobody else is here now.
     let _ = remove(&project.tools("tmp"));
-    for part in parts {
-        part.run(project, screen)?;
+    for step in steps {
+        step.run(project, progress)?;
     }
     let _ = remove(&project.tools("tmp"));
     Ok(())
@@ -145,18 +147,18 @@ mod tests {
 
     use super::*;
 
-    /// Runs a part whose product is a file; gives if it was made.
-    fn run_part(project: &Project, version: &str, fail: bool) -> (bool, bool) {
+    /// Runs a step whose product is a file; gives whether it was made.
+    fn run_step(project: &Project, version: &str, fail: bool) -> (bool, bool) {
         let made = Rc::new(Cell::new(false));
         let seen = made.clone();
         let product = project.tools("product");
         let stamp = Stamp::new(project, "product").with("version", version);
-        let part = Part::new("Product", stamp, product.clone(), move |_, _| {
+        let step = SetupStep::new("Product", stamp, product.clone(), move |_, _| {
             seen.set(true);
             fs::write(&product, "").unwrap();
             if fail { Err(Failure::new("half-way")) } else { Ok(String::new()) }
         });
-        let done = part.run(project, &mut Screen::new(1)).is_ok();
+        let done = step.run(project, &mut Progress::new(1)).is_ok();
         (made.get(), done)
     }
 
@@ -165,11 +167,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let project = Project::at(folder.path());
         fs::create_dir_all(project.tools("")).unwrap();
-        assert_eq!(run_part(&project, "1", false), (true, true));
-        assert_eq!(run_part(&project, "1", false), (false, true), "nothing changed");
-        assert_eq!(run_part(&project, "2", false), (true, true), "another version");
+        assert_eq!(run_step(&project, "1", false), (true, true));
+        assert_eq!(run_step(&project, "1", false), (false, true), "nothing changed");
+        assert_eq!(run_step(&project, "2", false), (true, true), "another version");
         fs::remove_file(project.tools("product")).unwrap();
-        assert_eq!(run_part(&project, "2", false), (true, true), "the product is gone");
+        assert_eq!(run_step(&project, "2", false), (true, true), "the product is gone");
     }
 
     #[test]
@@ -177,10 +179,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let project = Project::at(folder.path());
         fs::create_dir_all(project.tools("")).unwrap();
-        run_part(&project, "1", false);
-        assert_eq!(run_part(&project, "2", true), (true, false));
+        run_step(&project, "1", false);
+        assert_eq!(run_step(&project, "2", true), (true, false));
         assert_eq!(
-            run_part(&project, "1", false),
+            run_step(&project, "1", false),
             (true, true),
             "the product is of the failed try"
         );

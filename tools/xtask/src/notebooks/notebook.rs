@@ -1,4 +1,4 @@
-//! A notebook file: its parameters, its artifacts, and what went wrong in an executed one.
+//! A notebook file: its parameters, its cells, and what went wrong in an executed one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,51 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::project::{Project, write_whole};
-use crate::stamp::sha256;
+use crate::files::write_whole;
+use crate::hash::sha256;
+use crate::process;
+use crate::project::Project;
+use crate::setup::python;
+
+/// The folder of the Python package that reads parameters cells, for papermill and for everybody else.
+const PARSER: &str = "tools/papermill_rust";
+
+/// A parameter as its notebook declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    /// Its value in Rust: `50`, `"../data"`.
+    default: String,
+}
+
+impl Declaration {
+    /// Whether its default is a path: text that begins with `../`.
+    pub(crate) fn is_path(&self) -> bool {
+        self.default.starts_with("\"../")
+    }
+}
 
 /// A notebook of the project.
 #[derive(Debug, Clone)]
 pub(crate) struct Notebook {
     /// The file's name without `.ipynb`: `06_cnn_training`.
     pub(crate) name: String,
+    declarations: Vec<Declaration>,
     content: Value,
 }
 
 impl Notebook {
+    /// Reads a notebook, without the names of its parameters.
     pub(crate) fn read(path: &Path) -> Result<Notebook, Failure> {
         let text = fs::read(path).map_err(|error| Failure::of_file("read", path, &error))?;
         let content = serde_json::from_slice(&text).map_err(|error| {
             Failure::new(format!("{} is not a notebook: {error}", path.display()))
         })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Notebook { name, content })
+        Ok(Notebook { name, declarations: Vec::new(), content })
     }
 
-    /// All notebooks of the project, in order.
+    /// All notebooks in `notebooks/`, in order of their names.
     pub(crate) fn all(project: &Project) -> Result<Vec<Notebook>, Failure> {
         let folder = project.path("notebooks");
         let entries =
@@ -38,24 +61,27 @@ impl Notebook {
             .filter(|path| path.extension() == Some("ipynb".as_ref()))
             .collect();
         paths.sort();
-        paths.iter().map(|path| Notebook::read(path)).collect()
+        let read = paths.iter().zip(declarations(project, &paths)?);
+        read.map(|(path, declarations)| Ok(Notebook { declarations, ..Notebook::read(path)? }))
+            .collect()
+    }
+
+    /// Whether its name is one of the project's, `06_cnn_training`, and not that of a copy or a draft.
+    pub(crate) fn is_numbered(&self) -> bool {
+        let word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let number = |text: &str| text.len() == 2 && text.chars().all(|c| c.is_ascii_digit());
+        self.name
+            .split_once('_')
+            .is_some_and(|(first, rest)| number(first) && !rest.is_empty() && word(rest))
     }
 
     fn cells(&self) -> &[Value] {
         self.content["cells"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// The names that its parameters cell defines.
-    pub(crate) fn parameters(&self) -> Vec<String> {
-        self.cells()
-            .iter()
-            .filter(|cell| {
-                cell["metadata"]["tags"]
-                    .as_array()
-                    .is_some_and(|tags| tags.iter().any(|tag| tag == "parameters"))
-            })
-            .flat_map(|cell| defined_names(&text_of(&cell["source"])))
-            .collect()
+    /// What its parameters cell declares.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Declaration> {
+        self.declarations.iter()
     }
 
     /// A hash of what it does: its cells, without outputs.
@@ -96,10 +122,10 @@ impl Notebook {
         })
     }
 
-    /// Puts an executed notebook where a reader finds it, with that place in it.
-    pub(crate) fn save_executed(mut self, project: &Project, place: &Path) -> Result<(), Failure> {
+    /// Puts an executed notebook where a reader finds it, with that path in it.
+    pub(crate) fn save_executed(mut self, project: &Project, path: &Path) -> Result<(), Failure> {
         if let Some(papermill) = self.content["metadata"]["papermill"].as_object_mut() {
-            papermill.insert("output_path".to_owned(), json!(project.show(place)));
+            papermill.insert("output_path".to_owned(), json!(project.show(path)));
         }
         let mut bytes = Vec::new();
         let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
@@ -107,7 +133,7 @@ impl Notebook {
         serde::Serialize::serialize(&self.content, &mut serializer)
             .map_err(|error| Failure::new(format!("cannot write {}: {error}", self.name)))?;
         bytes.push(b'\n');
-        write_whole(place, &bytes).map_err(|error| Failure::of_file("write", place, &error))
+        write_whole(path, &bytes).map_err(|error| Failure::of_file("write", path, &error))
     }
 }
 
@@ -120,16 +146,26 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// `NAME` of each `let NAME: TYPE = …;` that starts a statement.
-fn defined_names(code: &str) -> Vec<String> {
-    code.lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|statement| statement.trim().strip_prefix("let "))
-        .map(|rest| rest.trim_start().trim_start_matches("mut ").trim_start())
-        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
-        .filter(|name: &String| !name.is_empty())
-        .collect()
+/// What the parameters cell of each notebook declares.
+fn declarations(project: &Project, paths: &[PathBuf]) -> Result<Vec<Vec<Declaration>>, Failure> {
+    let mut parser = project.command(python::find(project)?.program);
+    parser.env("PYTHONPATH", project.path(PARSER)).env("PYTHONDONTWRITEBYTECODE", "1");
+    parser.args(["-m", "papermill_rust.declarations"]).args(paths);
+    let output = parser.output().map_err(|error| {
+        Failure::new(format!("cannot start {}: {error}", process::show(project, &parser)))
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if !output.status.success() {
+        return Err(Failure::new(text(&output.stderr)));
+    }
+    let parsed: Vec<Vec<Value>> = serde_json::from_slice(&output.stdout).map_err(|error| {
+        Failure::new(format!("{PARSER} gave no declarations: {error}; this is a bug"))
+    })?;
+    let declaration = |value: &Value| Declaration {
+        name: text_of(&value["name"]),
+        default: text_of(&value["default"]),
+    };
+    Ok(parsed.iter().map(|notebook| notebook.iter().map(declaration).collect()).collect())
 }
 
 /// `text` without the colours of a terminal and without empty lines.
@@ -150,30 +186,45 @@ fn plain(text: &str) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// A notebook of code cells; the first is its parameters cell.
-    pub(crate) fn notebook(name: &str, cells: &[&str]) -> Notebook {
-        let cells: Vec<Value> = cells
+    /// A notebook that declares these parameters and has these code cells.
+    pub(crate) fn notebook(name: &str, declared: &[(&str, &str)], cells: &[&str]) -> Notebook {
+        let declarations = declared
             .iter()
-            .enumerate()
-            .map(|(index, code)| {
-                let tags = if index == 0 { json!(["parameters"]) } else { json!([]) };
-                json!({"cell_type": "code", "source": code, "metadata": {"tags": tags}, "outputs": []})
+            .map(|&(name, default)| Declaration {
+                name: name.to_owned(),
+                default: default.to_owned(),
             })
             .collect();
-        Notebook { name: name.to_owned(), content: json!({"cells": cells}) }
+        let cells: Vec<Value> = cells
+            .iter()
+            .map(|code| json!({"cell_type": "code", "source": code, "metadata": {}, "outputs": []}))
+            .collect();
+        Notebook { name: name.to_owned(), declarations, content: json!({"cells": cells}) }
     }
 
     #[test]
-    fn parameters_are_what_the_tagged_cell_defines() {
-        let cell = "let data = \"../data\"; let sample = 0;\n// let no: i32 = 1;\n\
-                    let epochs: usize = 50; // at most; let us see\nlet mut seed: u64 = 42;";
-        let notebook = notebook("04", &[cell, "let later = 1;"]);
-        assert_eq!(notebook.parameters(), ["data", "sample", "epochs", "seed"]);
+    fn the_projects_notebooks_declare_what_their_cells_say() {
+        let all = Notebook::all(&Project::find()).unwrap();
+        let training = all.iter().find(|notebook| notebook.name.starts_with("06_")).unwrap();
+        let default = |name: &str| training.parameters().find(|one| one.name == name).unwrap();
+        assert_eq!(default("patience").default, "5");
+        assert!(default("data").is_path() && !default("epochs").is_path());
+    }
+
+    #[test]
+    fn copies_and_drafts_have_no_number() {
+        let is_numbered = |name: &str| notebook(name, &[], &[]).is_numbered();
+        assert!(is_numbered("06_cnn_training"));
+        for name in
+            ["06_cnn_training-Copy1", "06_cnn_training (1)", "Untitled", "6_cnn", "06_", "06"]
+        {
+            assert!(!is_numbered(name), "{name}");
+        }
     }
 
     #[test]
     fn the_hash_is_of_the_source_alone() {
-        let mut one = notebook("04", &["let a = 1;", "a"]);
+        let mut one = notebook("04", &[], &["let a = 1;", "a"]);
         let hash = one.hash();
         one.content["cells"][1]["outputs"] = json!([{"output_type": "stream"}]);
         one.content["cells"][1]["execution_count"] = json!(7);
@@ -185,7 +236,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_error_names_the_cell_and_loses_its_colours() {
-        let mut run = notebook("06", &["let a = 1;", "a", "fit()?"]);
+        let mut run = notebook("06", &[], &["let a = 1;", "a", "fit()?"]);
         assert_eq!(run.error(), None);
         run.content["cells"][2]["execution_count"] = json!(9);
         run.content["cells"][2]["outputs"] = json!([
@@ -200,11 +251,11 @@ pub(crate) mod tests {
     fn an_executed_notebook_says_where_it_is_and_is_laid_out_as_nbformat_does() {
         let folder = tempfile::tempdir().unwrap();
         let project = Project::at(folder.path());
-        let mut run = notebook("06", &["let a = 1;"]);
+        let mut run = notebook("06", &[], &["let a = 1;"]);
         run.content["metadata"] = json!({"papermill": {"output_path": ".tools/run/06.ipynb"}});
-        let place = project.path("export/06.ipynb");
-        run.save_executed(&project, &place).unwrap();
-        let text = fs::read_to_string(&place).unwrap();
+        let path = project.path("export/06.ipynb");
+        run.save_executed(&project, &path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("{\n \"cells\": [\n  {\n"), "{text}");
         assert!(text.ends_with("\"output_path\": \"export/06.ipynb\"\n  }\n }\n}\n"), "{text}");
     }

@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: helpers and its peers at the same work, on this machine.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::data;
+use crate::data::fashion_mnist;
 use crate::failure::Failure;
+use crate::flags::{Bench, Rounds};
 use crate::process;
+use crate::progress::{Progress, say};
 use crate::project::Project;
-use crate::screen::Screen;
 use crate::setup::bench::Needs;
 use crate::setup::{self, kernel};
 
@@ -27,42 +28,17 @@ const PARTS: [(&str, Needs); 11] = [
     ("growth", Needs { torch: true, ..Needs::NOTHING }),
 ];
 
-/// Sets up, fetches the data and measures; `options` are the driver's own.
-pub(crate) fn run(
-    project: &Project,
-    options: &[(&'static str, String)],
-    quick: bool,
-    stock: bool,
-) -> Result<(), Failure> {
-    let only = options.iter().rfind(|(name, _)| *name == "--only").map(|(_, part)| part.as_str());
-    let needs = needs_of(only)?;
-    for (_, rounds) in options.iter().filter(|(name, _)| *name == "--rounds") {
-        if !rounds.parse().is_ok_and(|rounds: usize| rounds >= 1) {
-            return Err(Failure::new(format!("`--rounds` must be at least 1, got `{rounds}`")));
-        }
+/// Sets up, fetches the data and measures.
+pub(crate) fn run(project: &Project, flags: &Bench) -> Result<(), Failure> {
+    let needs = needs_of(flags.only.as_deref())?;
+    let steps = setup::bench_steps(project, needs)?;
+    let mut progress = Progress::new(steps.len() + usize::from(!flags.quick));
+    setup::run(project, steps, &mut progress)?;
+    if !flags.quick {
+        fashion_mnist::fetch(project, progress.step("Data"))?;
     }
-    let parts = setup::bench_parts(project, needs)?;
-    let mut screen = Screen::new(parts.len() + usize::from(!quick));
-    setup::run(project, parts, &mut screen)?;
-    if !quick {
-        data::fetch(project, screen.step("Data"))?;
-    }
-    let mut driver = project.command(project.tools("bench/bin/python"));
-    driver.arg(DRIVER).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-    driver.arg("--program").arg(kernel::release_folder(project).join("bench"));
-    if quick {
-        driver.args(["--data", "data/sample", "--out", "export/quick/bench.json"]);
-        driver.args(["--quick", "--rounds", "1"]);
-    } else {
-        driver.args(["--data", "data", "--out", "export/bench.json"]);
-    }
-    if stock {
-        driver.arg("--stock");
-    }
-    for (name, value) in options {
-        driver.args([name, value.as_str()]);
-    }
-    println!("\nFor figures that mean something, let nothing else run on this machine.\n");
+    let mut driver = driver(project, flags);
+    say("\nFor figures that mean something, let nothing else run on this machine.\n");
     // The driver prints a line for each run: that is its progress.
     let status = driver.status().map_err(|error| {
         Failure::new(format!("cannot start {}: {error}", process::show(project, &driver)))
@@ -71,6 +47,32 @@ pub(crate) fn run(
         return Ok(());
     }
     Err(Failure::new(format!("the benchmark failed ({status}); what and why is said above")))
+}
+
+fn driver(project: &Project, flags: &Bench) -> Command {
+    let mut driver = project.command(project.tools("bench/bin/python"));
+    driver.arg(DRIVER).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    driver.arg("--program").arg(kernel::release_folder(project).join("bench"));
+    let (data, out) = match flags.quick {
+        true => ("data/sample", "export/quick/bench.json"),
+        false => ("data", "export/bench.json"),
+    };
+    driver.args(["--data", data, "--out", out]);
+    let rounds = flags.rounds.map(|Rounds(rounds)| rounds).or(flags.quick.then_some(1));
+    if let Some(rounds) = rounds {
+        driver.args(["--rounds", &rounds.to_string()]);
+    }
+    for (flag, value) in [("--only", &flags.only), ("--without", &flags.without)] {
+        if let Some(value) = value {
+            driver.args([flag, value]);
+        }
+    }
+    for (flag, given) in [("--quick", flags.quick), ("--stock", flags.stock)] {
+        if given {
+            driver.arg(flag);
+        }
+    }
+    driver
 }
 
 /// What the parts to be measured need: one of them, or all.
@@ -101,15 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_of_rounds_is_refused_before_anything_is_set_up() {
-        let folder = tempfile::tempdir().unwrap();
-        for rounds in ["x", "", "0", "-1", "1.5", "99999999999999999999"] {
-            let options = [("--rounds", "3".to_owned()), ("--rounds", rounds.to_owned())];
-            let refused = run(&Project::at(folder.path()), &options, true, false).unwrap_err();
-            let text = refused.to_string();
-            assert_eq!(text, format!("`--rounds` must be at least 1, got `{rounds}`"));
+    fn the_help_names_every_part() {
+        let flags = fs::read_to_string(Project::find().path("tools/xtask/src/flags.rs")).unwrap();
+        let help =
+            flags.split("/// One part alone: ").nth(1).unwrap().split("optional").next().unwrap();
+        for (name, _) in PARTS {
+            assert!(help.contains(name), "{name}");
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The same again: the quick submission once more, killed on the way and resumed, must come to the same bytes.
+//! The quick submission once more, killed on the way and resumed, must come to the same bytes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::files::{files, is_hidden, remove};
+use crate::hash::sha256;
 use crate::notebooks::export_folder;
 use crate::process;
-use crate::project::{Project, files, is_hidden, remove};
-use crate::screen::Step;
-use crate::stamp::sha256;
+use crate::progress::Step;
+use crate::project::Project;
 
 /// Makes the quick submission again, with `kills` kills, and compares what it leaves with what is in `export/quick`,
 /// which stays. Gives the number of files that were compared.
@@ -26,7 +27,7 @@ use crate::stamp::sha256;
 pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<usize, Failure> {
     let quick = export_folder(project, true);
     // Not in `.tools/tmp`, which every set-up empties.
-    let first = project.tools("again");
+    let first = project.tools("before-kills");
     let moved = |from: &Path, to: &Path| {
         remove(to).and_then(|()| fs::rename(from, to)).map_err(|e| Failure::of_file("move", to, &e))
     };
@@ -65,7 +66,7 @@ fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Fa
         let mut command = quick_submission(project)?;
         if killed == kills {
             let what = format!("the quick submission after {kills} kills");
-            process::run(project, step, &what, &mut command, "test-again")?;
+            process::run(project, step, &what, &mut command, "test-killed-runs")?;
             return Ok(());
         }
         let moment = Moment::of(killed, kills);
@@ -75,8 +76,8 @@ fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Fa
         let mut child = child.map_err(|error| {
             Failure::new(format!("cannot start {}: {error}", process::show(project, &command)))
         })?;
-        let watch = || step.update(&format!("kill {} of {kills}", killed + 1));
-        match ends_before(&mut child, &export, moment, watch) {
+        let show = || step.update(&format!("kill {} of {kills}", killed + 1));
+        match ends_before(&mut child, &export, moment, show) {
             // Faster than the kill: once more from the beginning, or, if only pages were missed, from there.
             Some(status) if status.success() => {
                 let missed = match moment {
@@ -118,7 +119,7 @@ fn ends_before(
     child: &mut Child,
     export: &Path,
     moment: Moment,
-    mut watch: impl FnMut(),
+    mut show: impl FnMut(),
 ) -> Option<ExitStatus> {
     let start = Instant::now();
     let has_come = || match moment {
@@ -130,7 +131,7 @@ fn ends_before(
             return Some(status);
         }
         thread::sleep(Duration::from_millis(50));
-        watch();
+        show();
     }
     None
 }

@@ -1,24 +1,28 @@
 //! `cargo xtask lab`: JupyterLab on the notebooks.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::commands::setup;
 use crate::failure::Failure;
 use crate::notebooks::jupyter;
+use crate::progress::say;
 use crate::project::Project;
 
-/// Becomes JupyterLab; comes back only if it cannot start.
-pub(crate) fn run(project: &Project, options: &[String]) -> Result<(), Failure> {
+/// Sets up and becomes JupyterLab; comes back only if it cannot start.
+pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure> {
+    setup::run(project, None)?;
     let mut lab = command(project, options);
-    println!("JupyterLab starts; Ctrl-C ends it");
+    say("JupyterLab starts; Ctrl-C ends it");
     let error = lab.stdin(Stdio::inherit()).exec();
     Err(Failure::new(format!("cannot start JupyterLab: {error}"))
         .advice("run `cargo xtask setup`, then try again"))
 }
 
 /// JupyterLab that listens on this machine alone and wants its token, which the address that it opens and prints holds.
-fn command(project: &Project, options: &[String]) -> Command {
+fn command(project: &Project, options: &[OsString]) -> Command {
     let mut lab = jupyter(project, "jupyter");
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
     // Jupyter refuses to run as root, which a container has nobody else for.
@@ -59,7 +63,7 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(300);
         while Instant::now() < until {
             assert!(server.0.try_wait().unwrap().is_none(), "JupyterLab ended");
-            let files = crate::project::files(runtime);
+            let files = crate::files::files(runtime);
             let file = files.iter().find(|file| {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 name.starts_with("jpserver-") && name.ends_with(".json")
@@ -100,7 +104,7 @@ mod tests {
         assert!(python.exists(), "{} is not there: cargo xtask setup", python.display());
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options = ["--no-browser".to_owned(), format!("--ServerApp.port={port}")];
+        let options = ["--no-browser".into(), format!("--ServerApp.port={port}").into()];
         let mut lab = command(&project, &options);
         for variable in
             ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]

@@ -1,0 +1,159 @@
+//! What `cargo xtask test` runs, the cheapest first.
+
+pub(crate) mod browser;
+pub(crate) mod count;
+pub(crate) mod killed_runs;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use count::{Count, count_cargo, count_pytest, one};
+
+use crate::failure::Failure;
+use crate::files::files;
+use crate::notebooks::{export_folder, jupyter};
+use crate::process;
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::setup::python;
+
+/// A program whose success is tests that passed.
+pub(crate) struct Check {
+    pub(crate) title: String,
+    command: Command,
+    log: String,
+    /// How its output is counted.
+    count: fn(&str) -> Count,
+}
+
+impl Check {
+    fn new(title: &str, command: Command, count: fn(&str) -> Count) -> Check {
+        let log = format!("test-{}", title.to_lowercase().replace([' ', ','], "-"));
+        Check { title: title.to_owned(), command, log, count }
+    }
+
+    /// Runs it, and adds its tests to `total`.
+    pub(crate) fn run(
+        mut self,
+        project: &Project,
+        progress: &mut Progress,
+        total: &mut Count,
+    ) -> Result<(), Failure> {
+        let mut step = progress.step(&self.title);
+        let (status, output) =
+            process::observe(project, &mut step, &mut self.command, &self.log, process::last_line)?;
+        let counted = (self.count)(&output);
+        if status.success() {
+            step.done(&match counted {
+                Count::ONE => "ok".to_owned(),
+                Count { passed, skipped: 0, .. } => format!("{passed} passed"),
+                Count { passed, skipped, .. } => format!("{passed} passed, {skipped} skipped"),
+            });
+            total.add(counted);
+            return Ok(());
+        }
+        drop(step);
+        // A program that does not compile, or a formatter, counts no tests: it is one that failed.
+        let alone = Count { passed: 0, failed: 1, skipped: 0 };
+        let some = Count { failed: counted.failed.max(1), ..counted };
+        total.add(if counted == Count::ONE { alone } else { some });
+        let log = project.show(&project.log(&self.log));
+        let what = format!("{} failed ({status})", self.title);
+        let command = process::show(project, &self.command);
+        Err(Failure::of_command(what, command, log, &output).show(60))
+    }
+}
+
+/// Makes a data set unlike ours, as somebody may bring it: few RGB images of floats in Fortran order, classes by name.
+pub(crate) fn own_data(project: &Project, folder: &Path) -> Check {
+    let mut python = jupyter(project, "python");
+    python.arg("helpers/tests/colours.py").arg(folder);
+    Check::new("Own data", python, one)
+}
+
+/// What needs neither libtorch nor the Python environment.
+pub(crate) fn quick(project: &Project) -> Result<Vec<Check>, Failure> {
+    let mut format = project.cargo();
+    format.args(["fmt", "--all", "--check"]);
+    let mut lint = project.command(python::find(project)?.program);
+    lint.args(["tools/template/lint_notebooks.py", "notebooks/"])
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut checks =
+        vec![Check::new("Format", format, one), Check::new("Notebook sources", lint, one)];
+    if has_cargo_deny(project) {
+        let mut deny = project.cargo();
+        // Advisories are news: they need the network, and would fail a test that passed yesterday.
+        deny.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+        checks.push(Check::new("Dependencies", deny, one));
+    }
+    Ok(checks)
+}
+
+/// Whether cargo-deny is there; it takes many minutes to compile, so nothing installs it.
+pub(crate) fn has_cargo_deny(project: &Project) -> bool {
+    process::ask(project.cargo().args(["deny", "--version"])).is_some()
+}
+
+/// What needs all that set-up makes.
+pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
+    let cargo = |words: &str| {
+        let mut cargo = project.cargo();
+        cargo.args(words.split(' '));
+        cargo
+    };
+    let others = "--locked --workspace --exclude notebook-kernel";
+    let clippy = cargo(&format!("clippy {others} --all-targets -- -D warnings"));
+    // The kernel's dependencies take minutes to compile, and a check would compile them once more. So
+    // clippy stands in for the compiler of the kernel itself, on the build that is there.
+    let mut kernel = cargo("build --locked --release -p notebook-kernel");
+    kernel.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    kernel.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+    let mut docs = cargo("doc --locked --no-deps -p helpers");
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    let rust = cargo(&format!("test {others} --no-fail-fast"));
+    let kernel_tests = cargo("test --locked --release --no-fail-fast -p notebook-kernel");
+
+    let mut checks = vec![
+        Check::new("Clippy", clippy, one),
+        Check::new("Clippy of the kernel", kernel, one),
+        Check::new("Documentation", docs, one),
+        Check::new("Rust tests", rust, count_cargo),
+        Check::new("Rust tests of the kernel", kernel_tests, count_cargo),
+    ];
+    for folder in python_tests(project) {
+        let name = project.show(&folder);
+        let mut pytest = pytest(project, &name);
+        if !with_browser {
+            pytest.args(["-m", "not browser"]);
+        }
+        let tool = name.split('/').nth(1).unwrap_or(&name).to_owned();
+        checks.push(Check::new(&format!("Python tests, {tool}"), pytest, count_pytest));
+    }
+    checks
+}
+
+/// The executed quick notebooks' pages, in a browser.
+pub(crate) fn pages_in_a_browser(project: &Project) -> Check {
+    let mut pytest = pytest(project, "tools/template/tests/test_browser.py");
+    pytest.arg("--pages").arg(project.show(&export_folder(project, true)));
+    Check::new("Pages in a browser", pytest, count_pytest)
+}
+
+/// The `tests` folders of the tools.
+fn python_tests(project: &Project) -> Vec<PathBuf> {
+    let entries = fs::read_dir(project.path("tools")).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.path().join("tests"))
+        .filter(|folder| files(folder).iter().any(|file| file.extension() == Some("py".as_ref())))
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn pytest(project: &Project, tests: &str) -> Command {
+    let mut command = jupyter(project, "python");
+    command.args(["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", tests]);
+    command.env("HYPOTHESIS_STORAGE_DIRECTORY", project.tools("hypothesis"));
+    command
+}

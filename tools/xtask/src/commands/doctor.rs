@@ -1,0 +1,113 @@
+//! `cargo xtask doctor`: what is there, and what to do about the rest. It changes nothing.
+
+use crate::checks::browser;
+use crate::data::fashion_mnist;
+use crate::failure::Failure;
+use crate::files::size;
+use crate::process;
+use crate::progress::{bytes, say};
+use crate::project::Project;
+use crate::setup;
+use crate::setup::{python, tools};
+
+/// What was found, or what is missing and what to do about it.
+type Finding = Result<String, String>;
+
+/// Prints one line a finding.
+///
+/// # Errors
+/// If something is missing that notebooks need.
+pub(crate) fn run(project: &Project) -> Result<(), Failure> {
+    let mut whole = true;
+    for (title, findings) in [
+        ("On this machine", on_this_machine(project)),
+        ("\nMade by `cargo xtask setup`", made_by_setup(project)),
+        ("\nData", vec![data(project)]),
+    ] {
+        say(title);
+        for (name, finding) in findings {
+            let (mark, text) = match &finding {
+                Ok(text) => ("ok", text),
+                Err(text) => ("--", text),
+            };
+            say(&format!("{mark}  {name:<24} {text}"));
+            whole &= finding.is_ok();
+        }
+    }
+    match whole {
+        true => Ok(()),
+        false => Err(Failure::new("something is missing; the lines marked -- say what to do")),
+    }
+}
+
+fn on_this_machine(project: &Project) -> Vec<(String, Finding)> {
+    let ask = |program: &str, option: &str| {
+        let text = process::ask(project.command(program).arg(option));
+        text.and_then(|text| text.lines().next().map(str::to_owned))
+    };
+    let rust =
+        |program| ask(program, "-V").ok_or("install Rust as https://rustup.rs says".to_owned());
+    let python = python::find(project)
+        .map(|python| format!("{} ({})", python.version, python.program.display()));
+    let gpu = process::ask(project.command("nvidia-smi").arg("-L")).filter(|text| !text.is_empty());
+    let browser = browser::find().map(|program| program.display().to_string());
+    let said = |failure: Failure| failure.to_string();
+    let findings = [
+        (
+            "Folder",
+            tools::check_folder(project)
+                .map(|()| project.root().display().to_string())
+                .map_err(said),
+        ),
+        ("Rust", rust("rustc")),
+        ("cargo", rust("cargo")),
+        ("C++ compiler", tools::compiler(project).map_err(said)),
+        ("Python with venv", python.map_err(said)),
+        ("Free disk space", free_disk_space(project)),
+        ("GPU", Ok(gpu.unwrap_or_else(|| "none, not needed".to_owned()))),
+        (
+            "Browser (for tests)",
+            Ok(browser.unwrap_or_else(|| format!("none; {}", browser::ADVICE))),
+        ),
+    ];
+    findings.map(|(name, finding)| (name.to_owned(), finding)).into()
+}
+
+fn free_disk_space(project: &Project) -> Finding {
+    match tools::free_gb(project) {
+        Some(free) if free < tools::NEEDED_GB && !project.tools("stamps/kernel").exists() => {
+            Err(format!("{free} GB; set-up and a full run need about {} GB", tools::NEEDED_GB))
+        }
+        Some(free) => Ok(format!("{free} GB")),
+        None => Ok("unknown".to_owned()),
+    }
+}
+
+fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
+    let mut findings: Vec<(String, Finding)> = match setup::steps(project, None) {
+        Ok(steps) => steps
+            .iter()
+            .filter_map(|step| Some((step.title().to_owned(), step.is_current(project)?)))
+            .map(|(title, current)| match current {
+                true => (title, Ok("up to date".to_owned())),
+                false => (title, Err("missing or out of date: cargo xtask setup".to_owned())),
+            })
+            .collect(),
+        Err(failure) => vec![("Set-up".to_owned(), Err(failure.to_string()))],
+    };
+    findings.push(("Size of .tools".to_owned(), Ok(bytes(size(&project.path(".tools"))))));
+    findings
+}
+
+fn data(project: &Project) -> (String, Finding) {
+    let (x, y) = (project.path("data/X.npy"), project.path("data/y.npy"));
+    let finding = match (x.exists() && y.exists(), fashion_mnist::is_there(project)) {
+        (true, true) => Ok("Fashion-MNIST, 70,000 images".to_owned()),
+        (true, false) => Ok(format!("your own, {} and {}", bytes(size(&x)), bytes(size(&y)))),
+        (false, _) => {
+            Err("not there: cargo xtask data, or put your own X.npy and y.npy into data/"
+                .to_owned())
+        }
+    };
+    ("data/X.npy, data/y.npy".to_owned(), finding)
+}

@@ -1,0 +1,31 @@
+//! The commands, one file each.
+
+mod bench;
+mod clean;
+mod data;
+mod doctor;
+pub(crate) mod export;
+mod lab;
+mod run;
+mod setup;
+mod test;
+
+use crate::failure::Failure;
+use crate::flags::XtaskCmd;
+use crate::project::Project;
+
+/// Does what the person asked for.
+pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
+    match command {
+        XtaskCmd::Submission(flags) => run::submission(project, &flags),
+        XtaskCmd::Test(flags) => test::run(project, &flags),
+        XtaskCmd::Setup(flags) => setup::run(project, flags.wants_cuda()?),
+        XtaskCmd::Doctor(_) => doctor::run(project),
+        XtaskCmd::Data(flags) => data::run(project, flags.sample),
+        XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
+        XtaskCmd::Run(flags) => run::run(project, &flags),
+        XtaskCmd::Export(flags) => export::run(project, flags.quick),
+        XtaskCmd::Bench(flags) => bench::run(project, &flags),
+        XtaskCmd::Clean(flags) => clean::run(project, flags.all),
+    }
+}

@@ -1,0 +1,13 @@
+//! `cargo xtask setup`: everything the notebooks and the tests need, in `.tools`.
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::setup;
+
+/// Does what is left to do; `cuda` as in [`setup::steps`].
+pub(crate) fn run(project: &Project, cuda: Option<bool>) -> Result<(), Failure> {
+    let steps = setup::steps(project, cuda)?;
+    let mut progress = Progress::new(steps.len());
+    setup::run(project, steps, &mut progress)
+}

@@ -1,0 +1,124 @@
+//! Parameters that are paths: a person means them from where they stand, a notebook from its own folder.
+
+use std::env;
+use std::path::{Component, Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::flags::Parameter;
+use crate::notebooks::Notebook;
+use crate::project::Project;
+
+/// The given parameters with paths as the notebooks see them.
+///
+/// # Errors
+/// If `data` names a folder that is not there.
+pub(crate) fn seen_from_notebooks(
+    project: &Project,
+    notebooks: &[Notebook],
+    given: &[Parameter],
+) -> Result<Vec<Parameter>, Failure> {
+    let here = env::current_dir()
+        .map_err(|error| Failure::new(format!("cannot tell the current folder: {error}")))?;
+    given.iter().map(|parameter| seen_from(project, notebooks, parameter, &here)).collect()
+}
+
+fn seen_from(
+    project: &Project,
+    notebooks: &[Notebook],
+    given: &Parameter,
+    here: &Path,
+) -> Result<Parameter, Failure> {
+    let declared = notebooks.iter().flat_map(Notebook::parameters);
+    let is_path = declared.filter(|one| one.name == given.name).any(|one| one.is_path());
+    if !is_path {
+        return Ok(given.clone());
+    }
+    let path = without_dots(&here.join(&given.value));
+    if given.name == "data" && !path.is_dir() {
+        return Err(missing(project, &given.value, &path));
+    }
+    let value = match path.strip_prefix(project.root()) {
+        // Relative, since it is kept in the executed notebook.
+        Ok(inside) => Path::new("..").join(inside),
+        Err(_) => path,
+    };
+    // Without the slash that joining nothing leaves.
+    let value: PathBuf = value.components().collect();
+    Ok(Parameter { name: given.name.clone(), value: value.to_string_lossy().into_owned() })
+}
+
+fn missing(project: &Project, value: &str, path: &Path) -> Failure {
+    let failure = Failure::new(format!("`-p data {value}`: there is no folder {}", path.display()));
+    let from_notebooks = without_dots(&project.path("notebooks").join(value));
+    match from_notebooks.is_dir() {
+        true => failure.advice(format!(
+            "a path is taken from the folder that you stand in; there is {}",
+            from_notebooks.display()
+        )),
+        false => failure.advice(
+            "name a folder with X.npy and y.npy; a relative path is taken from the folder that you stand in",
+        ),
+    }
+}
+
+/// `path` without `.` and `..`, whether it exists or not.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::notebooks::notebook::tests::notebook;
+
+    fn seen(project: &Project, name: &str, value: &str, here: &str) -> Result<String, Failure> {
+        let cells = [("data", "\"../data\""), ("export", "\"../export\""), ("note", "\"a/b\"")];
+        let given = Parameter { name: name.to_owned(), value: value.to_owned() };
+        let here = without_dots(&project.path(here));
+        seen_from(project, &[notebook("01_data_loading", &cells, &[])], &given, &here)
+            .map(|seen| seen.value)
+    }
+
+    #[test]
+    fn a_path_is_taken_from_where_the_person_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        fs::create_dir_all(project.path("data/sample")).unwrap();
+        let data = |value: &str, here: &str| seen(&project, "data", value, here).unwrap();
+        assert_eq!(data("data/sample", ""), "../data/sample");
+        assert_eq!(data("./data/sample/", ""), "../data/sample");
+        assert_eq!(data("sample", "data"), "../data/sample");
+        assert_eq!(data("../data/sample", "notebooks"), "../data/sample");
+        assert_eq!(data(".", ""), "..");
+        assert_eq!(data("..", ""), folder.path().parent().unwrap().to_string_lossy());
+        assert_eq!(data("/", ""), "/");
+        assert_eq!(seen(&project, "export", "results/new", "").unwrap(), "../results/new");
+        assert_eq!(seen(&project, "note", "c/d", "").unwrap(), "c/d", "its default is no path");
+    }
+
+    #[test]
+    fn data_that_is_not_there_is_refused_with_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        fs::create_dir_all(project.path("data/sample")).unwrap();
+        let text = |value: &str| seen(&project, "data", value, "").unwrap_err().to_string();
+        let nowhere = text("mine");
+        assert!(nowhere.contains("`-p data mine`: there is no folder /"), "{nowhere}");
+        assert!(nowhere.contains("what to do: name a folder with X.npy and y.npy"), "{nowhere}");
+        let as_before = text("../data/sample");
+        let there = project.path("data/sample").display().to_string();
+        assert!(as_before.ends_with(&format!("there is {there}")), "{as_before}");
+    }
+}

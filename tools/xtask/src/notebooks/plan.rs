@@ -1,0 +1,254 @@
+//! Which notebooks run, and with which values.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::flags::Parameter;
+use crate::notebooks::{Notebook, export_folder};
+use crate::project::Project;
+
+/// What a quick run sets, in the notebooks that have the parameter.
+const QUICK: [(&str, &str); 5] = [
+    ("data", "../data/sample"),
+    ("sample", "2000"),
+    ("epochs", "3"),
+    ("quick", "true"),
+    ("export", "../export/quick"),
+];
+
+/// Which notebooks, and how.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) notebooks: Vec<Notebook>,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) quick: bool,
+    /// Whether notebooks are skipped whose inputs have not changed.
+    pub(crate) resume: bool,
+    /// Whether these are all notebooks of the project.
+    pub(crate) whole: bool,
+    /// Where results go that must not be mixed with the usual ones.
+    pub(crate) own_export: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The notebooks that `names` mean (all numbered ones if there is none), with the `given` parameters.
+    ///
+    /// # Errors
+    /// If a name means no notebook or several, or none of the notebooks has one of the parameters.
+    pub(crate) fn new(
+        all: Vec<Notebook>,
+        names: &[String],
+        given: &[Parameter],
+        quick: bool,
+    ) -> Result<Plan, Failure> {
+        if !all.iter().any(Notebook::is_numbered) {
+            return Err(Failure::new("there are no notebooks in notebooks/"));
+        }
+        let chosen: BTreeSet<usize> =
+            names.iter().map(|name| index_of(&all, name)).collect::<Result<_, _>>()?;
+        let is_chosen = |(index, notebook): &(usize, Notebook)| match chosen.is_empty() {
+            true => notebook.is_numbered(),
+            false => chosen.contains(index),
+        };
+        let count = all.iter().filter(|notebook| notebook.is_numbered()).count();
+        let notebooks: Vec<Notebook> =
+            all.into_iter().enumerate().filter(is_chosen).map(|(_, notebook)| notebook).collect();
+        let whole = notebooks.iter().filter(|notebook| notebook.is_numbered()).count() == count;
+        check_parameters(&notebooks, given)?;
+        let mut parameters: Vec<Parameter> = Vec::new();
+        if quick {
+            parameters.extend(QUICK.map(|(name, value)| parameter(name, value)));
+            parameters.retain(|quick| !given.iter().any(|one| one.name == quick.name));
+        }
+        parameters.extend_from_slice(given);
+        Ok(Plan { notebooks, parameters, quick, resume: false, whole, own_export: None })
+    }
+
+    /// All notebooks, as quick as can be, on the X.npy and y.npy of somebody's own in `folder`; results go there, too.
+    ///
+    /// # Errors
+    /// If there are no notebooks.
+    pub(crate) fn on_own_data(
+        all: Vec<Notebook>,
+        project: &Project,
+        folder: &Path,
+    ) -> Result<Plan, Failure> {
+        let seen = format!("../{}", project.show(folder));
+        let export = format!("{seen}/export");
+        let given = [("data", &*seen), ("export", &export), ("sample", "0"), ("epochs", "1")];
+        let given = given.map(|(name, value)| parameter(name, value));
+        let plan = Plan::new(all, &[], &given, true)?;
+        Ok(Plan { own_export: Some(folder.join("export")), ..plan })
+    }
+
+    /// What tells its logs, half-run notebooks and records from those of other runs, which may go on side by side.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (&self.own_export, self.quick) {
+            (Some(_), _) => "own",
+            (None, true) => "quick",
+            (None, false) => "full",
+        }
+    }
+
+    /// What `notebook` is given: only what it has.
+    pub(crate) fn parameters_of(&self, notebook: &Notebook) -> Vec<Parameter> {
+        let fits = |given: &&Parameter| notebook.parameters().any(|one| one.name == given.name);
+        self.parameters.iter().filter(fits).cloned().collect()
+    }
+
+    /// Whether a notebook will read `data/` rather than what a parameter names.
+    pub(crate) fn reads_full_data(&self) -> bool {
+        !self.parameters.iter().any(|parameter| parameter.name == "data")
+    }
+
+    /// Where results go.
+    pub(crate) fn export(&self, project: &Project) -> PathBuf {
+        self.own_export.clone().unwrap_or_else(|| export_folder(project, self.quick))
+    }
+}
+
+fn parameter(name: &str, value: &str) -> Parameter {
+    Parameter { name: name.to_owned(), value: value.to_owned() }
+}
+
+/// The notebook that a person means by `06`, `06_cnn_training` or a path.
+fn index_of(all: &[Notebook], name: &str) -> Result<usize, Failure> {
+    let word = Path::new(name).file_name().unwrap_or_default().to_string_lossy();
+    let word = word.strip_suffix(".ipynb").unwrap_or(&word);
+    if let Some(index) = all.iter().position(|notebook| notebook.name == word) {
+        return Ok(index);
+    }
+    // A copy that JupyterLab made beside the original is meant by its whole name alone.
+    let start = format!("{word}_");
+    let means = |notebook: &Notebook| notebook.is_numbered() && notebook.name.starts_with(&start);
+    let found: Vec<usize> = (0..all.len()).filter(|&index| means(&all[index])).collect();
+    let names = |indices: &[usize]| {
+        indices.iter().map(|&index| &*all[index].name).collect::<Vec<_>>().join(", ")
+    };
+    match found[..] {
+        [index] => Ok(index),
+        [] => Err(Failure::new(format!("there is no notebook `{name}`"))
+            .advice(format!("take one of {}", names(&(0..all.len()).collect::<Vec<_>>())))),
+        _ => Err(Failure::new(format!("`{name}` is ambiguous"))
+            .advice(format!("take one of {}", names(&found)))),
+    }
+}
+
+fn check_parameters(notebooks: &[Notebook], given: &[Parameter]) -> Result<(), Failure> {
+    let known: BTreeSet<&str> =
+        notebooks.iter().flat_map(Notebook::parameters).map(|one| &*one.name).collect();
+    let Some(unknown) = given.iter().find(|given| !known.contains(&*given.name)) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = known.into_iter().collect();
+    Err(Failure::new(format!("no parameter `{}` in the notebooks to run", unknown.name))
+        .advice(format!("there are {}", known.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notebooks::notebook::tests::notebook;
+
+    fn all() -> Vec<Notebook> {
+        vec![
+            notebook("01_data_loading-Copy1", &[("data", "\"../data\"")], &[]),
+            notebook("01_data_loading", &[("data", "\"../data\""), ("sample", "0")], &[]),
+            notebook("06_cnn_training", &[("data", "\"../data\""), ("epochs", "50")], &[]),
+            notebook("Untitled", &[], &[]),
+        ]
+    }
+
+    fn plan(names: &[&str], given: &[(&str, &str)], quick: bool) -> Result<Plan, Failure> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let given: Vec<Parameter> =
+            given.iter().map(|(name, value)| parameter(name, value)).collect();
+        Plan::new(all(), &names, &given, quick)
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.notebooks.iter().map(|notebook| &*notebook.name).collect()
+    }
+
+    fn passed(plan: &Plan) -> Vec<String> {
+        let parameters = plan.notebooks.iter().flat_map(|notebook| plan.parameters_of(notebook));
+        parameters.map(|one| format!("{}={}", one.name, one.value)).collect()
+    }
+
+    #[test]
+    fn a_number_a_name_and_a_path_all_mean_the_notebook() {
+        for name in ["06", "06_cnn_training", "notebooks/06_cnn_training.ipynb"] {
+            assert_eq!(names(&plan(&[name], &[], false).unwrap()), ["06_cnn_training"]);
+        }
+        let text = plan(&["6"], &[], false).unwrap_err().to_string();
+        assert!(text.contains("no notebook `6`") && text.contains("01_data_loading"), "{text}");
+    }
+
+    #[test]
+    fn a_copy_runs_only_under_its_whole_name() {
+        assert_eq!(names(&plan(&["01"], &[], false).unwrap()), ["01_data_loading"]);
+        let copy = plan(&["01_data_loading-Copy1"], &[], false).unwrap();
+        assert_eq!(names(&copy), ["01_data_loading-Copy1"]);
+        assert!(!copy.whole);
+        let whole = plan(&[], &[], false).unwrap();
+        assert_eq!(names(&whole), ["01_data_loading", "06_cnn_training"]);
+        assert!(whole.whole);
+    }
+
+    #[test]
+    fn two_notebooks_of_one_number_are_ambiguous() {
+        let mut two = all();
+        two.push(notebook("06_other", &[], &[]));
+        let text = Plan::new(two, &["06".to_owned()], &[], false).unwrap_err().to_string();
+        assert!(text.contains("`06` is ambiguous"), "{text}");
+        assert!(text.ends_with("take one of 06_cnn_training, 06_other"), "{text}");
+    }
+
+    #[test]
+    fn a_notebook_gets_only_the_parameters_it_has() {
+        let plan = plan(&[], &[("epochs", "7")], true).unwrap();
+        assert_eq!(
+            passed(&plan),
+            ["data=../data/sample", "sample=2000", "data=../data/sample", "epochs=7"]
+        );
+    }
+
+    #[test]
+    fn a_parameter_that_no_notebook_has_is_refused() {
+        let text = plan(&["01"], &[("epochs", "7")], false).unwrap_err().to_string();
+        assert!(text.starts_with("no parameter `epochs` in the notebooks to run"), "{text}");
+        assert!(text.ends_with("there are data, sample"), "{text}");
+    }
+
+    #[test]
+    fn the_full_data_is_needed_unless_other_data_is_named() {
+        assert!(plan(&[], &[], false).unwrap().reads_full_data());
+        assert!(!plan(&[], &[], true).unwrap().reads_full_data());
+        assert!(!plan(&[], &[("data", "../mine")], false).unwrap().reads_full_data());
+    }
+
+    #[test]
+    fn a_run_on_own_data_reads_it_whole_and_keeps_its_results_apart() {
+        let project = Project::at(Path::new("/project"));
+        let all = vec![
+            notebook("01_data_loading", &[("data", ""), ("sample", "0"), ("quick", "false")], &[]),
+            notebook("06_cnn_training", &[("export", ""), ("epochs", "50")], &[]),
+        ];
+        let folder = project.tools("run/own-data");
+        let plan = Plan::on_own_data(all, &project, &folder).unwrap();
+        let seen = "../.tools/run/own-data";
+        assert_eq!(
+            passed(&plan),
+            [
+                "quick=true".to_owned(),
+                format!("data={seen}"),
+                "sample=0".to_owned(),
+                format!("export={seen}/export"),
+                "epochs=1".to_owned()
+            ]
+        );
+        assert_eq!(plan.export(&project), folder.join("export"));
+        assert_eq!(plan.kind(), "own");
+    }
+}
