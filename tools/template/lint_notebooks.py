@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from parameters import declaration, declarations, is_parameters_cell, source_of, statements
 from whole import write_whole
 
 LONGEST_CELL = 15
@@ -27,7 +28,6 @@ DEP = re.compile(r"^\s*:dep\b", re.MULTILINE)
 USE = re.compile(r"^\s*use\s", re.MULTILINE)
 HELPERS_DEP = ':dep helpers = { path = "../helpers" }'
 HELPERS_USE = "use helpers::prelude::*;"
-LET = re.compile(r"^let\s+[a-z_][a-z0-9_]*\s*(:\s*[^=]+?)?\s*=\s*\S[\s\S]*$")
 ABSOLUTE = re.compile(
     r"(?<![\w.~:/)\]])(/(?:home|root|Users|tmp|work|mnt|opt|var|usr|etc|srv|private|Volumes)/[\w./-]*)"
     r"|\b([A-Za-z]:\\\\?[\w\\]+)|(file://[^\s)\"]*)|\"(/[\w.-][^\"\n]*)\""
@@ -41,7 +41,7 @@ TRAINING = {4, 6, 8, 10, 11}
 OF_TRAINING = ["data", "sample", "epochs", "patience", "seed"]
 OF_RESULTS = ["export", "quick"]
 SAVES = re.compile(r"\bsave_(metrics|predictions)\s*\(")
-DEFINED = re.compile(r"^let\s+(?:mut\s+)?([a-z_][a-z0-9_]*)")
+CONCLUSION = re.compile(r"^##\s+.*conclusion", re.IGNORECASE | re.MULTILINE)
 RUN_METADATA = ["papermill", "execution", "ExecuteTime", "widgets"]
 
 WHY = {
@@ -84,191 +84,188 @@ class Finding:
         return f"{'warning' if self.warning else 'error'}: {place}: {self.rule}: {self.message} ({WHY[self.rule]})"
 
 
-def text(cell: dict) -> str:
-    source = cell.get("source", "")
-    return "".join(source) if isinstance(source, list) else str(source)
-
-
 def tags(cell: dict) -> list:
     return cell.get("metadata", {}).get("tags", []) or []
 
 
-def without_comments(code: str) -> str:
-    """The code without `//` and `/* */` comments, its strings kept."""
-    pattern = r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*[\s\S]*?\*/'
-    return re.sub(pattern, lambda match: match[1] or "", code)
+def code_of(cell: dict) -> str:
+    """The cell's code without comments."""
+    return "\n".join(statements(source_of(cell)))
 
 
-def statements(code: str) -> list[str]:
-    """The code split at the semicolons that are outside strings."""
-    parts = re.findall(r'(?:"(?:\\.|[^"\\])*"|[^;"])+|;', without_comments(code))
-    return [part.strip() for part in parts if part != ";" and part.strip()]
+class Lint:
+    """The rules, applied to one notebook; `findings` are the broken ones."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.findings: list[Finding] = []
+        self.notebook: dict = {}
+        self.cells: list[dict] = []
+
+    def found(self, rule: str, message: str, index: int | None = None, warning: bool = False) -> None:
+        place = "" if index is None or not self.cells else self.place(index)
+        self.findings.append(Finding(self.path, place, rule, message, warning))
+
+    def place(self, index: int) -> str:
+        return f"cell {index % len(self.cells) + 1} ({self.cells[index].get('id', 'no id')})"
+
+    def of_kind(self, kind: str) -> list[int]:
+        return [index for index, cell in enumerate(self.cells) if cell.get("cell_type") == kind]
+
+    def check(self) -> list[Finding]:
+        """Every broken rule, in the order of the cells."""
+        if self.read():
+            self.check_file()
+            self.check_title()
+            self.check_cells()
+            self.check_setup()
+            self.check_parameters()
+            self.check_promised()
+            self.check_conclusion()
+        return self.findings
+
+    def read(self) -> bool:
+        try:
+            self.notebook = json.loads(self.path.read_text(encoding="utf-8"))
+            self.cells = self.notebook["cells"]
+            assert isinstance(self.cells, list) and all(isinstance(cell, dict) for cell in self.cells)
+        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AssertionError) as error:
+            is_json = isinstance(error, json.JSONDecodeError)
+            reason = f"line {error.lineno}: {error.msg}" if is_json else f"{type(error).__name__}: {error}"
+            self.cells = []
+            self.found("json", f"not a notebook: {reason}")
+            return False
+        return True
+
+    def check_file(self) -> None:
+        metadata = self.notebook.get("metadata", {})
+        if not NAME.match(self.path.stem):
+            self.found("name", f"`{self.path.name}` is not named like `06_cnn_training.ipynb`")
+        version = self.notebook.get("nbformat"), self.notebook.get("nbformat_minor")
+        if version < (4, 5):
+            self.found("format", f"nbformat is {version[0]}.{version[1]}, expected 4.5")
+        kernel = metadata.get("kernelspec", {}).get("name")
+        if kernel != "rust":
+            self.found("kernel", f"kernel is `{kernel}`, expected `rust`")
+        for key in RUN_METADATA:
+            if key in metadata:
+                self.found("run-metadata", f"the notebook's metadata holds `{key}`")
+
+    def check_title(self) -> None:
+        is_text = bool(self.cells) and self.cells[0].get("cell_type") == "markdown"
+        title = TITLE.match(source_of(self.cells[0])) if is_text else None
+        name = NAME.match(self.path.stem)
+        if not title:
+            wanted = "# 6. A convolutional network"
+            self.found("title", f"the first cell does not start with a title like `{wanted}`", 0)
+        elif name and int(title[1]) != int(name[1]):
+            self.found("title", f"the title says {title[1]}, the file says {name[1]}", 0)
+
+    def check_cells(self) -> None:
+        seen: dict[str, int] = {}
+        for index, cell in enumerate(self.cells):
+            self.check_id(index, seen)
+            source = source_of(cell)
+            if not source.strip():
+                self.found("empty", "the cell is empty", index)
+            for key in RUN_METADATA:
+                if key in cell.get("metadata", {}):
+                    self.found("run-metadata", f"the cell's metadata holds `{key}`", index)
+            for match in ABSOLUTE.finditer(source):
+                path = next(filter(None, match.groups()))
+                self.found("paths", f"`{path}` is an absolute path; name it from the notebook's folder", index)
+            if cell.get("cell_type") == "code":
+                self.check_code(index)
+            elif cell.get("cell_type") == "markdown":
+                for match in RESULT.finditer(source):
+                    self.found("results", f"`{match[0].strip()}` looks like a result", index)
+
+    def check_id(self, index: int, seen: dict[str, int]) -> None:
+        identity = self.cells[index].get("id")
+        if not identity:
+            self.found("ids", "the cell has no id", index)
+        elif identity in seen:
+            self.found("ids", f"cell {seen[identity] + 1} has this id too", index)
+        elif not CELL_ID.match(str(identity)) or CHANCE_ID.match(str(identity)):
+            self.found("ids", f"`{identity}` is not a readable id like `parameters` or `fit-baseline`", index)
+        seen.setdefault(str(identity), index)
+
+    def check_code(self, index: int) -> None:
+        cell = self.cells[index]
+        source = source_of(cell)
+        if cell.get("outputs"):
+            self.found("outputs", f"the cell carries {len(cell['outputs'])} outputs", index)
+        if cell.get("execution_count") is not None:
+            self.found("counts", f"the cell carries execution count {cell['execution_count']}", index)
+        if "injected-parameters" in tags(cell):
+            self.found("injected", "the cell was put in by papermill", index)
+        for line in source.splitlines():
+            if len(line) > WIDEST_LINE:
+                message = f"a line of {len(line)} characters: `{line.strip()[:40]}…`"
+                self.found("width", message, index, warning=True)
+        lines = len(source.strip().splitlines())
+        if lines > LONGEST_CELL and not is_parameters_cell(cell):
+            self.found("length", f"the cell has {lines} lines, more than {LONGEST_CELL}", index, warning=True)
+
+    def check_setup(self) -> None:
+        code = self.of_kind("code")
+        setups = [
+            index
+            for index in code
+            if DEP.search(source_of(self.cells[index])) or USE.search(code_of(self.cells[index]))
+        ]
+        if not setups:
+            self.found("setup", f"no set-up cell with `{HELPERS_DEP}` and `{HELPERS_USE}`")
+            return
+        for index in setups[1:]:
+            self.found("setup", f"`:dep` or `use` again, after {self.place(setups[0])}", index)
+        for line in (HELPERS_DEP, HELPERS_USE):
+            if line not in source_of(self.cells[setups[0]]):
+                self.found("setup", f"the set-up cell lacks `{line}`", setups[0])
+        if setups[0] != code[0]:
+            self.found("setup", "the set-up cell is not the first code cell", setups[0])
+
+    def check_parameters(self) -> None:
+        tagged = [index for index, cell in enumerate(self.cells) if is_parameters_cell(cell)]
+        if len(tagged) != 1:
+            second = tagged[1] if tagged else None
+            self.found("parameters", f"{len(tagged)} cells are tagged `parameters`, expected one", second)
+        for index in tagged:
+            if self.cells[index].get("cell_type") != "code":
+                self.found("parameters", "the cell tagged `parameters` is not code", index)
+                continue
+            for statement in statements(source_of(self.cells[index])):
+                declared = declaration(statement)
+                if not declared or declared.mutable or declared.name != declared.name.lower():
+                    message = f"`{statement.splitlines()[0]}` is not `let name: type = value;`"
+                    self.found("parameters-content", message, index)
+
+    def check_promised(self) -> None:
+        """What trains takes the parameters of a training, what keeps results takes where, and what reads takes from where."""
+        tagged = [index for index, cell in enumerate(self.cells) if is_parameters_cell(cell)]
+        if not tagged:
+            return  # said already
+        sources = [source_of(self.cells[index]) for index in tagged]
+        defined = {one.name for source in sources for one in declarations(source)}
+        name = NAME.match(self.path.stem)
+        wanted = OF_TRAINING if name and int(name[1]) in TRAINING else []
+        if any(SAVES.search(code_of(self.cells[index])) for index in self.of_kind("code")):
+            wanted = wanted + OF_RESULTS
+        for missing in [name for name in wanted if name not in defined]:
+            self.found("parameters-promised", f"no parameter `{missing}`", tagged[0])
+        if not defined & {"data", "export"}:
+            self.found("parameters-promised", "neither a parameter `data` nor `export`", tagged[0])
+
+    def check_conclusion(self) -> None:
+        if not self.cells or self.cells[-1].get("cell_type") != "markdown":
+            self.found("conclusion", "the last cell is not text", -1)
+        elif not any(CONCLUSION.search(source_of(self.cells[index])) for index in self.of_kind("markdown")):
+            self.found("conclusion", "no heading `## Conclusion`", -1)
 
 
 def lint_file(path: Path) -> list[Finding]:
-    """Every broken rule of one notebook, in the order of its cells."""
-    findings: list[Finding] = []
-
-    def found(rule: str, message: str, cell: str = "", warning: bool = False) -> None:
-        findings.append(Finding(path, cell, rule, message, warning))
-
-    try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = notebook["cells"]
-        metadata = notebook.get("metadata", {})
-        assert isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AssertionError) as error:
-        reason = (
-            f"line {error.lineno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else f"{type(error).__name__}: {error}"
-        )
-        found("json", f"not a notebook: {reason}")
-        return findings
-
-    def place(index: int) -> str:
-        return f"cell {index + 1} ({cells[index].get('id', 'no id')})"
-
-    name = NAME.match(path.stem)
-    if not name:
-        found("name", f"`{path.name}` is not named like `06_cnn_training.ipynb`")
-    if (notebook.get("nbformat"), notebook.get("nbformat_minor")) < (4, 5):
-        found(
-            "format", f"nbformat is {notebook.get('nbformat')}.{notebook.get('nbformat_minor')}, expected 4.5"
-        )
-    kernel = metadata.get("kernelspec", {}).get("name")
-    if kernel != "rust":
-        found("kernel", f"kernel is `{kernel}`, expected `rust`")
-    for key in RUN_METADATA:
-        if key in metadata:
-            found("run-metadata", f"the notebook's metadata holds `{key}`")
-
-    first = text(cells[0]) if cells and cells[0].get("cell_type") == "markdown" else ""
-    title = TITLE.match(first)
-    if not title:
-        found(
-            "title",
-            "the first cell does not start with a title like `# 6. A convolutional network`",
-            place(0) if cells else "",
-        )
-    elif name and int(title[1]) != int(name[1]):
-        found("title", f"the title says {title[1]}, the file says {name[1]}", place(0))
-
-    seen: dict[str, int] = {}
-    for index, cell in enumerate(cells):
-        kind, source, here = cell.get("cell_type"), text(cell), place(index)
-        identity = cell.get("id")
-        if not identity:
-            found("ids", "the cell has no id", here)
-        elif identity in seen:
-            found("ids", f"cell {seen[identity] + 1} has this id too", here)
-        elif not CELL_ID.match(str(identity)) or CHANCE_ID.match(str(identity)):
-            found("ids", f"`{identity}` is not a readable id like `parameters` or `fit-baseline`", here)
-        seen.setdefault(str(identity), index)
-        if not source.strip():
-            found("empty", "the cell is empty", here)
-        for key in RUN_METADATA:
-            if key in cell.get("metadata", {}):
-                found("run-metadata", f"the cell's metadata holds `{key}`", here)
-        for match in ABSOLUTE.finditer(source):
-            found(
-                "paths",
-                f"`{next(filter(None, match.groups()))}` is an absolute path; name it from the notebook's folder",
-                here,
-            )
-        if kind == "code":
-            if cell.get("outputs"):
-                found("outputs", f"the cell carries {len(cell['outputs'])} outputs", here)
-            if cell.get("execution_count") is not None:
-                found("counts", f"the cell carries execution count {cell['execution_count']}", here)
-            if "injected-parameters" in tags(cell):
-                found("injected", "the cell was put in by papermill", here)
-            for line in source.splitlines():
-                if len(line) > WIDEST_LINE:
-                    found(
-                        "width",
-                        f"a line of {len(line)} characters: `{line.strip()[:40]}…`",
-                        here,
-                        warning=True,
-                    )
-            lines = len(source.strip().splitlines())
-            if lines > LONGEST_CELL and "parameters" not in tags(cell):
-                found("length", f"the cell has {lines} lines, more than {LONGEST_CELL}", here, warning=True)
-        elif kind == "markdown":
-            for match in RESULT.finditer(source):
-                found("results", f"`{match[0].strip()}` looks like a result", here)
-
-    check_setup(cells, place, found)
-    check_parameters(cells, place, found)
-    check_promised(cells, int(name[1]) if name else 0, place, found)
-
-    if not cells or cells[-1].get("cell_type") != "markdown":
-        found("conclusion", "the last cell is not text", place(len(cells) - 1) if cells else "")
-    elif not any(
-        cell.get("cell_type") == "markdown"
-        and re.search(r"^##\s+.*conclusion", text(cell), re.IGNORECASE | re.MULTILINE)
-        for cell in cells
-    ):
-        found("conclusion", "no heading `## Conclusion`", place(len(cells) - 1))
-    return findings
-
-
-def check_setup(cells: list[dict], place, found) -> None:
-    code = [index for index, cell in enumerate(cells) if cell.get("cell_type") == "code"]
-    setups = [
-        index
-        for index in code
-        if DEP.search(text(cells[index])) or USE.search(without_comments(text(cells[index])))
-    ]
-    if not setups:
-        found("setup", f"no set-up cell with `{HELPERS_DEP}` and `{HELPERS_USE}`")
-        return
-    for index in setups[1:]:
-        found("setup", f"`:dep` or `use` again, after {place(setups[0])}", place(index))
-    source = text(cells[setups[0]])
-    for line in (HELPERS_DEP, HELPERS_USE):
-        if line not in source:
-            found("setup", f"the set-up cell lacks `{line}`", place(setups[0]))
-    if setups[0] != code[0]:
-        found("setup", "the set-up cell is not the first code cell", place(setups[0]))
-
-
-def check_parameters(cells: list[dict], place, found) -> None:
-    tagged = [index for index, cell in enumerate(cells) if "parameters" in tags(cell)]
-    if len(tagged) != 1:
-        found(
-            "parameters",
-            f"{len(tagged)} cells are tagged `parameters`, expected one",
-            place(tagged[1]) if tagged else "",
-        )
-    for index in tagged:
-        if cells[index].get("cell_type") != "code":
-            found("parameters", "the cell tagged `parameters` is not code", place(index))
-            continue
-        for statement in statements(text(cells[index])):
-            if not LET.match(statement):
-                found(
-                    "parameters-content",
-                    f"`{statement.splitlines()[0]}` is not `let name: type = value;`",
-                    place(index),
-                )
-
-
-def check_promised(cells: list[dict], number: int, place, found) -> None:
-    """What trains takes the parameters of a training, what keeps results takes where, and what reads takes from where."""
-    tagged = [index for index, cell in enumerate(cells) if "parameters" in tags(cell)]
-    if not tagged:
-        return  # said already
-    lines = [line for index in tagged for line in statements(text(cells[index]))]
-    defined = {match[1] for match in map(DEFINED.match, lines) if match}
-    code = [without_comments(text(cell)) for cell in cells if cell.get("cell_type") == "code"]
-    wanted = OF_TRAINING if number in TRAINING else []
-    if any(map(SAVES.search, code)):
-        wanted = wanted + OF_RESULTS
-    for missing in [name for name in wanted if name not in defined]:
-        found("parameters-promised", f"no parameter `{missing}`", place(tagged[0]))
-    if not defined & {"data", "export"}:
-        found("parameters-promised", "neither a parameter `data` nor `export`", place(tagged[0]))
+    """Every broken rule of one notebook."""
+    return Lint(path).check()
 
 
 def fix_file(path: Path) -> bool:
@@ -292,12 +289,16 @@ def fix_file(path: Path) -> bool:
     return True
 
 
+def notebooks_in(path: Path) -> list[Path]:
+    return sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+
+
 def lint(paths: list[Path]) -> list[Finding]:
     """Every broken rule of these notebooks, or of the notebooks in these folders."""
     files: list[Path] = []
     findings: list[Finding] = []
     for path in paths:
-        inside = sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+        inside = notebooks_in(path)
         if not inside:
             findings.append(Finding(path, "", "json", "no notebooks in this folder"))
         files += inside
@@ -317,23 +318,21 @@ def main(arguments: list[str] | None = None) -> int:
         "--fix", action="store_true", help="first take out outputs, counts and other marks of a run"
     )
     options = parser.parse_args(arguments)
-    if options.fix:
-        for path in options.paths:
-            for file in sorted(path.glob("*.ipynb")) if path.is_dir() else [path]:
-                try:
-                    if fix_file(file):
-                        print(f"fixed: {file}")
-                except (ValueError, KeyError):
-                    pass  # lint says what is wrong with it
-                except OSError as error:
-                    print(f"error: cannot fix {file}: {error.strerror or error}; it is as it was", file=sys.stderr)
-                    return 1
+    files = [file for path in options.paths for file in notebooks_in(path)]
+    for file in files if options.fix else []:
+        try:
+            if fix_file(file):
+                print(f"fixed: {file}")
+        except (ValueError, KeyError):
+            pass  # lint says what is wrong with it
+        except OSError as error:
+            print(f"error: cannot fix {file}: {error.strerror or error}; it is as it was", file=sys.stderr)
+            return 1
     findings = lint(options.paths)
     for finding in findings:
         print(finding, file=sys.stderr)
     errors = sum(not finding.warning for finding in findings)
-    count = sum(len(list(path.glob("*.ipynb"))) if path.is_dir() else 1 for path in options.paths)
-    print(f"{count} notebooks, {errors} errors, {len(findings) - errors} warnings")
+    print(f"{len(files)} notebooks, {errors} errors, {len(findings) - errors} warnings")
     return 1 if errors else 0
 
 

@@ -41,6 +41,8 @@ def test_names_types_defaults_and_comments_are_read():
 def test_statements_lose_their_comments_and_nothing_else():
     source = 'let a = "x; // y"; // here; there\nfit(a)?; /* ; */\nlet c = \';\';\n{ a; b }'
     assert statements(source) == ['let a = "x; // y";', "fit(a)?;", "let c = ';';", "{ a; b }"]
+    code = 'let a = 1; // let b = 1;\n/* let c = 2; */ let d = "\\"; ";'
+    assert statements(code) == ["let a = 1;", 'let d = "\\"; ";']
 
 
 def test_the_text_of_a_default_is_what_a_person_would_write():

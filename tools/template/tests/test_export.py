@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import bs4
+import executed
 import export
 import nbformat
+import outputs
+import own_html
 import pytest
 import synthetic
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
@@ -171,7 +174,7 @@ def test_parameters_come_from_the_source_where_papermill_had_none():
         ]
     )
     del book.metadata["papermill"]
-    assert export.parameters_of(book) == {"data": "../data", "seed": "42", "rate": "1e-3"}
+    assert executed.parameters_of(book) == {"data": "../data", "seed": "42", "rate": "1e-3"}
 
 
 def test_a_failed_notebook_is_named_at_the_top_and_shows_its_error(exported):
@@ -242,6 +245,47 @@ def test_the_value_of_a_loop_is_not_shown(exported):
     assert "cell cell-1: `(1, 2)` is shown as plain text" in exported.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Table(4 rows x 4 columns)",
+        "Figure(900 x 350: Loss per epoch)",
+        "Ok(Figure(900 x 350: Loss per epoch))",
+        "Dataset: 70000 images (28, 28) uint8, 10 classes",
+        "Summary: 9 layers",
+        "SearchResults: 20 trials",
+        "History { epochs: 3 }",
+    ],
+)
+def test_the_name_of_a_type_instead_of_the_thing_stops_the_export(exported, text, tmp_path):
+    """evcxr prints `{:?}` where a cell's last expression moves its variable."""
+    output = new_output("execute_result", {"text/plain": text})
+    with pytest.raises(export.ExportError) as error:
+        exported(n01_data_loading=synthetic.data_loading(), n05_prediction_visualization=with_output(output))
+    message = str(error.value)
+    assert f"05_prediction_visualization, cell cell-1: shows `{text[:60]}`" in message
+    assert "end the cell with the variable's name alone" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_name_of_a_type_beside_the_thing_or_in_a_text_is_fine(exported):
+    rich = new_output("execute_result", {"text/html": "<table><tr><td>1</td></tr></table>", "text/plain": "Table(1 rows"})
+    text = new_output("stream", name="stdout", text="Table(4 rows x 4 columns)")
+    value = new_output("execute_result", {"text/plain": "Tables of Figures: 3"})
+    page = exported(n04_baseline_model=with_output(rich, text, value))["04_baseline_model"]
+    assert len(page.select(".output")) == 3
+
+
+def test_every_type_of_helpers_that_shows_itself_is_known():
+    names = set()
+    for path in (Path(export.__file__).parents[2] / "helpers" / "src").rglob("*.rs"):
+        source = path.read_text(encoding="utf-8")
+        for match in re.finditer(r"pub fn evcxr_display", source):
+            names |= set(re.findall(r"^impl(?:<.*?>)? (\w+)", source[: match.start()], re.MULTILINE)[-1:])
+    assert {"Table", "Figure", "Dataset"} <= names
+    assert names <= set(outputs.SHOWING_THEMSELVES)
+
+
 def test_a_picture_keeps_its_alternative_text_and_caption(exported):
     page = exported(n04_baseline_model=with_output(synthetic.shown(synthetic.figure())))["04_baseline_model"]
     assert page.find("img")["alt"] == "Loss per epoch, falling"
@@ -306,16 +350,18 @@ def test_number_columns_stand_on_the_right(exported):
     assert {cell.text for cell in page.select(".number")} == {"time", "41 s", "−1.5"}
 
 
-def test_a_table_of_helpers_takes_the_styles_of_the_page(exported):
+def test_a_table_of_helpers_is_known_by_its_classes(exported):
     html = (
-        '<table style="margin:1em"><thead><tr><th style="text-align:left">Model</th><th style="text-align:right">Time</th></tr></thead>'
-        '<tbody><tr style="font-weight:bold"><td style="text-align:left">2 ★</td><td style="text-align:right">∞</td></tr>'
-        '<tr><td style="border-top:1px solid">All</td><td style="border-top:1px solid;background:red">3</td></tr></tbody></table>'
+        '<table class="helpers-table" style="margin:1em"><thead><tr><th style="text-align:left">Model</th>'
+        '<th class="number" style="text-align:right">Time</th></tr></thead><tbody>'
+        '<tr class="best" style="font-weight:bold"><td style="text-align:left">2 ★</td><td class="number" style="text-align:right">∞</td></tr>'
+        '<tr class="total"><td style="border-top:1px solid">7</td><td class="number" style="border-top:1px solid;background:red">3</td></tr>'
+        "</tbody></table>"
     )
     page = exported(n04_baseline_model=with_output(synthetic.shown(html)))["04_baseline_model"]
     assert [cell.text for cell in page.select(".number")] == ["Time", "∞", "3"]
     assert page.select_one("tr.best").td.text == "2 ★"
-    assert page.select_one("tr.total").td.text == "All"
+    assert page.select_one("tr.total").td.text == "7"
     assert [cell["style"] for cell in page.select("article [style]")] == ["background:red"]
 
 
@@ -354,7 +400,7 @@ def test_hostile_markup_loses_what_runs_or_loads(exported):
     pages = exported(n07_performance_evaluation=synthetic.hostile())
     for page in pages.values():
         main = page.find("main")
-        assert main.find_all(export.UNWANTED) == []
+        assert main.find_all(own_html.UNWANTED) == []
         assert not [name for tag in main.find_all(True) for name in tag.attrs if name.startswith("on")]
         assert not [link for link in main.find_all("a", href=True) if "javascript" in link["href"]]
     assert any("<iframe>" in note for note in exported.warnings)

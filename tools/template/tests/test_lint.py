@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lint_notebooks
 import pytest
-from lint_notebooks import lint, lint_file, main, statements
+from lint_notebooks import lint, lint_file, main
 
 # What every training takes, with a comment that holds a semicolon.
 NAMES = """let data = "../data"; // folder; of X.npy
@@ -240,11 +240,6 @@ def test_fix_takes_the_marks_of_a_run_out_and_nothing_else(check):
     assert main(["--fix", str(check.path)]) == 0
     assert json.loads(check.path.read_text()) == GOOD
     assert not lint_notebooks.fix_file(check.path)
-
-
-def test_statements_keep_strings_and_drop_comments():
-    code = 'let a = "x; // y"; // let b = 1;\n/* let c = 2; */ let d = "\\"; ";'
-    assert statements(code) == ['let a = "x; // y"', 'let d = "\\"; "']
 
 
 def test_the_command_says_what_is_wrong(check):

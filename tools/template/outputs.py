@@ -1,0 +1,73 @@
+"""Outputs of cells that a page leaves out, reports or refuses."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+from executed import Notebook
+
+# The `Debug` texts of types of helpers that show themselves begin so (helpers/src/display). One that stands alone is a
+# table or a figure that is missing: evcxr did not call `evcxr_display`.
+SHOWING_THEMSELVES = (
+    "BarChart",
+    "ClassificationReport",
+    "Comparison",
+    "Comparisons",
+    "CvResults",
+    "Dataset",
+    "Evaluation",
+    "Figure",
+    "HeatMap",
+    "History",
+    "LineChart",
+    "Metrics",
+    "NoisyImages",
+    "Quality",
+    "ScatterChart",
+    "SearchResults",
+    "Split",
+    "Subset",
+    "Summary",
+    "Table",
+)
+DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(SHOWING_THEMSELVES)})(?:\(|:| \{{)")
+
+
+def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:
+    """Takes out what says nothing to a reader, and notes what should not have been shown as it is."""
+    drop_progress(source)
+    for number, cell in enumerate(source.cells, start=1):
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if is_shown(out, f"cell {cell.get('id', number)}", notebook)]
+
+
+def drop_progress(source: nbformat.NotebookNode) -> None:
+    """Leaves out what told how far a cell had come: lines that helpers' `print_progress` begins with an ellipsis."""
+    for cell in source.cells:
+        for out in cell.get("outputs", []):
+            if out.output_type == "stream" and out.name == "stdout":
+                lines = out.text.splitlines(keepends=True)
+                out.text = "".join(line for line in lines if not line.startswith("… "))
+        if "outputs" in cell:
+            cell.outputs = [out for out in cell.outputs if out.output_type != "stream" or out.text]
+
+
+def is_shown(output: nbformat.NotebookNode, cell: str, notebook: Notebook) -> bool:
+    """False for the value `()` of a cell that ends with a loop; other bare values are reported or refused."""
+    if "data" not in output or set(output.data) != {"text/plain"}:
+        return True
+    text = output.data["text/plain"].strip()
+    if output.output_type == "execute_result" and text == "()":
+        return False
+    if DEBUG.match(text):
+        notebook.refused.append(
+            f"{notebook.name}, {cell}: shows `{text[:60]}` and not the thing itself; end the cell with the variable's name "
+            "alone, or with a call that takes it by reference, and with `?` where it can fail, and run the notebook again"
+        )
+    elif output.output_type == "execute_result":
+        notebook.warnings.append(
+            f"{notebook.name}: {cell}: `{text[:60]}` is shown as plain text; "
+            "end the cell with a value that shows itself (a variable's name, not a call that moves it)"
+        )
+    return True

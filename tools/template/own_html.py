@@ -1,0 +1,157 @@
+"""HTML of outputs and of text, made safe to stand inside a page: balanced, without scripts, nothing to load.
+
+The page's policy stops scripts and requests whatever is in it; this keeps them from being there at all, and tells of
+what it took out. What helpers shows is known by its classes (helpers/src/display), never by its styles, which serve
+JupyterLab.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import bs4
+from executed import ExportError, Notebook
+from headings import HEADINGS
+
+# Elements that run code, load something or change what the rest of the page means.
+UNWANTED = [
+    "script",
+    "iframe",
+    "frame",
+    "object",
+    "embed",
+    "applet",
+    "link",
+    "meta",
+    "base",
+    "form",
+    "audio",
+    "video",
+]
+LOADING = {"src", "srcset", "poster", "background", "data", "ping", "action", "formaction"}
+PAGES = ("http:", "https:", "mailto:")
+TABLE = "helpers-table"
+NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—-]$", re.IGNORECASE)
+
+
+class Cleaner:
+    """Cleans the HTML of one notebook, whose pictures lie in `folder`."""
+
+    def __init__(self, notebook: Notebook, folder: Path):
+        self.notebook = notebook
+        self.folder = folder
+        self.tables = 0
+
+    def clean(self, source: str, in_output: bool = False) -> str:
+        """The HTML with what a page needs and without what it must not hold."""
+        soup = bs4.BeautifulSoup(source, "html.parser")
+        self.take_out(soup)
+        for picture in soup.find_all("img"):
+            self.embed(picture)
+            if not str(picture.get("alt") or "").strip():
+                self.warn("a picture has no alternative text; write what it shows into `alt`")
+                picture["alt"] = f"Picture in {self.notebook.name}, without a description"
+        for table in soup.find_all("table"):
+            self.frame(soup, table)
+        for element in soup.select("figure, figure img, figcaption"):
+            del element["style"]  # the page has its own
+        if in_output:
+            for heading in soup.find_all(HEADINGS):  # the order of headings is the text's
+                heading.name = "p"
+                heading["class"] = [*heading.get("class", []), "heading"]
+        return str(soup)
+
+    def warn(self, text: str) -> None:
+        self.notebook.warnings.append(f"{self.notebook.name}: {text}")
+
+    def take_out(self, soup: bs4.BeautifulSoup) -> None:
+        """Removes comments, unwanted elements and attributes."""
+        for comment in soup.find_all(string=lambda text: isinstance(text, bs4.element.PreformattedString)):
+            comment.extract()
+        for element in soup.find_all(UNWANTED):
+            if not element.decomposed:
+                self.warn(f"took out <{element.name}>, which a page that works offline cannot hold")
+                element.decompose()
+        for element in soup.find_all(True):
+            for attribute, value in list(element.attrs.items()):
+                if reason := objection(element.name, attribute, str(value)):
+                    self.warn(f"took `{attribute}` out of <{element.name}>: {reason}")
+                    del element[attribute]
+
+    def frame(self, soup: bs4.BeautifulSoup, table: bs4.Tag) -> None:
+        """Puts a table into a block that may scroll, its caption above it: as wide as the text, not as the table."""
+        if TABLE in table.get("class", []):
+            drop_styles(table)
+        else:
+            number_columns(table)
+        attributes = {"class": "table", "role": "group", "aria-label": "Table", "tabindex": "0"}
+        frame = table.wrap(soup.new_tag("div", attrs=attributes))
+        if caption := table.find("caption"):
+            self.tables += 1
+            caption.name = "p"
+            caption["class"] = ["caption"]
+            caption["id"] = f"table-{self.tables}"
+            del caption["style"]
+            table["aria-labelledby"] = caption["id"]
+            frame.insert_before(caption.extract())
+
+    def embed(self, picture: bs4.Tag) -> None:
+        source = str(picture.get("src") or "").strip()
+        if source.lower().startswith("data:image/"):
+            return
+        if re.match(r"([a-z][a-z0-9+.-]*:|//)", source, re.IGNORECASE) or not source:
+            raise ExportError(
+                f"{self.notebook.name}: picture `{source}` is not inside the page; save it beside the notebooks and name that file"
+            )
+        path = self.folder / unquote(source)
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ExportError(f"{self.notebook.name}: picture `{source}` lies outside {self.folder}")
+        try:
+            content = base64.b64encode(path.read_bytes()).decode()
+        except OSError as error:
+            raise ExportError(
+                f"{self.notebook.name}: picture `{source}` cannot be read: {error.strerror}"
+            ) from error
+        kind = mimetypes.guess_type(path.name)[0] or "image/png"
+        picture["src"] = f"data:{kind};base64,{content}"
+
+
+def objection(element: str, attribute: str, value: str) -> str:
+    """Why an attribute cannot stay; empty where it can."""
+    if attribute.lower().startswith("on"):
+        return "an event handler"
+    scheme = re.match(r"[a-z][a-z0-9+.-]*:", re.sub(r"[\s\x00-\x1f]+", "", value).lower())
+    if attribute in ("href", "xlink:href") and scheme and scheme[0] not in PAGES:
+        return "an address that is not a page's"
+    if (attribute in LOADING and element != "img") or attribute in ("srcset", "ping"):
+        return "something to load"
+    return ""
+
+
+def number_columns(table: bs4.Tag) -> None:
+    """Marks the cells of columns that hold numbers alone, in tables that are not of helpers."""
+    rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
+    spans = [cell.get(name, "1") for row in rows for cell in row for name in ("colspan", "rowspan")]
+    if any(span != "1" for span in spans):
+        return
+    for column in range(max(map(len, rows), default=0)):
+        cells = [row[column] for row in rows if len(row) > column]
+        texts = [cell.get_text(" ", strip=True) for cell in cells if cell.name == "td"]
+        if any(texts) and all(NUMBER.match(text) for text in texts if text):
+            for cell in cells:
+                cell["class"] = [*cell.get("class", []), "number"]
+
+
+def drop_styles(table: bs4.Tag) -> None:
+    """Leaves a table of helpers its classes, and its colours, which belong to the values."""
+    for element in [table, *table.find_all(style=True)]:
+        rules = str(element.get("style") or "").split(";")
+        kept = [rule for rule in rules if re.match(r"\s*(background|color)", rule)]
+        if kept:
+            element["style"] = ";".join(kept)
+        else:
+            del element["style"]

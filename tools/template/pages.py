@@ -1,0 +1,115 @@
+"""HTML files around articles: one notebook each, and one with all of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import bs4
+import jinja2
+from executed import Notebook, duration, when
+from headings import HEADINGS
+
+HERE = Path(__file__).resolve().parent
+LEAD = "One notebook a task, written in Rust and run from start to end by one command."
+BANNER = "Quick run: small sample, few epochs. The numbers say that everything works, not how well it learns."
+
+
+def facts_of(notebooks: list[Notebook]) -> list[tuple[str, str]]:
+    """What the head of a page says of the run: data, seed, time, versions."""
+
+    def values(name: str) -> list[str]:
+        return list(dict.fromkeys(book.parameters[name] for book in notebooks if name in book.parameters))
+
+    versions: dict[str, str] = {}
+    for book in notebooks:
+        versions.update(book.run)
+    facts = {
+        "Data": ", ".join(values("data")),
+        "Images": ", ".join(map(images, values("sample"))),
+        "Seed": ", ".join(values("seed")),
+        "Run": run_of(notebooks),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+    return [(name, text) for name, text in facts.items() if text]
+
+
+def images(sample: str) -> str:
+    """What the parameter `sample` means."""
+    if sample == "0":
+        return "all"
+    return f"sample of {int(sample):,}" if sample.isdigit() else sample
+
+
+def run_of(notebooks: list[Notebook]) -> str:
+    """When the first of them started, and how long all took."""
+    starts = [book.started for book in notebooks if book.started]
+    if not starts:
+        return ""
+    total = sum(book.seconds or 0 for book in notebooks)
+    together = " in all" if len(notebooks) > 1 else ""
+    return when(min(starts)) + (f", {duration(total)}{together}" if total else "")
+
+
+def listed(notebooks: list[Notebook]) -> str:
+    return ", ".join(book.name for book in notebooks)
+
+
+def page(
+    notebooks: list[Notebook],
+    *,
+    title: str,
+    whole: bool,
+    before=None,
+    after=None,
+    submission="",
+    bodies: list[str],
+) -> str:
+    """One HTML file with these notebooks in it."""
+    quick = [book for book in notebooks if book.quick]
+    banner = BANNER
+    if quick and len(quick) < len(notebooks):
+        banner = f"Partly a quick run (small sample, few epochs): {listed(quick)}."
+    failed = [book for book in notebooks if book.failed]
+    script = (HERE / "notebook" / "page.js").read_text(encoding="utf-8").strip()
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "notebook"), autoescape=True)
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        lead=LEAD,
+        whole=whole,
+        submission=submission,
+        banner=banner if quick else "",
+        failures=f"Stopped with an error: {listed(failed)}." if failed else "",
+        facts=facts_of(notebooks),
+        contents=[book.contents for book in notebooks],
+        articles=[
+            {"prefix": book.prefix, "name": book.name, "pictures": book.pictures, "html": body}
+            for book, body in zip(notebooks, bodies, strict=True)
+        ],
+        before=before,
+        after=after,
+        styles=(HERE / "notebook" / "style.css").read_text(encoding="utf-8").strip(),
+        script=script,
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def linked(body: str, notebooks: list[Notebook], inside: bool) -> str:
+    """The article with links between notebooks leading to pages, or inside one page to articles."""
+    known = {book.name: book for book in notebooks}
+    soup = bs4.BeautifulSoup(body, "html.parser")
+    for link in soup.find_all("a", href=True):
+        match = re.match(r"^(?:\./)?(\d\d_\w+)\.(?:ipynb|html)(?:#.*)?$", unquote(link["href"]))
+        if not match:
+            continue
+        if match[1] not in known:
+            link.unwrap()
+        else:
+            link["href"] = f"#{known[match[1]].prefix}" if inside else f"{match[1]}.html"
+    if inside:
+        for heading in soup.find_all(HEADINGS[:5]):
+            heading.name = f"h{int(heading.name[1]) + 1}"
+    return str(soup)
