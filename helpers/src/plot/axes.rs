@@ -1,6 +1,6 @@
 //! Axes: from values to places on the page, round numbers along them, grid, names, legend.
 
-use super::canvas::{Across, Canvas, Down, Marker, Point, Rect, TextStyle};
+use super::page::{Across, Canvas, Down, Marker, Point, Rect, TextStyle};
 use super::style::{GREY, GRID, INK, NAME_SIZE, RULE, SeriesStyle, TICK_SIZE, TITLE_SIZE, WHITE};
 use crate::{Error, Result};
 

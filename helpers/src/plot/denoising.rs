@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::figure::Figure;
-use super::images::{ImageRow, compare_images};
+use super::image_grid::{ImageRow, compare_images};
 use crate::data::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::evaluation::image_psnr_db;
 use crate::{Error, Result};

@@ -5,21 +5,21 @@
 //! marks too; right predictions are blue with a tick, wrong ones red with a cross.
 
 mod axes;
-pub mod bars;
-mod canvas;
-pub mod curves;
+pub mod bar;
 pub mod denoising;
 pub mod figure;
-pub mod images;
-pub mod matrix;
+pub mod heat_map;
+pub mod image_grid;
+pub mod line;
+mod page;
 pub mod style;
 
-pub use bars::{BarChart, CostPoint, plot_accuracy_cost};
-pub use curves::{LineChart, plot_scatter};
+pub use bar::{BarChart, CostPoint, plot_accuracy_cost};
 pub use denoising::plot_denoised;
 pub use figure::Figure;
-pub use images::{
+pub use heat_map::{HeatMap, plot_confusion};
+pub use image_grid::{
     ImageRow, Images, compare_images, most_confident_mistakes, plot_predictions, random_indices,
     show_classes, show_images,
 };
-pub use matrix::{HeatMap, plot_confusion};
+pub use line::{LineChart, plot_scatter};

@@ -3,7 +3,7 @@
 //! The palette is Okabe and Ito's (2008), made to be told apart by colour-blind readers; no series is told by its
 //! colour alone.
 
-use super::canvas::{Dash, Marker};
+use super::page::{Dash, Marker};
 
 /// Red, green and blue.
 pub type Color = [u8; 3];

@@ -1,9 +1,9 @@
 //! Bars with their values, and accuracy against what it costs.
 
 use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, legend, legend_size};
-use super::canvas::{Across, Canvas, Down, Point, Rect, TextStyle};
-use super::curves::short;
 use super::figure::Figure;
+use super::line::short;
+use super::page::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::style::{
     GREY, GRID, INK, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, part_style, series_style,
 };

@@ -5,8 +5,8 @@
 
 use ndarray::Array2;
 
-use super::canvas::{Across, Canvas, Down, Rect, TextStyle};
 use super::figure::{DENSITY, Figure};
+use super::page::{Across, Canvas, Down, Rect, TextStyle};
 use super::style::{Color, GREY, TITLE_SIZE, label_color, label_sign};
 use crate::data::random::RandomState;
 use crate::data::{Dataset, ImageShape, Subset};

@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::canvas::{Across, Canvas, Down, Rect, TextStyle};
 use super::figure::Figure;
+use super::page::{Across, Canvas, Down, Rect, TextStyle};
 use super::style::{Color, GREY, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, blues, ink_on};
 use crate::display::{clean_text, with_thousands};
 use crate::{Error, Result};

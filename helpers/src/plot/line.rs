@@ -5,8 +5,8 @@ use ndarray::Array2;
 use super::axes::{
     Axis, Grid, LegendEntry, LegendKind, Panel, legend, legend_apart, legend_size, marker_step,
 };
-use super::canvas::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::figure::Figure;
+use super::page::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::style::{GREY, INK, NAME_SIZE, PALETTE, SeriesStyle, TICK_SIZE, part_style};
 use crate::evaluation::metrics::check_classes;
 use crate::training::history::{EpochRow, History, Metric, Phase, Record};
@@ -80,7 +80,7 @@ impl<R: Record> History<R> {
             if let Some(best) = best {
                 let value = if rises { best.val_metric } else { best.val_loss };
                 let at = panel.at((best.epoch as f64, value));
-                canvas.marker(super::canvas::Marker::Star, at, 6.0, INK);
+                canvas.marker(super::page::Marker::Star, at, 6.0, INK);
                 let text = format!("best: epoch {}", best.epoch);
                 let style = TextStyle::new(TICK_SIZE).color(INK);
                 let width = canvas.text_width(&text, style);
