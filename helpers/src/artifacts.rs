@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::{DatasetInfo, Split, Subset};
-use crate::display::{Cell, Column, Table, clean_text, with_thousands};
+use crate::display::{Cell, Column, Table};
 use crate::evaluation::metrics::{check_classes, check_lengths, interval_text};
 use crate::evaluation::{Comparisons, Evaluation, Quality};
 use crate::system::files::{ReadError, read_regular};
 use crate::system::write_atomically;
+use crate::text::{clean_text, with_thousands};
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 

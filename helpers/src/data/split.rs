@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, Subset};
 use super::random::RandomState;
-use crate::display::{Cell, Column, Table, thousands};
+use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
+use crate::text::thousands;
 
 /// How a data set is split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::check_lengths;
 use crate::Result;
-use crate::display::{Cell, Column, Table, clean_text, thousands};
+use crate::display::{Cell, Column, Table};
+use crate::text::{clean_text, thousands};
 
 /// The probability below which a difference is taken for real.
 const LEVEL: f64 = 0.05;
@@ -210,7 +211,7 @@ impl Comparisons {
         });
         let caption = "McNemar's exact test between each pair of models, on the same test images; corrected for the \
                        number of pairs by Holm's method.";
-        rows.fold(Table::new(columns), Table::row).caption(caption)
+        rows.fold(Table::new(columns), |table, row| table.row(row)).caption(caption)
     }
 
     /// What the test says of each pair, a sentence each.

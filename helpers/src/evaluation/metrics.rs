@@ -88,7 +88,7 @@ impl fmt::Display for Evaluation {
             self.loss,
             100.0 * self.accuracy,
             interval_text(low, high),
-            crate::display::with_thousands(self.images as f64, 0)
+            crate::text::with_thousands(self.images as f64, 0)
         )
     }
 }

@@ -21,10 +21,11 @@ use super::model::{Model, check_room};
 use super::precision::Precision;
 use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Subset};
-use crate::display::{clean_text, duration, print_line, print_progress, with_thousands};
-use crate::error::{Error, Result, shown_path};
+use crate::display::{Ticker, print_line};
+use crate::error::{Error, Result};
 use crate::system::files::{PendingFile, open_regular, read_at, remove_leftovers};
 use crate::system::interrupt::InterruptGuard;
+use crate::text::{clean_text, duration, shown_path, with_thousands};
 
 /// How features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -330,7 +331,7 @@ impl Writing<'_> {
         let mut writer = BufWriter::with_capacity(1 << 20, pending);
         let started = Instant::now();
         let total = self.layout.images;
-        let mut progress = Progress { total, started, last: started };
+        let mut ticker = Ticker::new(total, Duration::from_secs(10));
         let source = ImageSource::new(self.images, self.model.normalization(), Default::default());
         let positions: Vec<usize> = (0..self.images.len()).collect();
         // Time and hash stand at a fixed width: the header is as long now as it will be.
@@ -360,7 +361,12 @@ impl Writing<'_> {
                 hash.update(&bytes);
                 writer.write_all(&bytes).map_err(unwritable)?;
                 done += batch.len();
-                progress.show(done);
+                ticker.tick(done, |share, remaining| {
+                    let speed = done as f64 / started.elapsed().as_secs_f64();
+                    let (percent, total) = (100.0 * share, with_thousands(total as f64, 0));
+                    let remaining = duration(remaining);
+                    format!("features: {percent:.0}% of {total} images, {speed:.0} images/s, ETA {remaining}")
+                });
             }
         }
         let pending = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
@@ -426,31 +432,6 @@ fn write_at_start(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     use std::io::Seek;
     file.seek(io::SeekFrom::Start(0))?;
     file.write_all(bytes)
-}
-
-/// A line every ten seconds.
-struct Progress {
-    total: usize,
-    started: Instant,
-    last: Instant,
-}
-
-impl Progress {
-    const INTERVAL: Duration = Duration::from_secs(10);
-
-    fn show(&mut self, done: usize) {
-        if self.last.elapsed() < Progress::INTERVAL || done == self.total {
-            return;
-        }
-        self.last = Instant::now();
-        let speed = done as f64 / self.started.elapsed().as_secs_f64();
-        print_progress(&format!(
-            "features: {:.0}% of {} images, {speed:.0} images/s, ETA {}",
-            100.0 * done as f64 / self.total as f64,
-            with_thousands(self.total as f64, 0),
-            duration((self.total - done) as f64 / speed)
-        ));
-    }
 }
 
 /// Removes features that others behind the same layer replace; they can be computed again.

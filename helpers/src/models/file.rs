@@ -10,11 +10,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::display::clean_text;
-use crate::error::{Error, Result, shown_path};
+use crate::error::{Error, Result};
 use crate::system::files::read_regular;
 use crate::system::memory::Memory;
 use crate::system::write_atomically;
+use crate::text::{clean_text, shown_path};
 
 /// The name of the checksum in a file's metadata.
 const CHECKSUM: &str = "sha256";

@@ -20,10 +20,10 @@ use super::sequential::Sequential;
 use super::summary::{Summary, SummaryRow};
 use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
-use crate::display::clean_text;
 use crate::error::{Error, Result};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::Memory;
+use crate::text::clean_text;
 
 /// Images a prediction takes through the network at once.
 const PREDICT_BATCH: usize = 512;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::display::{Cell, Column, Table, thousands};
+use crate::display::{Cell, Column, Table};
+use crate::text::thousands;
 
 /// The layers of a network, their output shapes and numbers of parameters, as Keras's `summary()`.
 #[derive(Clone, PartialEq)]

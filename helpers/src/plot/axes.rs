@@ -136,7 +136,7 @@ impl Axis {
             let text = format!("{shown:e}");
             return text.replace('-', "−");
         }
-        crate::display::with_thousands(shown, digits)
+        crate::text::with_thousands(shown, digits)
     }
 
     fn log_ticks(&self) -> Vec<(f64, String)> {

@@ -7,7 +7,7 @@ use super::page::{Across, Canvas, Down, Point, Rect, TextStyle};
 use super::style::{
     GREY, GRID, INK, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, part_style, series_style,
 };
-use crate::display::{clean_text, with_thousands};
+use crate::text::{clean_text, with_thousands};
 use crate::{Error, Result};
 
 /// Horizontal bars, one for each name and series, the value at the end of each.

@@ -9,8 +9,9 @@ use std::path::Path;
 use base64::Engine;
 
 use crate::Result;
-use crate::display::{clean_sentence, clean_text, escape_sentence, show};
+use crate::display::show;
 use crate::system::write_atomically;
+use crate::text::{clean_sentence, clean_text, escape_sentence};
 
 /// Pixels for each unit of a figure's size on the page, along one side.
 pub const DENSITY: usize = 2;

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::figure::Figure;
 use super::page::{Across, Canvas, Down, Rect, TextStyle};
 use super::style::{Color, GREY, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, blues, ink_on};
-use crate::display::{clean_text, with_thousands};
+use crate::text::{clean_text, with_thousands};
 use crate::{Error, Result};
 
 /// A confusion matrix: how many images of each true class (rows) were given each class (columns), with the share of

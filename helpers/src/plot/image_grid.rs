@@ -10,8 +10,8 @@ use super::page::{Across, Canvas, Down, Rect, TextStyle};
 use super::style::{Color, GREY, TITLE_SIZE, label_color, label_sign};
 use crate::data::random::RandomState;
 use crate::data::{Dataset, ImageShape, Subset};
-use crate::display::{clean_text, thousands};
 use crate::evaluation::metrics::{check_classes, check_lengths, most_probable};
+use crate::text::{clean_text, thousands};
 use crate::{Error, Result};
 
 /// Images with labels: a whole [`Dataset`] or a [`Subset`].

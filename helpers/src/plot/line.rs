@@ -298,7 +298,7 @@ impl LineChart {
                 return Err(Error::Drawing {
                     message: format!(
                         "line `{}` has {} x and {} y; give one y for each x",
-                        crate::display::clean_text(name),
+                        crate::text::clean_text(name),
                         x.len(),
                         y.len()
                     ),

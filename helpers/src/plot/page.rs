@@ -12,7 +12,7 @@ use ab_glyph_rasterizer::{Rasterizer, point};
 use super::figure::{DENSITY, Figure};
 use super::style::{Color, INK, WHITE};
 use crate::data::ImageShape;
-use crate::display::clean_text;
+use crate::text::clean_text;
 use crate::{Error, Result};
 
 /// A point on the page, x to the right and y down.

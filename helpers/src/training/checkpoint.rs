@@ -17,9 +17,10 @@ use super::history::{EpochRow, Record};
 use crate::artifacts::{Environment, code_version};
 use crate::data::batches::Source;
 use crate::display::print_line;
-use crate::error::{Result, shown_path};
+use crate::error::Result;
 use crate::models::file::{self, ModelFile, as_bytes};
 use crate::models::model::{Interrupted, Model};
+use crate::text::shown_path;
 
 /// The only layout of a checkpoint so far.
 const FORMAT: u32 = 1;

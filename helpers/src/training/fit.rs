@@ -17,13 +17,14 @@ use crate::data::augment::Augmentation;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
-use crate::display::{duration, print_line, print_progress};
+use crate::display::{Ticker, print_line};
 use crate::error::{Error, Result};
 use crate::models::Precision;
 use crate::models::features::{FeatureSource, Features};
 use crate::models::model::{Model, Weight};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::{Memory, keep_freed_memory};
+use crate::text::duration;
 
 /// Settings of one training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -487,7 +488,7 @@ fn train_epoch<R: Record>(
     let frozen = model.frozen_layers(train.first_layer())?;
     let mut totals = Totals::default();
     let mut learning_rate = config.learning_rate;
-    let mut heartbeat = Heartbeat::new(epoch);
+    let mut ticker = Ticker::new(batches, Duration::from_secs(20));
     for (step, positions) in order.chunks(config.batch_size).enumerate() {
         if step == steps {
             continue;
@@ -504,7 +505,13 @@ fn train_epoch<R: Record>(
         loss.f_backward()?;
         let gradients = model.gradients(&outputs, recording)?;
         progress.optimizer.step(&mut model.weights, &gradients, learning_rate);
-        heartbeat.beat(step + 1, batches, &totals);
+        ticker.tick(step + 1, |share, remaining| {
+            let (percent, loss) = (100.0 * share, totals.loss());
+            format!(
+                "epoch {epoch}: {percent:.0}% of the images, loss {loss:.4}, {} left",
+                duration(remaining)
+            )
+        });
     }
     Ok((totals, learning_rate))
 }
@@ -541,36 +548,6 @@ fn epoch_seed(seed: u64, epoch: usize) -> i64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     (z ^ (z >> 31)) as i64
-}
-
-/// A line now and then in an epoch that takes long: a notebook shows whole lines only, when they are printed.
-struct Heartbeat {
-    epoch: usize,
-    started: Instant,
-    last: Instant,
-}
-
-impl Heartbeat {
-    const INTERVAL: Duration = Duration::from_secs(20);
-
-    fn new(epoch: usize) -> Heartbeat {
-        Heartbeat { epoch, started: Instant::now(), last: Instant::now() }
-    }
-
-    fn beat(&mut self, step: usize, steps: usize, totals: &Totals) {
-        if self.last.elapsed() < Heartbeat::INTERVAL || step == steps {
-            return;
-        }
-        self.last = Instant::now();
-        let left = self.started.elapsed().as_secs_f64() * (steps - step) as f64 / step as f64;
-        print_progress(&format!(
-            "epoch {}: {:.0}% of the images, loss {:.4}, {} left",
-            self.epoch,
-            100.0 * step as f64 / steps as f64,
-            totals.loss(),
-            duration(left)
-        ));
-    }
 }
 
 fn print_epoch<R: Record>(epochs: &[R], most: usize, best: bool, seconds: f64) {

@@ -21,13 +21,14 @@ use super::trial::{Launcher, LocalProcesses, Network, Score, TrialResult, TrialS
 use crate::artifacts::{Metrics, code_version};
 use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
-use crate::display::{Cell, Column, Table, clean_text, duration, print_line};
+use crate::display::{Cell, Column, Table, print_line};
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::plot::{HeatMap, LineChart};
 use crate::system::files::read_regular;
 use crate::system::interrupt::InterruptGuard;
 use crate::system::write_atomically;
+use crate::text::{clean_text, duration};
 use crate::training::{FitConfig, History};
 
 /// How the images are divided into folds; scikit-learn's `cv`.

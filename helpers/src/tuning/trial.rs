@@ -20,9 +20,9 @@ use super::grid::Parameters;
 use crate::artifacts::code_version;
 use crate::data::split::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, ImageShape, Subset};
-use crate::display::clean_text;
-use crate::error::{Error, Result, shown_path};
+use crate::error::{Error, Result};
 use crate::models::{CnnConfig, DenseConfig, Initializer, Sequential};
+use crate::text::{clean_text, shown_path};
 use crate::training::{FitConfig, History};
 
 /// The network that is tuned, with the settings that the grid leaves alone.

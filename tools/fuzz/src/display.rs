@@ -1,7 +1,8 @@
 //! Escaping: what text from data becomes in HTML, in plain text and in evcxr's protocol.
 
 use fastrand::Rng;
-use helpers::display::{Column, LONGEST_TEXT, Table, blocks, clean_text, escape_html};
+use helpers::display::{Column, Table, blocks};
+use helpers::text::{LONGEST_TEXT, clean_text, escape_html};
 
 use crate::mutate;
 

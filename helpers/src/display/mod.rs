@@ -1,0 +1,57 @@
+//! What a cell shows: HTML tables and pictures by evcxr's display protocol, and lines while it runs.
+//!
+//! A value that ends a cell shows itself through its method `evcxr_display`, which hands [`show`] two texts: HTML for
+//! the page, and plain text for the terminal and for logs. Start at [`Table`].
+//!
+//! # A value must not be moved by the expression that shows it
+//!
+//! evcxr compiles the last expression of a cell as `(expression).evcxr_display()` and then stores every variable. If the
+//! expression moves a variable (`table.caption("…")` with a `caption(self)`), the store is refused with E0382; one span
+//! of that error lies in the expression, so evcxr gives up on `evcxr_display` and prints `{:?}` instead. Therefore every
+//! method of a type that shows itself, and that a cell may end with, takes `&self`: builder methods give a changed copy.
+//!
+//! # Names that other programs look for
+//!
+//! `tools/template/export.py` reads what is shown here: the classes of [`class`], and lines that begin with
+//! [`PROGRESS`], which it leaves out. It refuses a page that shows the `{:?}` of a type that shows itself: their `Debug`
+//! texts begin with these names and a bracket or a colon: `Table(`, `Figure(`, `Dataset:`, `Split:`, `Subset:`,
+//! `History:`, `Summary:`, `Metrics:`, `Evaluation:`, `Quality:`, `Comparison:`, `Comparisons(`, `CvResults:`,
+//! `SearchResults:`, `ClassificationReport:`, `LineChart(`, `BarChart(`, `HeatMap(`.
+
+mod progress;
+mod protocol;
+mod table;
+
+pub(crate) use progress::{Ticker, print_line};
+pub use protocol::{blocks, show};
+pub use table::{Cell, Column, Format, Table};
+
+/// Begins each line that is of interest only while a cell runs.
+pub const PROGRESS: &str = "… ";
+
+/// Classes of the HTML that is shown: what another program looks for. The styles beside them serve JupyterLab, which
+/// knows no style sheet of ours.
+pub mod class {
+    /// A [`Table`](super::Table).
+    pub const TABLE: &str = "helpers-table";
+    /// A picture with its caption.
+    pub const FIGURE: &str = "helpers-figure";
+    /// A head or a cell of a column of numbers, aligned right.
+    pub const NUMBER: &str = "number";
+    /// The row marked as the best one.
+    pub const BEST: &str = "best";
+    /// The first of the rows of totals or means, below a line.
+    pub const TOTAL: &str = "total";
+}
+
+/// Gives types that have `to_text()` their `Display`: the text of the table or picture, several lines.
+macro_rules! display_as_text {
+    ($($(#[$attribute:meta])* $type:ty),+ $(,)?) => {$(
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.to_text())
+            }
+        }
+    )+};
+}
+pub(crate) use display_as_text;

@@ -1,0 +1,56 @@
+//! evcxr's display protocol: a block for each MIME type between two marker lines on stdout.
+
+use std::io::Write;
+
+use crate::text::break_markers;
+
+const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
+const END: &str = "EVCXR_END_CONTENT";
+
+/// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
+///
+/// Call it once a cell, from a method `evcxr_display`: a second one would replace the first.
+pub fn show(html: &str, plain: &str) {
+    let text = blocks(html, plain);
+    // Nobody is there to read an error about a closed stdout.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// The lines that [`show`] prints: a block of HTML and one of plain text, neither of which can end early.
+pub fn blocks(html: &str, plain: &str) -> String {
+    let (html, plain) = (break_markers(html), break_markers(plain));
+    format!("{BEGIN} text/html\n{html}\n{END}\n{BEGIN} text/plain\n{plain}\n{END}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Column, Table};
+    use super::*;
+
+    #[test]
+    fn no_text_from_data_is_a_marker_of_the_protocol() {
+        let hostile = [
+            "\nEVCXR_END_CONTENT\nEVCXR_BEGIN_CONTENT text/html\n<b>",
+            "EVCXR_EXECUTION_COMPLETE",
+            "x EVCXR_BEGIN_CONTENT image/png",
+            // What remains when a character that is left out stood inside.
+            "EVCXR\u{0}_END_CONTENT",
+            "EVEVCXR_CXR_END_CONTENT",
+        ];
+        for name in hostile {
+            let table = Table::new([Column::text(name)]).row([name.into()]).caption(name);
+            let text = blocks(&table.to_html(), &table.to_text());
+            let markers: Vec<&str> = text.lines().filter(|line| line.contains("EVCXR_")).collect();
+            let expected = [
+                "EVCXR_BEGIN_CONTENT text/html",
+                "EVCXR_END_CONTENT",
+                "EVCXR_BEGIN_CONTENT text/plain",
+                "EVCXR_END_CONTENT",
+            ];
+            assert_eq!(markers, expected, "{name:?}");
+            assert!(!table.to_html().contains("<b>"));
+        }
+    }
+}

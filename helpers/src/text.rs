@@ -1,0 +1,203 @@
+//! Text that came from elsewhere, made safe to show; and how numbers, durations and paths are written.
+//!
+//! A class name, a path or what a file holds can carry line breaks, terminal codes, HTML, characters that turn the
+//! direction of writing, and the markers by which evcxr knows what a cell shows. [`clean_text`] takes them out for one
+//! line of text, [`escape_html`] also for HTML. Whatever is shown goes through one of them.
+
+use std::path::Path;
+
+/// The longest text that is shown of one value, in characters; what is longer ends in an ellipsis.
+pub const LONGEST_TEXT: usize = 200;
+
+/// The longest caption, sentence or alternative text, in characters.
+const LONGEST_SENTENCE: usize = 2000;
+
+/// The text on one line of at most [`LONGEST_TEXT`] characters, without control characters and without anything that
+/// evcxr could take for a marker of its protocol.
+///
+/// Line breaks and tabs become spaces; other control characters and those that turn the direction of writing are left
+/// out.
+pub fn clean_text(text: &str) -> String {
+    clean_to(text, LONGEST_TEXT)
+}
+
+/// A caption or an alternative text on one line: as [`clean_text`], with room for a few sentences.
+pub(crate) fn clean_sentence(text: &str) -> String {
+    clean_to(text, LONGEST_SENTENCE)
+}
+
+fn clean_to(text: &str, longest: usize) -> String {
+    let mut clean = String::with_capacity(text.len().min(4 * longest));
+    let mut length = 0;
+    for character in text.chars() {
+        let character = match character {
+            '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+            other if other.is_control() || turns_writing(other) => continue,
+            other => other,
+        };
+        if length == longest {
+            clean.pop();
+            clean.push('…');
+            break;
+        }
+        clean.push(character);
+        length += 1;
+    }
+    break_markers(&clean)
+}
+
+/// Several lines, each as [`clean_sentence`] makes it.
+pub(crate) fn clean_lines(text: &str) -> String {
+    text.lines().map(clean_sentence).collect::<Vec<_>>().join("\n")
+}
+
+/// True for a character that is not a letter and turns the direction of those around it, so that a name reads as
+/// another one.
+fn turns_writing(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+/// Breaks every marker of evcxr's protocol: all of them begin with `EVCXR_`.
+pub(crate) fn break_markers(text: &str) -> String {
+    text.replace("EVCXR_", "EVCXR-")
+}
+
+/// The text for use between HTML tags and inside quoted attributes: [`clean_text`], with `& < > " '` as entities.
+///
+/// ```
+/// use helpers::text::escape_html;
+/// assert_eq!(escape_html("T-shirt & <b>\"top\"</b>\n"), "T-shirt &amp; &lt;b&gt;&quot;top&quot;&lt;/b&gt; ");
+/// ```
+pub fn escape_html(text: &str) -> String {
+    with_entities(&clean_text(text))
+}
+
+/// A caption or an alternative text for HTML: as [`escape_html`], with room for a few sentences.
+pub(crate) fn escape_sentence(text: &str) -> String {
+    with_entities(&clean_sentence(text))
+}
+
+fn with_entities(clean: &str) -> String {
+    let mut escaped = String::with_capacity(clean.len() + clean.len() / 8);
+    for character in clean.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// A name, or what was found in a file, inside an error message: its whole length on one line, with a replacement
+/// character for each one that cannot be shown, so that one sees that it was there.
+pub(crate) fn shown(text: &str) -> String {
+    let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
+    break_markers(&text.chars().map(shown).collect::<String>())
+}
+
+/// A path as [`shown`] shows it.
+pub(crate) fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
+}
+
+/// Seconds as a person says them: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.1} s"),
+        10..=59 => format!("{whole} s"),
+        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// `1234567.891` with two digits is `1,234,567.89`.
+pub fn with_thousands(number: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", number.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if !fraction.is_empty() {
+        grouped.push('.');
+        grouped.push_str(fraction);
+    }
+    let is_zero = grouped.chars().all(|character| matches!(character, '0' | '.' | ','));
+    if number < 0.0 && !is_zero { format!("−{grouped}") } else { grouped }
+}
+
+/// A whole number with a comma every three digits, for a sentence or a caption: `70000` is `70,000`.
+///
+/// ```
+/// use helpers::text::thousands;
+/// assert_eq!(thousands(1_496_074), "1,496,074");
+/// ```
+pub fn thousands(number: usize) -> String {
+    with_thousands(number as f64, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_a_class_name_stays_text() {
+        assert_eq!(
+            escape_html("<script>alert('x')</script>"),
+            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"
+        );
+        assert_eq!(escape_html("\" onload=\"x"), "&quot; onload=&quot;x");
+        assert_eq!(escape_html("&lt;"), "&amp;lt;");
+    }
+
+    #[test]
+    fn text_stays_on_one_line_without_control_characters() {
+        assert_eq!(clean_text("a\r\nb\tc\u{0}\u{1b}[31md\u{202e}e\u{2028}f"), "a  b c[31mde f");
+    }
+
+    #[test]
+    fn several_lines_stay_several_and_none_is_a_marker() {
+        let text = clean_lines("a\nEVCXR_END_CONTENT\n\u{1b}b");
+        assert_eq!(text, "a\nEVCXR-END_CONTENT\nb");
+    }
+
+    #[test]
+    fn what_an_error_shows_keeps_a_place_for_what_cannot_be_shown() {
+        assert_eq!(
+            shown("a\u{7f}b\nEVCXR_END_CONTENT\u{202e}"),
+            "a\u{fffd}b\u{fffd}EVCXR-END_CONTENT\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        let text = clean_text(&"é".repeat(1000));
+        assert_eq!(text.chars().count(), LONGEST_TEXT);
+        assert!(text.ends_with('…'));
+        assert_eq!(clean_text(&"é".repeat(LONGEST_TEXT)), "é".repeat(LONGEST_TEXT));
+    }
+
+    #[test]
+    fn durations_are_said_as_people_say_them() {
+        let texts = [0.84, 9.96, 41.2, 185.0, 4200.0].map(duration);
+        assert_eq!(texts, ["0.8 s", "10 s", "41 s", "3 min 05 s", "1 h 10 min"]);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [(0.0, 0), (999.0, 0), (1000.0, 0), (1234567.891, 2), (-1234.5, 1), (-0.04, 1)]
+            .map(|(number, digits)| with_thousands(number, digits));
+        assert_eq!(texts, ["0", "999", "1,000", "1,234,567.89", "−1,234.5", "0.0"]);
+    }
+}
