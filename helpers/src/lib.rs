@@ -8,6 +8,7 @@
 //! - [`training`]: `fit`, early stopping, learning-rate schedules, `History`
 //! - [`evaluation`]: accuracy with its interval, confusion matrix, per-class report
 //! - [`tuning`]: parameter grids, folds and the grid search
+//! - [`report`]: tables and sentences about data, trainings, scores and searches
 //! - [`plot`]: pictures that show themselves in a notebook
 //! - [`display`]: what a cell shows: HTML tables and PNG pictures
 //! - [`text`]: how text from elsewhere, numbers and durations are written
@@ -27,6 +28,7 @@ pub mod models;
 mod parallel;
 pub mod plot;
 pub mod prelude;
+pub mod report;
 pub mod system;
 pub mod text;
 pub mod training;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use helpers::prelude::*;
 use helpers::tuning::{
-    ErrorScore, Folds, Launcher, LocalProcesses, Parameters, Score, TrialResult, TrialSpec,
+    ErrorScore, FailedTrial, Folds, Launcher, LocalProcesses, Parameters, Score, TrialResult,
+    TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -359,8 +360,12 @@ fn a_failure_stops_the_search_when_it_shall() {
     let search = long_search(folder.path());
     let found = search.fit_with(&split(300, 1), &Failing).unwrap();
     assert_eq!(found.cv_results.failures.len(), 12);
-    assert_eq!(found.cv_results.failures[0], "batch_size 16, dropout 0.0 on fold 1: no more room");
-    assert!(found.table().to_text().contains("12 trials failed; the first: batch_size 16, "));
+    let first = FailedTrial { candidate: 4, fold: 0, reason: "no more room".to_owned() };
+    assert_eq!(found.cv_results.failures[0], first);
+    let text = found.to_string();
+    let rows =
+        text.lines().filter(|row| row.contains("fold 1: no more room; fold 2: no more room"));
+    assert_eq!(rows.count(), 4, "{text}");
     let other = tempfile::tempdir().unwrap();
     let search = GridSearchCv { error_score: ErrorScore::Raise, ..long_search(other.path()) };
     let text = search.fit_with(&split(300, 1), &Failing).unwrap_err().to_string();
@@ -369,6 +374,64 @@ fn a_failure_stops_the_search_when_it_shall() {
         "{text}"
     );
     assert!(text.ends_with(": no more room"), "{text}");
+}
+
+/// Every combination lacks a score: none is the best, and none is trained.
+#[test]
+fn what_has_no_score_is_not_trained() {
+    struct OneFoldFails;
+    impl Launcher for OneFoldFails {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            match spec.test.contains(&spec.train.iter().chain(&spec.test).copied().min().unwrap()) {
+                true => Err("no more room".into()),
+                false => Ok(given(spec, 0.5, None)),
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let search = GridSearchCv { refit: true, ..long_search(folder.path()) };
+    let text = search.fit_with(&split(300, 1), &OneFoldFails).unwrap_err().to_string();
+    let start = "20 of 60 trials failed; the first, batch_size 8, dropout 0.0 on fold ";
+    assert!(text.starts_with(start) && text.ends_with(": no more room"), "{text}");
+    // The other trials are kept.
+    assert_eq!(fs::read_dir(folder.path().join("trials")).unwrap().count(), 40);
+}
+
+/// Two large classes and one of three images, `cat`, `dog` and `lynx`.
+fn rare_class(folder: &Path) -> Dataset {
+    let labels: Vec<u8> = (0..123).map(|image| if image >= 120 { 2 } else { image % 2 }).collect();
+    let array = |shape: &str, data: &[u8]| {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+    };
+    let pixels: Vec<u8> = (0..123 * 16).map(|pixel| (7 * pixel % 251) as u8).collect();
+    fs::write(folder.join("X.npy"), array("(123, 4, 4)", &pixels)).unwrap();
+    fs::write(folder.join("y.npy"), array("(123,)", &labels)).unwrap();
+    fs::write(folder.join("classes.txt"), "cat\ndog\nlynx\n").unwrap();
+    Dataset::load(folder).unwrap()
+}
+
+/// Early stopping takes a stratified part of each fold's training images: with one image of a class that fails.
+#[test]
+fn a_class_too_rare_for_the_folds_is_named_before_the_search() {
+    struct Never;
+    impl Launcher for Never {
+        fn run(&self, _: &TrialSpec) -> Result<TrialResult, String> {
+            unreachable!("a trial was started")
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let split = rare_class(folder.path()).split(SplitConfig::default()).unwrap();
+    let lynx = split.train.labels().iter().filter(|&&label| label == 2).count();
+    assert!((1..3).contains(&lynx), "{lynx} in the training part");
+    let text = long_search(folder.path()).fit_with(&split, &Never).unwrap_err().to_string();
+    assert!(text.starts_with("`cv` must be such that each class has at least 2 images"), "{text}");
+    assert!(text.contains(" of class `lynx`; "), "{text}");
+    // A search among fewer images says the same of them.
+    let search = GridSearchCv { images: 60, ..long_search(folder.path()) };
+    let text = search.fit_with(&split, &Never).unwrap_err().to_string();
+    assert!(text.contains("class `lynx`"), "{text}");
 }
 
 #[test]
@@ -432,7 +495,7 @@ mod program {
         // A dropout of 1.5 is a failed trial with the program's own message.
         assert_eq!(found.cv_results.failures.len(), 4);
         assert!(
-            found.cv_results.failures[0].contains("dropout"),
+            found.cv_results.failures[0].reason.contains("dropout"),
             "{:?}",
             found.cv_results.failures
         );
@@ -563,8 +626,11 @@ mod program {
         .unwrap();
         let search = GridSearchCv { cv: folds, ..small_search(folder.path()) };
         let text = search.fit_with(&split(300, 1), &processes()).unwrap_err().to_string();
-        assert!(text.starts_with("8 of 8 trials failed"), "{text}");
-        assert!(text.contains("`test` must be rows that are not in `train`"), "{text}");
+        assert_eq!(
+            text,
+            "`cv` must be splits whose test part shares no image with their training part, got one with image 5 in both; \
+             a score on images that were learnt from says nothing"
+        );
     }
 
     /// The program with this text on stdin.

@@ -147,7 +147,8 @@ fn show_a_search(split: &Split, folder: &Path) {
     }
     let search = GridSearchCv {
         param_grid: ParameterGrid::new().parameter("batch_size", [8, 16]),
-        cv: KFold { n_splits: 2, ..KFold::default() }.into(),
+        cv: 3.into(),
+        validation: 0.5,
         n_jobs: 1,
         refit: false,
         // Its lines go the ordinary way.
@@ -155,7 +156,10 @@ fn show_a_search(split: &Split, folder: &Path) {
         trials: folder.join("trials"),
         ..GridSearchCv::default()
     };
-    let mut found = search.fit_with(split, &Failing).unwrap();
+    // All images, so that each fold trains on two of each class.
+    let dataset = split.train.dataset();
+    let train = dataset.subset((0..dataset.len()).collect()).unwrap();
+    let mut found = search.fit_with(&Split { train, ..split.clone() }, &Failing).unwrap();
     found.search_seconds = 1.0;
     let hostile = |name: &str, value: &str| [(name.to_owned(), json!(value))].into();
     found.cv_results.params = vec![hostile(NAMES[0], NAMES[1]), hostile(NAMES[0], NAMES[2])];
@@ -187,6 +191,37 @@ fn say_where_files_are(split: &Split, folder: &Path) {
         let features = model().features(split.train.dataset(), &folder, FeatureConfig::default());
         let path = features.unwrap().path;
         fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"x").unwrap();
+    }
+}
+
+/// `println!("{table}")`: several lines of text, none of which evcxr could take for its own.
+#[test]
+fn what_is_printed_is_text_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let split = dataset.split(SplitConfig { stratify: false, ..SplitConfig::default() }).unwrap();
+    let (names, truth) = (dataset.class_names(), dataset.labels());
+    let wrong: Vec<i64> = truth.iter().map(|class| class * 3 % NAMES.len() as i64).collect();
+    let pair = [(NAMES[6], truth), (NAMES[7], &wrong[..])];
+    let model = Sequential::new(dataset.image_shape()).flatten().dense(8).build(1).unwrap();
+    let texts = [
+        Table::new([Column::text(NAMES[6])])
+            .row([NAMES[7].into()])
+            .caption(NAMES.join("\n"))
+            .to_string(),
+        Metrics::new(NAMES[6], &split, 42, true).to_string(),
+        classification_report(truth, &wrong, names).unwrap().to_string(),
+        classification_report(truth, &wrong, names).unwrap().sentence(),
+        Comparisons::new(&pair, truth).unwrap().to_string(),
+        Comparisons::new(&pair, truth).unwrap().sentences().join("\n"),
+        model.summary().to_string(),
+    ];
+    for text in texts {
+        assert!(!text.contains("EVCXR_"), "{text}");
+        assert!(
+            !text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')),
+            "{text:?}"
+        );
     }
 }
 
@@ -284,7 +319,7 @@ fn hostile_text_stays_in_its_block_and_is_escaped() {
     let (blocks, others) = blocks(&stdout);
     // The one line that may hold markup, as text, is that of a failed trial.
     let failed = |line: &&&str| line.contains("FAILED: ");
-    assert_eq!(others.iter().filter(failed).count(), 2, "{others:?}");
+    assert_eq!(others.iter().filter(failed).count(), 3, "{others:?}");
     assert!(
         !others
             .iter()

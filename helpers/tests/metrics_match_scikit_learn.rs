@@ -6,7 +6,7 @@
 mod common;
 
 use helpers::evaluation::{
-    Evaluation, classification_report, confusion_matrix, mcnemar_exact, most_probable,
+    Evaluation, argmax, classification_report, confusion_matrix, mcnemar_exact,
 };
 use ndarray::Array2;
 use serde::Deserialize;
@@ -64,7 +64,7 @@ fn scores_are_those_of_scikit_learn() {
         for (ours, theirs) in scored.accuracy_ci95.into_iter().zip(case.interval) {
             assert!(close(ours, theirs, 1e-12), "{number}: {ours} {theirs}");
         }
-        let y_pred = most_probable(&probabilities).unwrap();
+        let y_pred = argmax(&probabilities).unwrap();
         let matrix = confusion_matrix(&case.y_true, &y_pred, classes).unwrap();
         assert_eq!(matrix.into_raw_vec_and_offset().0, case.matrix.concat(), "{number}");
         let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();

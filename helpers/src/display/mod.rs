@@ -43,15 +43,3 @@ pub mod class {
     /// The first of the rows of totals or means, below a line.
     pub const TOTAL: &str = "total";
 }
-
-/// Gives types that have `to_text()` their `Display`: the text of the table or picture, several lines.
-macro_rules! display_as_text {
-    ($($(#[$attribute:meta])* $type:ty),+ $(,)?) => {$(
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.to_text())
-            }
-        }
-    )+};
-}
-pub(crate) use display_as_text;

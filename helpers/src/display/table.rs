@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::class::{BEST, NUMBER, TABLE, TOTAL};
-use super::{display_as_text, show};
+use super::show;
 use crate::text::{clean_sentence, clean_text, escape_html, escape_sentence, with_thousands};
 
 /// How the values of a [`Column`] are written.
@@ -357,7 +357,11 @@ impl Table {
     }
 }
 
-display_as_text!(Table);
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
+    }
+}
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::check_lengths;
 use crate::Result;
-use crate::display::{Cell, Column, Table};
-use crate::text::{clean_text, thousands};
+use crate::text::clean_text;
 
 /// The probability below which a difference is taken for real.
 const LEVEL: f64 = 0.05;
@@ -100,60 +99,12 @@ impl Comparison {
             Some(&self.second)
         }
     }
-
-    /// What the test says, in words: the probability of so uneven a split, beside it the one corrected for how many pairs
-    /// were compared where that is another, and the verdict, which goes by the corrected one.
-    pub fn sentence(&self) -> String {
-        let (first, second) = (clean_text(&self.first), clean_text(&self.second));
-        let corrected = if self.p_adjusted > self.p_value {
-            format!("; corrected for the number of pairs, p = {}", probability(self.p_adjusted))
-        } else {
-            String::new()
-        };
-        let meaning = match self.better() {
-            Some(better) => format!("{} is better on images like these", clean_text(better)),
-            None => "these images do not tell the two apart".to_owned(),
-        };
-        format!(
-            "Of {} images, {first} alone is right on {} and {second} alone on {}; two equally good models would part at \
-             least so unevenly with probability {} (McNemar's exact test{corrected}): {meaning}.",
-            thousands(self.images()),
-            thousands(self.only_first),
-            thousands(self.only_second),
-            probability(self.p_value),
-        )
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence())
-    }
 }
 
 impl fmt::Debug for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { first, second, p_value, .. } = self;
-        write!(
-            f,
-            "Comparison: {} and {}, p = {}",
-            clean_text(first),
-            clean_text(second),
-            probability(*p_value)
-        )
-    }
-}
-
-/// A probability with two digits that mean something.
-fn probability(p: f64) -> String {
-    if p >= 0.0095 {
-        format!("{p:.2}")
-    } else if p >= 0.0001 {
-        format!("{p:.4}")
-    } else if p > 0.0 {
-        format!("{p:.0e}")
-    } else {
-        "below 1e-300".to_owned()
+        write!(f, "Comparison: {} and {}, p = {p_value:.2e}", clean_text(first), clean_text(second),)
     }
 }
 
@@ -171,8 +122,8 @@ impl Comparisons {
     /// If two of the lists differ in length or one is empty.
     pub fn new(models: &[(&str, &[i64])], y_true: &[i64]) -> Result<Comparisons> {
         let mut pairs = Vec::new();
-        for (place, &first) in models.iter().enumerate() {
-            for &second in &models[place + 1..] {
+        for (index, &first) in models.iter().enumerate() {
+            for &second in &models[index + 1..] {
                 pairs.push(Comparison::new(first, second, y_true)?);
             }
         }
@@ -185,43 +136,6 @@ impl Comparisons {
             pairs[pair].p_adjusted = highest;
         }
         Ok(Comparisons { pairs })
-    }
-
-    /// The pairs as a table, with what the test says of each.
-    pub fn table(&self) -> Table {
-        let columns = [
-            Column::text("First"),
-            Column::text("Second"),
-            Column::integer("Only first right"),
-            Column::integer("Only second right"),
-            Column::number_text("p"),
-            Column::number_text("p, corrected"),
-            Column::text("Better"),
-        ];
-        let rows = self.pairs.iter().map(|pair| -> Vec<Cell> {
-            vec![
-                pair.first.as_str().into(),
-                pair.second.as_str().into(),
-                pair.only_first.into(),
-                pair.only_second.into(),
-                probability(pair.p_value).into(),
-                probability(pair.p_adjusted).into(),
-                pair.better().unwrap_or("not told apart").into(),
-            ]
-        });
-        let caption = "McNemar's exact test between each pair of models, on the same test images; corrected for the \
-                       number of pairs by Holm's method.";
-        rows.fold(Table::new(columns), |table, row| table.row(row)).caption(caption)
-    }
-
-    /// What the test says of each pair, a sentence each.
-    pub fn sentences(&self) -> Vec<String> {
-        self.pairs.iter().map(Comparison::sentence).collect()
-    }
-
-    /// Shows the table as the result of a cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
     }
 }
 
@@ -253,62 +167,12 @@ mod tests {
         assert_eq!((comparison.both_right, comparison.only_first), (2, 0));
         assert_eq!((comparison.only_second, comparison.both_wrong), (10, 0));
         assert_eq!(comparison.better(), Some("new"));
-        assert_eq!(
-            comparison.sentence(),
-            "Of 12 images, old alone is right on 0 and new alone on 10; two equally good models would part at least so \
-             unevenly with probability 0.0020 (McNemar's exact test): new is better on images like these."
-        );
     }
 
     #[test]
     fn equal_models_are_not_told_apart() {
         let comparison = Comparison::new(("a", &[0, 1]), ("b", &[1, 1]), &[0, 1]).unwrap();
         assert_eq!(comparison.better(), None);
-        assert!(comparison.sentence().ends_with("these images do not tell the two apart."));
-    }
-
-    #[test]
-    fn three_pairs_are_corrected_together() {
-        let y_true = [0; 20];
-        let right = |n: usize| -> Vec<i64> { (0..20).map(|i| i64::from(i >= n)).collect() };
-        let (a, b, c) = (right(20), right(13), right(12));
-        let compared = Comparisons::new(&[("a", &a), ("b", &b), ("c", &c)], &y_true).unwrap();
-        // a and b: 7 to 0; a and c: 8 to 0; b and c: 1 to 0.
-        let expected = [(2.0 / 128.0, 4.0 / 128.0), (2.0 / 256.0, 6.0 / 256.0), (1.0, 1.0)];
-        for (pair, (raw, corrected)) in compared.pairs.iter().zip(expected) {
-            assert!(
-                (pair.p_value - raw).abs() < 1e-12 && (pair.p_adjusted - corrected).abs() < 1e-12,
-                "{pair:?}"
-            );
-        }
-        assert_eq!(compared.table().len(), 3);
-        // The probability of the split is the raw one, the verdict that of the corrected one.
-        let sentences = compared.sentences();
-        let split = "with probability 0.0078 (McNemar's exact test; corrected for the number of pairs, p = 0.02)";
-        assert!(
-            sentences[1].contains(split) && sentences[1].contains(": a is better"),
-            "{sentences:?}"
-        );
-        assert!(
-            sentences[2].contains("with probability 1.00 (McNemar's exact test):"),
-            "{sentences:?}"
-        );
-    }
-
-    /// 6 to 0 comes up in one of 32 pairs of equal models, and oftener than one time in twenty among three such pairs.
-    #[test]
-    fn a_split_that_is_rare_for_one_pair_alone_decides_nothing_among_three() {
-        let y_true = [0; 20];
-        let right = |n: usize| -> Vec<i64> { (0..20).map(|i| i64::from(i >= n)).collect() };
-        let (a, b, c) = (right(20), right(14), right(14));
-        let compared = Comparisons::new(&[("a", &a), ("b", &b), ("c", &c)], &y_true).unwrap();
-        let sentence = compared.pairs[0].sentence();
-        assert!(
-            sentence.contains("with probability 0.03 (McNemar's exact test; corrected"),
-            "{sentence}"
-        );
-        assert!(sentence.contains("p = 0.09"), "{sentence}");
-        assert!(sentence.ends_with("these images do not tell the two apart."), "{sentence}");
     }
 
     #[test]

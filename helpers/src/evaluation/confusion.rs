@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::{check_classes, check_lengths};
 use crate::Result;
-use crate::display::{Column, Table};
 
 /// Counts of (true class, predicted class) pairs.
 ///
@@ -131,24 +130,15 @@ pub fn classification_report(
 }
 
 impl ClassificationReport {
-    /// The report as a table: a row for each class, then both means.
-    pub fn table(&self) -> Table {
-        let columns = [
-            Column::text("Class"),
-            Column::percent("Precision", 1),
-            Column::percent("Recall", 1),
-            Column::percent("F1", 1),
-            Column::integer("Images"),
-        ];
-        let mut table = Table::new(columns);
-        let means =
-            [("mean of classes", &self.macro_average), ("mean of images", &self.weighted_average)];
-        let named = self.class_names.iter().map(String::as_str).zip(&self.classes);
-        for (name, scores) in named.chain(means) {
-            let ClassScores { precision, recall, f1, support } = *scores;
-            table.push([name.into(), precision.into(), recall.into(), f1.into(), support.into()]);
+    /// The same without the classes that no image shows, of which nothing can be said; the means stay those of all.
+    pub fn scored(&self) -> ClassificationReport {
+        let shown = |class: &usize| self.classes[*class].support > 0;
+        let kept: Vec<usize> = (0..self.classes.len()).filter(shown).collect();
+        ClassificationReport {
+            class_names: kept.iter().map(|&class| self.class_names[class].clone()).collect(),
+            classes: kept.iter().map(|&class| self.classes[class]).collect(),
+            ..self.clone()
         }
-        table.rule_above_last(means.len())
     }
 
     /// The F1 of each class.
@@ -159,11 +149,6 @@ impl ClassificationReport {
     /// The recall of each class: the part of its images that was found.
     pub fn recall(&self) -> Vec<f64> {
         self.classes.iter().map(|scores| scores.recall).collect()
-    }
-
-    /// Shows the report as the result of a cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
     }
 }
 

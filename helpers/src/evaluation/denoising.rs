@@ -12,7 +12,6 @@ use tch::{Device, Kind, Tensor};
 use crate::data::batches::Source;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
-use crate::display::{Cell, Column, Table};
 use crate::system::memory::Memory;
 use crate::{Error, Result};
 
@@ -28,10 +27,12 @@ pub struct Quality {
     pub images: usize,
     /// Mean squared error over all values of all images.
     pub mse: f64,
-    /// PSNR of `mse`: the score that counts.
+    /// PSNR of `mse`: the score that counts; infinite for equal images.
+    #[serde(with = "crate::text::decibels")]
     pub psnr_db: f64,
     /// Mean of the images' own PSNR: higher, since a decibel gained on an easy image weighs as much as one on a hard
     /// image.
+    #[serde(with = "crate::text::decibels")]
     pub mean_image_psnr_db: f64,
     /// Mean structural similarity (Wang et al. 2004), 1 for equal images: scikit-image's `structural_similarity` with
     /// its defaults and `data_range=1`, that is a uniform window of 7 × 7 pixels, the mean over channels.
@@ -62,45 +63,23 @@ impl Quality {
             ssim: similarity / images,
         })
     }
+}
 
-    /// The scores as a table of one row.
-    pub fn table(&self) -> Table {
-        compare_denoisers(&[("images", *self)])
-    }
-
-    /// Shows the scores as the result of a cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
+impl Quality {
+    /// True when the images are equal to the clean ones, up to the rounding of `f32`: they differ by less than a
+    /// hundredth of a grey level.
+    pub fn is_exact(&self) -> bool {
+        self.psnr_db >= EXACT_DB
     }
 }
+
+/// The PSNR above which images are equal: 40 dB more than a difference of a whole grey level, 1/255, leaves.
+const EXACT_DB: f64 = 88.0;
 
 impl fmt::Debug for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quality { images, mse, psnr_db, ssim, .. } = self;
         write!(f, "Quality: PSNR {psnr_db:.2} dB, MSE {mse:.5}, SSIM {ssim:.3} on {images} images")
-    }
-}
-
-/// Denoisers side by side, a row for each in the order given; the highest PSNR is marked.
-pub fn compare_denoisers(denoisers: &[(&str, Quality)]) -> Table {
-    let mut table = Table::new([
-        Column::text("Denoiser"),
-        Column::decimal("MSE", 5),
-        Column::decimal("PSNR", 2).unit("dB"),
-        Column::decimal("Mean PSNR of an image", 2).unit("dB"),
-        Column::decimal("SSIM", 3),
-    ]);
-    for (name, quality) in denoisers {
-        let Quality { mse, psnr_db, mean_image_psnr_db, ssim, .. } = *quality;
-        let mut row = vec![Cell::from(*name)];
-        row.extend([mse, psnr_db, mean_image_psnr_db, ssim].map(Cell::from));
-        table.push(row);
-    }
-    let best = (0..denoisers.len())
-        .max_by(|&a, &b| denoisers[a].1.psnr_db.total_cmp(&denoisers[b].1.psnr_db));
-    match best {
-        Some(best) if denoisers.len() > 1 => table.best(best),
-        _ => table,
     }
 }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::display::{Column, Table};
 use crate::{Error, Result};
 
 /// Loss and accuracy of one model on one set of images.
@@ -37,7 +36,7 @@ impl Evaluation {
         let (images, classes) = probabilities.dim();
         check_lengths(y_true.len(), images)?;
         check_classes(y_true, classes)?;
-        let y_pred = most_probable(probabilities)?;
+        let y_pred = argmax(probabilities)?;
         let mut loss = 0.0;
         for (row, &class) in probabilities.rows().into_iter().zip(y_true) {
             loss -= f64::from(row[class as usize]).clamp(f64::from(f32::EPSILON), 1.0).ln();
@@ -50,52 +49,12 @@ impl Evaluation {
             accuracy_ci95: wilson_interval(correct, images),
         })
     }
-
-    /// The scores as a table of one row.
-    pub fn table(&self) -> Table {
-        let [low, high] = self.accuracy_ci95;
-        Table::new([
-            Column::integer("Images"),
-            Column::decimal("Loss", 4),
-            Column::percent("Accuracy", 2),
-            Column::text("95% interval").unit("%"),
-        ])
-        .row([
-            self.images.into(),
-            self.loss.into(),
-            self.accuracy.into(),
-            interval_text(low, high).into(),
-        ])
-    }
-
-    /// Shows the scores as the result of a cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
-}
-
-/// `92.81 to 93.80`, for fractions shown as percent.
-pub(crate) fn interval_text(low: f64, high: f64) -> String {
-    format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high)
-}
-
-impl fmt::Display for Evaluation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [low, high] = self.accuracy_ci95;
-        write!(
-            f,
-            "loss {:.4}, accuracy {:.2}% (95% interval {}%) on {} images",
-            self.loss,
-            100.0 * self.accuracy,
-            interval_text(low, high),
-            crate::text::with_thousands(self.images as f64, 0)
-        )
-    }
 }
 
 impl fmt::Debug for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Evaluation: {self}")
+        let Evaluation { images, loss, accuracy, .. } = self;
+        write!(f, "Evaluation: loss {loss:.4}, accuracy {accuracy:.4} on {images} images")
     }
 }
 
@@ -123,7 +82,7 @@ pub fn wilson_interval(successes: usize, n: usize) -> [f64; 2] {
 ///
 /// # Errors
 /// If a row holds something else than probabilities that add up to 1.
-pub fn most_probable(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
+pub fn argmax(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
     let rows = probabilities.rows().into_iter().enumerate();
     rows.map(|(image, row)| {
         let mut best = 0;
@@ -204,21 +163,6 @@ mod tests {
         assert!(near(wilson_interval(0, 10), [0.0, 0.2775]));
         assert!(near(wilson_interval(5, 10), [0.2366, 0.7634]));
         assert_eq!(wilson_interval(0, 0), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn scores_are_written_for_readers() {
-        let scored = Evaluation {
-            images: 8400,
-            loss: 0.21504,
-            accuracy: 0.93714,
-            accuracy_ci95: [0.93175, 0.94213],
-        };
-        assert_eq!(
-            scored.to_string(),
-            "loss 0.2150, accuracy 93.71% (95% interval 93.17 to 94.21%) on 8,400 images"
-        );
-        assert!(scored.table().to_text().contains("93.17 to 94.21"));
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub use confusion::{
     most_confused,
 };
 pub use denoising::{
-    LinearDenoiser, PrincipalComponents, Quality, compare_denoisers, image_psnr_db,
-    principal_components, psnr_db,
+    LinearDenoiser, PrincipalComponents, Quality, image_psnr_db, principal_components, psnr_db,
 };
-pub use metrics::{Evaluation, most_probable, wilson_interval};
+pub use metrics::{Evaluation, argmax, wilson_interval};

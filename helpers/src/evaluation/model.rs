@@ -1,6 +1,6 @@
 //! Scores of a trained model.
 
-use super::metrics::{Evaluation, most_probable};
+use super::metrics::{Evaluation, argmax};
 use crate::data::Subset;
 use crate::error::Result;
 use crate::models::Model;
@@ -12,7 +12,7 @@ impl Model {
     /// As [`Model::predict`].
     pub fn predict_classes(&self, images: &Subset) -> Result<Vec<i64>> {
         let probabilities = self.predict(images)?;
-        most_probable(&probabilities)
+        argmax(&probabilities)
     }
 
     /// Loss and accuracy on `images`, with the accuracy's 95% interval.

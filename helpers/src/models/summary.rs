@@ -1,8 +1,7 @@
-//! What a network consists of, as a table.
+//! What a network consists of: a row for each layer.
 
 use std::fmt;
 
-use crate::display::{Cell, Column, Table};
 use crate::text::thousands;
 
 /// The layers of a network, their output shapes and numbers of parameters, as Keras's `summary()`.
@@ -24,39 +23,6 @@ pub(crate) struct SummaryRow {
     pub parameters: usize,
 }
 
-impl Summary {
-    /// The summary as a table: a row for each layer, the total last.
-    pub fn table(&self) -> Table {
-        let columns = [
-            Column::text("Layer"),
-            Column::text("Kind"),
-            Column::text("Output shape"),
-            Column::integer("Parameters"),
-        ];
-        let mut table = Table::new(columns);
-        for row in &self.rows {
-            table.push([
-                Cell::from(row.name.as_str()),
-                Cell::from(row.kind),
-                Cell::from(row.output_shape.as_str()),
-                Cell::Number(row.parameters as f64),
-            ]);
-        }
-        let total = (self.trainable + self.non_trainable) as f64;
-        table.push([Cell::from("Total"), Cell::from(""), Cell::from(""), Cell::Number(total)]);
-        table.rule_above_last(1).caption(format!(
-            "Parameters: {} trainable, {} not trainable. Output shapes leave the number of images out.",
-            thousands(self.trainable),
-            thousands(self.non_trainable)
-        ))
-    }
-
-    /// Shows the table in a notebook.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
-}
-
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -65,18 +31,5 @@ impl fmt::Debug for Summary {
             self.rows.len(),
             thousands(self.trainable + self.non_trainable)
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_numbers_of_parameters_have_commas() {
-        let summary = Summary { rows: Vec::new(), trainable: 1_496_074, non_trainable: 3_840 };
-        let text = summary.table().to_text();
-        assert!(text.contains("Parameters: 1,496,074 trainable, 3,840 not trainable."), "{text}");
-        assert_eq!(format!("{summary:?}"), "Summary: 0 layers, 1,499,914 parameters");
     }
 }

@@ -10,7 +10,7 @@ use super::page::{Across, Canvas, Down, Rect, TextStyle};
 use super::style::{Color, GREY, TITLE_SIZE, label_color, label_sign};
 use crate::data::random::RandomState;
 use crate::data::{Dataset, ImageShape, Subset};
-use crate::evaluation::metrics::{check_classes, check_lengths, most_probable};
+use crate::evaluation::metrics::{argmax, check_classes, check_lengths};
 use crate::text::{clean_text, thousands};
 use crate::{Error, Result};
 
@@ -76,7 +76,7 @@ pub fn most_confident_mistakes(
 ) -> Result<Vec<usize>> {
     check_lengths(y_true.len(), probabilities.nrows())?;
     check_classes(y_true, probabilities.ncols())?;
-    let y_pred = most_probable(probabilities)?;
+    let y_pred = argmax(probabilities)?;
     let sure = |image: usize| probabilities[(image, y_pred[image] as usize)];
     let mut wrong: Vec<usize> = (0..y_true.len()).filter(|&i| y_true[i] != y_pred[i]).collect();
     wrong.sort_by(|&a, &b| sure(b).total_cmp(&sure(a)).then(a.cmp(&b)));
@@ -208,7 +208,7 @@ pub fn plot_predictions(
             ),
         });
     }
-    let y_pred = most_probable(probabilities)?;
+    let y_pred = argmax(probabilities)?;
     let mut described = Vec::new();
     let labels: Vec<CellLabel> = indices
         .iter()

@@ -1,5 +1,6 @@
-//! What is asked of the operating system: files, memory, interrupts.
+//! What is asked of the operating system and of the processor: files, memory, interrupts, versions.
 
+pub mod environment;
 pub(crate) mod files;
 pub(crate) mod interrupt;
 pub(crate) mod memory;

@@ -14,12 +14,12 @@ use tch::Tensor;
 
 use super::fit::{FitConfig, Objective, Progress, steps_an_epoch};
 use super::history::{EpochRow, Record};
-use crate::artifacts::{Environment, code_version};
 use crate::data::batches::Source;
 use crate::display::print_line;
 use crate::error::Result;
 use crate::models::file::{self, ModelFile, as_bytes};
 use crate::models::model::{Interrupted, Model};
+use crate::system::environment::{Environment, code_version};
 use crate::text::shown_path;
 
 /// The only layout of a checkpoint so far.

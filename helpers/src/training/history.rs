@@ -35,10 +35,12 @@ pub struct DenoisingRecord {
     /// Mean squared error against the clean training images, pixels in 0..=1.
     pub loss: f64,
     /// The same as peak signal-to-noise ratio.
+    #[serde(with = "crate::text::decibels")]
     pub psnr_db: f64,
     /// Mean squared error on the validation part.
     pub val_loss: f64,
     /// The same as peak signal-to-noise ratio.
+    #[serde(with = "crate::text::decibels")]
     pub val_psnr_db: f64,
     /// The optimiser's step size at the end of the epoch.
     pub learning_rate: f64,

@@ -1,4 +1,7 @@
-//! Folds for cross-validation, index for index those of scikit-learn's `KFold` and `StratifiedKFold`.
+//! Folds for cross-validation, index for index those of scikit-learn's `KFold` and `StratifiedKFold`; [`Folds`] is the
+//! search's `cv`.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,28 +112,96 @@ impl StratifiedKFold {
     }
 }
 
+/// How the images are divided into folds; scikit-learn's `cv`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Folds {
+    /// So many stratified folds, not shuffled: what scikit-learn makes of an integer.
+    Count(usize),
+    /// Folds of equal size.
+    KFold(KFold),
+    /// Folds with the classes in the proportions of the whole.
+    StratifiedKFold(StratifiedKFold),
+    /// Any parts, as indices into the images that the search sees.
+    Splits(Vec<TrainTest>),
+}
+
+impl From<usize> for Folds {
+    fn from(n_splits: usize) -> Folds {
+        Folds::Count(n_splits)
+    }
+}
+
+impl From<KFold> for Folds {
+    fn from(folds: KFold) -> Folds {
+        Folds::KFold(folds)
+    }
+}
+
+impl From<StratifiedKFold> for Folds {
+    fn from(folds: StratifiedKFold) -> Folds {
+        Folds::StratifiedKFold(folds)
+    }
+}
+
+impl Folds {
+    /// The folds of the samples with these labels.
+    pub(super) fn split(&self, labels: &[i64]) -> Result<Vec<TrainTest>> {
+        match self {
+            &Folds::Count(n_splits) => {
+                StratifiedKFold { n_splits, shuffle: false, seed: 0 }.split(labels)
+            }
+            Folds::KFold(folds) => folds.split(labels.len()),
+            Folds::StratifiedKFold(folds) => folds.split(labels),
+            Folds::Splits(splits) if splits.is_empty() => {
+                Err(Error::parameter("cv", "at least one split", "none", "3 folds are usual"))
+            }
+            Folds::Splits(splits) => {
+                let mut indices =
+                    splits.iter().flat_map(|split| split.train.iter().chain(&split.test));
+                if let Some(outside) = indices.find(|&&index| index >= labels.len()) {
+                    return Err(Error::parameter(
+                        "cv",
+                        format!("indices below {}, the number of images searched", labels.len()),
+                        outside,
+                        "make the splits for these very images",
+                    ));
+                }
+                for TrainTest { train, test } in splits {
+                    let train: BTreeSet<&usize> = train.iter().collect();
+                    if let Some(shared) = test.iter().find(|index| train.contains(index)) {
+                        return Err(Error::parameter(
+                            "cv",
+                            "splits whose test part shares no image with their training part",
+                            format!("one with image {shared} in both"),
+                            "a score on images that were learnt from says nothing",
+                        ));
+                    }
+                }
+                Ok(splits.clone())
+            }
+        }
+    }
+}
+
 fn check_n_splits(n_splits: usize, most: usize, what: &str) -> Result<()> {
     if (2..=most).contains(&n_splits) {
         return Ok(());
     }
-    Err(Error::Parameter {
-        name: "n_splits",
-        expected: format!("between 2 and {most}, {what}"),
-        got: n_splits.to_string(),
-        advice: "3 or 5 are usual".to_owned(),
-    })
+    let expected = format!("between 2 and {most}, {what}");
+    Err(Error::parameter("n_splits", expected, n_splits, "3 or 5 are usual"))
 }
 
-/// The places of each class's samples, classes in the order in which they first occur.
+/// The indices of each class's samples, classes in the order in which they first occur.
 fn in_order_of_appearance(labels: &[i64]) -> Vec<Vec<usize>> {
     let mut number_of = std::collections::BTreeMap::new();
     let mut classes: Vec<Vec<usize>> = Vec::new();
-    for (place, &label) in labels.iter().enumerate() {
+    for (index, &label) in labels.iter().enumerate() {
         let number = *number_of.entry(label).or_insert(classes.len());
         if number == classes.len() {
             classes.push(Vec::new());
         }
-        classes[number].push(place);
+        classes[number].push(index);
     }
     classes
 }

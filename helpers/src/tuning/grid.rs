@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::text::clean_text;
 
 /// One combination: a value for each name, names in ascending order.
 pub type Parameters = BTreeMap<String, Value>;
@@ -95,17 +96,16 @@ impl ParameterGrid {
         for grid in &self.grids {
             let mut points = vec![Parameters::new()];
             for (name, values) in grid {
-                let refuse = |got: &str| Error::Parameter {
-                    name: "param_grid",
-                    expected: format!("a list of at least one value for {name:?}, each finite"),
-                    got: got.to_owned(),
-                    advice: "a single value is a list of one".to_owned(),
+                let found = match values {
+                    values if values.is_empty() => Some("an empty list"),
+                    values if values.contains(&Value::Null) => Some("a value that is not a number"),
+                    _ => None,
                 };
-                if values.is_empty() {
-                    return Err(refuse("an empty list"));
-                }
-                if values.contains(&Value::Null) {
-                    return Err(refuse("a value that is no number"));
+                if let Some(found) = found {
+                    let expected =
+                        format!("a list of at least one value for {name:?}, each finite");
+                    let advice = "a single value is a list of one";
+                    return Err(Error::parameter("param_grid", expected, found, advice));
                 }
                 let with = |point: &Parameters, value: &Value| {
                     let mut point = point.clone();
@@ -121,6 +121,21 @@ impl ParameterGrid {
         }
         Ok(all)
     }
+}
+
+/// A combination in a line: `dropout 0.2, kernel_initializer he_normal`.
+pub(crate) fn params_text(params: &Parameters) -> String {
+    if params.is_empty() {
+        return "the network as it is".to_owned();
+    }
+    let pairs: Vec<String> =
+        params.iter().map(|(name, value)| format!("{name} {}", value_text(value))).collect();
+    clean_text(&pairs.join(", "))
+}
+
+/// A value without the quotation marks of JSON.
+pub(crate) fn value_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

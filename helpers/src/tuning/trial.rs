@@ -3,138 +3,22 @@
 //! A trial is a process of its own, the program `trial` of this package: `trial < spec.json > result.json`, a
 //! [`TrialSpec`] in, a [`TrialResult`] out, exit code 0 only with a whole result, and words for people on stderr. So
 //! trials side by side each have libtorch's one random generator for themselves, survive each other's faults, and run
-//! wherever something can start a program: [`Launcher`] is all that a search knows of it.
+//! wherever something can start a program: [`Launcher`](super::Launcher) is all that a search knows of it.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::grid::Parameters;
-use crate::artifacts::code_version;
+use super::network::Network;
 use crate::data::split::{Draw, TestSize, train_test_split};
-use crate::data::{Dataset, ImageShape, Subset};
+use crate::data::{Dataset, Subset};
 use crate::error::{Error, Result};
-use crate::models::{CnnConfig, DenseConfig, Initializer, Sequential};
-use crate::text::{clean_text, shown_path};
+use crate::system::environment::code_version;
+use crate::text::clean_text;
 use crate::training::{FitConfig, History};
-
-/// The network that is tuned, with the settings that the grid leaves alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Network {
-    /// The dense network of notebook 4.
-    Dense(DenseConfig),
-    /// The convolutional network of notebook 6.
-    Cnn(CnnConfig),
-}
-
-impl Default for Network {
-    fn default() -> Network {
-        Network::Dense(DenseConfig::default())
-    }
-}
-
-impl Network {
-    /// The network of this name, `dense` or `cnn`, with its default settings.
-    ///
-    /// # Errors
-    /// If the name is neither.
-    pub fn from_name(name: &str) -> Result<Network> {
-        match name {
-            "dense" => Ok(Network::Dense(DenseConfig::default())),
-            "cnn" => Ok(Network::Cnn(CnnConfig::default())),
-            other => Err(Error::parameter(
-                "network",
-                "`dense` or `cnn`",
-                format!("`{}`", clean_text(other)),
-                "`dense` is the baseline of notebook 4",
-            )),
-        }
-    }
-
-    /// `dense` or `cnn`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Network::Dense(_) => "dense",
-            Network::Cnn(_) => "cnn",
-        }
-    }
-
-    /// The layers for images of this shape.
-    pub fn network(&self, shape: ImageShape, classes: usize) -> Sequential {
-        match self {
-            Network::Dense(config) => config.network(shape, classes),
-            Network::Cnn(config) => config.network(shape, classes),
-        }
-    }
-
-    /// This network and this training with the given parameters in place of their own.
-    ///
-    /// A name is a field of the network's settings ([`DenseConfig`], [`CnnConfig`]) or of [`FitConfig`];
-    /// `kernel_initializer` also takes Keras's names for the initializers.
-    ///
-    /// # Errors
-    /// If a name is a field of neither, or its value does not fit.
-    pub fn with(&self, fit: &FitConfig, params: &Parameters) -> Result<(Network, FitConfig)> {
-        let (mut network, mut fit) = (self.clone(), fit.clone());
-        for (name, value) in params {
-            let mut value = value.clone();
-            if let ("kernel_initializer", Value::String(text)) = (name.as_str(), &value) {
-                value = as_json(&Initializer::from_name(text)?);
-            }
-            let known = match &mut network {
-                Network::Dense(config) => set(config, name, &value)?,
-                Network::Cnn(config) => set(config, name, &value)?,
-            };
-            if !known && !set(&mut fit, name, &value)? {
-                return Err(Error::parameter(
-                    "param_grid",
-                    format!("names among {}", self.names(&fit).join(", ")),
-                    format!("`{}`", clean_text(name)),
-                    format!("these are the settings of the {} network and of `fit`", self.name()),
-                ));
-            }
-        }
-        Ok((network, fit))
-    }
-
-    /// Every name that [`Network::with`] takes.
-    fn names(&self, fit: &FitConfig) -> Vec<String> {
-        let own = match self {
-            Network::Dense(config) => as_json(config),
-            Network::Cnn(config) => as_json(config),
-        };
-        let maps = [own, as_json(fit)];
-        maps.iter().filter_map(Value::as_object).flat_map(|map| map.keys().cloned()).collect()
-    }
-}
-
-fn as_json(config: &impl Serialize) -> Value {
-    serde_json::to_value(config).expect("settings are plain values")
-}
-
-/// Sets one field; gives whether there is one of this name.
-fn set<T: Serialize + DeserializeOwned>(config: &mut T, name: &str, value: &Value) -> Result<bool> {
-    let mut map = as_json(config);
-    let Some(field) = map.get_mut(name) else { return Ok(false) };
-    *field = value.clone();
-    *config = serde_json::from_value(map).map_err(|error| {
-        Error::parameter(
-            "param_grid",
-            format!("a value that fits `{}`", clean_text(name)),
-            clean_text(&value.to_string()),
-            clean_text(&error.to_string()),
-        )
-    })?;
-    Ok(true)
-}
 
 /// More threads than any machine has processor cores; libtorch would start as many as it is told, and abort.
 const MOST_THREADS: usize = 1024;
@@ -243,8 +127,9 @@ impl TrialSpec {
     pub fn inner_split(&self, train: &Subset) -> Result<(Subset, Subset)> {
         let share = TestSize::Share(self.validation);
         let parts = train_test_split(&train.labels(), share, Draw::Stratified, self.fit.seed)?;
-        let images = |places: Vec<usize>| {
-            train.dataset().subset(places.into_iter().map(|place| train.indices()[place]).collect())
+        let images = |positions: Vec<usize>| {
+            let index = |position: usize| train.indices()[position];
+            train.dataset().subset(positions.into_iter().map(index).collect())
         };
         Ok((images(parts.train)?, images(parts.test)?))
     }
@@ -305,104 +190,13 @@ impl TrialResult {
     }
 }
 
-/// What runs trials: the local processes of [`LocalProcesses`], or a bridge to an engine of your own.
-///
-/// The search calls it from several threads at once.
-pub trait Launcher: Sync {
-    /// Runs one trial to its end.
-    ///
-    /// # Errors
-    /// In one line for people: what went wrong.
-    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
-}
-
-/// Trials as processes on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalProcesses {
-    program: PathBuf,
-}
-
-/// The variable that names another program than the one set-up makes.
-pub const TRIAL_PROGRAM: &str = "TRIAL_PROGRAM";
-
-impl LocalProcesses {
-    /// The program that `cargo xtask setup` made, or the one that the variable [`TRIAL_PROGRAM`] names.
-    ///
-    /// # Errors
-    /// If it is not there, or was made from other sources than this code.
-    pub fn find() -> Result<LocalProcesses> {
-        let made = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/trial");
-        let processes =
-            LocalProcesses::new(std::env::var_os(TRIAL_PROGRAM).map_or_else(made, PathBuf::from));
-        processes.check()?;
-        Ok(processes)
-    }
-
-    /// This program, as it is.
-    pub fn new(program: impl Into<PathBuf>) -> LocalProcesses {
-        LocalProcesses { program: program.into() }
-    }
-
-    /// Asks the program which code it was made from.
-    fn check(&self) -> Result<()> {
-        let refuse = |problem: String| Error::TrialProgram { path: self.program.clone(), problem };
-        let output = Command::new(&self.program)
-            .arg("--code")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| refuse(error.to_string()))?;
-        let code = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            return Err(refuse(what_went_wrong(output.status, &output.stderr)));
-        }
-        if code.trim() != code_version() {
-            return Err(refuse(
-                "it was built from other sources than this notebook's helpers".to_owned(),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Launcher for LocalProcesses {
-    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
-        let text = serde_json::to_vec(spec).map_err(|error| error.to_string())?;
-        let mut child = Command::new(&self.program)
-            .env("OMP_NUM_THREADS", spec.threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", shown_path(&self.program)))?;
-        // The program reads all before it writes. One that ended already says why itself.
-        if let Some(mut stdin) = child.stdin.take() {
-            let _ = stdin.write_all(&text);
-        }
-        let output = child.wait_with_output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(what_went_wrong(output.status, &output.stderr));
-        }
-        TrialResult::parse(&output.stdout, &spec.id()).ok_or_else(|| {
-            "the program ended well and printed no whole result of this trial".to_owned()
-        })
-    }
-}
-
-/// The program's own message, or how it ended.
-fn what_went_wrong(status: std::process::ExitStatus, stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    if let Some(message) = lines().rev().find_map(|line| line.strip_prefix("error: ")) {
-        return clean_text(message);
-    }
-    let last = lines().next_back().unwrap_or("it printed nothing");
-    clean_text(&format!("the program ended with {status}: {last}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::tuning::ParameterGrid;
+    use crate::models::DenseConfig;
+    use crate::tuning::Network;
 
     fn sample() -> Dataset {
         Dataset::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")).unwrap()
@@ -423,51 +217,6 @@ mod tests {
             threads: 1,
             return_train_score: false,
         }
-    }
-
-    fn with(network: &str, grid: ParameterGrid) -> Result<(Network, FitConfig)> {
-        let params = grid.combinations()?.remove(0);
-        Network::from_name(network)?.with(&FitConfig::default(), &params)
-    }
-
-    #[test]
-    fn parameters_reach_the_network_and_the_training() {
-        let grid = ParameterGrid::new()
-            .parameter("dropout", [0.25])
-            .parameter("kernel_initializer", ["random_normal"])
-            .parameter("batch_size", [64]);
-        for name in ["dense", "cnn"] {
-            let (network, fit) = with(name, grid.clone()).unwrap();
-            let (dropout, initializer) = match network {
-                Network::Dense(config) => (config.dropout, config.kernel_initializer),
-                Network::Cnn(config) => (config.dropout, config.kernel_initializer),
-            };
-            assert_eq!((dropout, fit.batch_size), (0.25, 64));
-            assert_eq!(initializer, Initializer::RandomNormal { stddev: 0.05 });
-        }
-    }
-
-    #[test]
-    fn a_name_that_nothing_has_is_refused_with_those_there_are() {
-        let text =
-            with("dense", ParameterGrid::new().parameter("droput", [0.1])).unwrap_err().to_string();
-        assert!(
-            text.contains("dropout, hidden, kernel_initializer, ") && text.contains("`droput`"),
-            "{text}"
-        );
-        let text = with("cnn", ParameterGrid::new().parameter("dropout", ["much"]))
-            .unwrap_err()
-            .to_string();
-        assert!(text.contains("a value that fits `dropout`, got \"much\""), "{text}");
-        let grid = ParameterGrid::new().parameter("kernel_initializer", ["he"]);
-        let text = with("dense", grid).unwrap_err().to_string();
-        assert!(text.contains("one of zeros, ones") && text.contains("got \"he\""), "{text}");
-        assert!(
-            with("forest", ParameterGrid::new())
-                .unwrap_err()
-                .to_string()
-                .contains("`dense` or `cnn`")
-        );
     }
 
     #[test]
@@ -530,11 +279,5 @@ mod tests {
         let other = TrialSpec { x_sha256: "ab".into(), ..spec };
         let text = other.run().unwrap_err().to_string();
         assert!(text.contains("expected X.npy and y.npy with SHA-256 ab and "), "{text}");
-    }
-
-    #[test]
-    fn a_program_that_is_not_there_names_the_command_that_makes_it() {
-        let text = LocalProcesses::new("nowhere/trial").check().unwrap_err().to_string();
-        assert!(text.contains("nowhere/trial") && text.contains("`cargo xtask setup`"), "{text}");
     }
 }

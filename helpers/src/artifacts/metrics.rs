@@ -1,0 +1,295 @@
+//! The result of one notebook, as `export/metrics/NAME.json` holds it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Artifacts, SCHEMA, checked, made_by, read_json, scored_by, write_json};
+use crate::data::{DatasetInfo, Split};
+use crate::evaluation::{Evaluation, Quality};
+use crate::system::environment::Environment;
+use crate::text::clean_text;
+use crate::training::history::{History, Record};
+use crate::{Error, Result};
+
+/// How many images each part holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitSizes {
+    /// Images to learn from.
+    pub train: usize,
+    /// Images that steer: early stopping and choices.
+    pub validation: usize,
+    /// Images that are scored once, at the end.
+    pub test: usize,
+}
+
+/// Quality of denoised images; PSNR is taken from the mean squared error over all images, with peak 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Denoising {
+    /// Mean squared error, pixels in 0..=1.
+    pub mse: f64,
+    /// Peak signal-to-noise ratio of the network's output; infinite (null in JSON) where no image differs.
+    #[serde(with = "crate::text::decibels")]
+    pub psnr_db: f64,
+    /// Structural similarity, 1 for equal images.
+    pub ssim: f64,
+    /// PSNR of the noisy input.
+    #[serde(with = "crate::text::decibels")]
+    pub noisy_psnr_db: f64,
+    /// PSNR of the best linear denoiser with the same bottleneck.
+    #[serde(with = "crate::text::decibels")]
+    pub linear_psnr_db: f64,
+}
+
+impl Denoising {
+    /// The scores of the network, of the noisy input and of the linear denoiser, on the same images.
+    pub fn new(network: Quality, noisy: Quality, linear: Quality) -> Denoising {
+        Denoising {
+            mse: network.mse,
+            psnr_db: network.psnr_db,
+            ssim: network.ssim,
+            noisy_psnr_db: noisy.psnr_db,
+            linear_psnr_db: linear.psnr_db,
+        }
+    }
+}
+
+/// The scores of one part: of a classifier or of a denoiser.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scores {
+    /// Loss and accuracy.
+    Classification(Evaluation),
+    /// Closeness to the clean images.
+    Denoising(Denoising),
+}
+
+impl From<Evaluation> for Scores {
+    fn from(evaluation: Evaluation) -> Scores {
+        Scores::Classification(evaluation)
+    }
+}
+
+impl From<Denoising> for Scores {
+    fn from(denoising: Denoising) -> Scores {
+        Scores::Denoising(denoising)
+    }
+}
+
+/// The result of one notebook, as `export/metrics/NAME.json` holds it.
+///
+/// Two runs of the same seed, sample and thread count differ in three fields only: `fit_seconds`,
+/// `train_images_per_second` and `predict_images_per_second`.
+///
+/// Start with [`Metrics::new`] and add what the notebook has:
+///
+/// ```
+/// # use helpers::{Result, artifacts::{Artifacts, Metrics}, data::Split, evaluation::Evaluation, training::History};
+/// # fn save(split: Split, history: History, validation: Evaluation, test: Evaluation) -> Result<()> {
+/// let metrics = Metrics::new("cnn", &split, 42, false)
+///     .history(&history)
+///     .parameters(241_546)
+///     .config("split", &split.config)?
+///     .scores(validation, test)
+///     .predict_images_per_second(5100.0);
+/// Artifacts::new("../export").save_metrics(&metrics)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Version of this layout: 1.
+    pub schema: u32,
+    /// Name of the model: the file's name.
+    pub name: String,
+    /// Whether this was a quick run, whose scores mean little.
+    pub quick: bool,
+    /// The data set that was loaded.
+    pub dataset: DatasetInfo,
+    /// What fixed the split, the initial weights, dropout, augmentation and shuffling.
+    pub seed: u64,
+    /// Sizes of the parts.
+    pub split: SplitSizes,
+    /// The configuration structs, each under its name.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// Numbers of the model that training changes.
+    pub parameters: usize,
+    /// Epochs that ran.
+    pub epochs_run: usize,
+    /// Epoch (from 1) whose weights were kept.
+    pub best_epoch: usize,
+    /// Scores on the validation part.
+    pub validation: Option<Scores>,
+    /// Scores on the test part.
+    pub test: Option<Scores>,
+    /// The autoencoder's compression: values of the bottleneck over values of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// The search's best setting of each parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_params: Option<BTreeMap<String, serde_json::Value>>,
+    /// The search's mean score with `best_params`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_score: Option<f64>,
+    /// Wall time of the training.
+    pub fit_seconds: f64,
+    /// Training images a second.
+    pub train_images_per_second: f64,
+    /// Images a second in prediction.
+    pub predict_images_per_second: f64,
+    /// Threads, processor and versions.
+    #[serde(flatten)]
+    pub environment: Environment,
+}
+
+impl Metrics {
+    /// The layout that this code writes.
+    pub const SCHEMA: u32 = SCHEMA;
+
+    /// The metrics of a model on this split, its scores still missing; the environment is that of this process.
+    pub fn new(name: &str, split: &Split, seed: u64, quick: bool) -> Metrics {
+        Metrics {
+            schema: Metrics::SCHEMA,
+            name: name.to_owned(),
+            quick,
+            dataset: split.train.dataset().info(),
+            seed,
+            split: SplitSizes {
+                train: split.train.len(),
+                validation: split.validation.len(),
+                test: split.test.len(),
+            },
+            config: BTreeMap::new(),
+            parameters: 0,
+            epochs_run: 0,
+            best_epoch: 0,
+            validation: None,
+            test: None,
+            rate: None,
+            best_params: None,
+            best_score: None,
+            fit_seconds: 0.0,
+            train_images_per_second: 0.0,
+            predict_images_per_second: 0.0,
+            environment: Environment::current(),
+        }
+    }
+
+    /// With the epochs and the times of a training run.
+    pub fn history<R: Record>(mut self, history: &History<R>) -> Metrics {
+        self.epochs_run = history.epochs.len();
+        self.best_epoch = history.best_epoch;
+        self.fit_seconds = history.fit_seconds;
+        self.train_images_per_second = history.train_images_per_second;
+        self
+    }
+
+    /// With the number of trainable parameters.
+    pub fn parameters(mut self, parameters: usize) -> Metrics {
+        self.parameters = parameters;
+        self
+    }
+
+    /// With one configuration struct, under a name such as `fit` or `model`.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn config(mut self, name: &str, config: &impl Serialize) -> Result<Metrics> {
+        let value = serde_json::to_value(config).map_err(|error| {
+            Error::parameter(
+                "config",
+                "a struct that serialises to JSON",
+                format!("`{}`: {error}", clean_text(name)),
+                "derive Serialize and use text for the keys of maps",
+            )
+        })?;
+        self.config.insert(name.to_owned(), value);
+        Ok(self)
+    }
+
+    /// With the scores on the validation and on the test part.
+    pub fn scores(mut self, validation: impl Into<Scores>, test: impl Into<Scores>) -> Metrics {
+        self.validation = Some(validation.into());
+        self.test = Some(test.into());
+        self
+    }
+
+    /// With the speed of prediction.
+    pub fn predict_images_per_second(mut self, images_per_second: f64) -> Metrics {
+        self.predict_images_per_second = images_per_second;
+        self
+    }
+
+    /// With the autoencoder's rate: values of the bottleneck over values of the image.
+    pub fn rate(mut self, rate: f64) -> Metrics {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// With the best setting that a search found, and its mean score.
+    pub fn best(mut self, params: BTreeMap<String, serde_json::Value>, score: f64) -> Metrics {
+        self.best_params = Some(params);
+        self.best_score = Some(score);
+        self
+    }
+
+    /// The classification scores on the test part.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn test_evaluation(&self) -> Result<Evaluation> {
+        match self.test {
+            Some(Scores::Classification(evaluation)) => Ok(evaluation),
+            _ => Err(Error::parameter(
+                "metrics",
+                "those of a classifier, with its test scores",
+                format!("`{}` without", clean_text(&self.name)),
+                format!("run {} to its end", scored_by(&self.name)),
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Metrics: {}, {} parameters, best epoch {} of {}",
+            clean_text(&self.name),
+            self.parameters,
+            self.best_epoch,
+            self.epochs_run
+        )
+    }
+}
+
+impl Artifacts {
+    /// Writes metrics, and returns where.
+    ///
+    /// # Errors
+    /// If a score is not a number, the name is no file name, or the folder cannot be written.
+    pub fn save_metrics(&self, metrics: &Metrics) -> Result<PathBuf> {
+        let path = self.metrics_path(checked(&metrics.name)?);
+        // JSON has no NaN: it becomes null, which is not a number when it is read again.
+        let read = serde_json::to_value(metrics).and_then(serde_json::from_value::<Metrics>);
+        if read.ok().as_ref() != Some(metrics) {
+            return Err(Error::parameter(
+                "metrics",
+                "finite numbers",
+                format!("{:?} and {:?}", metrics.validation, metrics.test),
+                "a score that is not a number comes from a training that diverged",
+            ));
+        }
+        write_json(&path, metrics, true)?;
+        Ok(path)
+    }
+
+    /// Reads metrics.
+    ///
+    /// # Errors
+    /// If the file is missing (the error names the notebook that makes it) or holds something else.
+    pub fn load_metrics(&self, name: &str) -> Result<Metrics> {
+        read_json(self.metrics_path(checked(name)?), made_by(name), "metrics")
+    }
+}

@@ -1,0 +1,26 @@
+//! Where models, metrics and figures are kept under `export/`.
+//!
+//! ```text
+//! export/metrics/NAME.json          Metrics, one file for each notebook that trains
+//! export/models/NAME.safetensors    weights, the configuration in their metadata
+//! export/predictions/NAME.json      Predictions on the test part, for the comparison
+//! export/figures/NAME.png           pictures, where a notebook saves one
+//! export/history/NAME.json, .csv    the record of a training, epoch by epoch
+//! ```
+//!
+//! Start at [`Artifacts::new`]. Every file is written whole or not at all.
+
+pub mod comparison;
+pub mod folder;
+pub mod metrics;
+pub mod predictions;
+
+pub use comparison::{by_accuracy, compare_predictions};
+pub use folder::Artifacts;
+pub use metrics::{Denoising, Metrics, Scores, SplitSizes};
+pub use predictions::Predictions;
+
+pub use crate::system::environment::{Environment, code_version};
+
+#[cfg(test)]
+pub(crate) mod tests;

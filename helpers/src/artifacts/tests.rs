@@ -1,0 +1,241 @@
+//! What is written is what is read, and what is missing says which notebook makes it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::data::Split;
+use crate::data::{Dataset, SplitConfig};
+use crate::evaluation::Evaluation;
+use crate::system::write_atomically;
+use crate::training::EpochRecord;
+use crate::training::History;
+
+fn sample_split() -> Split {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    let dataset = Dataset::load(folder).unwrap().take_stratified(200, 1).unwrap();
+    dataset.split(SplitConfig::default()).unwrap()
+}
+
+fn evaluation(accuracy: f64) -> Evaluation {
+    Evaluation {
+        images: 24,
+        loss: 0.25,
+        accuracy,
+        accuracy_ci95: [accuracy - 0.125, accuracy + 0.0625],
+    }
+}
+
+pub(crate) fn metrics(name: &str, accuracy: f64) -> Metrics {
+    let record = EpochRecord {
+        epoch: 1,
+        loss: 0.5,
+        accuracy: 0.8,
+        val_loss: 0.4,
+        val_accuracy: 0.9,
+        learning_rate: 0.001,
+        seconds: 1.5,
+    };
+    let history = History {
+        epochs: vec![record],
+        best_epoch: 1,
+        stopped_early: false,
+        fit_seconds: 1.5,
+        train_images_per_second: 100.0,
+        phases: Vec::new(),
+    };
+    let split = sample_split();
+    Metrics::new(name, &split, 42, false)
+        .history(&history)
+        .parameters(1234)
+        .config("split", &split.config)
+        .unwrap()
+        .scores(evaluation(0.5), evaluation(accuracy))
+        .predict_images_per_second(5000.0)
+}
+
+#[test]
+fn metrics_hold_the_fields_of_the_contract() {
+    let value = serde_json::to_value(metrics("cnn", 0.75)).unwrap();
+    let fields = [
+        "schema",
+        "name",
+        "quick",
+        "dataset",
+        "seed",
+        "split",
+        "config",
+        "parameters",
+        "epochs_run",
+        "best_epoch",
+        "validation",
+        "test",
+        "fit_seconds",
+        "train_images_per_second",
+        "predict_images_per_second",
+        "threads",
+        "processor",
+        "cpu_capability",
+        "versions",
+    ];
+    let mut missing = fields.to_vec();
+    missing.retain(|field| value.get(field).is_none());
+    assert_eq!(missing, Vec::<&str>::new());
+    assert_eq!(value["test"]["accuracy_ci95"], serde_json::json!([0.625, 0.8125]));
+    assert_eq!(value["split"], serde_json::json!({"train": 154, "validation": 22, "test": 24}));
+    assert_eq!(value["dataset"]["shape"], serde_json::json!([200, 28, 28]));
+    for field in ["x_sha256", "y_sha256"] {
+        assert_eq!(value["dataset"][field].as_str().unwrap().len(), 64);
+    }
+    // Those of the other notebooks stand only where they have a value.
+    assert!(value.get("rate").is_none() && value.get("best_params").is_none());
+    for part in ["helpers", "tch", "libtorch", "rustc"] {
+        let version = value["versions"][part].as_str().unwrap();
+        assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{part} {version}");
+    }
+}
+
+#[test]
+fn metrics_are_read_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    let scores = Denoising {
+        mse: 0.0125,
+        psnr_db: 19.03,
+        ssim: 0.71,
+        noisy_psnr_db: 7.1,
+        linear_psnr_db: 16.9,
+    };
+    let autoencoder = metrics("autoencoder", 0.5).scores(scores, scores).rate(78.0 / 784.0);
+    let best = BTreeMap::from([("dropout".to_owned(), serde_json::json!(0.3))]);
+    for saved in [metrics("cnn", 0.75), autoencoder, metrics("tuning", 0.1).best(best, 1.0 / 3.0)] {
+        let path = artifacts.save_metrics(&saved).unwrap();
+        assert_eq!(path, artifacts.metrics_path(&saved.name));
+        assert_eq!(artifacts.load_metrics(&saved.name).unwrap(), saved);
+        // The same result is the same file, byte for byte.
+        let bytes = fs::read(&path).unwrap();
+        artifacts.save_metrics(&saved).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn metrics_from_before_the_processor_was_kept_are_read() {
+    let mut value = serde_json::to_value(metrics("cnn", 0.75)).unwrap();
+    value.as_object_mut().unwrap().remove("processor");
+    let read: Metrics = serde_json::from_value(value).unwrap();
+    assert_eq!(read.environment.processor, "");
+}
+
+#[test]
+fn a_record_is_kept_twice_and_the_table_names_both_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    let history: History = History {
+        epochs: Vec::new(),
+        best_epoch: 0,
+        stopped_early: false,
+        fit_seconds: 0.0,
+        train_images_per_second: 0.0,
+        phases: Vec::new(),
+    };
+    let written = artifacts.save_history("cnn", &history).unwrap();
+    assert_eq!(written, ["json", "csv"].map(|end| artifacts.history_path("cnn", end)));
+    let bytes = fs::metadata(&written[1]).unwrap().len().to_string();
+    let text = artifacts.table(&written).unwrap().to_text();
+    assert!(text.contains("history/cnn.json") && text.contains(&bytes), "{text}");
+    assert!(artifacts.save_history("../cnn", &history).is_err());
+    let text = artifacts.table(&[artifacts.model_path("cnn")]).unwrap_err().to_string();
+    assert!(text.starts_with("cannot read ") && text.ends_with("save it first"), "{text}");
+}
+
+#[test]
+fn what_is_missing_names_the_notebook_that_makes_it() {
+    let artifacts = Artifacts::new("nowhere");
+    let errors = [
+        (artifacts.load_metrics("baseline").unwrap_err(), "notebook 04_baseline_model makes it"),
+        (artifacts.find_model("cnn").unwrap_err(), "notebook 06_cnn_training makes it"),
+        (
+            artifacts.load_predictions("transfer").unwrap_err(),
+            "notebook 08_transfer_learning makes it",
+        ),
+        (artifacts.load_metrics("mine").unwrap_err(), "the notebook that saves `mine` makes it"),
+    ];
+    for (error, expected) in errors {
+        let text = error.to_string();
+        assert!(text.contains(expected) && text.contains("nowhere"), "{text}");
+    }
+}
+
+#[test]
+fn damaged_files_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    let path = artifacts.metrics_path("cnn");
+    write_atomically(&path, b"{\"schema\": 2}").unwrap();
+    let text = artifacts.load_metrics("cnn").unwrap_err().to_string();
+    assert!(
+        text.contains("expected metrics of schema 1, found schema 2; run notebook 06_cnn_training"),
+        "{text}"
+    );
+    write_atomically(&path, b"{\"schema\": 1, \"name\":").unwrap();
+    let text = artifacts.load_metrics("cnn").unwrap_err().to_string();
+    assert!(text.contains("found EOF while parsing"), "{text}");
+}
+
+#[test]
+fn a_score_that_is_no_number_is_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broken = metrics("cnn", 0.75);
+    broken.test = Some(Evaluation { loss: f64::NAN, ..evaluation(0.5) }.into());
+    let text = Artifacts::new(folder.path()).save_metrics(&broken).unwrap_err().to_string();
+    assert!(text.starts_with("`metrics` must be finite numbers"), "{text}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn names_stay_inside_the_folder() {
+    let artifacts = Artifacts::new("export");
+    for name in ["", "../secret", "a/b", "a\nb", "é"] {
+        let text = artifacts.load_metrics(name).unwrap_err().to_string();
+        assert!(text.starts_with("`name` must be letters, digits, `_` and `-`"), "{text}");
+    }
+}
+
+#[test]
+fn models_of_other_splits_are_not_compared() {
+    let mut other = metrics("cnn", 0.75);
+    other.seed = 43;
+    let text = by_accuracy(&[metrics("baseline", 0.625), other]).unwrap_err().to_string();
+    assert!(
+        text.contains("run notebook 04_baseline_model and notebook 06_cnn_training again"),
+        "{text}"
+    );
+}
+
+#[test]
+fn predictions_of_the_same_images_are_compared() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), sample_split());
+    let artifacts = Artifacts::new(folder.path());
+    let truth = split.test.labels();
+    let mut wrong = truth.clone();
+    for class in &mut wrong[..10] {
+        *class = (*class + 1) % 10;
+    }
+    for (name, y_pred) in [("cnn", &truth), ("baseline", &wrong)] {
+        artifacts
+            .save_predictions(&Predictions::new(name, &split.test, y_pred, false).unwrap())
+            .unwrap();
+    }
+    let models = ["cnn", "baseline"].map(|name| artifacts.load_predictions(name).unwrap());
+    let compared = compare_predictions(&models).unwrap();
+    assert_eq!((compared.pairs[0].only_first, compared.pairs[0].better()), (10, Some("cnn")));
+    // Those of the validation part belong to other images.
+    let labels = split.validation.labels();
+    let other = Predictions::new("transfer", &split.validation, &labels, false).unwrap();
+    let text = compare_predictions(&[models[0].clone(), other]).unwrap_err().to_string();
+    assert!(text.contains("`cnn` and `transfer`, made for others"), "{text}");
+    // And a list that is too short belongs to none.
+    assert!(Predictions::new("cnn", &split.test, &truth[1..], false).is_err());
+}

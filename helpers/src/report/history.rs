@@ -1,0 +1,52 @@
+//! A training as a table: a row an epoch, the best one marked.
+
+use std::fmt;
+
+use crate::display::{Column, Table};
+use crate::training::history::{EpochRow, History, Metric, Record};
+
+impl<R: Record> History<R> {
+    /// The epochs as a table, the best one marked.
+    pub fn table(&self) -> Table {
+        let metric = |prefix: &str| match R::METRIC {
+            Metric::Accuracy => Column::percent(format!("{prefix}ccuracy"), 2),
+            Metric::Psnr => Column::decimal(format!("{prefix}SNR"), 2).unit("dB"),
+        };
+        let [train, validation] = match R::METRIC {
+            Metric::Accuracy => ["A", "Validation a"],
+            Metric::Psnr => ["P", "Validation P"],
+        };
+        let digits = R::METRIC.loss_digits();
+        let mut table = Table::new([
+            Column::integer("Epoch"),
+            Column::decimal("Loss", digits),
+            metric(train),
+            Column::decimal("Validation loss", digits),
+            metric(validation),
+            Column::decimal("Time", 1).unit("s"),
+        ]);
+        for record in &self.epochs {
+            let EpochRow { epoch, loss, metric, val_loss, val_metric, seconds, .. } = record.row();
+            table.push([
+                epoch.into(),
+                loss.into(),
+                metric.into(),
+                val_loss.into(),
+                val_metric.into(),
+                seconds.into(),
+            ]);
+        }
+        table.best(self.best_epoch.saturating_sub(1))
+    }
+
+    /// Shows the table as the result of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+impl<R: Record> fmt::Display for History<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.table().to_text())
+    }
+}

@@ -1,0 +1,39 @@
+//! What a reader is shown about a data set, a training, scores and a search: tables and sentences.
+//!
+//! The rooms below hold the values; here they become words. Each type that a cell may end with has `table()`,
+//! `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
+
+pub mod comparison;
+mod denoising;
+mod evaluation;
+mod history;
+mod metrics;
+mod search;
+mod summary;
+
+pub use comparison::comparative_table;
+pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
+
+/// Gives types with a `table()` what shows it: as the result of a cell, and as text.
+macro_rules! shows_its_table {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $type {
+            /// Shows the table as the result of a cell.
+            pub fn evcxr_display(&self) {
+                self.table().evcxr_display();
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.table().to_text())
+            }
+        }
+    )+};
+}
+use shows_its_table;
+
+/// `92.81 to 93.80`, for fractions shown as percent.
+fn interval_text(low: f64, high: f64) -> String {
+    format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high)
+}

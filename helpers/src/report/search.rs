@@ -1,0 +1,322 @@
+//! What a search found, as tables, figures and sentences.
+
+use ndarray::Array2;
+use serde_json::Value;
+
+use super::shows_its_table;
+use crate::artifacts::Metrics;
+use crate::display::{Cell, Column, Table};
+use crate::error::{Error, Result};
+use crate::models::Initializer;
+use crate::plot::{HeatMap, LineChart};
+use crate::text::clean_text;
+use crate::tuning::grid::{params_text, value_text};
+use crate::tuning::{CvResults, Scoring, SearchResults};
+
+impl CvResults {
+    /// A row a combination, the best first.
+    pub fn table(&self, scoring: Scoring) -> Table {
+        let names: Vec<&String> = self.names();
+        let folds = self.split_test_score.first().map_or(0, Vec::len);
+        let number = |name: String| match scoring {
+            Scoring::Accuracy => Column::percent(name, 2),
+            Scoring::NegLogLoss => Column::decimal(name, 4),
+        };
+        let mut columns = vec![Column::integer("Rank")];
+        columns.extend(names.iter().map(|name| Column::text(name.as_str())));
+        let what = match scoring {
+            Scoring::Accuracy => "accuracy",
+            Scoring::NegLogLoss => "negative log loss",
+        };
+        columns.push(number(format!("Mean {what}")));
+        columns.push(number("Standard deviation".to_owned()));
+        columns.extend((1..=folds).map(|fold| number(format!("Fold {fold}"))));
+        if self.mean_train_score.is_some() {
+            columns.push(number(format!("Mean {what} in training")));
+        }
+        columns.push(Column::decimal("Fit", 1).unit("s"));
+        if !self.failures.is_empty() {
+            columns.push(Column::text("Failed"));
+        }
+        let mut table = Table::new(columns);
+        for candidate in self.by_rank() {
+            let mut row: Vec<Cell> = vec![self.rank_test_score[candidate].into()];
+            let value = |name: &&String| self.params[candidate].get(*name).map(value_text);
+            row.extend(names.iter().map(|name| Cell::from(value(name))));
+            row.push(self.mean_test_score[candidate].into());
+            row.push(self.std_test_score[candidate].into());
+            row.extend(self.split_test_score[candidate].iter().map(|&score| Cell::from(score)));
+            row.extend(self.mean_train_score.iter().map(|means| Cell::from(means[candidate])));
+            row.push(self.mean_fit_time[candidate].into());
+            if !self.failures.is_empty() {
+                row.push(self.failures_text(candidate).into());
+            }
+            table.push(row);
+        }
+        let failed = match self.failures.len() {
+            0 => "",
+            1 => " One trial failed.",
+            _ => {
+                " Several trials failed, see the last column; a combination with one is ranked last."
+            }
+        };
+        table.best(0).caption(format!(
+            "Every combination, the best first; mean and standard deviation over {folds} folds.{failed}"
+        ))
+    }
+
+    /// Why trials of this combination failed: `fold 2: …`.
+    fn failures_text(&self, candidate: usize) -> String {
+        let failures = self.failures.iter().filter(|failure| failure.candidate == candidate);
+        let texts: Vec<String> = failures
+            .map(|failure| format!("fold {}: {}", failure.fold + 1, failure.reason))
+            .collect();
+        texts.join("; ")
+    }
+}
+
+impl SearchResults {
+    /// Every combination, the best first.
+    pub fn table(&self) -> Table {
+        self.cv_results.table(self.scoring)
+    }
+
+    /// The mean score and its spread for each pair of values of two parameters; where the grid has more parameters,
+    /// the best of the combinations that share the pair.
+    ///
+    /// # Errors
+    /// If one of the two is no parameter of every combination.
+    pub fn heat_map(&self, rows: &str, columns: &str) -> Result<HeatMap> {
+        let (row_names, row_of) = self.values_of(rows)?;
+        let (column_names, column_of) = self.values_of(columns)?;
+        let mut means = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
+        let mut spreads = means.clone();
+        // The worst first, so that the best stays; a failed one has the last rank.
+        for candidate in self.cv_results.by_rank().into_iter().rev() {
+            let cell = (row_of[candidate], column_of[candidate]);
+            means[cell] = self.cv_results.mean_test_score[candidate];
+            spreads[cell] = self.cv_results.std_test_score[candidate];
+        }
+        let title = match self.scoring {
+            Scoring::Accuracy => "Mean accuracy over the folds (%)",
+            Scoring::NegLogLoss => "Mean negative log loss over the folds",
+        };
+        let map = HeatMap::new(title, means)
+            .rows(axis(rows), row_names)
+            .columns(axis(columns), column_names)
+            .spread(spreads);
+        Ok(if self.scoring == Scoring::Accuracy { map.percent(2) } else { map.digits(4) })
+    }
+
+    /// The values of a parameter in the grid's order, and which of them each combination has.
+    fn values_of(&self, name: &str) -> Result<(Vec<String>, Vec<usize>)> {
+        let (mut values, mut value_of) = (Vec::new(), Vec::new());
+        for params in &self.cv_results.params {
+            let Some(value) = params.get(name).map(value_text) else {
+                let names: Vec<&str> =
+                    self.cv_results.names().iter().map(|name| name.as_str()).collect();
+                return Err(Error::parameter(
+                    "name",
+                    format!("a parameter of every combination, among {}", names.join(", ")),
+                    format!("`{}`", clean_text(name)),
+                    "these are the names in `param_grid`",
+                ));
+            };
+            let index = values.iter().position(|known| *known == value).unwrap_or_else(|| {
+                values.push(value);
+                values.len() - 1
+            });
+            value_of.push(index);
+        }
+        Ok((values, value_of))
+    }
+
+    /// The loss an epoch of the best combination's trials: for each fold, on the images that steered early stopping.
+    pub fn plot_best_trials(&self) -> LineChart {
+        let title = "The best combination's trials";
+        let mut chart = LineChart::new(title, "Epoch", "Loss of early stopping (nats)");
+        for (fold, history) in self.histories[self.best_index].iter().enumerate() {
+            let Some(history) = history else { continue };
+            let epochs: Vec<f64> =
+                history.epochs.iter().map(|record| record.epoch as f64).collect();
+            let losses: Vec<f64> = history.epochs.iter().map(|record| record.val_loss).collect();
+            chart = chart.line(format!("fold {}", fold + 1), &epochs, &losses);
+        }
+        chart
+    }
+
+    /// Whether the choice of parameters mattered in the search, beyond the noise; in words.
+    pub fn sentence(&self) -> String {
+        let text = |value: f64| difference(self.scoring, value);
+        let means = &self.cv_results.mean_test_score;
+        let others = || {
+            (0..means.len()).filter(|&other| other != self.best_index && means[other].is_finite())
+        };
+        let noise = 2.0 * self.standard_error();
+        let count = others().count();
+        if count == 0 || !noise.is_finite() {
+            return "One combination, or one fold, tells nothing about the noise.".to_owned();
+        }
+        let near = others().filter(|&other| self.best_score - means[other] <= noise).count();
+        let span = others().map(|other| self.best_score - means[other]).fold(0.0, f64::max);
+        let word = if near == count {
+            "so the search found no difference beyond the noise"
+        } else if 2 * near >= count {
+            "so bad choices can be told from good ones, and the good ones not from each other"
+        } else {
+            "so in this search the choice mattered beyond the noise"
+        };
+        format!(
+            "Two combinations differ by more than the noise of the search when their means lie more than {} apart \
+             (twice the standard error). {near} of the other {count} are nearer than that to the best, and the worst is \
+             {} below it: {word}.",
+            text(noise),
+            text(span)
+        )
+    }
+
+    /// Which rank the search gives to the settings of another model, as its metrics have them; in words.
+    pub fn rank_of(&self, other: &Metrics) -> String {
+        let name = clean_text(&other.name);
+        let settings = |parameter: &str| {
+            let of = |config: &str| other.config.get(config)?.get(parameter).cloned();
+            of("model").or_else(|| of("fit"))
+        };
+        let same = |(parameter, value): (&String, &Value)| {
+            // The grid may name an initializer as Keras does; metrics hold it as it is kept.
+            let named = value.as_str().and_then(|text| Initializer::from_name(text).ok());
+            let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
+            settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
+        };
+        let candidate = self.cv_results.params.iter().position(|params| params.iter().all(same));
+        let Some(candidate) = candidate else {
+            return format!(
+                "The grid does not hold the settings of {name}, so the search does not say what they are worth."
+            );
+        };
+        format!(
+            "The search puts the settings of {name} ({}) at rank {} of {}, {} below the best.",
+            params_text(&self.cv_results.params[candidate]),
+            self.cv_results.rank_test_score[candidate],
+            self.cv_results.params.len(),
+            difference(self.scoring, self.best_score - self.cv_results.mean_test_score[candidate])
+        )
+    }
+
+    /// The best combination in a line: `dropout 0.2, kernel_initializer he_normal`.
+    pub fn best_text(&self) -> String {
+        params_text(&self.best_params)
+    }
+}
+
+shows_its_table!(SearchResults);
+
+/// How far two scores lie apart, in words: accuracies in percentage points.
+fn difference(scoring: Scoring, value: f64) -> String {
+    match scoring {
+        Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
+        Scoring::NegLogLoss => format!("{value:.4}"),
+    }
+}
+
+/// The name of a parameter as that of an axis: `kernel_initializer` is `Kernel initializer`.
+fn axis(name: &str) -> String {
+    let mut letters = name.replace('_', " ").chars().collect::<Vec<char>>();
+    if let Some(first) = letters.first_mut() {
+        *first = first.to_ascii_uppercase();
+    }
+    letters.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::results::tests::results;
+    use crate::tuning::{FailedTrial, Parameters};
+
+    #[test]
+    fn the_table_is_sorted_by_rank_and_marks_the_first() {
+        let text = results(&[&[0.5, 0.25], &[0.75, 0.5], &[0.5, 0.5]]).table().to_text();
+        let rows: Vec<Vec<&str>> =
+            text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["1", "★", "1", "62.50", "12.50", "75.00", "50.00", "0.6"], "{text}");
+        assert_eq!(&rows[1][..3], ["2", "2", "50.00"], "{text}");
+        assert_eq!(&rows[2][..3], ["3", "0", "37.50"], "{text}");
+    }
+
+    /// One fold of the second combination failed.
+    #[test]
+    fn a_trial_that_failed_is_told_in_its_row_with_its_reason() {
+        let mut found = results(&[&[0.5, 0.25], &[f64::NAN, 0.5]]);
+        let reason = "no\nmemory".to_owned();
+        found.cv_results.failures = vec![FailedTrial { candidate: 1, fold: 0, reason }];
+        let text = found.to_string();
+        let rows: Vec<&str> = text.lines().skip(3).collect();
+        assert!(rows[1].ends_with("fold 1: no memory") && !rows[0].contains("fold 1"), "{text}");
+        assert!(text.contains("One trial failed."), "{text}");
+    }
+
+    #[test]
+    fn the_sentence_says_if_the_choice_mattered() {
+        let clear = results(&[&[0.25, 0.25], &[0.75, 0.75]]).sentence();
+        assert!(clear.ends_with("the choice mattered beyond the noise."), "{clear}");
+        let noise = results(&[&[0.25, 0.5], &[0.5, 0.25]]).sentence();
+        assert!(noise.ends_with("found no difference beyond the noise."), "{noise}");
+        let mixed = results(&[&[0.5, 0.625], &[0.625, 0.5], &[0.0, 0.0]]).sentence();
+        assert!(mixed.contains("1 of the other 2 are nearer"), "{mixed}");
+        assert!(mixed.ends_with("and the good ones not from each other."), "{mixed}");
+        assert!(results(&[&[0.5, 0.5]]).sentence().starts_with("One combination"));
+    }
+
+    /// Metrics of a model with this network and batches of 64 images.
+    fn metrics(model: Value) -> Metrics {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "name": "baseline", "quick": false, "seed": 42,
+            "dataset": {"images": 10, "shape": [10, 2, 2], "classes": 2, "x_sha256": "", "y_sha256": ""},
+            "split": {"train": 6, "validation": 2, "test": 2},
+            "config": {"model": model, "fit": {"batch_size": 64}},
+            "parameters": 1, "epochs_run": 1, "best_epoch": 1, "validation": null, "test": null,
+            "fit_seconds": 1.0, "train_images_per_second": 1.0, "predict_images_per_second": 1.0,
+            "threads": 1, "cpu_capability": "DEFAULT", "versions": {},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_search_says_where_it_puts_the_settings_of_another_model() {
+        let mut found = results(&[&[0.75, 0.5], &[0.5, 0.25], &[0.25, 0.25]]);
+        for (params, initializer) in
+            found.cv_results.params.iter_mut().zip(["he_normal", "he_uniform", "he_normal"])
+        {
+            *params = Parameters::from([
+                ("batch_size".to_owned(), 64.into()),
+                ("dropout".to_owned(), 0.35.into()),
+                ("kernel_initializer".to_owned(), initializer.into()),
+            ]);
+        }
+        let settings = |dropout| {
+            let initializer = serde_json::to_value(Initializer::HeUniform).unwrap();
+            metrics(serde_json::json!({"dropout": dropout, "kernel_initializer": initializer}))
+        };
+        assert_eq!(
+            found.rank_of(&settings(0.35)),
+            "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at rank \
+             2 of 3, 25.00 points below the best."
+        );
+        let absent = found.rank_of(&settings(0.25));
+        assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
+    }
+
+    #[test]
+    fn the_best_combination_is_told_without_the_quotation_marks_of_json() {
+        let mut found = results(&[&[0.5]]);
+        found.best_params.insert("kernel_initializer".to_owned(), "he_normal".into());
+        assert_eq!(found.best_text(), "dropout 0, kernel_initializer he_normal");
+    }
+
+    #[test]
+    fn the_heat_map_needs_parameters_that_are_there() {
+        let text = results(&[&[0.5]]).heat_map("dropout", "width").unwrap_err().to_string();
+        assert!(text.contains("among dropout, got `width`"), "{text}");
+    }
+}

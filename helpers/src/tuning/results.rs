@@ -1,0 +1,334 @@
+//! What a search found: the columns of scikit-learn's `cv_results_`, ranks, the best combination.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::grid::{Parameters, params_text};
+use super::network::Network;
+use super::trial::Score;
+use crate::error::{Error, Result};
+use crate::models::Model;
+use crate::training::{FitConfig, History};
+
+/// What a trial is judged by; higher is better, as with all of scikit-learn's scorers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scoring {
+    /// Share of images that are right.
+    #[default]
+    Accuracy,
+    /// The mean cross-entropy, negative.
+    NegLogLoss,
+}
+
+impl Scoring {
+    /// scikit-learn's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scoring::Accuracy => "accuracy",
+            Scoring::NegLogLoss => "neg_log_loss",
+        }
+    }
+
+    /// The score of one part.
+    pub(super) fn of(self, score: &Score) -> f64 {
+        match self {
+            Scoring::Accuracy => score.accuracy,
+            Scoring::NegLogLoss => -score.loss,
+        }
+    }
+}
+
+/// The score of a trial that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorScore {
+    /// Not a number: the combination gets the last rank.
+    #[default]
+    Nan,
+    /// This number.
+    Score(f64),
+    /// None: the search stops.
+    Raise,
+}
+
+/// A trial that failed, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FailedTrial {
+    /// Index of its combination, in the grid's order.
+    pub candidate: usize,
+    /// Index of its fold.
+    pub fold: usize,
+    /// What went wrong, in one line.
+    pub reason: String,
+}
+
+/// What a search found for each combination, in the grid's order; the columns of scikit-learn's `cv_results_`.
+#[derive(Clone, PartialEq, Serialize)]
+pub struct CvResults {
+    /// The combinations.
+    pub params: Vec<Parameters>,
+    /// The score of each combination on each fold: `split_test_score[candidate][fold]`.
+    pub split_test_score: Vec<Vec<f64>>,
+    /// Mean over the folds.
+    pub mean_test_score: Vec<f64>,
+    /// Standard deviation over the folds, as NumPy's `std` takes it.
+    pub std_test_score: Vec<f64>,
+    /// Rank by the mean, from 1; equal means share the better rank.
+    pub rank_test_score: Vec<usize>,
+    /// The scores on the images learnt from, where they were asked for.
+    pub split_train_score: Option<Vec<Vec<f64>>>,
+    /// Their means.
+    pub mean_train_score: Option<Vec<f64>>,
+    /// Their standard deviations.
+    pub std_train_score: Option<Vec<f64>>,
+    /// Seconds of training, mean over the folds.
+    pub mean_fit_time: Vec<f64>,
+    /// Their standard deviation.
+    pub std_fit_time: Vec<f64>,
+    /// Seconds of scoring, mean over the folds.
+    pub mean_score_time: Vec<f64>,
+    /// Their standard deviation.
+    pub std_score_time: Vec<f64>,
+    /// The trials that failed, in the grid's order.
+    pub failures: Vec<FailedTrial>,
+}
+
+impl CvResults {
+    /// The statistics of these scores and times, a row a combination and in it a value a fold.
+    pub fn new(
+        params: Vec<Parameters>,
+        split_test_score: Vec<Vec<f64>>,
+        split_train_score: Option<Vec<Vec<f64>>>,
+        fit_time: &[Vec<f64>],
+        score_time: &[Vec<f64>],
+    ) -> CvResults {
+        let (mean_test_score, std_test_score) = means(&split_test_score);
+        let (mean_train_score, std_train_score) = split_train_score.as_deref().map(means).unzip();
+        let (mean_fit_time, std_fit_time) = means(fit_time);
+        let (mean_score_time, std_score_time) = means(score_time);
+        let rank_test_score = ranks(&mean_test_score);
+        CvResults {
+            params,
+            split_test_score,
+            mean_test_score,
+            std_test_score,
+            rank_test_score,
+            split_train_score,
+            mean_train_score,
+            std_train_score,
+            mean_fit_time,
+            std_fit_time,
+            mean_score_time,
+            std_score_time,
+            failures: Vec::new(),
+        }
+    }
+
+    /// The indices of the combinations, the best first; equal ones in the grid's order.
+    pub fn by_rank(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.params.len()).collect();
+        order.sort_by_key(|&candidate| self.rank_test_score[candidate]);
+        order
+    }
+
+    /// The names of all parameters, ascending.
+    pub(crate) fn names(&self) -> Vec<&String> {
+        let mut names: Vec<&String> = self.params.iter().flat_map(BTreeMap::keys).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+impl fmt::Debug for CvResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folds = self.split_test_score.first().map_or(0, Vec::len);
+        write!(f, "CvResults: {} combinations, {folds} folds", self.params.len())
+    }
+}
+
+/// A search that has ended.
+pub struct SearchResults {
+    /// What was found for each combination.
+    pub cv_results: CvResults,
+    /// Index of the best combination in `cv_results`: the first of rank 1.
+    pub best_index: usize,
+    /// The best combination.
+    pub best_params: Parameters,
+    /// Its mean score.
+    pub best_score: f64,
+    /// Number of folds.
+    pub n_splits: usize,
+    /// What the trials were judged by.
+    pub scoring: Scoring,
+    /// The network with the best combination.
+    pub best_network: Network,
+    /// The training with the best combination, as the last training ran it.
+    pub best_fit: FitConfig,
+    /// The best combination trained on the whole training part, with `refit`; scikit-learn's `best_estimator_`.
+    pub best_model: Option<Model>,
+    /// That training, epoch by epoch.
+    pub best_history: Option<History>,
+    /// Seconds of that training.
+    pub refit_time: Option<f64>,
+    /// The training of each trial, `histories[candidate][fold]`; none where it failed.
+    pub histories: Vec<Vec<Option<History>>>,
+    /// Trials that an earlier search had finished.
+    pub trials_kept: usize,
+    /// Seconds of the search, without the last training.
+    pub search_seconds: f64,
+}
+
+impl SearchResults {
+    /// The trained best model, taken out of the results.
+    ///
+    /// # Errors
+    /// If there is none: the search ran without `refit`, or it was taken before.
+    pub fn take_best_model(&mut self) -> Result<Model> {
+        self.best_model.take().ok_or_else(|| {
+            Error::parameter("refit", "true", "no trained model", "search with `refit: true`")
+        })
+    }
+
+    /// The standard error of the difference between two combinations' mean scores.
+    ///
+    /// All combinations meet the same folds, so what the folds add to all alike is taken out first: it comes from what
+    /// is left of the scores after the mean of their combination and the mean of their fold (two-way analysis of
+    /// variance without interaction). Not a number with fewer than two combinations or folds that did not fail.
+    pub fn standard_error(&self) -> f64 {
+        let scores: Vec<&Vec<f64>> = (self.cv_results.split_test_score.iter())
+            .filter(|scores| scores.iter().all(|score| score.is_finite()))
+            .collect();
+        let (rows, columns) = (scores.len() as f64, self.n_splits as f64);
+        if rows < 2.0 || columns < 2.0 {
+            return f64::NAN;
+        }
+        let row_means: Vec<f64> =
+            scores.iter().map(|row| row.iter().sum::<f64>() / columns).collect();
+        let mean = row_means.iter().sum::<f64>() / rows;
+        let mut squares = 0.0;
+        for fold in 0..self.n_splits {
+            let fold_mean = scores.iter().map(|row| row[fold]).sum::<f64>() / rows;
+            for (row, row_mean) in scores.iter().zip(&row_means) {
+                squares += (row[fold] - row_mean - fold_mean + mean).powi(2);
+            }
+        }
+        (2.0 * squares / ((rows - 1.0) * (columns - 1.0)) / columns).sqrt()
+    }
+}
+
+impl fmt::Debug for SearchResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SearchResults: {} combinations, {} folds; best {} with {} {:.4}",
+            self.cv_results.params.len(),
+            self.n_splits,
+            params_text(&self.best_params),
+            self.scoring.name(),
+            self.best_score
+        )
+    }
+}
+
+/// The index of the first 1.
+pub(super) fn first_of_rank_1(ranks: &[usize]) -> usize {
+    ranks.iter().position(|&rank| rank == 1).unwrap_or(0)
+}
+
+/// Mean and standard deviation of each row, with NumPy's order of additions, so that equal means are equal here, too.
+fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+    rows.iter()
+        .map(|row| {
+            let mean = sum(row) / row.len() as f64;
+            let squares: Vec<f64> = row.iter().map(|value| (value - mean).powi(2)).collect();
+            (mean, (sum(&squares) / row.len() as f64).sqrt())
+        })
+        .unzip()
+}
+
+/// NumPy's sum of a short row: one after the other below eight values, else in eight lanes.
+fn sum(values: &[f64]) -> f64 {
+    if values.len() < 8 {
+        return values.iter().sum();
+    }
+    if values.len() > 128 {
+        let half = values.len() / 2 / 8 * 8;
+        return sum(&values[..half]) + sum(&values[half..]);
+    }
+    let (blocks, rest) = values.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for block in blocks {
+        for (lane, value) in lanes.iter_mut().zip(block) {
+            *lane += value;
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    rest.iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, value| sum + value)
+}
+
+/// Ranks from 1, the highest score first; equal ones share the better rank, and scores that are no numbers the last.
+fn ranks(scores: &[f64]) -> Vec<usize> {
+    scores
+        .iter()
+        .map(|score| {
+            let better = |other: &&f64| *other > score || (score.is_nan() && !other.is_nan());
+            1 + scores.iter().filter(better).count()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Results with these scores, one parameter that counts the combinations.
+    pub(crate) fn results(scores: &[&[f64]]) -> SearchResults {
+        let rows: Vec<Vec<f64>> = scores.iter().map(|row| row.to_vec()).collect();
+        let params = (0..rows.len())
+            .map(|index| Parameters::from([("dropout".to_owned(), index.into())]))
+            .collect();
+        let cv_results = CvResults::new(params, rows.clone(), None, &rows, &rows);
+        let best_index = first_of_rank_1(&cv_results.rank_test_score);
+        SearchResults {
+            best_index,
+            best_params: cv_results.params[best_index].clone(),
+            best_score: cv_results.mean_test_score[best_index],
+            n_splits: scores[0].len(),
+            scoring: Scoring::Accuracy,
+            best_network: Network::default(),
+            best_fit: FitConfig::default(),
+            best_model: None,
+            best_history: None,
+            refit_time: None,
+            histories: vec![Vec::new(); rows.len()],
+            trials_kept: 0,
+            search_seconds: 1.0,
+            cv_results,
+        }
+    }
+
+    #[test]
+    fn equal_means_share_the_better_rank_and_no_numbers_the_last() {
+        assert_eq!(ranks(&[0.5, 0.9, f64::NAN, 0.9, 0.1, f64::NAN]), [3, 1, 5, 1, 4, 5]);
+        assert_eq!(ranks(&[f64::NAN, f64::NAN]), [1, 1]);
+    }
+
+    #[test]
+    fn the_spread_divides_by_the_number_of_folds() {
+        assert_eq!(means(&[vec![0.25, 0.75]]), (vec![0.5], vec![0.25]));
+    }
+
+    #[test]
+    fn what_a_fold_adds_to_all_alike_is_no_noise() {
+        // The second fold is easier by the same 0.25 for both: nothing is left.
+        let same = results(&[&[0.25, 0.5], &[0.5, 0.75]]);
+        assert!(same.standard_error() < 1e-12);
+        // Residuals of 0.0625 each; their squares' sum 1/64 over (2 - 1)(2 - 1), twice it over two folds.
+        let crossed = results(&[&[0.25, 0.5], &[0.5, 0.5]]);
+        assert!((crossed.standard_error() - 0.125).abs() < 1e-12);
+    }
+}
