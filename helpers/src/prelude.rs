@@ -23,7 +23,9 @@ pub use crate::plot::{
 };
 pub use crate::report::{comparative_table, compare_denoisers};
 pub use crate::text::thousands;
-pub use crate::training::{DenoisingHistory, FitConfig, History, Schedule};
+pub use crate::training::{
+    Callback, Callbacks, DenoisingHistory, FitConfig, History, Schedule, TrainingState,
+};
 pub use crate::tuning::{
     GridSearchCv, KFold, Network, ParameterGrid, SearchResults, StratifiedKFold,
 };

@@ -94,25 +94,25 @@ impl Kind {
                 network.network(shape).unwrap().build(3).unwrap()
             }
         };
-        model.backup_and_restore(folder.join(CHECKPOINT));
+        let callbacks = || Callbacks::default().backup_and_restore(folder.join(CHECKPOINT));
         let config = FitConfig { batch_size: 16, ..config() };
         let told = match self {
             Kind::Dense => {
-                let history = until_it_ends(|| model.fit(&split, config.clone()));
+                let history = until_it_ends(|| model.fit_with(&split, config.clone(), callbacks()));
                 format!("{:?} {}", figures(&history), history.stopped_early)
             }
             Kind::Cnn => {
                 let config = FitConfig { patience: 1, epochs: 30, learning_rate: 0.01, ..config };
-                let history = model.fit(&split, config).unwrap();
+                let history = model.fit_with(&split, config, callbacks()).unwrap();
                 // Long after the last of three kills.
                 assert!(history.stopped_early && history.epochs_run() > 9, "{history:?}");
                 format!("{:?} {}", figures(&history), history.best_epoch)
             }
             Kind::Denoiser => {
                 let noise = GaussianNoise::default();
-                let (train, validation) = (&split.train, &split.validation);
-                let history =
-                    until_it_ends(|| model.fit_denoiser(train, validation, noise, config.clone()));
+                let history = until_it_ends(|| {
+                    model.fit_denoiser(&split, noise, config.clone(), callbacks())
+                });
                 let bits = |record: &DenoisingRecord| {
                     [record.loss, record.val_loss, record.val_psnr_db].map(f64::to_bits)
                 };
@@ -389,9 +389,8 @@ fn interrupt(kind: Kind, folder: &Path, epoch: Duration) -> bool {
 /// The checkpoint of a training that ended.
 fn ended(folder: &Path, split: &Split) -> PathBuf {
     let path = folder.join(CHECKPOINT);
-    let mut model = model(split, 16, 3);
-    model.backup_and_restore(&path);
-    model.fit(split, config()).unwrap();
+    let callbacks = Callbacks::default().backup_and_restore(&path);
+    model(split, 16, 3).fit_with(split, config(), callbacks).unwrap();
     path
 }
 
@@ -402,10 +401,11 @@ fn a_training_that_ended_gives_its_result_again() {
     let before = fs::read(&path).unwrap();
     let fit = |backup: bool| {
         let mut model = model(&split, 16, 3);
+        let mut callbacks = Callbacks::default();
         if backup {
-            model.backup_and_restore(&path);
+            callbacks = callbacks.backup_and_restore(&path);
         }
-        let history = model.fit(&split, config()).unwrap();
+        let history = model.fit_with(&split, config(), callbacks).unwrap();
         (figures(&history), history.best_epoch, model.predict(&split.validation).unwrap())
     };
     assert!(fit(true) == fit(false));
@@ -419,10 +419,11 @@ fn the_checkpoint_of_another_training_is_not_used() {
     let kept = fs::read(&path).unwrap();
     let fit = |backup: Option<&Path>, hidden, seed, config: FitConfig| {
         let mut model = model(&split, hidden, seed);
+        let mut callbacks = Callbacks::default();
         if let Some(path) = backup {
-            model.backup_and_restore(path);
+            callbacks = callbacks.backup_and_restore(path);
         }
-        let history = model.fit(&split, config).unwrap();
+        let history = model.fit_with(&split, config, callbacks).unwrap();
         figures(&history)
     };
     let others = [
@@ -468,9 +469,9 @@ fn a_damaged_checkpoint_is_not_used() {
     ];
     for (case, bytes) in damaged.iter().enumerate() {
         fs::write(&path, bytes).unwrap();
-        let mut model = model(&split, 16, 3);
-        model.backup_and_restore(&path);
-        assert!(figures(&model.fit(&split, config()).unwrap()) == expected, "case {case}");
+        let callbacks = Callbacks::default().backup_and_restore(&path);
+        let history = model(&split, 16, 3).fit_with(&split, config(), callbacks).unwrap();
+        assert!(figures(&history) == expected, "case {case}");
     }
 }
 
@@ -479,7 +480,7 @@ fn a_checkpoint_that_cannot_be_written_does_not_stop_the_training() {
     let (folder, split) = (tempfile::tempdir().unwrap(), split());
     let file = folder.path().join("no folder");
     fs::write(&file, "a file where a folder should be").unwrap();
-    let mut model = model(&split, 16, 3);
-    model.backup_and_restore(file.join(CHECKPOINT));
-    assert_eq!(model.fit(&split, config()).unwrap().epochs_run(), EPOCHS);
+    let callbacks = Callbacks::default().backup_and_restore(file.join(CHECKPOINT));
+    let history = model(&split, 16, 3).fit_with(&split, config(), callbacks).unwrap();
+    assert_eq!(history.epochs_run(), EPOCHS);
 }

@@ -242,7 +242,16 @@ fn the_autoencoder_learns_and_keeps_the_best_epoch() {
     let config = FitConfig { precision: Precision::Float32, ..config };
     let build = || network.network(dataset.image_shape()).unwrap().build(1).unwrap();
     let mut model = build();
-    let history = model.fit_denoiser(&train, &validation, noise, config.clone()).unwrap();
+    let split = Split {
+        train,
+        validation: validation.clone(),
+        test: validation.clone(),
+        config: SplitConfig::default(),
+    };
+    let fit = |model: &mut Model| {
+        model.fit_denoiser(&split, noise, config.clone(), Callbacks::default()).unwrap()
+    };
+    let history = fit(&mut model);
     assert!(history.epochs[5].loss < 0.5 * history.epochs[0].loss, "{history:?}");
     for record in &history.epochs {
         assert!((record.val_psnr_db - psnr_db(record.val_loss)).abs() < 1e-12);
@@ -259,7 +268,7 @@ fn the_autoencoder_learns_and_keeps_the_best_epoch() {
     assert_eq!(model.encode(&noisy).unwrap().dim(), (100, model.bottleneck().values));
     // The seed fixes noise and order.
     let mut again = build();
-    let repeated = again.fit_denoiser(&train, &validation, noise, config).unwrap();
+    let repeated = fit(&mut again);
     assert_eq!(repeated.best().val_loss.to_bits(), history.best().val_loss.to_bits());
 }
 
@@ -268,8 +277,13 @@ fn a_network_that_gives_no_images_is_refused() {
     let images = sample(20);
     let mut classifier =
         DenseConfig::default().network(images.dataset().image_shape(), 10).build(1).unwrap();
-    let fitted =
-        classifier.fit_denoiser(&images, &images, GaussianNoise::default(), FitConfig::default());
+    let split = images.dataset().split(SplitConfig::default()).unwrap();
+    let fitted = classifier.fit_denoiser(
+        &split,
+        GaussianNoise::default(),
+        FitConfig::default(),
+        Callbacks::default(),
+    );
     let text = fitted.unwrap_err().to_string();
     assert!(text.contains("28 × 28 × 1") && text.contains("got 10;"), "{text}");
 }

@@ -75,8 +75,9 @@ fn model(split: &Split, hidden: usize) -> Model {
     config.network(shape, split.train.dataset().classes()).build(3).unwrap()
 }
 
-fn fit(model: &mut Model, split: &Split, epochs: usize) -> History {
-    model.fit(split, FitConfig { epochs, patience: epochs, ..FitConfig::default() }).unwrap()
+fn fit(model: &mut Model, split: &Split, epochs: usize, callbacks: Callbacks) -> History {
+    let config = FitConfig { epochs, patience: epochs, ..FitConfig::default() };
+    model.fit_with(split, config, callbacks).unwrap()
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn every_artifact_on_a_full_disk() {
     // Every kind of file that a notebook leaves, made once and then again on a full disk.
     let split = split();
     let mut trained = model(&split, 16);
-    let history = fit(&mut trained, &split, 2);
+    let history = fit(&mut trained, &split, 2, Callbacks::default());
     let artifacts = Artifacts::new(&folder);
     let metrics = Metrics::new("cnn", &split, 42, true).history(&history);
     let predictions = Predictions::new("cnn", &split.test, &split.test.labels(), true).unwrap();
@@ -143,14 +144,13 @@ fn every_artifact_on_a_full_disk() {
     files_end_at(u64::MAX);
     let checkpoint = folder.join("checkpoint.safetensors");
     let mut first = model(&split, 16);
-    first.backup_and_restore(&checkpoint);
-    fit(&mut first, &split, 2);
+    fit(&mut first, &split, 2, Callbacks::default().backup_and_restore(&checkpoint));
     let before = contents(&folder);
     for limit in [0, 1000, before[&checkpoint].len() as u64 - 1] {
         files_end_at(limit);
         let mut second = model(&split, 24);
-        second.backup_and_restore(&checkpoint);
-        assert_eq!(fit(&mut second, &split, 2).epochs_run(), 2);
+        let callbacks = Callbacks::default().backup_and_restore(&checkpoint);
+        assert_eq!(fit(&mut second, &split, 2, callbacks).epochs_run(), 2);
         assert!(contents(&folder) == before);
     }
 

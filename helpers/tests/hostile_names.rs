@@ -178,15 +178,19 @@ fn say_where_files_are(split: &Split, folder: &Path) {
         let mut model = Sequential::new(shape).flatten().dense(4).dense(8).build(1).unwrap();
         model.freeze();
         model.unfreeze_from("dense_1").unwrap();
-        model.backup_and_restore(folder.join("checkpoint"));
         model
     };
     model().summary().evcxr_display();
+    let fit = |epochs| {
+        let callbacks = Callbacks::default().backup_and_restore(folder.join("checkpoint"));
+        let config = FitConfig { epochs, ..FitConfig::default() };
+        model().fit_with(split, config, callbacks).unwrap();
+    };
     for epochs in [1, 1, 2] {
-        model().fit(split, FitConfig { epochs, ..FitConfig::default() }).unwrap();
+        fit(epochs);
     }
     fs::write(folder.join("checkpoint"), "none").unwrap();
-    model().fit(split, FitConfig { epochs: 1, ..FitConfig::default() }).unwrap();
+    fit(1);
     for _ in 0..2 {
         let features = model().features(split.train.dataset(), &folder, FeatureConfig::default());
         let path = features.unwrap().path;

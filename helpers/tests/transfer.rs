@@ -65,7 +65,8 @@ fn training_on_features_is_training_on_images() {
         let mut on_features = pretrained(&dataset);
         on_features.unfreeze_from(layer).unwrap();
         let features = on_features.features(&dataset, &folder, PLAIN).unwrap();
-        let fast = on_features.fit_features(&features, &split, quick(2)).unwrap();
+        let fast =
+            on_features.fit_features(&features, &split, quick(2), Callbacks::default()).unwrap();
         for (slow, fast) in slow.epochs.iter().zip(&fast.epochs) {
             assert!((slow.loss - fast.loss).abs() < 1e-3, "{slow:?}, {fast:?}");
             assert!((slow.val_loss - fast.val_loss).abs() < 1e-3, "{slow:?}, {fast:?}");
@@ -110,7 +111,7 @@ fn mirrored_features_are_those_of_mirrored_images() {
     let (once, twice) = (values(&plain.path), values(&mirrored.path));
     assert_eq!(twice.len(), 2 * once.len());
     assert!(twice[..once.len()] == once[..] && twice[once.len()..] != once[..]);
-    let history = model.fit_features(&mirrored, &split, quick(1)).unwrap();
+    let history = model.fit_features(&mirrored, &split, quick(1), Callbacks::default()).unwrap();
     let scored = model.evaluate(&split.validation).unwrap();
     assert!((history.best().val_loss - scored.loss).abs() < 1e-4);
 }
@@ -121,20 +122,24 @@ fn features_of_other_images_or_weights_are_refused() {
     let folder = TempDir::new().unwrap();
     let mut model = pretrained(&first);
     let features = model.features(&first, &folder, PLAIN).unwrap();
-    let error = model.fit_features(&features, &split(&second), quick(1)).unwrap_err();
+    let error =
+        model.fit_features(&features, &split(&second), quick(1), Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("got those of another one"), "{error}");
     let config = FitConfig {
         augmentation: Augmentation { shift: 1, ..Augmentation::default() },
         ..quick(1)
     };
-    let error = model.fit_features(&features, &split(&first), config).unwrap_err();
+    let error =
+        model.fit_features(&features, &split(&first), config, Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("compute features that are `mirrored`"), "{error}");
     model.unfreeze_from("block_16").unwrap();
-    let error = model.fit_features(&features, &split(&first), quick(1)).unwrap_err();
+    let error =
+        model.fit_features(&features, &split(&first), quick(1), Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("got those of layers that are to be trained"), "{error}");
     model.fit(&split(&first), quick(1)).unwrap();
     model.freeze();
-    let error = model.fit_features(&features, &split(&first), quick(1)).unwrap_err();
+    let error =
+        model.fit_features(&features, &split(&first), quick(1), Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("got those of other weights"), "{error}");
     model.unfreeze_from("stem").unwrap();
     let error = model.features(&first, &folder, PLAIN).unwrap_err();

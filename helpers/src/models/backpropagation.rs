@@ -644,12 +644,12 @@ mod tests {
                 let _ = weight.tensor.uniform_(0.5, 1.5);
             }
         }
-        let before = model.snapshot();
+        let before = model.snapshot().unwrap();
         tch::manual_seed(1);
         let images = Tensor::randn([6, shape[1], shape[2], shape[0]], (Kind::Float, Device::Cpu));
         let images = images.permute([0, 3, 1, 2]);
         let ours = step(&mut model, &images, true);
-        model.restore(&before);
+        model.restore(&before).unwrap();
         let theirs = step(&mut model, &images, false);
         assert_eq!(ours.len(), theirs.len());
         for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {

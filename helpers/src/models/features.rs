@@ -20,12 +20,13 @@ use super::layers::show_shape;
 use super::model::{Model, check_room};
 use super::precision::Precision;
 use crate::data::batches::{ImageSource, Source, identify_images};
-use crate::data::{Dataset, Subset};
+use crate::data::{Dataset, Split, Subset};
 use crate::display::{Ticker, print_line};
 use crate::error::{Error, Result};
 use crate::system::files::{PendingFile, open_regular, read_at, remove_leftovers};
 use crate::system::interrupt::InterruptGuard;
 use crate::text::{clean_text, duration, shown_path, with_thousands};
+use crate::training::{self, Callbacks, FitConfig, History, Objective};
 
 /// How features are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -199,6 +200,41 @@ impl Model {
         hash.update(weights_sha256);
         images.each_image(|_, pixels| hash.update(pixels))?;
         Ok(format!("{:x}", hash.finalize()))
+    }
+}
+
+impl Model {
+    /// As [`Model::fit_with`], on `features` instead of images: only the layers behind them are computed and trained.
+    ///
+    /// # Errors
+    /// As [`Model::fit`]; if the features are those of other images, other weights or layers that are not frozen; or if
+    /// the settings ask for an augmentation, which needs images.
+    pub fn fit_features(
+        &mut self,
+        features: &Features,
+        split: &Split,
+        config: FitConfig,
+        callbacks: Callbacks,
+    ) -> Result<History> {
+        config.check()?;
+        if !config.augmentation.is_none() {
+            return Err(Error::parameter(
+                "augmentation",
+                "none for a training on features",
+                format!("{:?}", config.augmentation),
+                "compute features that are `mirrored`, or use `fit`",
+            ));
+        }
+        self.check_classes(&split.train)?;
+        features.check_model(self)?;
+        for images in [&split.train, &split.validation] {
+            features.check_images(images)?;
+        }
+        self.precision = config.precision;
+        let train = FeatureSource::new(features, &split.train);
+        let validation = FeatureSource::new(features, &split.validation);
+        let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
+        training::run(self, [&train, &validation], objective, &config, callbacks)
     }
 }
 
@@ -610,8 +646,10 @@ mod tests {
         let features = model.features(&images, &folder, CONFIG).unwrap();
         let split = images.split(Default::default()).unwrap();
         File::options().write(true).open(&features.path).unwrap().set_len(600).unwrap();
-        let text =
-            model.fit_features(&features, &split, Default::default()).unwrap_err().to_string();
+        let text = model
+            .fit_features(&features, &split, Default::default(), Default::default())
+            .unwrap_err()
+            .to_string();
         let name = features.path.file_name().unwrap().to_str().unwrap();
         assert!(
             text.contains(name) && text.ends_with("remove the file; it is made again"),

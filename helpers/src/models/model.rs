@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use ndarray::Array2;
@@ -99,18 +99,6 @@ pub struct Model {
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
-    /// Where `fit` keeps its checkpoint.
-    pub(crate) backup: Option<PathBuf>,
-    /// A training that `fit` can take up again.
-    pub(crate) interrupted: Option<Interrupted>,
-}
-
-/// A training that was interrupted: hashes of weights, so that whoever changes them begins another one.
-pub(crate) struct Interrupted {
-    /// Those that it left in the model.
-    pub left: String,
-    /// Those that it began with.
-    pub began: String,
 }
 
 /// What a model file says about itself.
@@ -151,8 +139,6 @@ impl Model {
             output,
             normalization: None,
             precision: Precision::Auto,
-            backup: None,
-            interrupted: None,
         }
     }
 
@@ -188,17 +174,6 @@ impl Model {
     /// The network's settings.
     pub fn network(&self) -> &Sequential {
         &self.network
-    }
-
-    /// Keeps a checkpoint of each training from now on, in the file `path`, written after every epoch (Keras's
-    /// `BackupAndRestore`).
-    ///
-    /// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
-    /// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
-    /// had undisturbed, to the last bit. One that had ended gives its result at once; remove the file to train anew. The
-    /// checkpoint of another training is not used, and `fit` prints why.
-    pub fn backup_and_restore(&mut self, path: impl AsRef<Path>) {
-        self.backup = Some(path.as_ref().to_owned());
     }
 
     /// Freezes every layer: `fit` changes nothing until [`Model::unfreeze_from`], and batch normalisation keeps its
@@ -565,17 +540,24 @@ impl Model {
     }
 
     /// All weights and statistics, copied.
-    pub(crate) fn snapshot(&self) -> Vec<Tensor> {
+    pub(crate) fn snapshot(&self) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
-        self.weights.iter().map(|weight| weight.tensor.detach().copy()).collect()
+        let copied = |weight: &Weight| {
+            let tensor = weight.tensor.f_detach()?;
+            let mut copy = tensor.f_empty_like()?;
+            copy.f_copy_(&tensor)?;
+            Ok(copy)
+        };
+        self.weights.iter().map(copied).collect()
     }
 
     /// Puts a [`Model::snapshot`] back.
-    pub(crate) fn restore(&mut self, snapshot: &[Tensor]) {
+    pub(crate) fn restore(&mut self, snapshot: &[Tensor]) -> Result<()> {
         let _guard = tch::no_grad_guard();
         for (weight, saved) in self.weights.iter_mut().zip(snapshot) {
-            weight.tensor.copy_(saved);
+            weight.tensor.f_copy_(saved)?;
         }
+        Ok(())
     }
 
     /// Whether `images` have the shape that this model was built for.
@@ -1143,7 +1125,8 @@ mod tests {
 
     #[test]
     fn the_seed_fixes_the_first_weights() {
-        let build = |seed| Sequential::for_vectors(3).dense(2).build(seed).unwrap().snapshot();
+        let build =
+            |seed| Sequential::for_vectors(3).dense(2).build(seed).unwrap().snapshot().unwrap();
         assert!(build(1)[0].equal(&build(1)[0]));
         assert!(!build(1)[0].equal(&build(2)[0]));
     }

@@ -1,15 +1,23 @@
-//! Training: `fit`, callbacks, history, optimisers and schedules.
+//! Training: a loop over epochs, and the callbacks around it.
 //!
-//! Start at [`FitConfig`]; `Model::fit` runs the loop.
+//! Start at [`FitConfig`]; `Model::fit` runs the loop, `Model::fit_with` takes [`Callbacks`] too.
 
 pub mod callbacks;
-pub(crate) mod checkpoint;
-pub mod fit;
+mod config;
+mod epoch;
+mod fit;
 pub mod history;
-pub(crate) mod optimizers;
+mod objective;
+pub(crate) mod optimizer;
 pub mod schedule;
+mod state;
 
-pub use callbacks::EarlyStopping;
-pub use fit::FitConfig;
-pub use history::{DenoisingHistory, DenoisingRecord, EpochRecord, History, Metric, Phase, Record};
+pub use callbacks::{BackupAndRestore, Callback, Callbacks, EarlyStopping, Progress, TrainBatch};
+pub use config::FitConfig;
+pub(crate) use fit::run;
+pub use history::{
+    DenoisingHistory, DenoisingRecord, EpochRecord, EpochRow, History, Metric, Phase, Record,
+};
+pub(crate) use objective::Objective;
 pub use schedule::Schedule;
+pub use state::TrainingState;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The learning rate's course, as a factor on `FitConfig::learning_rate`.
+/// How the learning rate changes, as a factor on `FitConfig::learning_rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
@@ -20,9 +20,9 @@ pub enum Schedule {
     ReduceOnPlateau,
 }
 
-/// A schedule in use.
+/// The learning rate of one training, relative to where it starts: a [`Schedule`] and what it has seen so far.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Course {
+pub(super) struct LearningRate {
     schedule: Schedule,
     epochs: usize,
     /// The plateau rule's factor so far.
@@ -34,13 +34,13 @@ pub(crate) struct Course {
 /// Epochs without a better loss after which the plateau rule halves the rate.
 const PLATEAU_PATIENCE: usize = 2;
 
-impl Course {
-    pub(crate) fn new(schedule: Schedule, epochs: usize) -> Course {
-        Course { schedule, epochs, factor: 1.0, best_loss: f64::INFINITY, waited: 0 }
+impl LearningRate {
+    pub(super) fn new(schedule: Schedule, epochs: usize) -> LearningRate {
+        LearningRate { schedule, epochs, factor: 1.0, best_loss: f64::INFINITY, waited: 0 }
     }
 
     /// The factor after `progress` epochs (from 0 to `epochs`, in fractions of an epoch).
-    pub(crate) fn factor(&self, progress: f64) -> f64 {
+    pub(super) fn factor(&self, progress: f64) -> f64 {
         match self.schedule {
             Schedule::Constant => 1.0,
             Schedule::Cosine { warmup_epochs } if progress < warmup_epochs => {
@@ -55,8 +55,8 @@ impl Course {
         }
     }
 
-    /// Takes an epoch's validation loss.
-    pub(crate) fn update(&mut self, val_loss: f64) {
+    /// Takes the validation loss of the next epoch.
+    pub(super) fn update(&mut self, val_loss: f64) {
         if val_loss < self.best_loss {
             (self.best_loss, self.waited) = (val_loss, 0);
             return;
@@ -74,20 +74,21 @@ mod tests {
 
     #[test]
     fn cosine_rises_then_falls_to_nothing() {
-        let course = Course::new(Schedule::Cosine { warmup_epochs: 2.0 }, 10);
-        let factors: Vec<f64> =
-            [0.0, 1.0, 2.0, 6.0, 10.0].map(|p| (course.factor(p) * 1e6).round() / 1e6).to_vec();
+        let learning_rate = LearningRate::new(Schedule::Cosine { warmup_epochs: 2.0 }, 10);
+        let factors: Vec<f64> = [0.0, 1.0, 2.0, 6.0, 10.0]
+            .map(|p| (learning_rate.factor(p) * 1e6).round() / 1e6)
+            .to_vec();
         assert_eq!(factors, [0.0, 0.5, 1.0, 0.5, 0.0]);
     }
 
     #[test]
     fn a_plateau_of_two_epochs_halves_the_rate() {
-        let mut course = Course::new(Schedule::ReduceOnPlateau, 50);
+        let mut learning_rate = LearningRate::new(Schedule::ReduceOnPlateau, 50);
         let factors: Vec<f64> = [0.9, 1.0, 0.9, 0.8, 0.8, 0.8]
             .iter()
             .map(|&loss| {
-                course.update(loss);
-                course.factor(5.0)
+                learning_rate.update(loss);
+                learning_rate.factor(5.0)
             })
             .collect();
         assert_eq!(factors, [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]);

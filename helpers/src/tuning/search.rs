@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::system::environment::code_version;
 use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
-use crate::training::{FitConfig, History};
+use crate::training::{Callbacks, FitConfig, History};
 
 /// Settings of a search; scikit-learn's `GridSearchCV`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -319,8 +319,9 @@ impl GridSearchCv {
         let dataset = split.train.dataset();
         let network = results.best_network.network(dataset.image_shape(), dataset.classes());
         let mut model = network.build(results.best_fit.seed)?;
-        model.backup_and_restore(self.trials.join("refit.safetensors"));
-        results.best_history = Some(model.fit(split, results.best_fit.clone())?);
+        let checkpoint = self.trials.join("refit.safetensors");
+        let callbacks = Callbacks::default().backup_and_restore(checkpoint);
+        results.best_history = Some(model.fit_with(split, results.best_fit.clone(), callbacks)?);
         results.best_model = Some(model);
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())

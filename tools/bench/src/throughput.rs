@@ -53,8 +53,10 @@ impl Spec {
         // The speeds count the steps alone, not the validation after each epoch.
         let (training, prediction, score) = if let Network::Autoencoder { noise, .. } = self.network
         {
-            model.fit_denoiser(&train, &validation, noise, first)?;
-            let history = model.fit_denoiser(&train, &validation, noise, fit)?;
+            let part =
+                Split { train: train.clone(), validation: validation.clone(), ..split.clone() };
+            model.fit_denoiser(&part, noise, first, Callbacks::default())?;
+            let history = model.fit_denoiser(&part, noise, fit, Callbacks::default())?;
             let validation = noise.on(&validation, seed);
             let denoised = model.denoise(&validation)?;
             let quality = Quality::of(validation.clean(), &denoised)?;

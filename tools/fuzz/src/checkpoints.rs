@@ -73,9 +73,10 @@ fn train(folder: &TempDir, bytes: usize) -> Result<(History, Vec<u8>)> {
     let split = split();
     let shape = split.train.dataset().image_shape();
     let mut model = Sequential::new(shape).flatten().dense(2).batch_norm().dense(2).build(1)?;
-    model.backup_and_restore(folder.path().join("checkpoint.safetensors"));
+    let checkpoint = folder.path().join("checkpoint.safetensors");
+    let callbacks = Callbacks::default().backup_and_restore(checkpoint);
     let config = FitConfig { epochs: EPOCHS, batch_size: 4, ..FitConfig::default() };
-    let history = bounded(bytes, || model.fit(split, config))?;
+    let history = bounded(bytes, || model.fit_with(split, config, callbacks))?;
     let path = folder.path().join("model.safetensors");
     model.save(&path)?;
     let model = fs::read(path).expect("it was just written");

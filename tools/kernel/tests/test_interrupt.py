@@ -13,11 +13,11 @@ let dataset = Dataset::load("../data/sample")?;
 let split = dataset.split(SplitConfig::default())?;
 let network = DenseConfig { hidden: vec![512, 256], ..DenseConfig::default() };
 let mut model = network.network(dataset.image_shape(), dataset.classes()).build(7)?;
-model.backup_and_restore(CHECKPOINT);
+let checkpoint = CHECKPOINT;
 """
 FIT = f"""
 let config = FitConfig {{ epochs: {EPOCHS}, patience: {EPOCHS}, batch_size: 16, ..FitConfig::default() }};
-let history = model.fit(&split, config)?;
+let history = model.fit_with(&split, config, Callbacks::default().backup_and_restore(checkpoint))?;
 println!("{{}} epochs", history.epochs_run());
 """
 

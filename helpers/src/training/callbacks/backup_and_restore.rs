@@ -1,8 +1,11 @@
 //! Checkpoints: a training that was stopped, at whatever moment, goes on from its last whole epoch.
 //!
 //! One file holds what the next epoch depends on: the weights, those of the best epoch, the optimiser's moments, and the
-//! record of the epochs. What follows from the record is not in it: the learning rate's course and early stopping are
-//! taken through it again; and libtorch's generator is seeded anew for each epoch.
+//! record of the epochs. What follows from the record is not in it: the learning rate and early stopping are taken
+//! through it again; and libtorch's generator is seeded anew for each epoch.
+//!
+//! A training that is interrupted leaves the weights of its best epoch in the model. So the checkpoint of a training that
+//! is not over is taken up by a model with its first weights, and by one with its best weights: the same cell, run again.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -12,33 +15,39 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Tensor;
 
-use super::fit::{FitConfig, Objective, Progress, steps_an_epoch};
-use super::history::{EpochRow, Record};
-use crate::data::batches::Source;
+use super::{Callback, EarlyStopping};
 use crate::display::print_line;
 use crate::error::Result;
 use crate::models::file::{self, ModelFile, as_bytes};
-use crate::models::model::{Interrupted, Model};
+use crate::models::model::Model;
 use crate::system::environment::{Environment, code_version};
 use crate::text::shown_path;
+use crate::training::epoch::steps_per_epoch;
+use crate::training::history::EpochRow;
+use crate::training::optimizer::Moments;
+use crate::training::state::TrainingState;
 
 /// The only layout of a checkpoint so far.
 const FORMAT: u32 = 1;
 
-/// Where the checkpoint of one training is kept.
-pub(crate) struct Checkpoint {
+/// Keeps a checkpoint of a training in a file, written after every epoch: Keras's `BackupAndRestore`.
+///
+/// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
+/// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
+/// had undisturbed, to the last bit. One that had ended gives its result at once; remove the file to train anew. The
+/// checkpoint of another training is not used, and `fit` prints why. If a checkpoint cannot be written the last one stays
+/// and training goes on; why is printed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackupAndRestore {
     path: PathBuf,
-    training: Training,
-    /// The most epochs that a record of this training has.
-    epochs: usize,
-    /// Steps of the optimiser in each.
-    steps: u64,
+    /// That of the training that runs.
+    identity: Option<Identity>,
 }
 
 /// All that fixes a training's numbers: two that agree in it end with the same weights, bit by bit.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Training {
+struct Identity {
     format: u32,
     network: String,
     settings: String,
@@ -58,67 +67,37 @@ struct State {
     epochs: Vec<[u64; 6]>,
 }
 
-impl Checkpoint {
-    /// That of the training that starts now; none if the model keeps none.
-    pub(crate) fn of(
-        model: &Model,
-        train: &dyn Source,
-        validation: &dyn Source,
-        objective: Objective,
-        config: &FitConfig,
-    ) -> Result<Option<Checkpoint>> {
-        let Some(path) = model.backup.clone() else { return Ok(None) };
-        let mut data = Sha256::new();
-        train.identify(&mut data)?;
-        validation.identify(&mut data)?;
-        let weights = hash_of_weights(model)?;
-        let first_weights = match &model.interrupted {
-            Some(training) if training.left == weights => training.began.clone(),
-            _ => weights,
-        };
-        let settings = serde_json::to_string(config).expect("settings are plain values");
-        let Environment { threads, cpu_capability, .. } = Environment::current();
-        let training = Training {
-            format: FORMAT,
-            network: serde_json::to_string(model.network()).expect("settings are plain values"),
-            settings: format!("{settings} {objective:?}"),
-            data: format!("{:x}", data.finalize()),
-            first_weights,
-            code: code_version(),
-            machine: format!("{threads} threads, {cpu_capability}"),
-        };
-        let steps = steps_an_epoch(train.len(), config.batch_size) as u64;
-        Ok(Some(Checkpoint { path, training, epochs: config.epochs, steps }))
+/// A checkpoint's tensors, in the order of the model's weights.
+#[derive(Default)]
+struct Tensors {
+    weights: Vec<Tensor>,
+    best: Vec<Tensor>,
+    moments: Vec<Moments>,
+}
+
+impl BackupAndRestore {
+    /// With the checkpoint in the file `path`.
+    pub fn new(path: impl Into<PathBuf>) -> BackupAndRestore {
+        BackupAndRestore { path: path.into(), identity: None }
     }
 
-    /// Has `fit` take up this training again, although `model` has other weights now than those it began with.
-    ///
-    /// # Errors
-    /// If libtorch cannot read the weights.
-    pub(crate) fn let_go_on(&self, model: &mut Model) -> Result<()> {
-        let (left, began) = (hash_of_weights(model)?, self.training.first_weights.clone());
-        model.interrupted = Some(Interrupted { left, began });
-        Ok(())
-    }
-
-    /// Takes `model` and `progress` to where the checkpoint left them. One that is of another training or damaged is not
-    /// used. Gives what there is to tell about it, if it is there.
-    pub(crate) fn resume<R: Record>(
-        &self,
-        model: &mut Model,
-        progress: &mut Progress<R>,
-        config: &FitConfig,
-    ) -> Option<String> {
+    /// Takes `training` to where its checkpoint left it. One that is of another training or damaged is not used. Gives
+    /// what there is to tell about it, if it is there.
+    fn restore(&mut self, identity: Identity, training: &mut TrainingState) -> Option<String> {
         let path = shown_path(&self.path);
+        let identity = self.identity.insert(identity);
         // A link that leads nowhere is there, and so is what stands in a folder that cannot be read.
         match self.path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             _ => {}
         }
-        Some(match self.read(model, progress) {
+        let advice = "training starts anew and replaces it";
+        let file = ModelFile::open(&self.path, advice);
+        Some(match file.and_then(|file| read(&file, identity, training)) {
             Ok(None) => {
-                let epochs = progress.epochs.len();
-                if progress.is_over(config) {
+                let epochs = training.epochs().len();
+                training.resumable_after = Some(epochs);
+                if is_over(training.epochs(), training) {
                     format!(
                         "this very training has ended before, after epoch {epochs}: its result is taken from {path}; \
                          remove that file to train anew"
@@ -127,110 +106,28 @@ impl Checkpoint {
                     format!("goes on after epoch {epochs}, from the checkpoint {path}")
                 }
             }
-            Ok(Some(reason)) => format!(
-                "the checkpoint {path} is not used: {reason}; training starts anew and replaces it"
-            ),
+            Ok(Some(reason)) => {
+                format!("the checkpoint {path} is not used: {reason}; {advice}")
+            }
             Err(error) => format!("the checkpoint is not used: {error}"),
         })
     }
 
-    /// Gives why the checkpoint does not belong to this training, if it does not. Changes nothing unless all is read.
-    fn read<R: Record>(
-        &self,
-        model: &mut Model,
-        progress: &mut Progress<R>,
-    ) -> Result<Option<String>> {
-        let advice = "training starts anew and replaces it";
-        let file = ModelFile::open(&self.path, advice)?;
-        let of: Training = file.json("training")?;
-        if let Some(reason) = self.training.difference(&of) {
-            return Ok(Some(reason));
-        }
-        let state: State = file.json("state")?;
-        let figures = state.epochs.iter().flatten().chain([&state.seconds, &state.step_seconds]);
-        if state.epochs.len() > self.epochs
-            || !figures.copied().map(f64::from_bits).all(f64::is_finite)
-        {
-            return Err(file.broken(
-                format!("at most {} epochs with finite figures", self.epochs),
-                format!("{} epochs, or figures that are none", state.epochs.len()),
-            ));
-        }
-        let epochs = state.epochs.len() as u64;
-        if self.steps.checked_mul(epochs) != Some(state.steps) {
-            return Err(file.broken(
-                format!("{} steps in each of {epochs} epochs", self.steps),
-                format!("{} steps in all", state.steps),
-            ));
-        }
-        let finite = |name: &str, tensor: Tensor| match tensor.isfinite().all().int64_value(&[]) {
-            1 => Ok(tensor),
-            _ => Err(file.broken(format!("finite numbers in `{name}`"), "others".to_owned())),
-        };
-        let (mut weights, mut best, mut moments) = (Vec::new(), Vec::new(), Vec::new());
-        for weight in &model.weights {
-            let (name, shape) = (&weight.name, weight.tensor.size());
-            weights.push(finite(name, file.tensor(&format!("weights/{name}"), &shape)?)?);
-            best.push(finite(name, file.tensor(&format!("best/{name}"), &shape)?)?);
-            let moment = |order: &str| -> Result<Vec<f32>> {
-                if !weight.trainable {
-                    return Ok(Vec::new());
-                }
-                let values = [weight.tensor.numel() as i64];
-                Ok(Vec::try_from(finite(name, file.tensor(&format!("{order}/{name}"), &values)?)?)?)
-            };
-            let (first, second) = (moment("first")?, moment("second")?);
-            if second.iter().any(|&square| square < 0.0) {
-                let expected = format!("means of squares in `second/{name}`");
-                return Err(file.broken(expected, "negative ones".to_owned()));
-            }
-            moments.push((first, second));
-        }
-        model.restore(&weights);
-        progress.best = best;
-        progress.optimizer.restore(state.steps, moments);
-        progress.seconds_before = f64::from_bits(state.seconds);
-        progress.step_seconds = f64::from_bits(state.step_seconds);
-        for (place, row) in state.epochs.into_iter().enumerate() {
-            let [loss, metric, val_loss, val_metric, learning_rate, seconds] =
-                row.map(f64::from_bits);
-            let epoch = place + 1;
-            let row =
-                EpochRow { epoch, loss, metric, val_loss, val_metric, learning_rate, seconds };
-            progress.record(row);
-        }
-        Ok(None)
-    }
-
-    /// Keeps where `model` and `progress` are, after a whole epoch. If that fails the last checkpoint stays and training
-    /// goes on; why is printed.
-    pub(crate) fn write<R: Record>(&self, model: &Model, progress: &Progress<R>, seconds: f64) {
-        if let Err(error) = self.try_write(model, progress, seconds) {
-            print_line(&format!("no checkpoint of this epoch: {error}; training goes on"));
-        }
-    }
-
-    fn try_write<R: Record>(
-        &self,
-        model: &Model,
-        progress: &Progress<R>,
-        seconds: f64,
-    ) -> Result<()> {
-        let (steps, moments) = progress.optimizer.state();
-        let epochs = progress.epochs.iter().map(|record| {
-            let EpochRow { loss, metric, val_loss, val_metric, learning_rate, seconds, .. } =
-                record.row();
+    fn write(&self, training: &TrainingState) -> Result<()> {
+        let (steps, moments) = training.optimizer.state();
+        let epochs = training.epochs().iter().map(|row| {
+            let EpochRow { loss, metric, val_loss, val_metric, learning_rate, seconds, .. } = *row;
             [loss, metric, val_loss, val_metric, learning_rate, seconds].map(f64::to_bits)
         });
         let state = State {
             steps,
-            seconds: seconds.to_bits(),
-            step_seconds: progress.step_seconds.to_bits(),
+            seconds: training.seconds().to_bits(),
+            step_seconds: training.step_seconds.to_bits(),
             epochs: epochs.collect(),
         };
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         for ((weight, best), (first, second)) in
-            model.weights.iter().zip(&progress.best).zip(moments)
+            training.model.weights.iter().zip(&training.best_weights).zip(moments)
         {
             let name = &weight.name;
             tensors.push((format!("weights/{name}"), weight.tensor.shallow_clone()));
@@ -242,7 +139,7 @@ impl Checkpoint {
         }
         let json = |text: serde_json::Result<String>| text.expect("plain values");
         let metadata = HashMap::from([
-            ("training".to_owned(), json(serde_json::to_string(&self.training))),
+            ("training".to_owned(), json(serde_json::to_string(&self.identity))),
             ("state".to_owned(), json(serde_json::to_string(&state))),
         ]);
         let tensors = tensors.iter().map(|(name, tensor)| (&name[..], tensor));
@@ -250,25 +147,154 @@ impl Checkpoint {
     }
 }
 
-/// SHA-256 of all weights, their names, and which of them are trained.
-fn hash_of_weights(model: &Model) -> Result<String> {
-    let mut weights = Sha256::new();
-    for weight in &model.weights {
-        weights.update(format!("{} {};", weight.name, weight.trainable));
-        weights.update(as_bytes(&weight.tensor)?);
+impl Callback for BackupAndRestore {
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        let identity = Identity::of(training)?;
+        if let Some(told) = self.restore(identity, training) {
+            print_line(&told);
+        }
+        Ok(())
     }
-    Ok(format!("{:x}", weights.finalize()))
+
+    fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        match self.write(training) {
+            Ok(()) => training.resumable_after = Some(training.epochs().len()),
+            Err(error) => {
+                print_line(&format!("no checkpoint of this epoch: {error}; training goes on"));
+            }
+        }
+        Ok(())
+    }
 }
 
-impl Training {
-    /// In what `other` differs, in words.
-    fn difference(&self, other: &Training) -> Option<String> {
+/// Takes `training` to where this checkpoint left it, or gives why it is not one of `identity`. Changes nothing unless
+/// all is read.
+fn read(
+    file: &ModelFile,
+    identity: &mut Identity,
+    training: &mut TrainingState,
+) -> Result<Option<String>> {
+    let of: Identity = file.json("training")?;
+    if let Some(reason) = identity.difference(&of) {
+        return Ok(Some(reason));
+    }
+    let state: State = file.json("state")?;
+    check_state(file, &state, training)?;
+    let tensors = read_tensors(file, training.model)?;
+    let row = |(index, row): (usize, &[u64; 6])| {
+        let [loss, metric, val_loss, val_metric, learning_rate, seconds] = row.map(f64::from_bits);
+        let epoch = index + 1;
+        EpochRow { epoch, loss, metric, val_loss, val_metric, learning_rate, seconds }
+    };
+    let epochs: Vec<EpochRow> = state.epochs.iter().enumerate().map(row).collect();
+    if of.first_weights != identity.first_weights {
+        let best = hash_of_weights(training.model, tensors.best.iter())?;
+        if is_over(&epochs, training) || best != identity.first_weights {
+            return Ok(Some("it began with other weights".to_owned()));
+        }
+        identity.first_weights = of.first_weights;
+    }
+    training.model.restore(&tensors.weights)?;
+    training.best_weights = tensors.best;
+    training.optimizer.restore(state.steps, tensors.moments);
+    training.seconds_before = f64::from_bits(state.seconds);
+    training.step_seconds = f64::from_bits(state.step_seconds);
+    epochs.into_iter().for_each(|row| training.record(row));
+    Ok(None)
+}
+
+/// Whether a training with this record has no epoch left.
+fn is_over(epochs: &[EpochRow], training: &TrainingState) -> bool {
+    let config = training.config();
+    epochs.len() >= config.epochs || EarlyStopping::new(config.patience).is_due(epochs)
+}
+
+/// Checks that the record is one that this training can have.
+fn check_state(file: &ModelFile, state: &State, training: &TrainingState) -> Result<()> {
+    let (most, epochs) = (training.config().epochs, state.epochs.len());
+    let figures = state.epochs.iter().flatten().chain([&state.seconds, &state.step_seconds]);
+    if epochs > most || !figures.copied().map(f64::from_bits).all(f64::is_finite) {
+        return Err(file.broken(
+            format!("at most {most} epochs with finite figures"),
+            format!("{epochs} epochs, or figures that are none"),
+        ));
+    }
+    let steps = steps_per_epoch(training.train.len(), training.config().batch_size) as u64;
+    if steps.checked_mul(epochs as u64) != Some(state.steps) {
+        return Err(file.broken(
+            format!("{steps} steps in each of {epochs} epochs"),
+            format!("{} steps in all", state.steps),
+        ));
+    }
+    Ok(())
+}
+
+fn read_tensors(file: &ModelFile, model: &Model) -> Result<Tensors> {
+    let finite = |name: &str, tensor: Tensor| -> Result<Tensor> {
+        match tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? {
+            1 => Ok(tensor),
+            _ => Err(file.broken(format!("finite numbers in `{name}`"), "others".to_owned())),
+        }
+    };
+    let mut tensors = Tensors::default();
+    for weight in &model.weights {
+        let (name, shape) = (&weight.name, weight.tensor.size());
+        tensors.weights.push(finite(name, file.tensor(&format!("weights/{name}"), &shape)?)?);
+        tensors.best.push(finite(name, file.tensor(&format!("best/{name}"), &shape)?)?);
+        let moment = |order: &str| -> Result<Vec<f32>> {
+            if !weight.trainable {
+                return Ok(Vec::new());
+            }
+            let values = [weight.tensor.numel() as i64];
+            Ok(Vec::try_from(finite(name, file.tensor(&format!("{order}/{name}"), &values)?)?)?)
+        };
+        let (first, second) = (moment("first")?, moment("second")?);
+        if second.iter().any(|&square| square < 0.0) {
+            let expected = format!("means of squares in `second/{name}`");
+            return Err(file.broken(expected, "negative ones".to_owned()));
+        }
+        tensors.moments.push((first, second));
+    }
+    Ok(tensors)
+}
+
+/// SHA-256 of these values for a model's weights, of the weights' names, and of which of them are trained.
+fn hash_of_weights<'a>(model: &Model, values: impl Iterator<Item = &'a Tensor>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (weight, values) in model.weights.iter().zip(values) {
+        hash.update(format!("{} {};", weight.name, weight.trainable));
+        hash.update(as_bytes(values)?);
+    }
+    Ok(format!("{:x}", hash.finalize()))
+}
+
+impl Identity {
+    /// That of the training that starts now.
+    fn of(training: &TrainingState) -> Result<Identity> {
+        let model = &*training.model;
+        let mut data = Sha256::new();
+        training.train.identify(&mut data)?;
+        training.validation.identify(&mut data)?;
+        let settings = serde_json::to_string(training.config()).expect("settings are plain values");
+        let Environment { threads, cpu_capability, .. } = Environment::current();
+        Ok(Identity {
+            format: FORMAT,
+            network: serde_json::to_string(model.network()).expect("settings are plain values"),
+            settings: format!("{settings} {:?}", training.objective),
+            data: format!("{:x}", data.finalize()),
+            first_weights: hash_of_weights(model, model.weights.iter().map(|w| &w.tensor))?,
+            code: code_version(),
+            machine: format!("{threads} threads, {cpu_capability}"),
+        })
+    }
+
+    /// In what `other` differs, in words; the first weights apart.
+    fn difference(&self, other: &Identity) -> Option<String> {
         let parts = [
             (self.format == other.format, "has another layout, from another version of helpers"),
             (self.network == other.network, "is of another network"),
             (self.settings == other.settings, "is of a training with other settings"),
             (self.data == other.data, "is of a training on other images"),
-            (self.first_weights == other.first_weights, "began with other weights"),
             (self.code == other.code, "was made by other code"),
         ];
         if let Some((_, difference)) = parts.iter().find(|(same, _)| !same) {
@@ -285,10 +311,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::data::batches::{ImageSource, Normalization};
+    use crate::data::batches::{ImageSource, Normalization, Source};
     use crate::data::{Dataset, Split, SplitConfig, Subset};
     use crate::models::DenseConfig;
-    use crate::training::EpochRecord;
+    use crate::training::{Callbacks, EpochRecord, FitConfig, Objective};
 
     fn split(images: usize) -> Split {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
@@ -300,32 +326,38 @@ mod tests {
         FitConfig { epochs: 2, batch_size: 32, ..FitConfig::default() }
     }
 
-    fn model(hidden: usize, seed: u64, path: &Path) -> Model {
+    fn model(hidden: usize, seed: u64) -> Model {
         let network = DenseConfig { hidden: vec![hidden], ..DenseConfig::default() };
         let shape = crate::data::ImageShape { height: 28, width: 28, channels: 1 };
-        let mut model = network.network(shape, 10).build(seed).unwrap();
-        model.backup_and_restore(path);
-        model
+        network.network(shape, 10).build(seed).unwrap()
+    }
+
+    /// Trains the first model to its end, with a checkpoint.
+    fn train(split: &Split, path: &Path) {
+        let callbacks = Callbacks::default().backup_and_restore(path);
+        model(4, 1).fit_with(split, config(), callbacks).unwrap();
     }
 
     /// What is said of the checkpoint at `path` when this training begins and `change` was done to what it is known by.
     fn told(
+        path: &Path,
         mut model: Model,
         split: &Split,
         config: &FitConfig,
-        change: impl FnOnce(&mut Training),
+        change: impl FnOnce(&mut Identity),
     ) -> Option<String> {
         let (train, validation) = sources(&model, split);
-        let objective = Objective::CrossEntropy { label_smoothing: 0.0 };
-        let checkpoint = Checkpoint::of(&model, &train, &validation, objective, config);
-        let mut checkpoint = checkpoint.unwrap().unwrap();
-        change(&mut checkpoint.training);
-        let mut progress = Progress::<EpochRecord>::new(&model, config);
-        let before = model.snapshot();
-        let told = checkpoint.resume(&mut model, &mut progress, config);
-        if progress.epochs.is_empty() {
-            let same =
-                before.iter().zip(model.snapshot()).all(|(before, after)| before.equal(&after));
+        let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
+        let before = model.snapshot().unwrap();
+        let sources: [&dyn Source; 2] = [&train, &validation];
+        let mut training =
+            TrainingState::new::<EpochRecord>(&mut model, sources, objective, config).unwrap();
+        let mut identity = Identity::of(&training).unwrap();
+        change(&mut identity);
+        let told = BackupAndRestore::new(path).restore(identity, &mut training);
+        if training.epochs().is_empty() {
+            let after = model.snapshot().unwrap();
+            let same = before.iter().zip(after).all(|(before, after)| before.equal(&after));
             assert!(same, "weights were taken from a checkpoint that is not used: {told:?}");
         }
         told
@@ -348,11 +380,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dense.safetensors");
         let (split_of_200, split_of_300) = (split(200), split(300));
-        let first = || model(4, 1, &path);
-        let no_change = |_: &mut Training| {};
-        assert_eq!(told(first(), &split_of_200, &config(), no_change), None, "there is none");
-        first().fit(&split_of_200, config()).unwrap();
-        let ended = told(first(), &split_of_200, &config(), no_change).unwrap();
+        let first = || model(4, 1);
+        let no_change = |_: &mut Identity| {};
+        assert_eq!(
+            told(&path, first(), &split_of_200, &config(), no_change),
+            None,
+            "there is none"
+        );
+        train(&split_of_200, &path);
+        let ended = told(&path, first(), &split_of_200, &config(), no_change).unwrap();
         let shown = path.display();
         assert_eq!(
             ended,
@@ -361,8 +397,8 @@ mod tests {
                  file to train anew"
             )
         );
-        let change = |part: fn(&mut Training) -> &mut String| {
-            move |training: &mut Training| *part(training) = "another".to_owned()
+        let change = |part: fn(&mut Identity) -> &mut String| {
+            move |training: &mut Identity| *part(training) = "another".to_owned()
         };
         let slower = FitConfig { learning_rate: 1e-4, ..config() };
         let machine = {
@@ -371,31 +407,43 @@ mod tests {
         };
         let cases = [
             (
-                told(first(), &split_of_200, &config(), |training| training.format = 2),
+                told(&path, first(), &split_of_200, &config(), |training| training.format = 2),
                 "it has another layout, from another version of helpers",
             ),
             (
-                told(model(5, 1, &path), &split_of_200, &config(), no_change),
+                told(&path, model(5, 1), &split_of_200, &config(), no_change),
                 "it is of another network",
             ),
             (
-                told(first(), &split_of_200, &slower, no_change),
+                told(&path, first(), &split_of_200, &slower, no_change),
                 "it is of a training with other settings",
             ),
             (
-                told(first(), &split_of_300, &config(), no_change),
+                told(&path, first(), &split_of_300, &config(), no_change),
                 "it is of a training on other images",
             ),
             (
-                told(model(4, 2, &path), &split_of_200, &config(), no_change),
+                told(&path, model(4, 2), &split_of_200, &config(), no_change),
                 "it began with other weights",
             ),
             (
-                told(first(), &split_of_200, &config(), change(|training| &mut training.code)),
+                told(
+                    &path,
+                    first(),
+                    &split_of_200,
+                    &config(),
+                    change(|training| &mut training.code),
+                ),
                 "it was made by other code",
             ),
             (
-                told(first(), &split_of_200, &config(), change(|training| &mut training.machine)),
+                told(
+                    &path,
+                    first(),
+                    &split_of_200,
+                    &config(),
+                    change(|training| &mut training.machine),
+                ),
                 &machine,
             ),
         ];
@@ -445,7 +493,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dense.safetensors");
         let split = split(200);
-        model(4, 1, &path).fit(&split, config()).unwrap();
+        train(&split, &path);
         let whole = fs::read(&path).unwrap();
         let same = |_: &str, tensor: Tensor| tensor;
         let put = |start: &'static str, value: f64| {
@@ -471,7 +519,7 @@ mod tests {
         for (words, forge) in forged {
             fs::write(&path, &whole).unwrap();
             forge();
-            let text = told(model(4, 1, &path), &split, &config(), |_| ()).unwrap();
+            let text = told(&path, model(4, 1), &split, &config(), |_| ()).unwrap();
             let start = format!("the checkpoint is not used: {}: expected ", path.display());
             assert!(text.starts_with(&start) && text.contains(words), "{text}");
             assert!(text.ends_with("; training starts anew and replaces it"), "{text}");
@@ -480,7 +528,7 @@ mod tests {
         fs::write(&path, &whole).unwrap();
         forge(&path, same, |_| ());
         assert!(
-            told(model(4, 1, &path), &split, &config(), |_| ()).unwrap().contains("ended before")
+            told(&path, model(4, 1), &split, &config(), |_| ()).unwrap().contains("ended before")
         );
     }
 
@@ -493,7 +541,7 @@ mod tests {
         let said = |name: &str, make: &dyn Fn(&Path)| {
             let path = folder.path().join(name);
             make(&path);
-            told(model(4, 1, &path), &split, &config(), |_| ()).unwrap()
+            told(&path, model(4, 1), &split, &config(), |_| ()).unwrap()
         };
         let missing = said("dangling", &|path| symlink("nowhere", path).unwrap());
         assert!(missing.contains("cannot read ") && missing.contains("No such file"), "{missing}");
@@ -512,8 +560,8 @@ mod tests {
         let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffd"));
         fs::create_dir(&odd).unwrap();
         let path = odd.join("dense.safetensors");
-        model(4, 1, &path).fit(&split, config()).unwrap();
-        let ended = told(model(4, 1, &path), &split, &config(), |_| ()).unwrap();
+        train(&split, &path);
+        let ended = told(&path, model(4, 1), &split, &config(), |_| ()).unwrap();
         assert!(ended.contains("after epoch 2") && ended.contains("o\u{fffd}d/dense"), "{ended}");
         // A file where a folder should be.
         fs::write(folder.path().join("file"), "").unwrap();

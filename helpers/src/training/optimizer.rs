@@ -1,10 +1,10 @@
-//! Optimisers that make one pass over each weight.
-//!
-//! libtorch's own walks every tensor several times and cannot be saved.
+//! The optimiser, which makes one pass over each weight: libtorch's own walks every tensor several times and cannot be
+//! saved.
 
 use tch::{Kind, Tensor};
 
 use crate::elements::{Bf16, Element, read, vectorised};
+use crate::error::Result;
 use crate::models::model::Weight;
 use crate::parallel::in_parallel;
 
@@ -24,7 +24,7 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-7;
 /// Values that one thread steps at a time.
-const PART: usize = 1 << 15;
+const CHUNK: usize = 1 << 15;
 
 impl AdamW {
     pub(crate) fn new(weights: &[Weight], weight_decay: f64) -> AdamW {
@@ -48,12 +48,15 @@ impl AdamW {
     }
 
     /// Moves each trainable weight against its gradient, `f32` or bf16. Undefined gradients leave a weight as it is.
+    ///
+    /// # Errors
+    /// If libtorch refuses to lay a gradient out as its weight.
     pub(crate) fn step(
         &mut self,
         weights: &mut [Weight],
         gradients: &[Tensor],
         learning_rate: f64,
-    ) {
+    ) -> Result<()> {
         self.steps += 1;
         let corrected = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let step = Step {
@@ -66,11 +69,11 @@ impl AdamW {
         let gradients: Vec<Tensor> = gradients
             .iter()
             .map(|gradient| match gradient.defined() {
-                true => gradient.contiguous().view([-1]),
-                false => Tensor::new(),
+                true => gradient.f_contiguous()?.f_view([-1]),
+                false => Ok(Tensor::new()),
             })
-            .collect();
-        let (mut parts, mut total) = (Vec::new(), 0);
+            .collect::<Result<_, _>>()?;
+        let (mut tasks, mut total) = (Vec::new(), 0);
         for ((weight, gradient), (first, second)) in
             weights.iter_mut().zip(&gradients).zip(&mut self.moments)
         {
@@ -80,40 +83,41 @@ impl AdamW {
             }
             let step = Step { keep: if weight.decay { decayed } else { 1.0 }, ..step };
             let tensor = &weight.tensor;
-            let whole = tensor.is_contiguous() && tensor.numel() == length;
-            assert!(whole && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
+            let same = tensor.is_contiguous() && tensor.numel() == length;
+            assert!(same && tensor.kind() == Kind::Float, "{} is another weight", weight.name);
             // SAFETY: the tensor was just seen to be contiguous `f32` of `length` values, which is not 0; and libtorch
-            // does not touch it while this runs: a step begins after the way back has ended.
+            // does not touch it while this runs: a step begins after the backward pass has ended.
             let values =
                 unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), length) };
             let slopes = match gradient.kind() {
-                Kind::BFloat16 => Slopes::Narrow(read(gradient, length)),
-                _ => Slopes::Wide(read(gradient, length)),
+                Kind::BFloat16 => Gradient::Bf16(read(gradient, length)),
+                _ => Gradient::F32(read(gradient, length)),
             };
             total += length;
-            let moments = first.chunks_mut(PART).zip(second.chunks_mut(PART));
-            let chunks = values.chunks_mut(PART).zip(slopes.chunks(PART)).zip(moments);
-            parts.extend(chunks.map(|((values, slopes), moments)| (step, values, slopes, moments)));
+            let moments = first.chunks_mut(CHUNK).zip(second.chunks_mut(CHUNK));
+            let chunks = values.chunks_mut(CHUNK).zip(slopes.chunks(CHUNK)).zip(moments);
+            tasks.extend(chunks.map(|((values, slopes), moments)| (step, values, slopes, moments)));
         }
-        in_parallel(total, parts, |(step, values, slopes, (first, second))| match slopes {
-            Slopes::Wide(slopes) => descend(values, slopes, first, second, step),
-            Slopes::Narrow(slopes) => descend(values, slopes, first, second, step),
+        in_parallel(total, tasks, |(step, values, slopes, (first, second))| match slopes {
+            Gradient::F32(slopes) => descend(values, slopes, first, second, step),
+            Gradient::Bf16(slopes) => descend(values, slopes, first, second, step),
         });
+        Ok(())
     }
 }
 
 /// A gradient's values.
 #[derive(Clone, Copy)]
-enum Slopes<'a> {
-    Wide(&'a [f32]),
-    Narrow(&'a [Bf16]),
+enum Gradient<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [Bf16]),
 }
 
-impl<'a> Slopes<'a> {
-    fn chunks(self, length: usize) -> Box<dyn Iterator<Item = Slopes<'a>> + 'a> {
+impl<'a> Gradient<'a> {
+    fn chunks(self, length: usize) -> Box<dyn Iterator<Item = Gradient<'a>> + 'a> {
         match self {
-            Slopes::Wide(slopes) => Box::new(slopes.chunks(length).map(Slopes::Wide)),
-            Slopes::Narrow(slopes) => Box::new(slopes.chunks(length).map(Slopes::Narrow)),
+            Gradient::F32(slopes) => Box::new(slopes.chunks(length).map(Gradient::F32)),
+            Gradient::Bf16(slopes) => Box::new(slopes.chunks(length).map(Gradient::Bf16)),
         }
     }
 }
@@ -158,7 +162,7 @@ mod tests {
             (&weights[0].tensor * slope).sum(Kind::Float).backward();
             let gradients = [weights[0].tensor.grad().copy()];
             weights[0].tensor.zero_grad();
-            adam.step(&mut weights, &gradients, 0.01);
+            adam.step(&mut weights, &gradients, 0.01).unwrap();
             m = 0.9 * m + 0.1 * slope;
             v = 0.999 * v + 0.001 * slope * slope;
             let t = step as i32 + 1;
@@ -174,7 +178,7 @@ mod tests {
         let mut weights =
             [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
         let gradients = [Tensor::ones([3], (Kind::Float, Device::Cpu))];
-        AdamW::new(&weights, 0.1).step(&mut weights, &gradients, 0.01);
+        AdamW::new(&weights, 0.1).step(&mut weights, &gradients, 0.01).unwrap();
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
 
@@ -197,7 +201,7 @@ mod tests {
             loss(&weights[0].tensor).backward();
             let gradients = [weights[0].tensor.grad().copy()];
             weights[0].tensor.zero_grad();
-            adam.step(&mut weights, &gradients, 0.02);
+            adam.step(&mut weights, &gradients, 0.02).unwrap();
         }
         theirs = theirs.detach();
         assert!((theirs - weights[0].tensor.detach()).abs().max().double_value(&[]) < 1e-5);
@@ -210,7 +214,7 @@ mod tests {
         let [wide, narrow] = [narrow.to_kind(Kind::Float), narrow].map(|gradient| {
             let tensor = Tensor::ones([20, 50], (Kind::Float, Device::Cpu));
             let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
-            AdamW::new(&weights, 0.1).step(&mut weights, &[gradient], 0.01);
+            AdamW::new(&weights, 0.1).step(&mut weights, &[gradient], 0.01).unwrap();
             weights[0].tensor.copy()
         });
         assert!(wide.equal(&narrow) && wide.min().double_value(&[]) < 1.0);

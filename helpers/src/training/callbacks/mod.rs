@@ -1,0 +1,173 @@
+//! What happens around the epochs of a training, a file for each.
+
+mod backup_and_restore;
+mod early_stopping;
+mod progress;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub use backup_and_restore::BackupAndRestore;
+pub use early_stopping::EarlyStopping;
+pub use progress::Progress;
+
+use super::config::FitConfig;
+use super::state::TrainingState;
+use crate::error::Result;
+
+/// Something that is done around the epochs of a training: Keras's `Callback`.
+///
+/// An error ends the training; the model then has the weights of its best epoch. To read what a callback of your own has
+/// gathered, hand `fit_with` a clone of an `Rc<RefCell<_>>` of it, which is a callback too:
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// use helpers::{Result, training::{Callback, Callbacks, TrainingState}};
+///
+/// /// Stops at a loss that is good enough, and counts the epochs until then.
+/// #[derive(Default)]
+/// struct GoodEnough { val_loss: f64, epochs: usize }
+///
+/// impl Callback for GoodEnough {
+///     fn on_epoch_end(&mut self, training: &mut TrainingState) -> Result<()> {
+///         self.epochs += 1;
+///         if training.last_epoch().is_some_and(|epoch| epoch.val_loss <= self.val_loss) {
+///             training.stop("the validation loss is low enough");
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let good_enough = Rc::new(RefCell::new(GoodEnough { val_loss: 0.3, epochs: 0 }));
+/// let callbacks = Callbacks::default().with(good_enough.clone());
+/// // let history = model.fit_with(&split, config, callbacks)?;
+/// println!("{} epochs", good_enough.borrow().epochs);
+/// ```
+pub trait Callback {
+    /// Before the first epoch, or before the first one of this process if training goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// To keep training from beginning.
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        let _ = training;
+        Ok(())
+    }
+
+    /// Before an epoch.
+    ///
+    /// # Errors
+    /// To end training.
+    fn on_epoch_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        let _ = training;
+        Ok(())
+    }
+
+    /// After each step of the optimiser.
+    ///
+    /// # Errors
+    /// To end training within an epoch, whose figures are lost then.
+    fn on_train_batch_end(&mut self, batch: &TrainBatch) -> Result<()> {
+        let _ = batch;
+        Ok(())
+    }
+
+    /// After an epoch and its validation; [`TrainingState::last_epoch`] has its figures.
+    ///
+    /// # Errors
+    /// To end training.
+    fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        let _ = training;
+        Ok(())
+    }
+
+    /// After the last epoch, the weights of the best one restored; not after an error.
+    ///
+    /// # Errors
+    /// If what it does fails.
+    fn on_train_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        let _ = training;
+        Ok(())
+    }
+}
+
+/// A step of the optimiser that has ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainBatch {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Counted from 1 in each epoch.
+    pub batch: usize,
+    /// Batches of an epoch.
+    pub batches: usize,
+    /// Mean training loss over the images of the epoch so far.
+    pub loss: f64,
+}
+
+/// The callbacks of a training. By default [`EarlyStopping`] with the patience of [`FitConfig`], and [`Progress`].
+#[derive(Default)]
+pub struct Callbacks {
+    list: Vec<Box<dyn Callback>>,
+    silent: bool,
+}
+
+impl Callbacks {
+    /// Also keeps a checkpoint in the file `path`, and goes on from it: see [`BackupAndRestore`].
+    pub fn backup_and_restore(mut self, path: impl Into<PathBuf>) -> Callbacks {
+        // First: the others see the epochs that it restores, and what they print of an epoch is kept by then.
+        self.list.insert(0, Box::new(BackupAndRestore::new(path)));
+        self
+    }
+
+    /// With a callback of your own, called after those before it and before the usual ones.
+    pub fn with(mut self, callback: impl Callback + 'static) -> Callbacks {
+        self.list.push(Box::new(callback));
+        self
+    }
+
+    /// Without [`Progress`]: nothing is printed of epochs, as with Keras's `verbose=0`.
+    pub fn silent(mut self) -> Callbacks {
+        self.silent = true;
+        self
+    }
+
+    /// All of them, in the order in which they are called.
+    pub(super) fn in_order(self, config: &FitConfig) -> Vec<Box<dyn Callback>> {
+        let mut list = self.list;
+        list.push(Box::new(EarlyStopping::new(config.patience)));
+        if !self.silent {
+            list.push(Box::new(Progress::default()));
+        }
+        list
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let progress = if self.silent { "silent" } else { "with progress" };
+        write!(f, "Callbacks: {} beside early stopping, {progress}", self.list.len())
+    }
+}
+
+impl<C: Callback> Callback for Rc<RefCell<C>> {
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.borrow_mut().on_train_begin(training)
+    }
+
+    fn on_epoch_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.borrow_mut().on_epoch_begin(training)
+    }
+
+    fn on_train_batch_end(&mut self, batch: &TrainBatch) -> Result<()> {
+        self.borrow_mut().on_train_batch_end(batch)
+    }
+
+    fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.borrow_mut().on_epoch_end(training)
+    }
+
+    fn on_train_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.borrow_mut().on_train_end(training)
+    }
+}

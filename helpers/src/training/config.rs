@@ -1,0 +1,132 @@
+//! The settings of a training.
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+use crate::data::augment::Augmentation;
+use crate::error::{Error, Result};
+use crate::models::Precision;
+
+/// Settings of one training run. The defaults are those of the networks in the notebooks that are trained from nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitConfig {
+    /// Most epochs to run; one epoch sees every training image once.
+    pub epochs: usize,
+    /// Epochs without a better validation loss before training stops.
+    pub patience: usize,
+    /// Images per optimiser step; the last batch of an epoch may be shorter.
+    pub batch_size: usize,
+    /// Adam's step size, above 0; `schedule` changes it over time.
+    pub learning_rate: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW), on kernels alone; 0 for none.
+    pub weight_decay: f64,
+    /// Share of the target that goes to all classes alike, in 0..1 (Szegedy et al. 2016).
+    pub label_smoothing: f64,
+    /// Random changes to training images.
+    pub augmentation: Augmentation,
+    /// The number format of the products.
+    pub precision: Precision,
+    /// Fixes shuffling, augmentation and dropout.
+    pub seed: u64,
+}
+
+impl Default for FitConfig {
+    fn default() -> FitConfig {
+        FitConfig {
+            epochs: 50,
+            patience: 5,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            schedule: Schedule::default(),
+            weight_decay: 1e-4,
+            label_smoothing: 0.0,
+            augmentation: Augmentation::default(),
+            precision: Precision::Auto,
+            seed: 42,
+        }
+    }
+}
+
+impl FitConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// If one is out of range; the message says which, and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let whole = [
+            ("epochs", self.epochs, "50 with early stopping is the course's setting"),
+            ("patience", self.patience, "5 waits for five epochs"),
+            ("batch_size", self.batch_size, "128 is a good start"),
+        ];
+        for (name, value, advice) in whole {
+            if value < 1 {
+                return Err(Error::parameter(name, "at least 1", value, advice));
+            }
+        }
+        let (rate, decay) = (self.learning_rate, self.weight_decay);
+        let smoothing = self.label_smoothing;
+        let fractions = [
+            (
+                "learning_rate",
+                rate,
+                rate > 0.0 && rate.is_finite(),
+                "above 0 and finite",
+                "0.001 is Adam's usual step",
+            ),
+            (
+                "weight_decay",
+                decay,
+                decay >= 0.0 && decay.is_finite(),
+                "0 or more, and finite",
+                "0 switches it off",
+            ),
+            (
+                "label_smoothing",
+                smoothing,
+                (0.0..1.0).contains(&smoothing),
+                "in 0..1",
+                "0.1 is common",
+            ),
+        ];
+        for (name, value, is_allowed, expected, advice) in fractions {
+            if !is_allowed {
+                return Err(Error::parameter(name, expected, value, advice));
+            }
+        }
+        if let Schedule::Cosine { warmup_epochs } = self.schedule
+            && !(0.0..self.epochs as f64).contains(&warmup_epochs)
+        {
+            let expected = format!("0 or more and fewer than `epochs` ({})", self.epochs);
+            return Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"));
+        }
+        self.augmentation.check()
+    }
+
+    /// What is allowed and yet may not be meant.
+    pub(super) fn remark(&self) -> Option<String> {
+        let FitConfig { epochs, patience, .. } = self;
+        (patience >= epochs).then(|| {
+            format!(
+                "training cannot stop early, because `patience` ({patience}) is not below `epochs` ({epochs})"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_that_cannot_run_out_is_remarked_on() {
+        let remark = |epochs, patience| {
+            FitConfig { epochs, patience, ..FitConfig::default() }.remark().is_some()
+        };
+        assert!(!remark(6, 5));
+        assert!(remark(5, 5));
+        assert!(remark(3, 5));
+    }
+}

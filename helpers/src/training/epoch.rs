@@ -1,0 +1,130 @@
+//! One epoch: a pass over the training images in a new order, and one over the validation images.
+//!
+//! At its start libtorch's generator is seeded from the training's seed and the epoch's number; shuffling, augmentation
+//! and dropout all draw from it. So an epoch repeats whatever was drawn before it.
+
+use std::time::Instant;
+
+use tch::{Device, Kind, Tensor};
+
+use super::callbacks::{Callback, TrainBatch};
+use super::history::EpochRow;
+use super::objective::Totals;
+use super::state::TrainingState;
+use crate::error::{Error, Result};
+use crate::system::interrupt::InterruptGuard;
+
+/// Images that are validated at once.
+const VALIDATION_BATCH: usize = 512;
+
+impl TrainingState<'_> {
+    /// Trains and validates the next epoch, and gives its figures.
+    pub(super) fn run_epoch(
+        &mut self,
+        callbacks: &mut [Box<dyn Callback>],
+        guard: &InterruptGuard,
+    ) -> Result<EpochRow> {
+        let started = Instant::now();
+        let epoch = self.epochs().len() + 1;
+        let trained = self.train_epoch(epoch, callbacks, guard);
+        self.step_seconds += started.elapsed().as_secs_f64();
+        let (trained, learning_rate) = trained?;
+        let validated = self.validate(guard)?;
+        let val_loss = validated.loss();
+        if !val_loss.is_finite() {
+            return Err(Error::Diverged { epoch, loss: val_loss, learning_rate });
+        }
+        Ok(EpochRow {
+            epoch,
+            loss: trained.loss(),
+            metric: trained.metric(self.metric()),
+            val_loss,
+            val_metric: validated.metric(self.metric()),
+            learning_rate,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// One pass over the training images, in a new order; gives the sums and the last learning rate.
+    fn train_epoch(
+        &mut self,
+        epoch: usize,
+        callbacks: &mut [Box<dyn Callback>],
+        guard: &InterruptGuard,
+    ) -> Result<(Totals, f64)> {
+        let (train, batch_size) = (self.train, self.config.batch_size);
+        tch::manual_seed(epoch_seed(self.config.seed, epoch));
+        let order = shuffled(train.len())?;
+        let batches = order.len().div_ceil(batch_size);
+        let steps = steps_per_epoch(order.len(), batch_size);
+        let frozen = self.model.frozen_layers(train.first_layer())?;
+        let mut totals = Totals::default();
+        let mut learning_rate = self.config.learning_rate;
+        for (step, indices) in order.chunks(batch_size).take(steps).enumerate() {
+            guard.check("training", "")?;
+            let epochs_done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
+            learning_rate = self.config.learning_rate * self.learning_rate.factor(epochs_done);
+            let (inputs, targets) = train.batch(indices, true)?;
+            let (outputs, recording) =
+                self.model.forward_training(train.first_layer(), &inputs, &frozen)?;
+            let (loss, value) = self.objective.loss(&outputs, &targets, true, &mut totals)?;
+            if !totals.loss().is_finite() {
+                return Err(Error::Diverged { epoch, loss: value, learning_rate });
+            }
+            loss.f_backward()?;
+            let gradients = self.model.gradients(&outputs, recording)?;
+            self.optimizer.step(&mut self.model.weights, &gradients, learning_rate)?;
+            let batch = TrainBatch { epoch, batch: step + 1, batches, loss: totals.loss() };
+            for callback in callbacks.iter_mut() {
+                callback.on_train_batch_end(&batch)?;
+            }
+        }
+        Ok((totals, learning_rate))
+    }
+
+    /// The sums over the validation images, nothing dropped, nothing smoothed.
+    fn validate(&self, guard: &InterruptGuard) -> Result<Totals> {
+        let _guard = tch::no_grad_guard();
+        let all: Vec<usize> = (0..self.validation.len()).collect();
+        let mut totals = Totals::default();
+        for indices in all.chunks(VALIDATION_BATCH) {
+            guard.check("validation", "")?;
+            let (inputs, targets) = self.validation.batch(indices, false)?;
+            let outputs = self.model.forward_from(self.validation.first_layer(), &inputs, false);
+            let (_loss, _value) = self.objective.loss(&outputs, &targets, false, &mut totals)?;
+        }
+        Ok(totals)
+    }
+}
+
+/// The numbers below `count` in random order, drawn from libtorch's generator.
+fn shuffled(count: usize) -> Result<Vec<usize>> {
+    let order = Tensor::f_randperm(count as i64, (Kind::Int64, Device::Cpu))?;
+    Ok(Vec::<i64>::try_from(order)?.into_iter().map(|index| index as usize).collect())
+}
+
+/// How many steps the optimiser takes in an epoch: one a batch, but none for a last batch of one image, in which batch
+/// normalisation has no spread to learn from.
+pub(super) fn steps_per_epoch(images: usize, batch_size: usize) -> usize {
+    let batches = images.div_ceil(batch_size);
+    if batches > 1 && images % batch_size == 1 { batches - 1 } else { batches }
+}
+
+/// The generator's seed for one epoch (the finaliser of SplitMix64, so that near seeds give far ones).
+fn epoch_seed(seed: u64, epoch: usize) -> i64 {
+    let mut z = seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_batch_of_one_image_is_left_out() {
+        let steps = |batch_size| steps_per_epoch(7, batch_size);
+        assert_eq!([1, 2, 3, 4, 6, 7, 8].map(steps), [7, 3, 2, 2, 1, 1, 1]);
+    }
+}

@@ -1,0 +1,164 @@
+//! A training between two epochs: what the loop keeps, and what callbacks see of it.
+
+use std::time::Instant;
+
+use tch::Tensor;
+
+use super::config::FitConfig;
+use super::history::{EpochRow, History, Metric, Record};
+use super::objective::Objective;
+use super::optimizer::AdamW;
+use super::schedule::LearningRate;
+use crate::data::batches::Source;
+use crate::error::Result;
+use crate::models::model::Model;
+
+/// A training between two epochs, as a [`Callback`](super::Callback) sees it.
+pub struct TrainingState<'a> {
+    pub(super) model: &'a mut Model,
+    pub(super) config: &'a FitConfig,
+    pub(super) train: &'a dyn Source,
+    pub(super) validation: &'a dyn Source,
+    pub(super) objective: Objective,
+    metric: Metric,
+    pub(super) optimizer: AdamW,
+    pub(super) learning_rate: LearningRate,
+    epochs: Vec<EpochRow>,
+    /// The weights of the best epoch; before the first one, those that training began with.
+    pub(super) best_weights: Vec<Tensor>,
+    /// Why training stops before its last epoch, once somebody has asked for it.
+    stop_reason: Option<String>,
+    /// The last epoch after which the same training could go on in another call.
+    pub(super) resumable_after: Option<usize>,
+    /// What the person who trains should know before the first epoch.
+    pub(super) notes: Vec<String>,
+    started: Instant,
+    /// Time that earlier processes spent on the epochs so far.
+    pub(super) seconds_before: f64,
+    /// Time in training steps, validation apart.
+    pub(super) step_seconds: f64,
+}
+
+impl<'a> TrainingState<'a> {
+    pub(super) fn new<R: Record>(
+        model: &'a mut Model,
+        [train, validation]: [&'a dyn Source; 2],
+        objective: Objective,
+        config: &'a FitConfig,
+    ) -> Result<TrainingState<'a>> {
+        Ok(TrainingState {
+            optimizer: AdamW::new(&model.weights, config.weight_decay),
+            learning_rate: LearningRate::new(config.schedule, config.epochs),
+            best_weights: model.snapshot()?,
+            model,
+            config,
+            train,
+            validation,
+            objective,
+            metric: R::METRIC,
+            epochs: Vec::new(),
+            stop_reason: None,
+            resumable_after: None,
+            notes: config.remark().into_iter().collect(),
+            started: Instant::now(),
+            seconds_before: 0.0,
+            step_seconds: 0.0,
+        })
+    }
+
+    /// The settings of this training.
+    pub fn config(&self) -> &FitConfig {
+        self.config
+    }
+
+    /// The model with the weights it has now.
+    pub fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// What is measured beside the loss.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The figures of all epochs so far, those of an earlier process that this training goes on from included.
+    pub fn epochs(&self) -> &[EpochRow] {
+        &self.epochs
+    }
+
+    /// The figures of the last epoch: Keras's `logs`. None before the first.
+    pub fn last_epoch(&self) -> Option<&EpochRow> {
+        self.epochs.last()
+    }
+
+    /// The epoch (counted from 1) with the lowest validation loss so far; 0 before the first.
+    pub fn best_epoch(&self) -> usize {
+        best_epoch(&self.epochs)
+    }
+
+    /// Whether the last epoch is the best so far.
+    pub fn is_best(&self) -> bool {
+        !self.epochs.is_empty() && self.best_epoch() == self.epochs.len()
+    }
+
+    /// Seconds that this training has taken, those of an earlier process included.
+    pub fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Ends training after this epoch, as Keras's `stop_training = True`; `reason` is printed.
+    pub fn stop(&mut self, reason: impl Into<String>) {
+        self.stop_reason.get_or_insert(reason.into());
+    }
+
+    /// Why training ended before its last epoch, if it did.
+    pub(super) fn stopped_early(&self) -> Option<&str> {
+        self.stop_reason.as_deref().filter(|_| self.epochs.len() < self.config.epochs)
+    }
+
+    /// Whether there is no epoch left to train.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop_reason.is_some() || self.epochs.len() >= self.config.epochs
+    }
+
+    /// Adds an epoch's figures to the record, and adapts the learning rate to them.
+    pub(super) fn record(&mut self, row: EpochRow) {
+        self.learning_rate.update(row.val_loss);
+        self.epochs.push(row);
+    }
+
+    /// Keeps the weights that the model has now as those of the best epoch.
+    pub(super) fn keep_best_weights(&mut self) -> Result<()> {
+        self.best_weights = self.model.snapshot()?;
+        Ok(())
+    }
+
+    /// Gives the model the weights of its best epoch.
+    pub(super) fn restore_best_weights(&mut self) -> Result<()> {
+        self.model.restore(&self.best_weights)
+    }
+
+    /// The record of this training, once it is over.
+    pub(super) fn history<R: Record>(&self) -> History<R> {
+        let images = (self.train.len() * self.epochs.len()) as f64;
+        History {
+            best_epoch: self.best_epoch(),
+            stopped_early: self.stopped_early().is_some(),
+            fit_seconds: self.seconds(),
+            train_images_per_second: images / self.step_seconds,
+            phases: Vec::new(),
+            epochs: self.epochs.iter().map(|&row| R::from_row(row)).collect(),
+        }
+    }
+}
+
+/// The epoch (counted from 1) with the lowest validation loss, the first one of equals; 0 if there is none.
+pub(super) fn best_epoch(epochs: &[EpochRow]) -> usize {
+    let (mut best, mut lowest) = (0, f64::INFINITY);
+    for row in epochs {
+        if row.val_loss < lowest {
+            (best, lowest) = (row.epoch, row.val_loss);
+        }
+    }
+    best
+}
