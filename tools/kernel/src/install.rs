@@ -8,23 +8,23 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::Outcome;
-use crate::layout::Layout;
+use crate::environment::environment;
+use crate::paths::Paths;
 
 /// Puts this binary into `.tools/kernel`, a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`, and the
 /// server's configuration into `PREFIX/etc/jupyter`.
-pub(crate) fn install(layout: &Layout, prefix: &Path) -> Outcome {
-    let binary = layout.installed_binary();
+pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
+    let binary = paths.installed_binary();
     let running = env::current_exe()?;
     if running.canonicalize()? != binary {
-        fs::create_dir_all(layout.kernel())?;
+        fs::create_dir_all(paths.kernel())?;
         // By a rename: a kernel that runs now keeps the file it was started from.
         let fresh = binary.with_extension("new");
         fs::copy(running, &fresh)?;
         fs::rename(fresh, &binary)?;
     }
 
-    let environment: Map<String, Value> = layout
-        .environment()
+    let environment: Map<String, Value> = environment(paths)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process;
 use std::thread;
 
-use crate::layout::set_environment;
+use crate::environment::set_environment;
 
 /// Names the file in which the child says which process it is.
 const CHILD_FILE_VARIABLE: &str = "NOTEBOOK_CHILD_FILE";

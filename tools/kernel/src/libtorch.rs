@@ -11,18 +11,18 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Outcome;
-use crate::layout::Layout;
-use crate::template::remove;
+use crate::files::remove;
+use crate::paths::Paths;
 
 /// What cells are linked with by an empty library of the same name.
 const LARGE: &str = "libtorch_cpu.so";
 
 /// Makes the folder that cells are linked with: all that is in `.tools/libtorch`, but for the largest library.
-pub(crate) fn make_stand_in(layout: &Layout) -> Outcome {
+pub(crate) fn make_stand_in(paths: &Paths) -> Outcome {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let (real, fresh) = (layout.libtorch(), layout.kernel().join("libtorch.new"));
+    let (real, fresh) = (paths.libtorch(), paths.kernel().join("libtorch.new"));
     remove(&fresh)?;
     link_all(&real, &fresh)?;
     remove(&fresh.join("lib"))?;
@@ -41,8 +41,8 @@ pub(crate) fn make_stand_in(layout: &Layout) -> Outcome {
         let told = String::from_utf8_lossy(&made.stderr);
         return Err(format!("cc cannot make a library:\n{told}").into());
     }
-    remove(&layout.linked_libtorch())?;
-    fs::rename(&fresh, layout.linked_libtorch())?;
+    remove(&paths.linked_libtorch())?;
+    fs::rename(&fresh, paths.linked_libtorch())?;
     Ok(())
 }
 

@@ -10,20 +10,21 @@
 //!
 //! evcxr starts this same binary again as the process that runs the cells.
 
+mod build_folder;
+mod environment;
+mod files;
 mod install;
 mod interrupt;
-mod layout;
-mod library;
 mod libtorch;
+mod paths;
 mod runtime;
 mod session;
-mod stamp;
 mod template;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use layout::Layout;
+use paths::Paths;
 
 /// What a subcommand gives back: nothing, or a message for the person who called it.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -49,17 +50,17 @@ fn run(arguments: Vec<String>) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         // evcxr_jupyter reads the file's name from the command line by itself.
-        ["--control_file", _] => session::serve(&Layout::find(None)?, false),
-        ["--control_file", _, "--ready"] => session::serve(&Layout::find(None)?, true),
+        ["--control_file", _] => session::serve(&Paths::find(None)?, false),
+        ["--control_file", _, "--ready"] => session::serve(&Paths::find(None)?, true),
         ["build-template", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            template::build(&Layout::find(repository)?)
+            template::build(&Paths::find(repository)?)
         }
         ["install", options @ ..] => {
             let [repository, prefix] = read_options(options, ["--repository", "--prefix"])?;
             let prefix = prefix
                 .ok_or("`install` needs `--prefix VENV`, the Python environment to install into")?;
-            install::install(&Layout::find(repository)?, &prefix)
+            install::install(&Paths::find(repository)?, &prefix)
         }
         _ => Err(USAGE.into()),
     }

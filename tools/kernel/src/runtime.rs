@@ -5,8 +5,8 @@ use std::os::unix::process::parent_id;
 use std::thread;
 use std::time::Duration;
 
+use crate::environment::set_environment;
 use crate::interrupt;
-use crate::layout::set_environment;
 use crate::libtorch;
 
 /// evcxr marks its child with this variable.

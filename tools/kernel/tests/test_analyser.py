@@ -23,7 +23,7 @@ USED = 'println!("{counts:?} {} {largest:?} {} {halves:?} {}", distinct.len(), s
 
 
 @pytest.mark.skipif(
-    not (KERNEL / "library" / "std").exists(), reason="the compiler has come without the component rust-src"
+    not (KERNEL / "rust-src" / "std").exists(), reason="the compiler has come without the component rust-src"
 )
 def test_variables_of_the_standard_library_need_no_type(session):
     session.run(STANDARD)

@@ -9,8 +9,8 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::Outcome;
-use crate::layout::Layout;
-use crate::template;
+use crate::paths::Paths;
+use crate::template::profile::profile;
 
 /// Raised when templates of an older kernel must not be used any longer.
 const FORMAT: u32 = 3;
@@ -27,7 +27,7 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The inputs as they are now.
-    pub(crate) fn now(layout: &Layout) -> Outcome<Stamp> {
+    pub(crate) fn now(paths: &Paths) -> Outcome<Stamp> {
         let compiler = Command::new("rustc")
             .arg("-vV")
             .output()
@@ -36,12 +36,12 @@ impl Stamp {
         base.update(FORMAT.to_le_bytes());
         base.update(env!("CARGO_PKG_VERSION"));
         base.update(&compiler.stdout);
-        base.update(template::profile());
-        base.update(layout.root().as_os_str().as_encoded_bytes());
+        base.update(profile());
+        base.update(paths.root().as_os_str().as_encoded_bytes());
         let mut sources = Sha256::new();
         // Whatever changes in it: the build script of helpers reads it.
-        add_file(&mut sources, &layout.lock_file())?;
-        add_folder(&mut sources, &layout.helpers())?;
+        add_file(&mut sources, &paths.lock_file())?;
+        add_folder(&mut sources, &paths.helpers())?;
         Ok(Stamp {
             base: format!("{:x}", base.finalize()),
             sources: format!("{:x}", sources.finalize()),
@@ -101,12 +101,12 @@ mod tests {
         for file in [&source, &manifest, &lock_file] {
             fs::write(file, "").unwrap();
         }
-        let layout = Layout::find(Some(root.path().to_owned())).unwrap();
+        let paths = Paths::find(Some(root.path().to_owned())).unwrap();
         for file in [source, manifest, lock_file] {
-            let before = Stamp::now(&layout).unwrap();
-            assert_eq!(before, Stamp::now(&layout).unwrap());
+            let before = Stamp::now(&paths).unwrap();
+            assert_eq!(before, Stamp::now(&paths).unwrap());
             fs::File::options().write(true).open(&file).unwrap().set_modified(UNIX_EPOCH).unwrap();
-            assert_ne!(before, Stamp::now(&layout).unwrap(), "{}", file.display());
+            assert_ne!(before, Stamp::now(&paths).unwrap(), "{}", file.display());
         }
     }
 

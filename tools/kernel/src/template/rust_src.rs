@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
-use crate::layout::Layout;
-use crate::template::remove;
+use crate::files::remove;
+use crate::paths::Paths;
 
 const CRATES: [&str; 3] = ["core", "alloc", "std"];
 
-/// Makes [`Layout::library`], empty where the sources cannot be had: the analyser then looks for them by itself.
-pub(crate) fn link(layout: &Layout) -> Outcome {
-    let place = layout.library();
-    remove(&place)?;
-    fs::create_dir_all(&place)?;
+/// Makes [`Paths::rust_src`], empty where the sources cannot be had: the analyser then looks for them by itself.
+pub(crate) fn link(paths: &Paths) -> Outcome {
+    let folder = paths.rust_src();
+    remove(&folder)?;
+    fs::create_dir_all(&folder)?;
     match sources()? {
-        Some(sources) => link_crates(&sources, &place),
+        Some(sources) => link_crates(&sources, &folder),
         None => {
             println!(
                 "note: the sources of Rust's standard library are missing, so cells will ask for the types of more \
@@ -33,15 +33,15 @@ pub(crate) fn link(layout: &Layout) -> Outcome {
     }
 }
 
-/// Whether the analyser finds the sources in [`Layout::library`].
-pub(crate) fn is_whole(layout: &Layout) -> bool {
-    CRATES.iter().all(|name| layout.library().join(name).join("src/lib.rs").is_file())
+/// Whether the analyser finds the sources in [`Paths::rust_src`].
+pub(crate) fn is_whole(paths: &Paths) -> bool {
+    CRATES.iter().all(|name| paths.rust_src().join(name).join("src/lib.rs").is_file())
 }
 
-fn link_crates(sources: &Path, place: &Path) -> Outcome {
+fn link_crates(sources: &Path, folder: &Path) -> Outcome {
     for name in CRATES {
-        fs::create_dir(place.join(name))?;
-        symlink(sources.join(name).join("src"), place.join(name).join("src"))?;
+        fs::create_dir(folder.join(name))?;
+        symlink(sources.join(name).join("src"), folder.join(name).join("src"))?;
     }
     Ok(())
 }
@@ -70,20 +70,20 @@ mod tests {
     #[test]
     fn the_analyser_is_shown_three_crates() {
         let folder = tempfile::tempdir().unwrap();
-        let (sources, place) = (folder.path().join("sources"), folder.path().join("library"));
+        let (sources, shown) = (folder.path().join("sources"), folder.path().join("shown"));
         for name in ["core", "alloc", "std", "stdarch"] {
             fs::create_dir_all(sources.join(name).join("src")).unwrap();
             fs::write(sources.join(name).join("src/lib.rs"), name).unwrap();
         }
         fs::write(sources.join("Cargo.toml"), "").unwrap();
-        fs::create_dir(&place).unwrap();
+        fs::create_dir(&shown).unwrap();
 
-        link_crates(&sources, &place).unwrap();
+        link_crates(&sources, &shown).unwrap();
 
         for name in CRATES {
-            assert_eq!(fs::read_to_string(place.join(name).join("src/lib.rs")).unwrap(), name);
+            assert_eq!(fs::read_to_string(shown.join(name).join("src/lib.rs")).unwrap(), name);
         }
-        assert!(!place.join("stdarch").exists());
-        assert!(!place.join("Cargo.toml").exists(), "with it the analyser would ask cargo");
+        assert!(!shown.join("stdarch").exists());
+        assert!(!shown.join("Cargo.toml").exists(), "with it the analyser would ask cargo");
     }
 }

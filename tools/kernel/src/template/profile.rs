@@ -1,0 +1,71 @@
+//! How cargo compiles helpers, what it depends on, and cells.
+
+/// Libraries are compiled as in a release build, pixel loops gain most. A cell is compiled with its checks and as evcxr's
+/// `:opt` says, at first not at all optimised: most cells only call libraries, and so take half the time to compile.
+/// Cargo reads this file because the build directories lie below the folder it is in.
+///
+/// Incremental compilation only costs time in crates as small as cells. In helpers it would do harm: build directories
+/// share files, and object files of two versions of helpers were found in one library.
+///
+/// Link-time optimisation is off, for the sake of cells; a profile has it for all or for none. In a library that is cut
+/// into units small functions would then be called across them instead of inlined, so each is one unit: with sixteen an
+/// epoch of the CNN took 36 s instead of 8. The workspace compiles helpers for the benchmark in the same way.
+const PROFILE: &str = "\
+[profile.dev]
+incremental = false
+lto = \"off\"
+
+[profile.dev.package.\"*\"]
+opt-level = 3
+codegen-units = 1
+debug-assertions = false
+overflow-checks = false
+";
+
+/// What runs while others are compiled: more time goes into making it fast than it then saves.
+const COMPILE_TIME: [&str; 10] = [
+    "autocfg",
+    "cc",
+    "proc-macro2",
+    "quote",
+    "serde_derive",
+    "syn",
+    "thiserror-impl",
+    "unicode-ident",
+    "version_check",
+    "zerocopy-derive",
+];
+
+/// The cargo configuration of all build directories.
+pub(crate) fn profile() -> String {
+    let unoptimised = |name: &str| format!("\n[profile.dev.package.{name}]\nopt-level = 0\n");
+    PROFILE.to_owned() + &COMPILE_TIME.map(unoptimised).concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::Table;
+
+    use super::*;
+
+    /// The table below these keys.
+    fn table(text: &str, keys: &[&str]) -> Table {
+        keys.iter().fold(text.parse().expect("TOML"), |table: Table, key| {
+            table[*key].as_table().expect("a table").clone()
+        })
+    }
+
+    #[test]
+    fn notebooks_call_helpers_as_the_benchmark_measures_it() {
+        let cells = table(&profile(), &["profile", "dev", "package", "*"]);
+        let workspace = include_str!("../../../../Cargo.toml");
+        let benchmark = table(workspace, &["profile", "release"]);
+        assert_eq!(cells["codegen-units"], benchmark["codegen-units"]);
+        // The others are what a release build has of itself.
+        assert_eq!(benchmark.len(), 1);
+        assert_eq!(cells["opt-level"].as_integer(), Some(3));
+        assert_eq!(cells["debug-assertions"].as_bool(), Some(false));
+        assert_eq!(cells["overflow-checks"].as_bool(), Some(false));
+        assert!(!cells.contains_key("incremental"));
+    }
+}
