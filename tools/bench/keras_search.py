@@ -1,47 +1,13 @@
-"""The grid search with scikit-learn and Keras: `keras_search.py < spec.json`, the result is the last line printed.
-
-scikit-learn searches; `KerasNetwork` is the small estimator that one writes to let it train a network of Keras.
-"""
+"""The grid search with scikit-learn and Keras: `keras_search.py < spec.json`, the result is the last line printed."""
 
 from __future__ import annotations
 
-import json
-import sys
-
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
+from sklearn_search import Network, main
 
 
-class KerasNetwork(ClassifierMixin, BaseEstimator):
-    """The dense network of `DenseConfig`, trained as a trial of helpers trains it.
-
-    Keras is imported where it is needed: joblib's processes load this module before they have anything to train.
-    """
-
-    def __init__(
-        self,
-        dropout: float = 0.0,
-        kernel_initializer: str = "glorot_uniform",
-        hidden: tuple[int, ...] = (),
-        epochs: int = 1,
-        patience: int = 5,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        validation: float = 0.12,
-        seed: int = 42,
-        format: str = "float32",
-    ) -> None:
-        self.dropout = dropout
-        self.kernel_initializer = kernel_initializer
-        self.hidden = hidden
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation = validation
-        self.seed = seed
-        self.format = format
+class KerasNetwork(Network):
+    """Keras's."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> KerasNetwork:
         import keras
@@ -50,7 +16,7 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):
         keras.utils.clear_session()
         keras.utils.set_random_seed(self.seed)
         keras.config.set_dtype_policy(self.format)
-        self.classes_ = np.unique(y)
+        train_x, check_x, train_y, check_y = self.parts(X, y)
         layers = [keras.layers.Input(X.shape[1:])]
         for units in self.hidden:
             layers += [
@@ -73,10 +39,6 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):
             # XLA compiles for longer than these trainings take.
             jit_compile=False,
         )
-        ids = np.searchsorted(self.classes_, y)
-        train_x, check_x, train_y, check_y = train_test_split(
-            X, ids, test_size=self.validation, random_state=self.seed, stratify=ids
-        )
         stop = keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
         self.model_.fit(
             train_x,
@@ -98,6 +60,5 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):
 if __name__ == "__main__":
     # joblib's processes import this module by its name, which a script's own classes do not have.
     from keras_search import KerasNetwork as Estimator
-    from sklearn_search import search
 
-    print(json.dumps(search(json.load(sys.stdin), Estimator)), flush=True)
+    main(Estimator)

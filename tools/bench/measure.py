@@ -30,7 +30,7 @@ SCRATCH = ROOT / ".tools" / "bench-scratch"
 MADE = ROOT / ".tools" / "bench-data"
 PEERS = ["ipykernel", "keras", "numpy", "scikit-learn", "tensorflow", "tensorflow-cpu", "torch"]
 
-# Images of a quick run; with fewer, three epochs are too few steps for accuracies that can be compared.
+# Images of a quick run, which shows that all sides run.
 QUICK_IMAGES = 2400
 
 
@@ -156,22 +156,22 @@ def rounds(sides: list[Side], count: int, spec: dict, seed: int, show) -> list[l
     left_out: set[int] = set()
     for number in range(count):
         for step in range(len(sides)):
-            place = (number + step) % len(sides)
-            if place in left_out:
+            index = (number + step) % len(sides)
+            if index in left_out:
                 continue
-            head = f"round {number + 1} of {count}, {sides[place].name}"
+            head = f"round {number + 1} of {count}, {sides[index].name}"
             print(f"{head:<54}", end="", flush=True)
             try:
-                seconds, result = run(sides[place], spec | {"seed": seed + number})
+                seconds, result = run(sides[index], spec | {"seed": seed + number})
             except BenchError as error:
-                if not sides[place].optional:
+                if not sides[index].optional:
                     raise
                 print(f"left out: {error}", flush=True)
-                left_out.add(place)
-                found[place].clear()
+                left_out.add(index)
+                found[index].clear()
                 continue
             print(f"{seconds:7.1f} s  {show(result)}", flush=True)
-            found[place].append((seconds, result))
+            found[index].append((seconds, result))
     return found
 
 

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import images
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
 # What an estimator takes of the specification as it is.
 SETTINGS = ("epochs", "patience", "batch_size", "learning_rate", "validation", "seed", "format")
+
+
+class Network(ClassifierMixin, BaseEstimator):
+    """The dense network of `DenseConfig`, trained as a trial of helpers trains it: the small estimator that one writes to
+    let scikit-learn train a network of another library.
+
+    A library is imported where it is needed: joblib's processes load these modules before they have anything to train.
+    """
+
+    def __init__(
+        self,
+        dropout: float = 0.0,
+        kernel_initializer: str = "glorot_uniform",
+        hidden: tuple[int, ...] = (),
+        epochs: int = 1,
+        patience: int = 5,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        validation: float = 0.12,
+        seed: int = 42,
+        format: str = "float32",
+    ) -> None:
+        self.dropout = dropout
+        self.kernel_initializer = kernel_initializer
+        self.hidden = hidden
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.seed = seed
+        self.format = format
+
+    def parts(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Images to train on and to check with, and the class ids of both, as a trial of helpers splits them."""
+        self.classes_ = np.unique(y)
+        ids = np.searchsorted(self.classes_, y)
+        return train_test_split(X, ids, test_size=self.validation, random_state=self.seed, stratify=ids)
 
 
 def search(spec: dict, estimator: type[BaseEstimator]) -> dict:
@@ -31,3 +72,8 @@ def search(spec: dict, estimator: type[BaseEstimator]) -> dict:
         "fold_sums": [int(rows[test].sum()) for _, test in folds],
         "computed": scores.size,
     }
+
+
+def main(estimator: type[BaseEstimator]) -> None:
+    """Reads the specification from stdin and prints the result."""
+    print(json.dumps(search(json.load(sys.stdin), estimator)), flush=True)

@@ -31,18 +31,18 @@ QUICK_AXES = {
 
 
 def point(axis: str, value: int, quick: bool) -> dict:
-    """What is measured at one place of an axis."""
+    """What is measured at one value of an axis."""
     images = 600 if quick else IMAGES
-    place = {"images": images, "batch_size": 128, "side": 28, "threads": measure.cores(), "classes": 10}
-    place[axis] = value
+    settings = {"images": images, "batch_size": 128, "side": 28, "threads": measure.cores(), "classes": 10}
+    settings[axis] = value
     if axis == "side":
         # As many pixels at each side, and batches that fit into memory.
-        place["images"] = max(images * 28 * 28 // (value * value), 96)
-        place["batch_size"] = 32
+        settings["images"] = max(images * 28 * 28 // (value * value), 96)
+        settings["batch_size"] = 32
     if axis == "classes":
         # The smallest class needs an image in each part of the split.
-        place["images"] = max(images, 12 * value)
-    return place
+        settings["images"] = max(images, 12 * value)
+    return settings
 
 
 def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
@@ -55,13 +55,13 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
             for value in QUICK_AXES[axis] if args.quick else about["values"]:
                 if axis == "threads" and value > measure.cores():
                     continue
-                place = point(axis, value, args.quick)
-                threads = place["threads"]
+                settings = point(axis, value, args.quick)
+                threads = settings["threads"]
                 # The training part is 0.88 * 0.88 of all images.
-                made = int(place["images"] / 0.77) + 2 * place["classes"]
-                folder = measure.make_images(measure.MADE / axis, made, place["side"], place["classes"])
+                made = int(settings["images"] / 0.77) + 2 * settings["classes"]
+                folder = measure.make_images(measure.MADE / axis, made, settings["side"], settings["classes"])
                 spec = SPECS["cnn"] | {"task": "throughput", "data": str(folder), "epochs": 1}
-                spec |= {"images": place["images"], "batch_size": place["batch_size"]}
+                spec |= {"images": settings["images"], "batch_size": settings["batch_size"]}
                 sides = [
                     helpers(f"{names[0]}, {axis} {value}", args.program, threads, format="default"),
                     peer(
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
                     ),
                 ]  # fmt: skip
                 found = measure.rounds(sides, args.rounds, spec, args.seed, one_line)
-                rows.append({"value": value, "settings": place} | times(names, found, place["images"]))
+                rows.append({"value": value, "settings": settings} | times(names, found, settings["images"]))
             axes[axis] = {"name": about["name"], "rows": rows}
     finally:
         shutil.rmtree(measure.MADE, ignore_errors=True)

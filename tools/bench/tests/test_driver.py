@@ -157,6 +157,24 @@ def test_another_accuracy_is_reported(monkeypatch):
     assert text.startswith("Keras, 2 jobs: helpers' mean accuracy is +0.4000 from its 0.5000")
 
 
+@pytest.mark.parametrize(("quick", "status"), [(True, 0), (False, 1)])
+def test_a_quick_run_only_shows_that_all_sides_run(monkeypatch, capsys, tmp_path, quick, status):
+    """A short training's accuracy says nothing; that of a whole one must be like its peers'."""
+
+    def run(args, found):
+        # Ours is 0.0331 above, more than the tolerance.
+        section = section_of([{"seconds": 2.0}], [{"seconds": 4.0}])
+        section["sides"]["peer 0"]["check"] = measure.check("accuracy", [0.9331], [0.9], 0.02)
+        return section
+
+    monkeypatch.setitem(driver.PARTS, "grid_search", driver.Part(run, grid_search))
+    monkeypatch.setattr(driver, "draw", lambda *given: [])
+    words = ["--data", "data", "--out", str(tmp_path / "bench.json"), "--only", "grid_search"]
+    monkeypatch.setattr(sys, "argv", ["driver.py", *words, *(["--quick"] if quick else [])])
+    assert driver.main() == status
+    assert ("helpers' mean accuracy is +0.0331" in capsys.readouterr().err) == (not quick)
+
+
 def test_a_search_that_found_finished_trials_is_refused(monkeypatch):
     with pytest.raises(measure.BenchError, match="did not compute all 36 trials"):
         search(monkeypatch, [search_result(computed=0)] + [search_result()] * 7)
