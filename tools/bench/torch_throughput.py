@@ -16,9 +16,8 @@ import torch_networks
 from torch import nn
 
 
-def measure(spec: dict) -> dict:
-    """Trains and predicts; gives the speeds, and a score as a sign that something was learnt."""
-    torch.manual_seed(spec["seed"])
+def prepared(spec: dict) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """The network, and images with class ids to train on and to check with."""
     settings = spec["network"]
     denoises, tunes = settings["kind"] == "autoencoder", settings["kind"] == "transfer"
     parts = images.parts(spec, normalise=not denoises and not tunes)
@@ -34,6 +33,14 @@ def measure(spec: dict) -> dict:
     if spec["channels_last"]:
         network = network.to(memory_format=torch.channels_last)
         train_x, check_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, check_x))
+    return network, (train_x, train_y), (check_x, check_y)
+
+
+def measure(spec: dict) -> dict:
+    """Trains and predicts; gives the speeds, and a score as a sign that something was learnt."""
+    torch.manual_seed(spec["seed"])
+    denoises = spec["network"]["kind"] == "autoencoder"
+    network, (train_x, train_y), (check_x, check_y) = prepared(spec)
     # Each batch size is compiled by itself; one graph for all of them would be slower.
     forward = torch.compile(network, dynamic=False) if spec["compile"] else network
     trained = [weight for weight in network.parameters() if weight.requires_grad]
@@ -44,14 +51,14 @@ def measure(spec: dict) -> dict:
         network.train()
         started = time.perf_counter()
         for _ in range(epochs):
-            for places in torch.randperm(len(train_x)).split(spec["batch_size"]):
-                batch = train_x[places]
+            for indices in torch.randperm(len(train_x)).split(spec["batch_size"]):
+                batch = train_x[indices]
                 with narrow:
                     outputs = forward(batch)
                 if denoises:
                     loss = nn.functional.mse_loss(outputs.float(), batch)
                 else:
-                    loss = nn.functional.cross_entropy(outputs.float(), train_y[places])
+                    loss = nn.functional.cross_entropy(outputs.float(), train_y[indices])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -14,10 +14,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in ["models", "checkpoints", "trials"] {
         fs::create_dir_all(corpus.join(name))?;
     }
+    for (name, network) in networks() {
+        let mut model = network.build(1)?;
+        if name == "cnn" {
+            model.freeze_kind("conv2d")?;
+        }
+        model.save(corpus.join(format!("models/{name}.safetensors")))?;
+    }
+    fuzz::write_checkpoint(&corpus.join("checkpoints/two_epochs.safetensors"))?;
+    write_trials(&corpus)
+}
+
+/// A small network for each kind of layer that a file can hold.
+fn networks() -> [(&'static str, Sequential); 5] {
     let shape = ImageShape { height: 4, width: 4, channels: 1 };
     let residual =
         Layer::Residual(vec![Layer::BatchNorm { momentum: 0.9, epsilon: 1e-3 }, Layer::Relu6]);
-    let networks = [
+    [
         (
             "dense",
             Sequential::new(shape).flatten().dense(2).batch_norm().relu().dropout(0.5).dense(2),
@@ -51,16 +64,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .sigmoid(),
         ),
         ("vectors", Sequential::for_vectors(3).dense(2)),
-    ];
-    for (name, network) in networks {
-        let mut model = network.build(1)?;
-        if name == "cnn" {
-            model.freeze_kind("conv2d")?;
-        }
-        model.save(corpus.join(format!("models/{name}.safetensors")))?;
-    }
-    fuzz::write_checkpoint(&corpus.join("checkpoints/two_epochs.safetensors"))?;
+    ]
+}
 
+fn write_trials(corpus: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let dense = DenseConfig { hidden: vec![4], ..DenseConfig::default() };
     let cnn = CnnConfig { filters: [2, 2, 2, 2], dense: 4, ..CnnConfig::default() };
     for (name, network) in [("dense", Network::Dense(dense)), ("cnn", Network::Cnn(cnn))] {
