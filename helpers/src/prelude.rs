@@ -1,31 +1,33 @@
-//! What a notebook needs, in one `use`.
+//! What notebooks use, in one `use`; all else is found in its room: `helpers::training::History`.
 
-pub use crate::artifacts::{Artifacts, Denoising, Metrics, Predictions, compare_predictions};
+// Data.
 pub use crate::data::{
-    Augmentation, Dataset, DatasetInfo, DenoisedImages, GaussianNoise, ImageShape, NoisyImages,
-    Split, SplitConfig, Subset,
+    Augmentation, Dataset, GaussianNoise, ImageShape, Split, SplitConfig, Subset,
 };
-pub use crate::display::{Cell, Column, Table};
-pub use crate::error::{Error, Result};
-pub use crate::evaluation::{
-    Confusion, Evaluation, LinearDenoiser, PrincipalComponents, Quality, argmax,
-    classification_report, confusion_matrix, image_psnr_db, most_confused, principal_components,
-    psnr_db,
-};
+// Models. `Sequential` and `Initializer` are for networks that a notebook defines itself.
 pub use crate::models::{
-    AutoencoderConfig, Bottleneck, CnnConfig, DenseConfig, FeatureConfig, Features, Initializer,
-    Layer, Model, Precision, Probabilities, Sequential, Summary, TransferConfig,
+    AutoencoderConfig, CnnConfig, DenseConfig, FeatureConfig, Initializer, Model, Sequential,
+    TransferConfig,
 };
+// Training. The callbacks are for what a cell adds to `fit`.
+pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
+// Scores.
+pub use crate::evaluation::{
+    Evaluation, LinearDenoiser, Quality, argmax, classification_report, confusion_matrix,
+    most_confused, principal_components,
+};
+// Search.
+pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
+// What is kept.
+pub use crate::artifacts::{Artifacts, Denoising, Metrics, Predictions, compare_predictions};
+// Figures.
 pub use crate::plot::{
-    BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,
-    most_confident_mistakes, plot_accuracy_cost, plot_confusion, plot_denoised, plot_predictions,
-    plot_scatter, random_indices, show_classes, show_images,
+    BarChart, CostPoint, LineChart, most_confident_mistakes, plot_accuracy_cost, plot_confusion,
+    plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
 };
-pub use crate::report::{comparative_table, compare_denoisers};
+// Tables and sentences.
+pub use crate::display::{Cell, Column, Table};
+pub use crate::report::{
+    comparative_table, compare_denoisers, decibels_text, denoising_sentence, gain_text,
+};
 pub use crate::text::thousands;
-pub use crate::training::{
-    Callback, Callbacks, DenoisingHistory, FitConfig, History, Schedule, TrainingState,
-};
-pub use crate::tuning::{
-    GridSearchCv, KFold, Network, ParameterGrid, SearchResults, StratifiedKFold,
-};

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use helpers::prelude::*;
+use helpers::{Error, Result};
 
 /// An `.npy` file with this text between the quotes of its header.
 fn file(version: u8, header: &str, data: &[u8]) -> Vec<u8> {

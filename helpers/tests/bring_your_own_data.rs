@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
+use helpers::data::DatasetInfo;
 use helpers::data::images::Scaling;
 use helpers::prelude::*;
 use serde::Deserialize;

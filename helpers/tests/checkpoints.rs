@@ -11,7 +11,8 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use helpers::prelude::*;
-use helpers::training::{DenoisingRecord, EpochRecord};
+use helpers::training::{DenoisingRecord, EpochRecord, History};
+use helpers::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";

@@ -7,6 +7,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use helpers::evaluation::{image_psnr_db, psnr_db};
+use helpers::models::Precision;
 use helpers::prelude::*;
 use ndarray::Array2;
 use serde::Deserialize;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use helpers::models::Precision;
 use helpers::prelude::*;
 use safetensors::SafeTensors;
 use serde::Deserialize;

@@ -13,6 +13,7 @@ use std::process::{Command, Output};
 
 use helpers::prelude::*;
 use helpers::system::write_atomically;
+use helpers::training::History;
 
 const FOLDER: &str = "FULL_DISK_TEST_FOLDER";
 

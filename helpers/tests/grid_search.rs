@@ -9,9 +9,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use helpers::prelude::*;
+use helpers::training::History;
 use helpers::tuning::{
-    ErrorScore, FailedTrial, Folds, Launcher, LocalProcesses, Parameters, Score, TrialResult,
-    TrialSpec,
+    ErrorScore, FailedTrial, Folds, KFold, Launcher, LocalProcesses, Parameters, Score,
+    SearchResults, TrialResult, TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

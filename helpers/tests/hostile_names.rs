@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use helpers::evaluation::Comparisons;
+use helpers::plot::{HeatMap, ImageRow, compare_images};
 use helpers::prelude::*;
-use helpers::training::EpochRecord;
+use helpers::training::{EpochRecord, History};
 use helpers::tuning::{Launcher, Score, TrialResult, TrialSpec};
 use ndarray::Array2;
 use serde_json::json;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use helpers::models::{Layer, Precision};
 use helpers::prelude::*;
 
 /// `images` of the committed sample, stratified.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use helpers::models::Precision;
 use helpers::prelude::*;
 use tempfile::TempDir;
 

@@ -83,7 +83,7 @@ impl From<Denoising> for Scores {
 /// Two runs of the same seed, sample and thread count differ in three fields only: `fit_seconds`,
 /// `train_images_per_second` and `predict_images_per_second`.
 ///
-/// Start with [`Metrics::new`] and add what the notebook has:
+/// Start with [`Metrics::new`] and add what the notebook has; each step gives a changed copy (`display` says why):
 ///
 /// ```
 /// # use helpers::{Result, artifacts::{Artifacts, Metrics}, data::Split, evaluation::Evaluation, training::History};
@@ -177,25 +177,26 @@ impl Metrics {
     }
 
     /// With the epochs and the times of a training run.
-    pub fn history<R: Record>(mut self, history: &History<R>) -> Metrics {
-        self.epochs_run = history.epochs.len();
-        self.best_epoch = history.best_epoch;
-        self.fit_seconds = history.fit_seconds;
-        self.train_images_per_second = history.train_images_per_second;
-        self
+    pub fn history<R: Record>(&self, history: &History<R>) -> Metrics {
+        Metrics {
+            epochs_run: history.epochs.len(),
+            best_epoch: history.best_epoch,
+            fit_seconds: history.fit_seconds,
+            train_images_per_second: history.train_images_per_second,
+            ..self.clone()
+        }
     }
 
     /// With the number of trainable parameters.
-    pub fn parameters(mut self, parameters: usize) -> Metrics {
-        self.parameters = parameters;
-        self
+    pub fn parameters(&self, parameters: usize) -> Metrics {
+        Metrics { parameters, ..self.clone() }
     }
 
     /// With one configuration struct, under a name such as `fit` or `model`.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
-    pub fn config(mut self, name: &str, config: &impl Serialize) -> Result<Metrics> {
+    pub fn config(&self, name: &str, config: &impl Serialize) -> Result<Metrics> {
         let value = serde_json::to_value(config).map_err(|error| {
             Error::parameter(
                 "config",
@@ -204,34 +205,30 @@ impl Metrics {
                 "derive Serialize and use text for the keys of maps",
             )
         })?;
-        self.config.insert(name.to_owned(), value);
-        Ok(self)
+        let mut metrics = self.clone();
+        metrics.config.insert(name.to_owned(), value);
+        Ok(metrics)
     }
 
     /// With the scores on the validation and on the test part.
-    pub fn scores(mut self, validation: impl Into<Scores>, test: impl Into<Scores>) -> Metrics {
-        self.validation = Some(validation.into());
-        self.test = Some(test.into());
-        self
+    pub fn scores(&self, validation: impl Into<Scores>, test: impl Into<Scores>) -> Metrics {
+        let (validation, test) = (Some(validation.into()), Some(test.into()));
+        Metrics { validation, test, ..self.clone() }
     }
 
     /// With the speed of prediction.
-    pub fn predict_images_per_second(mut self, images_per_second: f64) -> Metrics {
-        self.predict_images_per_second = images_per_second;
-        self
+    pub fn predict_images_per_second(&self, predict_images_per_second: f64) -> Metrics {
+        Metrics { predict_images_per_second, ..self.clone() }
     }
 
     /// With the autoencoder's rate: values of the bottleneck over values of the image.
-    pub fn rate(mut self, rate: f64) -> Metrics {
-        self.rate = Some(rate);
-        self
+    pub fn rate(&self, rate: f64) -> Metrics {
+        Metrics { rate: Some(rate), ..self.clone() }
     }
 
     /// With the best setting that a search found, and its mean score.
-    pub fn best(mut self, params: BTreeMap<String, serde_json::Value>, score: f64) -> Metrics {
-        self.best_params = Some(params);
-        self.best_score = Some(score);
-        self
+    pub fn best(&self, params: BTreeMap<String, serde_json::Value>, score: f64) -> Metrics {
+        Metrics { best_params: Some(params), best_score: Some(score), ..self.clone() }
     }
 
     /// The classification scores on the test part.

@@ -12,11 +12,10 @@
 //!
 //! # Names that other programs look for
 //!
-//! `tools/template/export.py` reads what is shown here: the classes of [`class`], and lines that begin with
-//! [`PROGRESS`], which it leaves out. It refuses a page that shows the `{:?}` of a type that shows itself: their `Debug`
-//! texts begin with these names and a bracket or a colon: `Table(`, `Figure(`, `Dataset:`, `Split:`, `Subset:`,
-//! `History:`, `Summary:`, `Metrics:`, `Evaluation:`, `Quality:`, `Comparison:`, `Comparisons(`, `CvResults:`,
-//! `SearchResults:`, `ClassificationReport:`, `LineChart(`, `BarChart(`, `HeatMap(`.
+//! The export of the notebooks (`tools/template`) knows what is shown here by the classes of [`class`], and leaves out
+//! lines that begin with [`PROGRESS`]. It refuses a page that shows the `{:?}` of a type that shows itself: a new such
+//! type joins `SHOWING_THEMSELVES` in `tools/template/outputs.py`, and its `Debug` text begins with its name and `(` or
+//! `:`.
 
 mod progress;
 mod protocol;

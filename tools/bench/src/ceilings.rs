@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use helpers::Result;
 use helpers::artifacts::Environment;
-use helpers::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};

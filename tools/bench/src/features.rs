@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use helpers::Result;
 use helpers::artifacts::Environment;
 use helpers::prelude::*;
 use serde::Deserialize;

@@ -5,6 +5,7 @@
 //! and for those of its inputs, where a layer before it is trained: three times the prediction for most layers, twice
 //! for the first one.
 
+use helpers::models::Layer;
 use helpers::prelude::*;
 use serde::Serialize;
 

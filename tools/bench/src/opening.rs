@@ -4,8 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use helpers::Result;
 use helpers::artifacts::Environment;
 use helpers::data::random::RandomState;
+use helpers::models::Precision;
 use helpers::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use helpers::Result;
 use helpers::artifacts::Environment;
 use helpers::prelude::*;
 use serde::Deserialize;

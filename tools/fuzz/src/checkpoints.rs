@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use helpers::prelude::*;
+use helpers::training::History;
+use helpers::{Error, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use helpers::artifacts::code_version;
+use helpers::models::Layer;
 use helpers::prelude::*;
 use helpers::tuning::trial::TrialSpec;
 
