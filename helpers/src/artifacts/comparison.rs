@@ -15,7 +15,13 @@ pub fn by_accuracy(models: &[Metrics]) -> Result<Vec<(&Metrics, Evaluation)>> {
     let Some(first) = models.first() else { return Err(Error::NothingToScore) };
     for other in models {
         let same = |metrics: &Metrics| {
-            (metrics.dataset.clone(), metrics.seed, metrics.split, metrics.quick)
+            (
+                metrics.dataset.clone(),
+                metrics.seed,
+                metrics.split,
+                metrics.quick,
+                metrics.config.get("split").cloned(),
+            )
         };
         if same(other) != same(first) {
             let (a, b) = (clean_text(&first.name), clean_text(&other.name));

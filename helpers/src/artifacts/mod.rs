@@ -14,6 +14,7 @@ pub mod comparison;
 pub mod folder;
 pub mod metrics;
 pub mod predictions;
+mod provenance;
 
 pub use comparison::{by_accuracy, compare_predictions};
 pub use folder::Artifacts;

@@ -19,6 +19,7 @@ use super::file::as_bytes;
 use super::layers::show_shape;
 use super::model::{Model, check_room};
 use super::precision::Precision;
+use super::trained_on::TrainedOn;
 use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Split, Subset};
 use crate::display::{Ticker, print_line};
@@ -234,7 +235,8 @@ impl Model {
         let train = FeatureSource::new(features, &split.train);
         let validation = FeatureSource::new(features, &split.validation);
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        training::run(self, [&train, &validation], objective, &config, callbacks)
+        let images = TrainedOn::split(split);
+        training::run(self, [&train, &validation], images, objective, &config, callbacks)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod model;
 pub mod precision;
 pub mod sequential;
 pub mod summary;
+pub mod trained_on;
 pub mod transfer;
 
 pub use autoencoder::{AutoencoderConfig, Bottleneck};
@@ -30,4 +31,5 @@ pub use model::{Model, Probabilities};
 pub use precision::Precision;
 pub use sequential::Sequential;
 pub use summary::Summary;
+pub use trained_on::TrainedOn;
 pub use transfer::TransferConfig;

@@ -18,6 +18,7 @@ use super::layers::{self, Layer, show_shape};
 use super::precision::Precision;
 use super::sequential::Sequential;
 use super::summary::{Summary, SummaryRow};
+use super::trained_on::TrainedOn;
 use crate::data::Subset;
 use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::error::{Error, Result};
@@ -99,6 +100,8 @@ pub struct Model {
     /// How pixels become the network's input; `fit` takes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
+    /// What the weights have learnt from.
+    pub(crate) trained_on: Vec<TrainedOn>,
 }
 
 /// What a model file says about itself.
@@ -112,6 +115,8 @@ struct ModelConfig {
     /// Names of the weights that were frozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     frozen: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    trained_on: Vec<TrainedOn>,
 }
 
 /// The only layout of [`ModelConfig`] so far.
@@ -139,6 +144,7 @@ impl Model {
             output,
             normalization: None,
             precision: Precision::Auto,
+            trained_on: Vec::new(),
         }
     }
 
@@ -607,6 +613,7 @@ impl Model {
             normalization: self.normalization.clone(),
             precision: self.precision,
             frozen: self.frozen(),
+            trained_on: self.trained_on.clone(),
         };
         let config = serde_json::to_string(&config).expect("settings are plain values");
         let tensors = self.weights.iter().map(|weight| (weight.name.as_str(), &weight.tensor));
@@ -645,6 +652,7 @@ impl Model {
         let mut model = Model::assemble(config.network, plan, weights);
         model.normalization = config.normalization;
         model.precision = config.precision;
+        model.trained_on = config.trained_on;
         let frozen: HashSet<&str> = config.frozen.iter().map(String::as_str).collect();
         model.set_trainable(|_, name| !frozen.contains(name));
         Ok(model)

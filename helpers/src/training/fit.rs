@@ -9,6 +9,7 @@ use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::error::{Error, Result};
+use crate::models::TrainedOn;
 use crate::models::model::{Model, Weight};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::{Memory, keep_freed_memory};
@@ -38,7 +39,8 @@ impl Model {
         config: FitConfig,
         callbacks: Callbacks,
     ) -> Result<History> {
-        self.fit_classifier(&split.train, &split.validation, &config, callbacks)
+        let images = TrainedOn::split(split);
+        self.fit_classifier(&split.train, &split.validation, images, &config, callbacks)
     }
 
     /// As [`Model::fit`], on any two parts.
@@ -51,13 +53,15 @@ impl Model {
         validation: &Subset,
         config: FitConfig,
     ) -> Result<History> {
-        self.fit_classifier(train, validation, &config, Callbacks::default())
+        let images = TrainedOn::parts(train, validation, None);
+        self.fit_classifier(train, validation, images, &config, Callbacks::default())
     }
 
     fn fit_classifier(
         &mut self,
         train: &Subset,
         validation: &Subset,
+        images: TrainedOn,
         config: &FitConfig,
         callbacks: Callbacks,
     ) -> Result<History> {
@@ -72,7 +76,7 @@ impl Model {
         let train = ImageSource::new(train, normalization.clone(), config.augmentation);
         let validation = ImageSource::new(validation, normalization, Default::default());
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
-        run(self, [&train, &validation], objective, config, callbacks)
+        run(self, [&train, &validation], images, objective, config, callbacks)
     }
 
     /// Trains to give clean images for noisy ones; steered and restored as [`Model::fit_with`] does, by the mean squared
@@ -102,14 +106,17 @@ impl Model {
             [&split.train, &split.validation].map(|images| noise.on(images, config.seed));
         let (train, validation) =
             (train.source(config.augmentation), validation.source(Default::default()));
-        run(self, [&train, &validation], Objective::MeanSquaredError, &config, callbacks)
+        let (images, objective) = (TrainedOn::split(split), Objective::MeanSquaredError);
+        run(self, [&train, &validation], images, objective, &config, callbacks)
     }
 }
 
-/// Trains `model`; the weights of the best epoch are in it afterwards, also after an error.
+/// Trains `model`, which from then on says that it knows these `images`; the weights of the best epoch are in it
+/// afterwards, also after an error.
 pub(crate) fn run<R: Record>(
     model: &mut Model,
     [train, validation]: [&dyn Source; 2],
+    images: TrainedOn,
     objective: Objective,
     config: &FitConfig,
     callbacks: Callbacks,
@@ -117,8 +124,10 @@ pub(crate) fn run<R: Record>(
     check_sizes(model, train, validation, config)?;
     let guard = InterruptGuard::new();
     keep_freed_memory();
+    let seen_before = model.will_be_trained_on(images);
     let sources = [train, validation];
     let mut training = TrainingState::new::<R>(model, sources, objective, config)?;
+    training.notes.extend(seen_before);
     let mut callbacks = callbacks.in_order(config);
     let ended = run_epochs(&mut training, &mut callbacks, &guard);
     // Also after an error: whoever looks at the model then finds the best that training has reached.

@@ -1,0 +1,171 @@
+//! What a model was trained on. It stands in the model's file, and whoever opens that for a split checks it: a model that
+//! is scored on images that it has learnt from looks better than it is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::model::Model;
+use crate::data::{DatasetInfo, Split, SplitConfig, Subset};
+use crate::error::{Error, Result};
+use crate::text::clean_text;
+
+/// The images that a model has learnt from, and the classes that it has learnt to tell apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedOn {
+    /// The data set, or the sample that was taken of it.
+    pub dataset: DatasetInfo,
+    /// By class id.
+    pub class_names: Vec<String>,
+    /// How it was split; none for parts that were made in another way.
+    pub split: Option<SplitConfig>,
+    /// SHA-256 of the rows of X.npy that trained, in order, and of those that steered.
+    pub rows_sha256: String,
+}
+
+/// What was expected of a model or of a result, and what was found instead.
+pub(crate) struct Difference {
+    pub expected: String,
+    pub found: String,
+}
+
+impl Difference {
+    /// Between data sets, or between samples of one.
+    pub(crate) fn of_data(found: &DatasetInfo, expected: &DatasetInfo) -> Option<Difference> {
+        let hashes = |data: &DatasetInfo| (data.x_sha256.clone(), data.y_sha256.clone());
+        if hashes(found) != hashes(expected) {
+            return Some(Difference {
+                expected: "this X.npy and y.npy".to_owned(),
+                found: "others".to_owned(),
+            });
+        }
+        let images = |data: &DatasetInfo| format!("{} images (`sample`)", data.images);
+        (found.images != expected.images)
+            .then(|| Difference { expected: images(expected), found: images(found) })
+    }
+
+    /// Between settings of the split, each with the names of those that differ.
+    pub(crate) fn of_settings(found: &Value, expected: &Value) -> Option<Difference> {
+        let shown = |these: &Value, others: &Value| {
+            let settings = these.as_object().into_iter().flatten();
+            let differing = settings.filter(|(name, value)| others.get(name) != Some(value));
+            let texts = differing.map(|(name, value)| format!("`{name}` {value}"));
+            texts.collect::<Vec<_>>().join(", ")
+        };
+        (found != expected)
+            .then(|| Difference { expected: shown(expected, found), found: shown(found, expected) })
+    }
+}
+
+impl TrainedOn {
+    pub(crate) fn parts(
+        train: &Subset,
+        validation: &Subset,
+        split: Option<&SplitConfig>,
+    ) -> TrainedOn {
+        let dataset = train.dataset();
+        TrainedOn {
+            dataset: dataset.info(),
+            class_names: dataset.class_names().to_vec(),
+            split: split.cloned(),
+            rows_sha256: hash_of_rows([train, validation]),
+        }
+    }
+
+    pub(crate) fn split(split: &Split) -> TrainedOn {
+        TrainedOn::parts(&split.train, &split.validation, Some(&split.config))
+    }
+
+    /// In what this record differs from that of a model which was trained on another one.
+    fn difference(&self, expected: &TrainedOn) -> Option<Difference> {
+        let mut classes = self.class_names.iter().zip(&expected.class_names).enumerate();
+        let class = |class, name| format!("class {class} called `{}`", clean_text(name));
+        if let Some((id, (found, expected))) = classes.find(|(_, (a, b))| a != b) {
+            return Some(Difference { expected: class(id, expected), found: class(id, found) });
+        }
+        let settings = |record: &TrainedOn| {
+            let config = record.split.as_ref()?;
+            Some(serde_json::to_value(config).expect("settings are plain values"))
+        };
+        let of_settings = || Difference::of_settings(&settings(self)?, &settings(expected)?);
+        let of_images = || {
+            (self.rows_sha256 != expected.rows_sha256).then(|| Difference {
+                expected: "the training and validation images of this split".to_owned(),
+                found: "others of the same data set".to_owned(),
+            })
+        };
+        Difference::of_data(&self.dataset, &expected.dataset)
+            .or_else(of_settings)
+            .or_else(of_images)
+    }
+}
+
+/// SHA-256 of the rows of X.npy that these parts are, in order.
+fn hash_of_rows(parts: [&Subset; 2]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let dataset = part.dataset();
+        hash.update((part.len() as u64).to_le_bytes());
+        for &index in part.indices() {
+            hash.update((dataset.row(index) as u64).to_le_bytes());
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
+impl Model {
+    /// What this model was trained on, one record for each choice of images, in the order of the trainings. Nothing
+    /// before the first, and nothing of pretrained weights.
+    pub fn trained_on(&self) -> &[TrainedOn] {
+        &self.trained_on
+    }
+
+    /// Checks that this model was trained on the training part of `split` and steered by its validation part, so that its
+    /// test part is new to it, and that the classes are the same.
+    ///
+    /// # Errors
+    /// If not, or if the model does not say what it was trained on; the message names what differs.
+    pub fn check_trained_on(&self, split: &Split) -> Result<()> {
+        match self.difference_from(split) {
+            None => Ok(()),
+            Some(Difference { expected, found }) => Err(Error::parameter(
+                "model",
+                format!("trained on this very split, with {expected}"),
+                found,
+                "take the split it was trained on, or train it on this one",
+            )),
+        }
+    }
+
+    /// In what the images and classes of this model's trainings differ from those of a training on `split`.
+    pub(crate) fn difference_from(&self, split: &Split) -> Option<Difference> {
+        let wanted = TrainedOn::split(split);
+        let Some(last) = self.trained_on.last() else {
+            return Some(Difference {
+                expected: "a record of its training images".to_owned(),
+                found: "none".to_owned(),
+            });
+        };
+        // An earlier training on other images of the same data may have seen those that test now.
+        let same_data = |record: &&TrainedOn| record.dataset.x_sha256 == wanted.dataset.x_sha256;
+        let earlier = self.trained_on.iter().filter(same_data);
+        std::iter::once(last).chain(earlier).find_map(|record| record.difference(&wanted))
+    }
+
+    /// Adds what a training that begins now learns from. Gives what to say if the model has learnt from other images of the
+    /// same data set before.
+    pub(crate) fn will_be_trained_on(&mut self, record: TrainedOn) -> Option<String> {
+        if self.trained_on.contains(&record) {
+            return None;
+        }
+        let same_data = |earlier: &TrainedOn| earlier.dataset.x_sha256 == record.dataset.x_sha256;
+        let note = self.trained_on.iter().any(same_data).then(|| {
+            "this model was trained on other images of this data set before; some of them may be in the test part \
+             now, whose scores then say nothing: build the model anew"
+                .to_owned()
+        });
+        self.trained_on.push(record);
+        note
+    }
+}
