@@ -92,7 +92,14 @@ fn history(epochs: usize) -> History {
 
 #[test]
 fn history_has_a_train_and_a_validation_curve() {
-    for epochs in [1, 3, 18, 50] {
+    // The only epoch of a history is the best one: its star covers the mark of the validation part.
+    let picture = keep(&history(1).plot().unwrap(), "history_1");
+    let half = picture.width / 2;
+    for (from, to) in [(0, half), (half, picture.width)] {
+        assert!(picture.count(from, to, |pixel| pixel == style::TRAIN) > 30);
+        assert!(picture.count(from, to, |[red, ..]| red < 40) > 100);
+    }
+    for epochs in [3, 18, 50] {
         let picture = keep(&history(epochs).plot().unwrap(), &format!("history_{epochs}"));
         for color in [style::TRAIN, style::VALIDATION] {
             let half = picture.width / 2;
@@ -396,17 +403,111 @@ fn images_in_colour_keep_their_colours_at_any_size() {
         let (_folder, dataset) = colored(side);
         let figure = show_images(&dataset, &[0, 1, 2], 3).unwrap();
         let picture = keep(&figure, &format!("rgb_{side}"));
-        for (place, color) in [[230, 20, 20], [20, 230, 20], [20, 20, 230]].into_iter().enumerate()
-        {
-            let third = |place: usize| place * picture.width / 3;
-            let inside = picture.count(third(place), third(place + 1), |pixel| pixel == color);
-            assert!(inside > 30_000, "{side}: {inside} pixels of {color:?}");
-            assert_eq!(picture.count(0, picture.width, |pixel| pixel == color), inside);
+        let mut end = 0;
+        for color in [[230, 20, 20], [20, 230, 20], [20, 20, 230]] {
+            let count = |from, to| picture.count(from, to, |pixel| pixel == color);
+            let all = count(0, picture.width);
+            assert!(all > 30_000, "{side}: {all} pixels of {color:?}");
+            let columns = || (0..picture.width).filter(|&column| count(column, column + 1) > 0);
+            let (first, last) = (columns().next().unwrap(), columns().next_back().unwrap());
+            // A square of this colour alone, right of the one before.
+            assert!(first >= end && all == (last + 1 - first).pow(2), "{side}: {first} to {last}");
+            end = last + 1;
         }
         // Names come from data: they are escaped, in the picture's words too.
         let html = figure.to_html();
         assert!(html.contains("&lt;b&gt;green&lt;/b&gt;") && !html.contains("<b>"), "{side}");
     }
+}
+
+#[test]
+fn long_labels_are_not_cut() {
+    // Two labels that differ in their last letter alone make two pictures.
+    let names =
+        |last: &str| vec![format!("PyTorch, compiled, channels last, bf1{last}"), "b".to_owned()];
+    let numbers = [1.0, 2.0];
+    type Chart = fn(&[String], &[f64]) -> Figure;
+    let charts: [Chart; 5] = [
+        |names, values| {
+            BarChart::new("Training", "Images/s", names).bars("x", values).plot().unwrap()
+        },
+        |names, values| {
+            let chart = BarChart::new("Training", "Images/s", &["a".into(), "b".into()]);
+            chart.bars(&names[0], values).bars("y", values).plot().unwrap()
+        },
+        |names, values| {
+            let chart = LineChart::new("Training", "Threads", "Images/s");
+            chart.line(&names[0], values, values).line("y", values, &[2.0, 1.0]).plot().unwrap()
+        },
+        |names, _| plot_confusion(&Array2::from_elem((2, 2), 7), names).unwrap(),
+        |names, _| {
+            let points =
+                Array2::from_shape_fn((4, 2), |(point, axis)| (point * point + axis) as f32);
+            plot_scatter("", "x", "y", &points, &[1, 1, 1, 1], names).unwrap()
+        },
+    ];
+    for (index, chart) in charts.iter().enumerate() {
+        let (six, nine) = (chart(&names("6"), &numbers), chart(&names("9"), &numbers));
+        assert!(six.png() != nine.png(), "{index}");
+        assert!(six.png() == chart(&names("6"), &numbers).png(), "{index}: the same each time");
+    }
+    keep(&charts[0](&names("6"), &numbers), "long_names");
+}
+
+#[test]
+fn a_legend_stands_beside_the_data() {
+    // Points in every corner and all over the middle: the chart's area is that of one without a legend.
+    let values: Vec<f64> = (0..100).map(|step| f64::from(step % 10)).collect();
+    let others: Vec<f64> = (0..100).map(|step| f64::from(step / 10)).collect();
+    let chart = LineChart::new("", "x", "y").line("train", &values, &others);
+    let (one, two) =
+        (chart.plot().unwrap(), chart.line("validation", &[3.0], &[3.0]).plot().unwrap());
+    assert!(two.size().0 > one.size().0 && two.size().1 == one.size().1);
+    let train = |figure: &Figure| {
+        let picture = decode(figure);
+        picture.count(0, 2 * one.size().0, |pixel| pixel == style::TRAIN)
+    };
+    // A mark of the other series, with its rim, covers a little.
+    assert!(train(&one) - train(&two) < 700, "{} and {}", train(&one), train(&two));
+}
+
+/// Whatever numbers and names come, there is a picture or an error, and no panic.
+#[test]
+fn no_value_makes_a_drawing_panic() {
+    let odd = [0.0, -0.0, 1.0, 1e-320, 1e300, f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, -3.5e-7];
+    let texts = ["", "a", "EVCXR_END_CONTENT\n", "\u{202e}", "🦀 ⛵", &"long ".repeat(300)]
+        .map(str::to_owned);
+    let mut drawn = 0;
+    for (index, &a) in odd.iter().enumerate() {
+        let (b, text) = (odd[(3 * index + 1) % odd.len()], &texts[index % texts.len()]);
+        for chart in [
+            LineChart::new(text, text, text),
+            LineChart::new(text, text, text).log_x().log_y(),
+            LineChart::new(text, text, text).percent_y(),
+        ] {
+            let chart = chart.line(text, &[a, b, a], &[b, a, b]).labels([text.clone()]);
+            drawn += usize::from(chart.plot().is_ok());
+            drawn += usize::from(chart.level("level", a).line("empty", &[], &[]).plot().is_ok());
+        }
+        let names = [text.clone(), String::new()];
+        for chart in
+            [BarChart::new(text, text, &names), BarChart::new(text, text, &names).percent(1)]
+        {
+            drawn += usize::from(chart.bars(text, &[a, b]).bars("", &[b, a]).plot().is_ok());
+        }
+        let map = HeatMap::new(text, ndarray::array![[a, b]]).columns(text, names.clone());
+        drawn += usize::from(map.spread(ndarray::array![[b, a]]).plot().is_ok());
+        let point = CostPoint { name: text.clone(), cost: a, accuracy: b, interval: [b, a] };
+        drawn += usize::from(plot_accuracy_cost(text, text, &[point.clone(), point]).is_ok());
+        let points = ndarray::array![[a as f32, b as f32], [b as f32, a as f32]];
+        drawn += usize::from(plot_scatter(text, text, text, &points, &[0, 1], &names).is_ok());
+        let mut history = history(2);
+        (history.epochs[0].val_loss, history.epochs[1].loss) = (a, b);
+        (history.epochs[0].accuracy, history.epochs[1].val_accuracy) = (b, a);
+        drawn += usize::from(history.followed_by(&history, text).plot().is_ok());
+    }
+    assert!(drawn > 40, "{drawn}");
+    assert!(plot_accuracy_cost("", "", &[]).is_err());
 }
 
 #[test]
@@ -424,11 +525,11 @@ fn what_cannot_be_drawn_is_named() {
     let errors = [
         (
             show_images(&part, &[2], 4),
-            "`indices` must be places below 2, the number of images, got 2; ",
+            "`indices` must be indices below 2, the number of images, got 2; ",
         ),
         (
             show_images(&part, &[], 4),
-            "cannot draw: there is no image to show; pass at least one place",
+            "cannot draw: there is no image to show; pass at least one index",
         ),
         (show_images(&part, &[0], 0), "`columns` must be at least 1, got 0; "),
         (show_classes(&part, 0, 1), "`examples` must be at least 1, got 0; "),

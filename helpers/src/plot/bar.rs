@@ -1,12 +1,11 @@
-//! Bars with their values, and accuracy against what it costs.
+//! Bars with their values.
 
-use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, legend, legend_size};
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, hatch, legend, legend_size, short};
 use super::figure::Figure;
-use super::line::short;
-use super::page::{Across, Canvas, Down, Point, Rect, TextStyle};
-use super::style::{
-    GREY, GRID, INK, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, part_style, series_style,
-};
+use super::page::{Rect, Text, draw};
+use super::style::{Look, TICK_SIZE};
 use crate::text::{clean_text, with_thousands};
 use crate::{Error, Result};
 
@@ -89,233 +88,81 @@ impl BarChart {
     /// # Errors
     /// If there is no bar, or a series has more or fewer values than there are names, or a value below 0.
     pub fn plot(&self) -> Result<Figure> {
-        for (series, values) in &self.series {
-            let message = if values.len() != self.names.len() {
-                format!(
-                    "has {} values for {} names; give one for each",
-                    values.len(),
-                    self.names.len()
-                )
-            } else if values.iter().any(|&value| value < 0.0) {
-                "holds a value below 0; bars start at 0, draw a line chart".to_owned()
-            } else {
-                continue;
-            };
-            return Err(Error::Drawing {
-                message: format!("series `{}` {message}", clean_text(series)),
-            });
-        }
-        if self.series.is_empty() || self.names.is_empty() {
-            return Err(Error::Drawing {
-                message: "the bar chart is empty; add names and one series".to_owned(),
-            });
-        }
+        self.check()?;
+        let (names, count) = (self.names.len() as f64, self.series.len() as f64);
         let many = self.series.len() > 1;
         let (thickness, between) = if many { (13.0, 11.0) } else { (19.0, 9.0) };
-        let group = thickness * self.series.len() as f64 + between;
-        let name = TextStyle::new(NAME_SIZE);
-        let value = TextStyle::new(TICK_SIZE).color(INK);
-        let tick = TextStyle::new(TICK_SIZE).color(GREY);
-        let probe = Canvas::new(1.0, 1.0)?;
-        let widest = self
-            .names
-            .iter()
-            .map(|text| probe.text_width(text, name))
-            .fold(0.0, f64::max)
-            .min(220.0);
-        let entries: Vec<LegendEntry> = self
-            .series
-            .iter()
-            .enumerate()
-            .map(|(place, (series, _))| LegendEntry {
-                name: series.clone(),
-                style: part_style(series, place),
-                kind: LegendKind::Block,
-            })
-            .collect();
-        let beside = if many { legend_size(&probe, &entries).0 + 10.0 } else { 0.0 };
-        let area =
-            Rect::new(14.0 + widest + 8.0, 40.0, 470.0, group * self.names.len() as f64 + 6.0);
-        let total = Rect::new(0.0, 0.0, area.right() + 64.0 + beside, area.bottom() + 48.0);
-        let mut canvas = Canvas::new(total.width, total.height)?;
-        let highest =
-            self.series.iter().flat_map(|(_, values)| values).copied().filter(|v| v.is_finite());
-        let highest = highest.fold(0.0, f64::max);
-        let mut axis =
-            Axis::new(&self.value_name, 0.0, if highest > 0.0 { highest * 1.04 } else { 1.0 });
-        axis.percent = self.percent;
-        axis.whole = self.digits == Some(0) && !self.percent;
-        let title = TextStyle::new(TITLE_SIZE).bold();
-        let fitted = canvas.fitted(&self.title, title, total.width - area.left - 10.0);
-        canvas.text(&fitted, (area.left, 26.0), title);
-        for (at, text) in axis.ticks() {
-            let x = area.left + axis.place(at) * area.width;
-            canvas.fill_rect(Rect::new(x - 0.5, area.top, 1.0, area.height), GRID);
-            canvas.text(&text, (x, area.bottom() + 8.0), tick.anchor(Across::Centre, Down::Top));
-        }
-        for (row, text) in self.names.iter().enumerate() {
-            let top = area.top + between / 2.0 + 3.0 + group * row as f64;
-            let middle = top + (group - between) / 2.0;
-            let text = canvas.fitted(text, name, widest);
-            canvas.text(&text, (area.left - 9.0, middle), name.anchor(Across::Right, Down::Middle));
-            for (place, (_, values)) in self.series.iter().enumerate() {
-                let y = top + thickness * place as f64;
-                let part = axis.place(values[row].max(0.0));
-                let bar = Rect::new(area.left, y, area.width * part, thickness - 1.5);
-                if values[row].is_finite() {
-                    canvas.fill_rect(bar, entries[place].style.color);
-                    hatch(&mut canvas, bar, place);
-                }
-                let end = if values[row].is_finite() { bar.right() } else { area.left };
-                let style = value.anchor(Across::Left, Down::Middle);
-                canvas.text_on_white(
-                    &self.text(values[row]),
-                    (end + 6.0, y + thickness / 2.0 - 0.75),
-                    style,
-                );
+        let group = thickness * count + between;
+        let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, 420.0).1;
+        let y = Axis::of_names("", self.names.iter().map(fitted).collect()).reversed();
+        let all = || self.series.iter().flat_map(|(_, values)| values).copied();
+        let highest = all().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let mut x =
+            Axis::new(&self.value_name, 0.0, if highest > 0.0 { 1.04 * highest } else { 1.0 });
+        x.percent = self.percent;
+        x.whole = self.digits == Some(0) && !self.percent;
+        let entry = |(index, (name, _)): (usize, &(String, Vec<f64>))| LegendEntry {
+            name: name.clone(),
+            look: Look::of_part(name, index),
+            kind: LegendKind::Block(index),
+        };
+        let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
+        let beside = if many { legend_size(&entries).0 + 10.0 } else { 0.0 };
+        let value_style = Text::new(TICK_SIZE).anchor(HPos::Left, VPos::Center);
+        let texts: Vec<String> = all().map(|value| self.text(value)).collect();
+        let room = value_style.widest(&texts, 200.0).max(48.0);
+        let area = Rect::new(10.0 + y.room_left(), 40.0, 470.0, group * names + 6.0);
+        let size = (area.right() + room + 16.0 + beside, area.bottom() + x.room_below() + 6.0);
+        draw(size, self.alt(), |page| {
+            let mut panel = Panel::at(page, area, &self.title, (x, y), Grid::Vertical)?;
+            for (row, (index, (_, values))) in (0..self.names.len())
+                .flat_map(|row| self.series.iter().enumerate().map(move |series| (row, series)))
+            {
+                let value = if values[row].is_finite() { values[row] } else { 0.0 };
+                let top = row as f64 + (between / 2.0 + thickness * index as f64) / group;
+                let bottom = top + (thickness - 1.5) / group;
+                let bar = panel.fill((0.0, top), (value, bottom), entries[index].look.color)?;
+                hatch(page, bar, index)?;
+                let end = (bar.right() + 6.0, bar.centre().1);
+                page.text_on_white(&self.text(values[row]), end, value_style)?;
             }
-        }
-        canvas.fill_rect(Rect::new(area.left - 0.5, area.top, 1.0, area.height), RULE);
-        let style = TextStyle::new(NAME_SIZE).anchor(Across::Centre, Down::Baseline);
-        canvas.text(&self.value_name, (area.centre().0, total.height - 9.0), style);
-        if many {
-            // Signs of the legend are hatched as the bars are.
-            let corner = (total.width - beside, area.top);
-            legend(&mut canvas, &entries, corner);
-            for place in 0..entries.len() {
-                let y = corner.1 + 4.5 + 19.0 * (place as f64 + 0.5);
-                hatch(&mut canvas, Rect::new(corner.0 + 15.0, y - 5.5, 16.0, 11.0), place);
+            if many {
+                legend(page, &entries, (size.0 - beside, area.top))?;
             }
-        }
-        let described: Vec<String> = self
-            .series
-            .iter()
-            .map(|(series, values)| {
-                let values: Vec<String> = self
-                    .names
-                    .iter()
-                    .zip(values)
-                    .map(|(name, &value)| format!("{name} {}", self.text(value)))
-                    .collect();
-                format!("{series}: {}", values.join(", "))
-            })
-            .collect();
-        canvas.finish(format!("{} ({}). {}.", self.title, self.value_name, described.join("; ")))
-    }
-}
-
-/// White lines across a bar that tell its series without colour; none for the first.
-fn hatch(canvas: &mut Canvas, bar: Rect, place: usize) {
-    if place == 0 {
-        return;
-    }
-    canvas.clip_to(Some(bar));
-    let (step, slope) = match place % 3 {
-        1 => (7.0, bar.height),
-        2 => (5.0, 0.0),
-        _ => (7.0, -bar.height),
-    };
-    let lines = ((bar.width + bar.height) / step) as usize + 2;
-    for line in 0..lines {
-        let x = bar.left - bar.height + step * line as f64;
-        canvas.line(&[(x, bar.bottom()), (x + slope, bar.top)], 1.3, WHITE, None);
-    }
-    canvas.clip_to(None);
-}
-
-/// One model of [`plot_accuracy_cost`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct CostPoint {
-    /// Name of the model.
-    pub name: String,
-    /// What it costs, in the unit of the axis.
-    pub cost: f64,
-    /// Its accuracy, in 0..=1.
-    pub accuracy: f64,
-    /// The accuracy's 95% interval, low and high.
-    pub interval: [f64; 2],
-}
-
-/// Accuracy against cost, a point with its 95% interval for each model; up and to the left is better.
-///
-/// The cost axis is logarithmic where the dearest model costs more than four times the cheapest.
-///
-/// # Errors
-/// If there is no model, or a number is not finite.
-pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) -> Result<Figure> {
-    if let Some(point) = points.iter().find(|point| {
-        !(point.cost.is_finite()
-            && point.accuracy.is_finite()
-            && point.interval.iter().all(|end| end.is_finite()))
-    }) {
-        return Err(Error::Drawing {
-            message: format!(
-                "model `{}` has a cost or an accuracy that is no finite number; run its notebook again",
-                clean_text(&point.name)
-            ),
-        });
-    }
-    let costs = || points.iter().map(|point| point.cost);
-    let low = costs().fold(f64::INFINITY, f64::min);
-    let high = costs().fold(0.0, f64::max);
-    let mut x = Axis::around(cost_name, costs(), low > 0.0 && high > 4.0 * low)?;
-    // Room for the names, which stand beside the points.
-    if x.log {
-        let margin = (high / low).powf(0.18);
-        (x.low, x.high) = (low / margin, high * margin);
-    } else {
-        let margin = 0.18 * (high - low).max(0.2 * high.abs()).max(f64::MIN_POSITIVE);
-        (x.low, x.high) = (low - margin, high + margin);
-    }
-    let y =
-        Axis::around("Test accuracy (%)", points.iter().flat_map(|point| point.interval), false)?
-            .of_shares();
-    let mut canvas = Canvas::new(720.0, 400.0)?;
-    let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
-    let panel = Panel::draw(&mut canvas, outer, title, x, y, Grid::Both);
-    let mut placed: Vec<Rect> = Vec::new();
-    for (place, point) in points.iter().enumerate() {
-        let style = series_style(place);
-        let at = panel.at((point.cost, point.accuracy));
-        let ends = point.interval.map(|end| panel.at((point.cost, end)));
-        canvas.line(&ends, 1.8, style.color, None);
-        for (x, y) in ends {
-            canvas.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, style.color, None);
-        }
-        canvas.marker(style.marker, at, 5.5, style.color);
-        let text = TextStyle::new(NAME_SIZE).bold().color(style.color);
-        let width = canvas.text_width(&point.name, text);
-        // Right of the point where there is room, else left of it; below a name that is already there.
-        let right = at.0 + 12.0 + width < panel.area.right();
-        let left = if right { at.0 + 12.0 } else { at.0 - 12.0 - width };
-        let mut frame = Rect::new(left, at.1 - 8.0, width, 16.0);
-        while placed.iter().any(|other| overlaps(other, &frame)) {
-            frame.top += 4.0;
-        }
-        let corner: Point = (frame.left, frame.centre().1);
-        canvas.text_on_white(&point.name, corner, text.anchor(Across::Left, Down::Middle));
-        placed.push(frame);
-    }
-    let described: Vec<String> = points
-        .iter()
-        .map(|point| {
-            let [low, high] = point.interval;
-            format!(
-                "{} {:.2}% ({} to {:.2}) at {}",
-                point.name,
-                100.0 * point.accuracy,
-                format_args!("{:.2}", 100.0 * low),
-                100.0 * high,
-                short(point.cost)
-            )
+            Ok(())
         })
-        .collect();
-    canvas.finish(format!(
-        "{title}: test accuracy with 95% intervals over {cost_name}; {}.",
-        described.join(", ")
-    ))
-}
+    }
 
-fn overlaps(a: &Rect, b: &Rect) -> bool {
-    a.left < b.right() && b.left < a.right() && a.top < b.bottom() && b.top < a.bottom()
+    fn check(&self) -> Result<()> {
+        let refused = |message: String| Err(Error::Drawing { message });
+        for (series, values) in &self.series {
+            let series = clean_text(series);
+            if values.len() != self.names.len() {
+                return refused(format!(
+                    "series `{series}` has {} values for {} names; give one for each",
+                    values.len(),
+                    self.names.len()
+                ));
+            }
+            if values.iter().any(|&value| value < 0.0) {
+                return refused(format!(
+                    "series `{series}` holds a value below 0; bars start at 0, draw a line chart"
+                ));
+            }
+        }
+        if self.series.is_empty() || self.names.is_empty() {
+            return refused("the bar chart is empty; add names and one series".to_owned());
+        }
+        Ok(())
+    }
+
+    fn alt(&self) -> String {
+        let described = self.series.iter().map(|(series, values)| {
+            let values = self.names.iter().zip(values);
+            let values = values.map(|(name, &value)| format!("{name} {}", self.text(value)));
+            format!("{series}: {}", values.collect::<Vec<_>>().join(", "))
+        });
+        let described: Vec<String> = described.collect();
+        format!("{} ({}). {}.", self.title, self.value_name, described.join("; "))
+    }
 }

@@ -3,15 +3,19 @@
 //! A [`Figure`] holds its PNG, at two pixels for each unit of its size on the page, so that it is sharp on dense
 //! screens too. Every function of [`plot`](crate::plot) returns one.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
+use std::iter::repeat_n;
 use std::path::Path;
 
 use base64::Engine;
 
-use crate::Result;
+use super::style::Color;
 use crate::display::show;
 use crate::system::write_atomically;
 use crate::text::{clean_sentence, clean_text, escape_sentence};
+use crate::{Error, Result};
 
 /// Pixels for each unit of a figure's size on the page, along one side.
 pub const DENSITY: usize = 2;
@@ -21,14 +25,26 @@ pub const DENSITY: usize = 2;
 /// As the last value of a cell it shows itself; [`Figure::save`] writes the PNG.
 #[derive(Clone, PartialEq)]
 pub struct Figure {
-    pub(crate) png: Vec<u8>,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) caption: String,
-    pub(crate) alt: String,
+    png: Vec<u8>,
+    width: usize,
+    height: usize,
+    caption: String,
+    alt: String,
 }
 
 impl Figure {
+    /// The figure of these pixels, red, green and blue of each, [`DENSITY`] for each unit of its size on the page.
+    pub(crate) fn from_pixels(
+        rgb: Vec<u8>,
+        width: usize,
+        height: usize,
+        alt: String,
+    ) -> Result<Figure> {
+        let png = encode_png(&rgb, DENSITY * width, DENSITY * height)
+            .map_err(|error| Error::Drawing { message: format!("PNG: {error}") })?;
+        Ok(Figure { png, width, height, caption: String::new(), alt })
+    }
+
     /// The figure with a sentence below it that says what to look at.
     pub fn caption(mut self, caption: impl Into<String>) -> Figure {
         self.caption = caption.into();
@@ -106,6 +122,69 @@ impl fmt::Debug for Figure {
     }
 }
 
+/// The picture as PNG, with a palette where 256 colours stand for all of them to the eye: that halves the file, and an
+/// executed notebook and two pages hold each picture.
+fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_depth(png::BitDepth::Eight);
+    // Flat areas and blocks: unfiltered rows repeat, which is what deflate is best at.
+    encoder.set_filter(png::FilterType::NoFilter);
+    encoder.set_compression(png::Compression::Best);
+    let indexed = indexed(rgb);
+    let data = match &indexed {
+        Some((palette, indices)) => {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette(palette.concat());
+            indices
+        }
+        None => {
+            encoder.set_color(png::ColorType::Rgb);
+            rgb
+        }
+    };
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// At most 256 colours, and for each pixel the index of one that cannot be told from its own; none when that takes more.
+///
+/// Frequent colours stay as they are; rare ones (edges of lines and letters, mostly) take the place of the next.
+fn indexed(rgb: &[u8]) -> Option<(Vec<Color>, Vec<u8>)> {
+    /// With more colours than this the picture holds photographs.
+    const MOST_COLORS: usize = 20_000;
+    /// Differences in a channel, of 255, that are tried in turn.
+    const UNSEEN: [u8; 5] = [0, 4, 8, 14, 20];
+    let (pixels, _) = rgb.as_chunks::<3>();
+    let mut counts: HashMap<Color, usize> = HashMap::new();
+    for run in pixels.chunk_by(|a, b| a == b) {
+        *counts.entry(run[0]).or_default() += run.len();
+        if counts.len() > MOST_COLORS {
+            return None;
+        }
+    }
+    let mut colors: Vec<(Color, usize)> = counts.into_iter().collect();
+    colors.sort_by_key(|&(color, count)| (Reverse(count), color));
+    let merged = |most: u8| {
+        let mut palette: Vec<Color> = Vec::new();
+        let mut indices = HashMap::new();
+        for &(color, _) in &colors {
+            let near = |other: &Color| (0..3).all(|c| color[c].abs_diff(other[c]) <= most);
+            let index = palette.iter().position(near).unwrap_or(palette.len());
+            if index == palette.len() {
+                palette.push(color);
+            }
+            indices.insert(color, u8::try_from(index).ok()?);
+        }
+        Some((palette, indices))
+    };
+    let (palette, indices) = UNSEEN.into_iter().find_map(merged)?;
+    let runs = pixels.chunk_by(|a, b| a == b);
+    Some((palette, runs.flat_map(|run| repeat_n(indices[&run[0]], run.len())).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +221,27 @@ mod tests {
         let path = folder.path().join("figures/dot.png");
         figure().save(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_palette_changes_no_colour_that_is_seen() {
+        let few: Vec<u8> = [[1, 2, 3], [9, 8, 7], [1, 2, 3], [1, 2, 3]].concat();
+        assert_eq!(indexed(&few), Some((vec![[1, 2, 3], [9, 8, 7]], vec![0, 1, 0, 0])));
+        // 511 colours are too many, but each has a close neighbour.
+        let near: Vec<u8> = (0..=255)
+            .flat_map(|v: u8| [[v, v, v], [v, v, v.saturating_add(1)]])
+            .flatten()
+            .collect();
+        let (palette, indices) = indexed(&near).unwrap();
+        assert!(palette.len() <= 256);
+        for (pixel, index) in near.chunks_exact(3).zip(indices) {
+            let shown = palette[index as usize];
+            assert!((0..3).all(|c| pixel[c].abs_diff(shown[c]) <= 4), "{pixel:?} {shown:?}");
+        }
+        // A photograph's colours are kept as they are.
+        let cube: Vec<u8> = (0..4096_usize)
+            .flat_map(|v| [v % 16, v / 16 % 16, v / 256].map(|c| 17 * c as u8))
+            .collect();
+        assert_eq!(indexed(&cube), None);
     }
 }

@@ -1,10 +1,12 @@
 //! Tables of numbers as pictures: confusion matrices and heat maps.
 
 use ndarray::Array2;
+use plotters::style::text_anchor::{HPos, VPos};
 
+use super::axes::{Axis, Grid, Panel};
 use super::figure::Figure;
-use super::page::{Across, Canvas, Down, Rect, TextStyle};
-use super::style::{Color, GREY, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE, blues, ink_on};
+use super::page::{Page, Rect, Text, draw};
+use super::style::{Color, GREY, INK, NAME_SIZE, RULE, TICK_SIZE, WHITE, blues, ink_on};
 use crate::text::{clean_text, with_thousands};
 use crate::{Error, Result};
 
@@ -41,20 +43,20 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
             lines.push(with_thousands(count as f64, 0));
             lines.push(percent(share(row, column)));
         }
-        Drawn { lines, shade: Some(share(row, column).sqrt()), framed: row == column }
+        Cell { lines, shade: Some(share(row, column).sqrt()), framed: row == column }
     };
     let right: u64 = (0..classes).map(|class| matrix[(class, class)]).sum();
     let all = totals.iter().sum::<u64>().max(1);
     let worst = (0..classes)
         .flat_map(|row| (0..classes).map(move |column| (row, column)))
         .filter(|(row, column)| row != column)
-        .max_by_key(|&place| (matrix[place], std::cmp::Reverse(place)));
+        .max_by_key(|&pair| (matrix[pair], std::cmp::Reverse(pair)));
     let mut alt = format!(
         "Confusion matrix of {classes} classes: {} of {} images on the diagonal.",
         with_thousands(right as f64, 0),
         with_thousands(all as f64, 0)
     );
-    if let Some((row, column)) = worst.filter(|&place| matrix[place] > 0) {
+    if let Some((row, column)) = worst.filter(|&pair| matrix[pair] > 0) {
         alt += &format!(
             " Most frequent confusion: {} taken for {}, {} images.",
             clean_text(&class_names[row]),
@@ -64,19 +66,16 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
     }
     let ticks = [0.0_f64, 0.05, 0.2, 0.5, 1.0];
     let scale = ticks.iter().map(|&tick| (tick.sqrt(), format!("{:.0}%", 100.0 * tick))).collect();
-    draw(
-        &Frame {
-            title: "Confusion matrix",
-            row_axis: "True class",
-            column_axis: "Predicted class",
-            rows: class_names,
-            columns: class_names,
-            scale_name: "Share of the true class",
-            scale,
-        },
-        cell,
-        alt,
-    )
+    let table = Table {
+        title: "Confusion matrix",
+        row_axis: "True class",
+        column_axis: "Predicted class",
+        rows: class_names,
+        columns: class_names,
+        scale_name: "Share of the true class",
+        scale,
+    };
+    table.draw(alt, cell)
 }
 
 /// `3.4%`, `12%`, `<0.1%`.
@@ -203,10 +202,11 @@ impl HeatMap {
                 ),
             });
         }
-        let finite = || self.values.indexed_iter().filter(|(_, value)| value.is_finite());
         let by_value = |a: &(_, &f64), b: &(_, &f64)| a.1.total_cmp(b.1);
-        let (Some(low), Some(high)) = (finite().min_by(by_value), finite().first_max(by_value))
-        else {
+        let finite = || self.values.indexed_iter().filter(|(_, value)| value.is_finite());
+        // Of equal values the first is the best; `max_by` would take the last.
+        let highest = finite().reduce(|a, b| if by_value(&b, &a).is_gt() { b } else { a });
+        let (Some(low), Some(high)) = (finite().min_by(by_value), highest) else {
             return Err(Error::Drawing {
                 message: "the heat map holds no finite number; run at least one trial".to_owned(),
             });
@@ -215,30 +215,23 @@ impl HeatMap {
         let (low, high) = (*low.1, *high.1);
         let span = if high > low { high - low } else { 1.0 };
         let text = |value: f64| {
-            let shown = if self.percent { 100.0 * value } else { value };
-            with_thousands(shown, self.digits)
+            with_thousands(if self.percent { 100.0 * value } else { value }, self.digits)
         };
+        // Not to the ends of the scale: the differences are often small.
+        let shade = |part: f64| 0.08 + 0.77 * part;
         let cell = |row: usize, column: usize| {
             let value = self.values[(row, column)];
             if !value.is_finite() {
-                return Drawn { lines: vec!["–".to_owned()], shade: None, framed: false };
+                return Cell { lines: vec!["–".to_owned()], shade: None, framed: false };
             }
             let mut lines = vec![text(value)];
-            if let Some(spread) =
-                self.spread.as_ref().map(|s| s[(row, column)]).filter(|s| s.is_finite())
-            {
-                lines.push(format!("± {}", text(spread)));
-            }
-            let place = (value - low) / span;
-            // Not to the ends of the scale: the differences are often small.
-            Drawn { lines, shade: Some(0.08 + 0.77 * place), framed: (row, column) == best }
+            let spread = self.spread.as_ref().map(|spread| spread[(row, column)]);
+            lines.extend(spread.filter(|s| s.is_finite()).map(|s| format!("± {}", text(s))));
+            let framed = (row, column) == best;
+            Cell { lines, shade: Some(shade((value - low) / span)), framed }
         };
-        let scale = (0..5)
-            .map(|step| {
-                let place = f64::from(step) / 4.0;
-                (0.08 + 0.77 * place, text(low + place * span))
-            })
-            .collect();
+        let parts = (0..5).map(|step| f64::from(step) / 4.0);
+        let scale = parts.map(|part| (shade(part), text(low + part * span))).collect();
         let alt = format!(
             "{}: {} by {}; best {} at {} and {}, range {} to {}.",
             self.title,
@@ -250,166 +243,151 @@ impl HeatMap {
             text(low),
             text(high)
         );
-        draw(
-            &Frame {
-                title: &self.title,
-                row_axis: &self.row_axis,
-                column_axis: &self.column_axis,
-                rows: &self.rows,
-                columns: &self.columns,
-                scale_name: "",
-                scale,
-            },
-            cell,
-            alt,
-        )
+        let table = Table {
+            title: &self.title,
+            row_axis: &self.row_axis,
+            column_axis: &self.column_axis,
+            rows: &self.rows,
+            columns: &self.columns,
+            scale_name: "",
+            scale,
+        };
+        table.draw(alt, cell)
     }
 }
-
-/// The first of the largest items, where `max_by` takes the last.
-trait FirstMaximum: Iterator + Sized {
-    fn first_max(
-        self,
-        compare: impl Fn(&Self::Item, &Self::Item) -> std::cmp::Ordering,
-    ) -> Option<Self::Item> {
-        self.reduce(|best, item| if compare(&item, &best).is_gt() { item } else { best })
-    }
-}
-
-impl<I: Iterator> FirstMaximum for I {}
 
 /// What one cell holds.
-struct Drawn {
+struct Cell {
     lines: Vec<String>,
-    /// Its place on the colour scale, or none for white.
+    /// Its position on the colour scale, or none for white.
     shade: Option<f64>,
     framed: bool,
 }
 
 /// What stands around the cells.
-struct Frame<'a> {
+struct Table<'a> {
     title: &'a str,
     row_axis: &'a str,
     column_axis: &'a str,
     rows: &'a [String],
     columns: &'a [String],
     scale_name: &'a str,
-    /// Places on the colour scale and their text.
+    /// Positions on the colour scale and their text.
     scale: Vec<(f64, String)>,
 }
 
-fn draw(frame: &Frame<'_>, cell: impl Fn(usize, usize) -> Drawn, alt: String) -> Result<Figure> {
-    let (rows, columns) = (frame.rows.len(), frame.columns.len());
-    let probe = Canvas::new(1.0, 1.0)?;
-    let name = TextStyle::new(TICK_SIZE).color(GREY);
-    let widest = |names: &[String]| {
-        names.iter().map(|text| probe.text_width(text, name)).fold(0.0, f64::max).min(150.0)
-    };
-    // Cells shrink with their number, and lose their text when it no longer fits.
-    let width =
-        (660.0 / columns as f64).clamp(9.0, 110.0).max(if columns <= 12 { 58.0 } else { 9.0 });
-    let height = (width * 0.72).clamp(9.0, 50.0);
-    let row_names = widest(frame.rows);
-    let turned = widest(frame.columns) > width - 4.0;
-    let column_names = if turned { widest(frame.columns) + 10.0 } else { 22.0 };
-    let axis = |name: &str| if name.is_empty() { 4.0 } else { 24.0 };
-    let left = 8.0 + axis(frame.row_axis) + row_names + 8.0;
-    let top = 38.0;
-    let area = Rect::new(left, top, width * columns as f64, height * rows as f64);
-    let bar_left = area.right() + 22.0;
-    let scale_text =
-        frame.scale.iter().map(|(_, text)| probe.text_width(text, name)).fold(0.0, f64::max);
-    let scale_name = if frame.scale_name.is_empty() { 0.0 } else { 24.0 };
-    let bottom = area.bottom() + column_names + axis(frame.column_axis) + 6.0;
-    let mut canvas = Canvas::new(bar_left + 14.0 + 8.0 + scale_text + scale_name + 8.0, bottom)?;
-    let title = TextStyle::new(TITLE_SIZE).bold();
-    let fitted = canvas.fitted(frame.title, title, bar_left + 40.0 - left);
-    canvas.text(&fitted, (left, 24.0), title);
+/// The widest name of a row or a column.
+const WIDEST_NAME: f64 = 260.0;
 
-    for row in 0..rows {
-        for column in 0..columns {
-            let drawn = cell(row, column);
-            let (x, y) = (left + width * column as f64, top + height * row as f64);
-            let background = drawn.shade.map_or(WHITE, blues);
-            let square = Rect::new(x + 0.5, y + 0.5, width - 1.0, height - 1.0);
-            canvas.fill_rect(square, background);
-            let outline: Option<Color> = drawn.framed.then_some([30, 30, 30]);
-            if let Some(color) = outline.filter(|_| width >= 20.0) {
-                canvas.frame(square, 1.5, color);
+impl Table<'_> {
+    fn draw(&self, alt: String, cell: impl Fn(usize, usize) -> Cell) -> Result<Figure> {
+        let (rows, columns) = (self.rows.len(), self.columns.len());
+        // Cells shrink with their number, and lose their text when it no longer fits.
+        let least = if columns <= 12 { 58.0 } else { 9.0 };
+        let width = (660.0 / columns as f64).clamp(9.0, 110.0).max(least);
+        let height = (width * 0.72).clamp(9.0, 50.0);
+        let name = Text::new(TICK_SIZE);
+        let widest = name.widest(self.columns, WIDEST_NAME);
+        // plotters turns no names of an axis: they are written here.
+        let turned = widest > width - 4.0;
+        let y = Axis::of_names(self.row_axis, readable(self.rows, height)).reversed();
+        let x = match turned {
+            true => Axis::of_names("", vec![String::new(); columns]),
+            false => Axis::of_names(self.column_axis, readable(self.columns, f64::INFINITY)),
+        };
+        let area =
+            Rect::new(8.0 + y.room_left(), 38.0, width * columns as f64, height * rows as f64);
+        let below = if turned { widest + 38.0 } else { x.room_below() };
+        let bar = Rect::new(area.right() + 22.0, area.top, 14.0, area.height.min(320.0));
+        let scale = Text::new(TICK_SIZE).color(GREY);
+        let texts: Vec<String> = self.scale.iter().map(|(_, text)| text.clone()).collect();
+        let texts = scale.widest(&texts, f64::INFINITY);
+        // A scale that is shorter than its name goes without.
+        let named =
+            !self.scale_name.is_empty() && scale.width(self.scale_name) <= bar.height + 20.0;
+        let right = bar.right() + 16.0 + texts + if named { 24.0 } else { 0.0 };
+        draw((right, area.bottom() + below + 8.0), alt, |page| {
+            let panel = Panel::at(page, area, self.title, (x, y), Grid::None)?;
+            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |c| (row, c))) {
+                let (left, top) =
+                    (area.left + width * column as f64, area.top + height * row as f64);
+                let square = Rect::new(left + 0.5, top + 0.5, width - 1.0, height - 1.0);
+                draw_cell(page, square, cell(row, column))?;
             }
-            draw_lines(&mut canvas, &drawn.lines, square, background);
-        }
+            page.frame(area, 1.0, RULE)?;
+            if turned {
+                for (column, text) in readable(self.columns, width).iter().enumerate() {
+                    let at = (panel.place((column as f64 + 0.5, 0.0)).0, area.bottom() + 8.0);
+                    page.text(text, at, name.upwards().anchor(HPos::Right, VPos::Center))?;
+                }
+                let at = (area.centre().0, area.bottom() + below);
+                page.text(
+                    self.column_axis,
+                    at,
+                    Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom),
+                )?;
+            }
+            self.draw_scale(page, bar)?;
+            if named {
+                let style = scale.upwards().anchor(HPos::Center, VPos::Top);
+                page.text(self.scale_name, (bar.right() + texts + 14.0, bar.centre().1), style)?;
+            }
+            Ok(())
+        })
     }
-    canvas.frame(area.grown(0.5), 1.0, RULE);
 
-    let skip = (13.0 / height).ceil().max(1.0) as usize;
-    for (row, text) in frame.rows.iter().enumerate().step_by(skip) {
-        let text = canvas.fitted(text, name, 150.0);
-        let y = top + height * (row as f64 + 0.5);
-        canvas.text(&text, (left - 8.0, y), name.anchor(Across::Right, Down::Middle));
-    }
-    let skip = if turned { (13.0 / width).ceil().max(1.0) as usize } else { 1 };
-    for (column, text) in frame.columns.iter().enumerate().step_by(skip) {
-        let text = canvas.fitted(text, name, 150.0);
-        let x = left + width * (column as f64 + 0.5);
-        if turned {
-            let style = name.upwards().anchor(Across::Right, Down::Middle);
-            canvas.text(&text, (x, area.bottom() + 7.0), style);
-        } else {
-            canvas.text(&text, (x, area.bottom() + 8.0), name.anchor(Across::Centre, Down::Top));
+    /// The colour scale with its values.
+    fn draw_scale(&self, page: &Page<'_>, bar: Rect) -> Result<()> {
+        let (low, high) = (self.scale[0].0, self.scale[self.scale.len() - 1].0);
+        const STEPS: usize = 80;
+        for step in 0..STEPS {
+            let part = |step: f64| step / STEPS as f64;
+            let shade = high + (low - high) * part(step as f64 + 0.5);
+            let (top, height) = (bar.top + bar.height * part(step as f64), bar.height * part(1.0));
+            page.fill(Rect::new(bar.left, top, bar.width, height), blues(shade))?;
         }
+        page.frame(bar.grown(0.5), 0.75, RULE)?;
+        let style = Text::new(TICK_SIZE).color(GREY).anchor(HPos::Left, VPos::Center);
+        for (position, text) in &self.scale {
+            let y = bar.bottom() - (position - low) / (high - low).max(1e-9) * bar.height;
+            page.text(text, (bar.right() + 6.0, y), style)?;
+        }
+        Ok(())
     }
-    let axis = TextStyle::new(NAME_SIZE);
-    let (x, y) = area.centre();
-    canvas.text(frame.row_axis, (10.0, y), axis.upwards().anchor(Across::Centre, Down::Top));
-    canvas.text(frame.column_axis, (x, bottom - 9.0), axis.anchor(Across::Centre, Down::Baseline));
-
-    // The colour scale, as high as the cells but not higher than readers need.
-    let bar = Rect::new(bar_left, area.top, 14.0, area.height.min(320.0));
-    let (low, high) = (frame.scale[0].0, frame.scale[frame.scale.len() - 1].0);
-    let steps = (bar.height * 2.0) as usize;
-    for step in 0..steps {
-        let shade = high + (low - high) * (step as f64 + 0.5) / steps as f64;
-        canvas.fill_rect(
-            Rect::new(bar.left, bar.top + step as f64 / 2.0, bar.width, 0.5),
-            blues(shade),
-        );
-    }
-    canvas.frame(bar.grown(0.5), 0.75, RULE);
-    for (place, text) in &frame.scale {
-        let y = bar.bottom() - (place - low) / (high - low).max(1e-9) * bar.height;
-        canvas.text(text, (bar.right() + 6.0, y), name.anchor(Across::Left, Down::Middle));
-    }
-    // A scale that is shorter than its name goes without.
-    if scale_name > 0.0 && canvas.text_width(frame.scale_name, name) <= bar.height + 20.0 {
-        let style =
-            TextStyle::new(TICK_SIZE).color(GREY).upwards().anchor(Across::Centre, Down::Top);
-        canvas.text(frame.scale_name, (bar.right() + scale_text + 14.0, bar.centre().1), style);
-    }
-    canvas.finish(alt)
 }
 
-/// The lines of one cell, the first larger; as many as fit.
-fn draw_lines(canvas: &mut Canvas, lines: &[String], area: Rect, background: Color) {
-    let (x, y) = area.centre();
-    let ink = ink_on(background);
+/// Names for lines of this height, cut where they are long; between two that would run into each other none.
+fn readable(names: &[String], height: f64) -> Vec<String> {
+    let step = (13.0 / height).ceil().max(1.0) as usize;
+    let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, WIDEST_NAME).1;
+    let kept = names.iter().enumerate();
+    kept.map(|(index, name)| if index % step == 0 { fitted(name) } else { String::new() }).collect()
+}
+
+/// Draws a cell and the lines of its text, the first larger; as many as fit.
+fn draw_cell(page: &Page<'_>, square: Rect, cell: Cell) -> Result<()> {
+    let background: Color = cell.shade.map_or(WHITE, blues);
+    page.fill(square, background)?;
+    if cell.framed && square.width >= 19.0 {
+        page.frame(square.grown(-0.75), 1.5, INK)?;
+    }
+    let (x, y) = square.centre();
+    let style =
+        |size: f64| Text::new(size).color(ink_on(background)).anchor(HPos::Center, VPos::Center);
     let sizes = [12.0, 9.5];
-    let fits = |canvas: &Canvas, line: &String, size: f64| {
-        canvas.text_width(line, TextStyle::new(size)) <= area.width - 3.0
-    };
-    let both = lines.len() > 1
-        && area.height >= 32.0
-        && lines.iter().zip(sizes).all(|(line, size)| fits(canvas, line, size));
-    let style = |size: f64| TextStyle::new(size).color(ink).anchor(Across::Centre, Down::Middle);
-    if both {
-        canvas.text(&lines[0], (x, y - 7.0), style(sizes[0]));
-        canvas.text(&lines[1], (x, y + 9.0), style(sizes[1]));
-    } else if let Some(line) = lines.first() {
-        let size = [12.0, 10.0, 8.5]
-            .into_iter()
-            .find(|&size| fits(canvas, line, size) && area.height > size + 3.0);
-        if let Some(size) = size {
-            canvas.text(line, (x, y), style(size));
-        }
+    let fits = |line: &str, size: f64| style(size).width(line) <= square.width - 3.0;
+    if let [first, second] = &cell.lines[..]
+        && square.height >= 32.0
+        && fits(first, sizes[0])
+        && fits(second, sizes[1])
+    {
+        page.text(first, (x, y - 7.0), style(sizes[0]))?;
+        return page.text(second, (x, y + 9.0), style(sizes[1]));
+    }
+    let Some(line) = cell.lines.first() else { return Ok(()) };
+    let sizes = [12.0, 10.0, 8.5].into_iter();
+    match sizes.filter(|&size| square.height > size + 3.0).find(|&size| fits(line, size)) {
+        Some(size) => page.text(line, (x, y), style(size)),
+        None => Ok(()),
     }
 }

@@ -1,15 +1,19 @@
-//! Pictures of the images themselves: with their classes, class by class, with what a model says of them.
+//! Pictures of the images themselves: with their classes, class by class, with what a model says of them, and before
+//! and after a denoiser.
 //!
-//! Small images are enlarged to crisp blocks; the class stands above each. Places (`indices`) count within what is
-//! passed: the data set or the part of it.
+//! Small images are enlarged to crisp blocks. Indices count within what is passed: the data set or the part of it.
 
 use ndarray::Array2;
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::{DENSITY, Figure};
-use super::page::{Across, Canvas, Down, Rect, TextStyle};
-use super::style::{Color, GREY, TITLE_SIZE, label_color, label_sign};
+use super::page::{Rect, Text, draw};
+use super::style::{
+    BORDER, Color, GREY, INK, NAME_SIZE, TICK_SIZE, TITLE_SIZE, label_color, label_sign,
+};
 use crate::data::random::RandomState;
-use crate::data::{Dataset, ImageShape, Subset};
+use crate::data::{Dataset, DenoisedImages, GaussianNoise, ImageShape, NoisyImages, Subset};
+use crate::evaluation::image_psnr_db;
 use crate::evaluation::metrics::{argmax, check_classes, check_lengths};
 use crate::text::{clean_text, thousands};
 use crate::{Error, Result};
@@ -17,52 +21,52 @@ use crate::{Error, Result};
 /// Images with labels: a whole [`Dataset`] or a [`Subset`].
 pub trait Images {
     /// Number of images.
-    fn images(&self) -> usize;
+    fn count(&self) -> usize;
     /// The data set the images are in.
-    fn source(&self) -> &Dataset;
-    /// The place in the data set of the image at this place.
-    fn place(&self, image: usize) -> usize;
+    fn dataset(&self) -> &Dataset;
+    /// The index in the data set of the image with this index here.
+    fn dataset_index(&self, image: usize) -> usize;
 }
 
 impl Images for Dataset {
-    fn images(&self) -> usize {
+    fn count(&self) -> usize {
         self.len()
     }
 
-    fn source(&self) -> &Dataset {
+    fn dataset(&self) -> &Dataset {
         self
     }
 
-    fn place(&self, image: usize) -> usize {
+    fn dataset_index(&self, image: usize) -> usize {
         image
     }
 }
 
 impl Images for Subset {
-    fn images(&self) -> usize {
+    fn count(&self) -> usize {
         self.len()
     }
 
-    fn source(&self) -> &Dataset {
+    fn dataset(&self) -> &Dataset {
         self.dataset()
     }
 
-    fn place(&self, image: usize) -> usize {
+    fn dataset_index(&self, image: usize) -> usize {
         self.indices()[image]
     }
 }
 
-/// `n` different places among `images`, drawn with a seed; all of them, shuffled, when there are fewer.
+/// `n` different indices among `images`, drawn with a seed; all of them, shuffled, when there are fewer.
 ///
 /// # Errors
 /// If `seed` does not fit into 32 bits.
 pub fn random_indices(images: usize, n: usize, seed: u64) -> Result<Vec<usize>> {
-    let mut places = RandomState::new(seed)?.permutation(images);
-    places.truncate(n);
-    Ok(places)
+    let mut indices = RandomState::new(seed)?.permutation(images);
+    indices.truncate(n);
+    Ok(indices)
 }
 
-/// The places of at most `n` wrong predictions, the most confident first; equal ones in their order.
+/// The indices of at most `n` wrong predictions, the most confident first; equal ones in their order.
 ///
 /// - `probabilities`: shape `(N, classes)`
 /// - `y_true`: class ids, shape `(N,)`
@@ -87,7 +91,7 @@ pub fn most_confident_mistakes(
 /// Images in a grid, the class above each.
 ///
 /// # Errors
-/// If there is no place, a place is not among the images, or `columns` is 0.
+/// If there is no index, one is not among the images, or `columns` is 0.
 ///
 /// ```
 /// # use helpers::{data::Dataset, plot::{random_indices, show_images}};
@@ -96,7 +100,7 @@ pub fn most_confident_mistakes(
 /// # Ok(()) }
 /// ```
 pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> Result<Figure> {
-    check_indices(indices, images.images())?;
+    check_indices(indices, images.count())?;
     if columns == 0 {
         return Err(Error::Parameter {
             name: "columns",
@@ -105,20 +109,18 @@ pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> R
             advice: "4 suits eight images".to_owned(),
         });
     }
-    let dataset = images.source();
-    let labels: Vec<CellLabel> = indices
-        .iter()
-        .map(|&index| {
-            let place = images.place(index);
-            let class = dataset.labels()[place] as usize;
-            CellLabel { lines: vec![line(&dataset.class_names()[class])], place }
-        })
-        .collect();
+    let dataset = images.dataset();
+    let tile = |&index: &usize| -> Result<Tile> {
+        let image = images.dataset_index(index);
+        let class = &dataset.class_names()[dataset.labels()[image] as usize];
+        let lines = vec![(centred(NAME_SIZE, INK), class.clone())];
+        Ok(Tile { lines, pixels: dataset.image(image)?.to_vec() })
+    };
+    let tiles = indices.iter().map(tile).collect::<Result<Vec<Tile>>>()?;
     let title =
-        format!("{} of {} images with their class", indices.len(), thousands(images.images()));
-    let alt =
-        format!("{title}: {}.", list(labels.iter().map(|label| label.lines[0].text.as_str())));
-    draw_grid(dataset, &title, &labels, columns, 118.0, alt)
+        format!("{} of {} images with their class", indices.len(), thousands(images.count()));
+    let alt = format!("{title}: {}.", list(tiles.iter().map(|tile| tile.lines[0].1.as_str())));
+    draw_tiles(dataset.image_shape(), &title, &grid(tiles, columns), 92.0, alt)
 }
 
 /// What varies within each class: a row of `examples` images for every class, drawn with a seed.
@@ -128,7 +130,7 @@ pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> R
 /// # Errors
 /// If there is no image, `examples` is 0, or `seed` does not fit into 32 bits.
 pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<Figure> {
-    if images.images() == 0 {
+    if images.count() == 0 {
         return Err(nothing_to_show());
     }
     if examples == 0 {
@@ -139,40 +141,20 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
             advice: "8 show how a class varies".to_owned(),
         });
     }
-    let dataset = images.source();
-    let mut rows: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes()];
-    for index in random_indices(images.images(), images.images(), seed)? {
-        let place = images.place(index);
-        let row = &mut rows[dataset.labels()[place] as usize];
-        if row.len() < examples {
-            row.push(place);
-        }
-    }
-    let (width, height) = picture_size(dataset.image_shape(), 80.0);
-    let name = TextStyle::new(12.0).bold().anchor(Across::Right, Down::Middle);
-    let probe = Canvas::new(1.0, 1.0)?;
+    let dataset = images.dataset();
     let names = dataset.class_names();
-    let widest = names
-        .iter()
-        .map(|text| probe.text_width(text, name))
-        .fold(0.0, f64::max)
-        .clamp(40.0, 180.0);
-    let (left, top, gap) = (widest + 24.0, 40.0, 6.0);
-    let title = format!("{examples} images of each class");
-    let total_width = left + examples as f64 * (width + gap) + 8.0;
-    let total_height = top + rows.len() as f64 * (height + gap) + 8.0;
-    let mut canvas = Canvas::new(total_width.max(260.0), total_height)?;
-    canvas.text(&title, (left, 24.0), TextStyle::new(TITLE_SIZE).bold());
-    for (class, row) in rows.iter().enumerate() {
-        let y = top + class as f64 * (height + gap);
-        let text = canvas.fitted(&names[class], name, widest);
-        canvas.text(&text, (left - 12.0, y + height / 2.0), name);
-        for (column, &place) in row.iter().enumerate() {
-            let area = Rect::new(left + column as f64 * (width + gap), y, width, height);
-            draw_picture(&mut canvas, dataset, place, area)?;
+    let mut rows: Vec<(String, Vec<Tile>)> =
+        names.iter().map(|name| (name.clone(), Vec::new())).collect();
+    for index in random_indices(images.count(), images.count(), seed)? {
+        let image = images.dataset_index(index);
+        let (_, tiles) = &mut rows[dataset.labels()[image] as usize];
+        if tiles.len() < examples {
+            tiles.push(Tile { lines: Vec::new(), pixels: dataset.image(image)?.to_vec() });
         }
     }
-    canvas.finish(format!("{title}, a row for each: {}.", list(names.iter().map(String::as_str))))
+    let title = format!("{examples} images of each class");
+    let alt = format!("{title}, a row for each: {}.", list(names.iter().map(String::as_str)));
+    draw_tiles(dataset.image_shape(), &title, &rows, 80.0, alt)
 }
 
 /// What a model predicts for images: the predicted class in blue with a tick when it is right, in red with a cross and
@@ -182,22 +164,20 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
 /// - `indices`: which images to show; where there is none, as among the mistakes of a perfect model, the figure says so
 ///
 /// # Errors
-/// If `probabilities` does not belong to `images`, or a place is not among them.
+/// If `probabilities` does not belong to `images`, or an index is not among them.
 pub fn plot_predictions(
     images: &impl Images,
     probabilities: &Array2<f32>,
     indices: &[usize],
 ) -> Result<Figure> {
-    check_lengths(images.images(), probabilities.nrows())?;
+    check_lengths(images.count(), probabilities.nrows())?;
     if indices.is_empty() {
         let text = "No prediction to show: there is none of this kind.";
-        let mut canvas = Canvas::new(520.0, 56.0)?;
-        let style = TextStyle::new(TITLE_SIZE).color(GREY).anchor(Across::Centre, Down::Middle);
-        canvas.text(text, (260.0, 28.0), style);
-        return canvas.finish(text);
+        let style = Text::new(TITLE_SIZE).color(GREY).anchor(HPos::Center, VPos::Center);
+        return draw((520.0, 56.0), text, |page| page.text(text, (260.0, 28.0), style));
     }
-    check_indices(indices, images.images())?;
-    let dataset = images.source();
+    check_indices(indices, images.count())?;
+    let dataset = images.dataset();
     let names = dataset.class_names();
     if probabilities.ncols() != names.len() {
         return Err(Error::Drawing {
@@ -210,48 +190,32 @@ pub fn plot_predictions(
     }
     let y_pred = argmax(probabilities)?;
     let mut described = Vec::new();
-    let labels: Vec<CellLabel> = indices
-        .iter()
-        .map(|&index| {
-            let place = images.place(index);
-            let (predicted, truth) = (y_pred[index], dataset.labels()[place]);
-            let right = predicted == truth;
-            let (predicted, truth) = (predicted as usize, truth as usize);
-            let percent = format!("{:.0}%", 100.0 * probabilities[(index, predicted)]);
-            let color = label_color(right);
-            let second = if right {
-                LabelLine { text: percent.clone(), color, bold: false }
-            } else {
-                LabelLine { text: format!("{percent}, true: {}", names[truth]), color, bold: false }
-            };
-            let first = LabelLine {
-                text: format!("{} {}", label_sign(right), names[predicted]),
-                color,
-                bold: true,
-            };
-            described.push(if right {
-                format!("{} right ({percent})", clean_text(&names[predicted]))
-            } else {
-                format!(
-                    "{} instead of {} ({percent})",
-                    clean_text(&names[predicted]),
-                    clean_text(&names[truth])
-                )
-            });
-            CellLabel { lines: vec![first, second], place }
-        })
-        .collect();
-    let right = indices.iter().filter(|&&i| y_pred[i] == dataset.labels()[images.place(i)]).count();
-    let title =
-        String::from("Predicted class and its probability: ✓ right in blue, ✗ wrong in red");
+    let mut right = 0;
+    let mut tiles = Vec::new();
+    for &index in indices {
+        let image = images.dataset_index(index);
+        let (predicted, truth) = (y_pred[index] as usize, dataset.labels()[image] as usize);
+        let (said, true_name) = (clean_text(&names[predicted]), clean_text(&names[truth]));
+        let percent = format!("{:.0}%", 100.0 * probabilities[(index, predicted)]);
+        let first = format!("{} {said}", label_sign(predicted == truth));
+        let second = if predicted == truth {
+            right += 1;
+            described.push(format!("{said} right ({percent})"));
+            percent
+        } else {
+            described.push(format!("{said} instead of {true_name} ({percent})"));
+            format!("{percent}, true: {true_name}")
+        };
+        let color = label_color(predicted == truth);
+        let style = centred(NAME_SIZE, color);
+        let lines = vec![(style.bold(), first), (style, second)];
+        tiles.push(Tile { lines, pixels: dataset.image(image)?.to_vec() });
+    }
+    let title = "Predicted class and its probability: ✓ right in blue, ✗ wrong in red";
     let columns =
         if indices.len() <= 4 { indices.len() } else { indices.len().div_ceil(2).clamp(4, 6) };
-    let alt = format!(
-        "{right} of {} predictions right: {}.",
-        indices.len(),
-        list(described.iter().map(String::as_str))
-    );
-    draw_grid(dataset, &title, &labels, columns, 142.0, alt)
+    let alt = format!("{right} of {} predictions right: {}.", indices.len(), described.join(", "));
+    draw_tiles(dataset.image_shape(), title, &grid(tiles, columns), 92.0, alt)
 }
 
 /// One row of [`compare_images`].
@@ -288,50 +252,9 @@ pub fn compare_images(title: &str, shape: ImageShape, rows: &[ImageRow]) -> Resu
             });
         }
     }
-    let (width, height) = picture_size(shape, 92.0);
-    let name = TextStyle::new(12.0).bold().anchor(Across::Right, Down::Middle);
-    let note = TextStyle::new(11.0).color(GREY).anchor(Across::Centre, Down::Top);
-    let probe = Canvas::new(1.0, 1.0)?;
-    let widest = rows
-        .iter()
-        .map(|row| probe.text_width(&row.name, name))
-        .fold(0.0, f64::max)
-        .clamp(40.0, 180.0);
-    let (left, top, gap) = (widest + 24.0, 40.0, 8.0);
-    let heights: Vec<f64> = rows
-        .iter()
-        .map(|row| height + if row.notes.iter().any(|note| !note.is_empty()) { 24.0 } else { gap })
-        .collect();
-    let total = top + heights.iter().sum::<f64>() + 6.0;
-    let mut canvas = Canvas::new(left + columns as f64 * (width + gap) + 6.0, total)?;
-    let style = TextStyle::new(TITLE_SIZE).bold();
-    let fitted = canvas.fitted(title, style, columns as f64 * (width + gap) + left - 16.0);
-    canvas.text(&fitted, (left, 24.0), style);
-    let mut y = top;
-    for (row, taken) in rows.iter().zip(&heights) {
-        let text = canvas.fitted(&row.name, name, widest);
-        canvas.text(&text, (left - 12.0, y + height / 2.0), name);
-        for (column, image) in row.images.iter().enumerate() {
-            let x = left + column as f64 * (width + gap);
-            let area = Rect::new(x, y, width, height);
-            canvas.image(shape, area, |pixel_row, pixel_column| {
-                let at = (pixel_row * shape.width + pixel_column) * shape.channels;
-                let value = |channel: usize| {
-                    (255.0 * image[at + channel.min(shape.channels - 1)].clamp(0.0, 1.0)).round()
-                        as u8
-                };
-                [value(0), value(1), value(2)]
-            });
-            canvas.frame(area.grown(0.5), 0.5, FRAME);
-            if let Some(text) = row.notes.get(column) {
-                canvas.text(text, (x + width / 2.0, y + height + 5.0), note);
-            }
-        }
-        y += taken;
-    }
     let described = rows.iter().map(|row| {
         let notes: Vec<&str> =
-            row.notes.iter().map(String::as_str).filter(|n| !n.is_empty()).collect();
+            row.notes.iter().map(String::as_str).filter(|note| !note.is_empty()).collect();
         if notes.is_empty() {
             row.name.clone()
         } else {
@@ -339,86 +262,149 @@ pub fn compare_images(title: &str, shape: ImageShape, rows: &[ImageRow]) -> Resu
         }
     });
     let described: Vec<String> = described.collect();
-    canvas.finish(format!(
+    let alt = format!(
         "{title}: {columns} images, in rows {}.",
         list(described.iter().map(String::as_str))
-    ))
+    );
+    let byte = |&value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+    let drawn = |row: &ImageRow| {
+        let tile = |(index, image): (usize, &Vec<f32>)| {
+            let note = row.notes.get(index).filter(|note| !note.is_empty());
+            Tile {
+                lines: note
+                    .map(|note| (centred(TICK_SIZE, GREY), note.clone()))
+                    .into_iter()
+                    .collect(),
+                pixels: image.iter().map(byte).collect(),
+            }
+        };
+        (row.name.clone(), row.images.iter().enumerate().map(tile).collect())
+    };
+    let rows: Vec<(String, Vec<Tile>)> = rows.iter().map(drawn).collect();
+    draw_tiles(shape, title, &rows, 92.0, alt)
 }
 
-/// The thin line around every image, which shows where a white one ends.
-const FRAME: Color = [205, 205, 205];
-
-struct LabelLine {
-    text: String,
-    color: Color,
-    bold: bool,
+/// The images of these indices before the noise, with it, and after each denoiser, with the PSNR of each picture.
+///
+/// - `denoisers`: name and images of each, shape `(N, H × W × C)`, a row for each image of `noisy`
+///
+/// # Errors
+/// If there is nothing to show, an index is not among the images, or a denoiser gave other images.
+pub fn plot_denoised(
+    noisy: &NoisyImages,
+    denoisers: &[(&str, &DenoisedImages)],
+    indices: &[usize],
+) -> Result<Figure> {
+    let dataset = noisy.clean().dataset();
+    if let Some(outside) = indices.iter().find(|&&index| index >= noisy.len()) {
+        return Err(Error::Drawing {
+            message: format!("image {outside} is not among the {}", noisy.len()),
+        });
+    }
+    let chosen: Vec<usize> = indices.iter().map(|&index| noisy.clean().indices()[index]).collect();
+    let shown = dataset.subset(chosen)?;
+    let picked = |images: &Array2<f32>| -> Vec<Vec<f32>> {
+        indices.iter().map(|&index| images.row(index).to_vec()).collect()
+    };
+    let none = GaussianNoise { mean: 0.0, variance: 0.0, clip: false };
+    let before = none.on(&shown, 0).to_array()?;
+    let with_noise = noisy.noise().on(&shown, noisy.seed()).to_array()?;
+    let row = |name: &str, images: Vec<Vec<f32>>, psnr: Vec<f64>| ImageRow {
+        name: name.to_owned(),
+        images,
+        notes: psnr.iter().map(|psnr| format!("{psnr:.1} dB")).collect(),
+    };
+    let all = |images: &Array2<f32>| images.rows().into_iter().map(|row| row.to_vec()).collect();
+    let mut rows = vec![
+        row("before", all(&before), Vec::new()),
+        row("noisy", all(&with_noise), image_psnr_db(&shown, &with_noise)?),
+    ];
+    for (name, images) in denoisers {
+        let psnr = image_psnr_db(noisy.clean(), images)?;
+        let psnr = indices.iter().map(|&index| psnr[index]).collect();
+        rows.push(row(name, picked(images), psnr));
+    }
+    compare_images("Test images before the noise, with it, and after", dataset.image_shape(), &rows)
 }
 
-fn line(text: &str) -> LabelLine {
-    LabelLine { text: text.to_owned(), color: super::style::INK, bold: false }
+/// A picture with its lines of text; without pixels an empty place.
+#[derive(Default)]
+struct Tile {
+    lines: Vec<(Text, String)>,
+    /// Shape `(H, W, C)`.
+    pixels: Vec<u8>,
 }
 
-/// The lines above one image, and where the image is in the data set.
-struct CellLabel {
-    lines: Vec<LabelLine>,
-    place: usize,
+fn centred(size: f64, color: Color) -> Text {
+    Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
-fn draw_grid(
-    dataset: &Dataset,
+/// Pictures of at least this size in rows, each with its lines above it or, in rows with names, below it.
+fn draw_tiles(
+    shape: ImageShape,
     title: &str,
-    labels: &[CellLabel],
-    columns: usize,
-    least_cell: f64,
+    rows: &[(String, Vec<Tile>)],
+    least: f64,
     alt: String,
 ) -> Result<Figure> {
-    let (width, height) = picture_size(dataset.image_shape(), 92.0);
-    let columns = columns.min(labels.len());
-    let rows = labels.len().div_ceil(columns);
-    let lines = labels.iter().map(|label| label.lines.len()).max().unwrap_or(1) as f64;
-    let (margin, head, line_height, below) = (10.0, 36.0, 16.0, 3.0);
-    let cell_width = (width + 14.0).max(least_cell);
-    let cell_height = height + lines * line_height + below + 14.0;
-    let title_style = TextStyle::new(TITLE_SIZE).bold();
-    let probe = Canvas::new(1.0, 1.0)?;
-    let total_width = (2.0 * margin + columns as f64 * cell_width)
-        .max(probe.text_width(title, title_style) + 2.0 * margin);
-    let mut canvas = Canvas::new(total_width, head + rows as f64 * cell_height + 4.0)?;
-    let shift = (total_width - columns as f64 * cell_width) / 2.0;
-    canvas.text(
-        title,
-        (total_width / 2.0, 22.0),
-        title_style.anchor(Across::Centre, Down::Baseline),
-    );
-    for (place, label) in labels.iter().enumerate() {
-        let x = shift + (place % columns) as f64 * cell_width;
-        let y = head + (place / columns) as f64 * cell_height;
-        for (row, line) in label.lines.iter().enumerate() {
-            let mut style =
-                TextStyle::new(12.0).color(line.color).anchor(Across::Centre, Down::Baseline);
-            style.bold = line.bold;
-            let text = canvas.fitted(&line.text, style, cell_width - 6.0);
-            canvas.text(&text, (x + cell_width / 2.0, y + 11.0 + row as f64 * line_height), style);
+    const LINE: f64 = 16.0;
+    const TOP: f64 = 36.0;
+    let (width, height) = picture_size(shape, least);
+    let name = Text::new(NAME_SIZE).bold().anchor(HPos::Right, VPos::Center);
+    let names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
+    let widest_name = name.widest(&names, 300.0);
+    let named = widest_name > 0.0;
+    let left = if named { widest_name + 20.0 } else { 8.0 };
+    let tiles = || rows.iter().flat_map(|(_, tiles)| tiles);
+    let lines = tiles().flat_map(|tile| &tile.lines).map(|(style, text)| style.width(text));
+    // Twice as wide as its picture a name is cut.
+    let gap = if named { 8.0 } else { 16.0 };
+    let cell = width + gap;
+    let cell = cell.max(lines.fold(0.0, f64::max).min(2.0 * width) + 8.0);
+    let text_height =
+        |tiles: &[Tile]| tiles.iter().map(|tile| tile.lines.len()).max().unwrap_or(0) as f64 * LINE;
+    let columns = rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0) as f64;
+    let bold = centred(TITLE_SIZE, INK).bold();
+    let right = (left + columns * cell + 8.0).max(bold.width(title).min(700.0) + 20.0);
+    let shift = (right - left - columns * cell) / 2.0;
+    let bottom =
+        TOP + rows.iter().map(|(_, tiles)| height + text_height(tiles) + 10.0).sum::<f64>();
+    draw((right, bottom + 2.0), alt, |page| {
+        page.text_in(right - 16.0, title, (right / 2.0, 22.0), bold)?;
+        let mut top = TOP;
+        for (row, tiles) in rows {
+            let texts = text_height(tiles);
+            let picture = if named { top } else { top + texts };
+            let at = (left + shift - 10.0, picture + height / 2.0);
+            page.text_in(widest_name, row, at, name)?;
+            for (column, tile) in tiles.iter().enumerate() {
+                let middle = left + shift + (column as f64 + 0.5) * cell;
+                let first = if named { picture + height + 14.0 } else { top + 10.0 };
+                for (line, (style, text)) in tile.lines.iter().enumerate() {
+                    page.text_in(cell - 4.0, text, (middle, first + line as f64 * LINE), *style)?;
+                }
+                // On whole pixels of the figure; the line around it shows where a white one ends.
+                let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
+                let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
+                if !tile.pixels.is_empty() {
+                    page.fill(area.grown(0.5), BORDER)?;
+                    page.image(shape, &tile.pixels, area)?;
+                }
+            }
+            top += height + texts + 10.0;
         }
-        let left = ((x + (cell_width - width) / 2.0) * DENSITY as f64).round() / DENSITY as f64;
-        let area = Rect::new(left, y + lines * line_height + below, width, height);
-        draw_picture(&mut canvas, dataset, label.place, area)?;
-    }
-    canvas.finish(alt)
+        Ok(())
+    })
 }
 
-fn draw_picture(canvas: &mut Canvas, dataset: &Dataset, place: usize, area: Rect) -> Result<()> {
-    let (shape, pixels) = (dataset.image_shape(), dataset.image(place)?);
-    canvas.image(shape, area, |row, column| {
-        let at = (row * shape.width + column) * shape.channels;
-        if shape.channels >= 3 {
-            [pixels[at], pixels[at + 1], pixels[at + 2]]
-        } else {
-            [pixels[at]; 3]
-        }
-    });
-    canvas.frame(area.grown(0.5), 0.5, FRAME);
-    Ok(())
+/// Tiles in rows without names, `columns` in each.
+fn grid(tiles: Vec<Tile>, columns: usize) -> Vec<(String, Vec<Tile>)> {
+    let mut tiles = tiles.into_iter();
+    let row = || {
+        let row: Vec<Tile> = tiles.by_ref().take(columns).collect();
+        (!row.is_empty()).then(|| (String::new(), row))
+    };
+    std::iter::from_fn(row).collect()
 }
 
 /// The size on the page at which every pixel of the image is a whole number of pixels of the figure, the longer side
@@ -440,16 +426,16 @@ fn check_indices(indices: &[usize], images: usize) -> Result<()> {
     match indices.iter().find(|&&index| index >= images) {
         Some(outside) => Err(Error::Parameter {
             name: "indices",
-            expected: format!("places below {images}, the number of images"),
+            expected: format!("indices below {images}, the number of images"),
             got: outside.to_string(),
-            advice: "places count within the part that is shown".to_owned(),
+            advice: "indices count within the part that is shown".to_owned(),
         }),
         None => Ok(()),
     }
 }
 
 fn nothing_to_show() -> Error {
-    Error::Drawing { message: "there is no image to show; pass at least one place".to_owned() }
+    Error::Drawing { message: "there is no image to show; pass at least one index".to_owned() }
 }
 
 /// The first few names, for an alternative text.

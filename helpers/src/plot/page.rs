@@ -1,22 +1,40 @@
-//! The surface that every picture is drawn on: filled outlines, lines, text and images, all with smooth edges.
+//! The page that every figure is drawn on: plotters' bitmap backend, with text and thick lines set as print wants them.
 //!
-//! Coordinates are those of the page: units of CSS pixels, from the left and from the top. The picture has [`DENSITY`]
-//! pixels for each. Everything drawn is an outline filled by one rasteriser with exact coverage, text too, from the
-//! fonts in `assets`; so nothing depends on what a machine has installed, and no state lives outside the canvas.
+//! Lengths are units of the page (CSS pixels), from the left and from the top. plotters' coordinates are whole and its
+//! edges hard, so it draws [`SAMPLES`] times as many pixels as the figure has, along each side, and squares of them are
+//! averaged. [`Surface`] replaces two things of plotters 0.3.7:
+//!
+//! - Text. Its code for fonts without system libraries drops the space before each letter (`style/font/ab_glyph.rs`:
+//!   "0.1.1" and "Illumination" come out uneven) and puts labels a fifth of their size too high. Letters are set here,
+//!   by the same rasteriser; so no font is registered in a static either, which every cell of a notebook has afresh.
+//! - Thick lines. Its outline of a bent line covers itself where points lie closer than the line is thick, and leaves
+//!   holes there.
 
-use std::collections::HashMap;
-
-use ab_glyph::{Font, FontRef, OutlineCurve};
-use ab_glyph_rasterizer::{Rasterizer, point};
+use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
+use plotters::coord::Shift;
+use plotters::element::{BitMapElement, Drawable, PathElement, PointCollection, Rectangle};
+use plotters::prelude::{DrawingArea, IntoDrawingArea, RGBColor, ShapeStyle};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform};
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
+};
+use plotters_bitmap::{BitMapBackend, BitMapBackendError};
 
 use super::figure::{DENSITY, Figure};
-use super::style::{Color, INK, WHITE};
+use super::style::{Color, INK, Marker, WHITE};
 use crate::data::ImageShape;
 use crate::text::clean_text;
 use crate::{Error, Result};
 
 /// A point on the page, x to the right and y down.
 pub(crate) type Point = (f64, f64);
+
+/// Lengths of stroke and gap of a dashed line; none for a whole one.
+pub(crate) type Dash = Option<(f64, f64)>;
+
+/// Pixels that plotters draws for each pixel of the figure, along one side.
+const SAMPLES: usize = 3;
 
 /// A rectangle on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,147 +65,91 @@ impl Rect {
     pub(crate) fn grown(&self, by: f64) -> Rect {
         Rect::new(self.left - by, self.top - by, self.width + 2.0 * by, self.height + 2.0 * by)
     }
+
+    /// How far two rectangles reach into each other, across and down; both are above 0 where they overlap.
+    pub(crate) fn overlap(&self, other: &Rect) -> (f64, f64) {
+        let across = self.right().min(other.right()) - self.left.max(other.left);
+        let down = self.bottom().min(other.bottom()) - self.top.max(other.top);
+        (across, down)
+    }
 }
 
-/// Which part of a text lies on its point, from left to right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Across {
-    Left,
-    Centre,
-    Right,
-}
-
-/// Which part of a text lies on its point, from top to bottom; capitals count, not tails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Down {
-    Top,
-    Middle,
-    Baseline,
-}
-
-/// How a text is set.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct TextStyle {
+/// How a text is set: what of it lies on its point, counting capitals from top to baseline.
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
     pub(crate) size: f64,
     pub(crate) color: Color,
     pub(crate) bold: bool,
-    pub(crate) across: Across,
-    pub(crate) down: Down,
+    across: HPos,
+    down: VPos,
+    upwards: bool,
+}
+
+impl Text {
+    /// Ink, its left end and baseline on the point.
+    pub(crate) fn new(size: f64) -> Text {
+        let (across, down) = (HPos::Left, VPos::Bottom);
+        Text { size, color: INK, bold: false, across, down, upwards: false }
+    }
+
+    pub(crate) fn bold(self) -> Text {
+        Text { bold: true, ..self }
+    }
+
+    pub(crate) fn color(self, color: Color) -> Text {
+        Text { color, ..self }
+    }
+
+    pub(crate) fn anchor(self, across: HPos, down: VPos) -> Text {
+        Text { across, down, ..self }
+    }
+
     /// Turned by a quarter, to be read from below.
-    pub(crate) upwards: bool,
-}
+    pub(crate) fn upwards(self) -> Text {
+        Text { upwards: true, ..self }
+    }
 
-impl TextStyle {
-    pub(crate) fn new(size: f64) -> TextStyle {
-        TextStyle {
-            size,
-            color: INK,
-            bold: false,
-            across: Across::Left,
-            down: Down::Baseline,
-            upwards: false,
+    /// The width of a text on the page.
+    pub(crate) fn width(self, text: &str) -> f64 {
+        typeset(text, self.size, self.bold).width
+    }
+
+    /// The width of the widest of these texts, at most `most`.
+    pub(crate) fn widest(self, texts: &[String], most: f64) -> f64 {
+        texts.iter().map(|text| self.width(text)).fold(0.0, f64::max).min(most)
+    }
+
+    /// The text in a width: smaller by up to a fifth where that suffices, else cut, with an ellipsis.
+    pub(crate) fn fitted(self, text: &str, width: f64) -> (Text, String) {
+        let text = clean_text(text);
+        let needed = self.width(&text);
+        if needed <= width {
+            return (self, text);
         }
-    }
-
-    pub(crate) fn bold(self) -> TextStyle {
-        TextStyle { bold: true, ..self }
-    }
-
-    pub(crate) fn color(self, color: Color) -> TextStyle {
-        TextStyle { color, ..self }
-    }
-
-    pub(crate) fn anchor(self, across: Across, down: Down) -> TextStyle {
-        TextStyle { across, down, ..self }
-    }
-
-    pub(crate) fn upwards(self) -> TextStyle {
-        TextStyle { upwards: true, ..self }
-    }
-}
-
-/// The strokes of a line: lengths of dash and gap, or none for a whole line.
-pub(crate) type Dash = Option<(f64, f64)>;
-
-/// A mark at a point of a series; series differ by it without colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Marker {
-    Circle,
-    Square,
-    Triangle,
-    Diamond,
-    TriangleDown,
-    Cross,
-    Plus,
-    Star,
-    Pentagon,
-    Ring,
-}
-
-impl Marker {
-    pub(crate) const ALL: [Marker; 10] = [
-        Marker::Circle,
-        Marker::Square,
-        Marker::Triangle,
-        Marker::Diamond,
-        Marker::TriangleDown,
-        Marker::Cross,
-        Marker::Plus,
-        Marker::Star,
-        Marker::Pentagon,
-        Marker::Ring,
-    ];
-
-    /// The outline around the origin, for a mark of about this radius.
-    fn outlines(self, radius: f64) -> Vec<Vec<Point>> {
-        let polygon = |corners: usize, radius: f64, turn: f64| -> Vec<Point> {
-            (0..corners)
-                .map(|corner| {
-                    let angle = std::f64::consts::TAU * (corner as f64 / corners as f64 + turn);
-                    (radius * angle.sin(), -radius * angle.cos())
-                })
-                .collect()
-        };
-        let bars = |turn: f64| -> Vec<Vec<Point>> {
-            let (long, thin) = (1.15 * radius, 0.36 * radius);
-            // One outline of twelve corners, so that nothing is covered twice.
-            let corners = [
-                (-thin, -long),
-                (thin, -long),
-                (thin, -thin),
-                (long, -thin),
-                (long, thin),
-                (thin, thin),
-                (thin, long),
-                (-thin, long),
-                (-thin, thin),
-                (-long, thin),
-                (-long, -thin),
-                (-thin, -thin),
-            ];
-            let (sin, cos) = (std::f64::consts::TAU * turn).sin_cos();
-            vec![corners.iter().map(|&(x, y)| (x * cos - y * sin, x * sin + y * cos)).collect()]
-        };
-        match self {
-            Marker::Circle => vec![polygon(28, radius, 0.0)],
-            Marker::Square => vec![polygon(4, 1.25 * radius, 0.125)],
-            Marker::Triangle => vec![polygon(3, 1.3 * radius, 0.0)],
-            Marker::Diamond => vec![polygon(4, 1.3 * radius, 0.0)],
-            Marker::TriangleDown => vec![polygon(3, 1.3 * radius, 0.5)],
-            Marker::Cross => bars(0.125),
-            Marker::Plus => bars(0.0),
-            Marker::Star => {
-                let outer = polygon(5, 1.4 * radius, 0.0);
-                let inner = polygon(5, 0.6 * radius, 0.1);
-                vec![outer.into_iter().zip(inner).flat_map(|(o, i)| [o, i]).collect()]
-            }
-            Marker::Pentagon => vec![polygon(5, 1.15 * radius, 0.0)],
-            Marker::Ring => {
-                let mut hole = polygon(28, 0.55 * radius, 0.0);
-                hole.reverse();
-                vec![polygon(28, 1.1 * radius, 0.0), hole]
+        let small = Text { size: self.size * (width / needed).max(0.8), ..self };
+        // Rounding must not cut what was just made to fit.
+        let width = width + 1e-3;
+        if small.width(&text) <= width {
+            return (small, text);
+        }
+        let mut characters: Vec<char> = text.chars().collect();
+        while characters.pop().is_some() {
+            let shorter = format!("{}…", characters.iter().collect::<String>().trim_end());
+            if small.width(&shorter) <= width {
+                return (small, shorter);
             }
         }
+        (small, String::new())
+    }
+
+    /// The same in plotters' words.
+    pub(crate) fn style(self, scale: f64) -> plotters::style::TextStyle<'static> {
+        let weight = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
+        let turned = if self.upwards { FontTransform::Rotate270 } else { FontTransform::None };
+        FontDesc::new(FontFamily::SansSerif, self.size * scale, weight)
+            .transform(turned)
+            .color(&rgb(self.color))
+            .pos(Pos::new(self.across, self.down))
     }
 }
 
@@ -197,661 +159,576 @@ static BOLD: &[u8] = include_bytes!("../../assets/DejaVuSans-Bold.subset.ttf");
 /// Height of a capital of DejaVu Sans, in units of the text's size.
 const CAPITAL: f64 = 0.729;
 
-/// A picture in the making.
-pub(crate) struct Canvas {
-    width: usize,
-    height: usize,
-    pixels: Vec<u8>,
-    clip: Rect,
-    regular: FontRef<'static>,
-    bold: FontRef<'static>,
+/// A line of text: its glyphs from a start on the baseline.
+struct Typeset {
+    font: FontRef<'static>,
+    glyphs: Vec<Glyph>,
+    width: f64,
 }
 
-impl Canvas {
-    /// A white canvas of this size on the page.
-    pub(crate) fn new(width: f64, height: f64) -> Result<Canvas> {
-        // Larger ones are a mistake of the caller, and would take gigabytes.
-        const LARGEST: f64 = 8_000.0;
-        let side = |side: f64| (side.ceil() as usize).max(1);
-        if !(width <= LARGEST && height <= LARGEST) {
-            return Err(Error::Drawing {
-                message: format!(
-                    "the picture would be {} x {} units large, expected at most {LARGEST}; show fewer things in it",
-                    side(width),
-                    side(height)
-                ),
+fn typeset(text: &str, size: f64, bold: bool) -> Typeset {
+    let font = FontRef::try_from_slice(if bold { BOLD } else { REGULAR })
+        .expect("the fonts are part of the crate, and its tests read them");
+    // ab_glyph scales by the height of a line, we, as CSS does, by the em.
+    let em = font.units_per_em().unwrap_or(2048.0);
+    let scale = PxScale::from(size as f32 * font.height_unscaled() / em);
+    let scaled = font.as_scaled(scale);
+    let mut glyphs = Vec::new();
+    let (mut pen, mut previous) = (0.0, None::<GlyphId>);
+    for character in clean_text(text).chars() {
+        let id = scaled.glyph_id(character);
+        if let Some(previous) = previous.replace(id) {
+            pen += scaled.kern(previous, id);
+        }
+        glyphs.push(id.with_scale_and_position(scale, point(pen, 0.0)));
+        pen += scaled.h_advance(id);
+    }
+    Typeset { font, glyphs, width: f64::from(pen) }
+}
+
+/// plotters' bitmap backend with text and thick lines of our own.
+pub(crate) struct Surface<'a>(BitMapBackend<'a>);
+
+type Drawn = Result<(), DrawingErrorKind<BitMapBackendError>>;
+
+impl DrawingBackend for Surface<'_> {
+    type ErrorType = BitMapBackendError;
+
+    fn get_size(&self) -> (u32, u32) {
+        self.0.get_size()
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        self.0.ensure_prepared()
+    }
+
+    fn present(&mut self) -> Drawn {
+        self.0.present()
+    }
+
+    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> Drawn {
+        self.0.draw_pixel(at, color)
+    }
+
+    fn draw_line<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+    ) -> Drawn {
+        self.0.draw_line(from, to, style)
+    }
+
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
+        self.0.draw_rect(from, to, style, fill)
+    }
+
+    fn blit_bitmap(&mut self, at: BackendCoord, size: (u32, u32), pixels: &[u8]) -> Drawn {
+        self.0.blit_bitmap(at, size, pixels)
+    }
+
+    /// Each piece of the line by itself, corners rounded.
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
+        let points: Vec<BackendCoord> = path.into_iter().collect();
+        let (width, color) = (f64::from(style.stroke_width()), style.color());
+        // A polygon includes the pixels of its border.
+        let half = ((width - 1.0) / 2.0).max(0.5);
+        for pair in points.windows(2) {
+            let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
+            let (dx, dy) = (f64::from(bx - ax), f64::from(by - ay));
+            let length = dx.hypot(dy);
+            if length == 0.0 {
+                continue;
+            }
+            let (nx, ny) = (-dy / length * half, dx / length * half);
+            let corner = |x: i32, y: i32, side: f64| {
+                (
+                    (f64::from(x) + side * nx).round() as i32,
+                    (f64::from(y) + side * ny).round() as i32,
+                )
+            };
+            let corners = [
+                corner(ax, ay, 1.0),
+                corner(ax, ay, -1.0),
+                corner(bx, by, -1.0),
+                corner(bx, by, 1.0),
+            ];
+            self.fill_polygon(corners, &color)?;
+        }
+        for &joint in points.get(1..points.len().saturating_sub(1)).unwrap_or_default() {
+            self.draw_circle(joint, half.round() as u32, &color, true)?;
+        }
+        Ok(())
+    }
+
+    fn draw_text<S: BackendTextStyle>(
+        &mut self,
+        text: &str,
+        style: &S,
+        (x, y): BackendCoord,
+    ) -> Drawn {
+        let size = style.size();
+        let set = typeset(text, size, matches!(style.style(), FontStyle::Bold));
+        let before = match style.anchor().h_pos {
+            HPos::Left => 0.0,
+            HPos::Center => set.width / 2.0,
+            HPos::Right => set.width,
+        };
+        let below = match style.anchor().v_pos {
+            VPos::Top => CAPITAL * size,
+            VPos::Center => CAPITAL * size / 2.0,
+            VPos::Bottom => 0.0,
+        };
+        let (turn, color) = (style.transform(), style.color());
+        let mut drawn = Ok(());
+        for mut glyph in set.glyphs {
+            glyph.position.x -= before as f32;
+            glyph.position.y += below as f32;
+            let Some(outline) = set.font.outline_glyph(glyph) else { continue };
+            let corner = outline.px_bounds().min;
+            outline.draw(|column, row, coverage| {
+                let (dx, dy) =
+                    turn.transform(corner.x as i32 + column as i32, corner.y as i32 + row as i32);
+                let ink = color.mix(f64::from(coverage.min(1.0)));
+                let pixel = self.0.draw_pixel((x + dx, y + dy), ink);
+                if drawn.is_ok() {
+                    drawn = pixel;
+                }
             });
         }
-        let (width, height) = (side(width), side(height));
-        let font = |bytes| {
-            FontRef::try_from_slice(bytes).map_err(|error| Error::Drawing {
-                message: format!("the font is damaged: {error}"),
-            })
-        };
-        Ok(Canvas {
-            width,
-            height,
-            pixels: vec![255; 3 * DENSITY * width * DENSITY * height],
-            clip: Rect::new(0.0, 0.0, width as f64, height as f64),
-            regular: font(REGULAR)?,
-            bold: font(BOLD)?,
-        })
+        drawn
     }
 
-    fn whole(&self) -> Rect {
-        Rect::new(0.0, 0.0, self.width as f64, self.height as f64)
+    fn estimate_text_size<S: BackendTextStyle>(
+        &self,
+        text: &str,
+        style: &S,
+    ) -> Result<(u32, u32), DrawingErrorKind<BitMapBackendError>> {
+        let bold = matches!(style.style(), FontStyle::Bold);
+        let width = typeset(text, style.size(), bold).width;
+        Ok((width.ceil() as u32, (CAPITAL * style.size()).ceil() as u32))
     }
+}
 
-    /// Until the next call nothing is drawn outside `area`; none lifts that.
-    pub(crate) fn clip_to(&mut self, area: Option<Rect>) {
-        self.clip = area.unwrap_or(self.whole());
+impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErrorKind<E>>
+    for Error
+{
+    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Error {
+        Error::Drawing { message: error.to_string() }
     }
+}
 
-    /// Fills outlines, holes turning the other way round, with a colour of this opacity.
-    pub(crate) fn fill(&mut self, outlines: &[Vec<Point>], color: Color, opacity: f64) {
-        let density = DENSITY as f64;
-        let page = self.whole();
-        let left = self.clip.left.max(page.left) * density;
-        let right = self.clip.right().min(page.right()) * density;
-        let top = self.clip.top.max(page.top) * density;
-        let bottom = self.clip.bottom().min(page.bottom()) * density;
-        let clipped: Vec<Vec<Point>> = outlines
-            .iter()
-            .filter(|outline| outline.iter().all(|(x, y)| x.is_finite() && y.is_finite()))
-            .map(|outline| {
-                let scaled = outline.iter().map(|&(x, y)| (x * density, y * density)).collect();
-                clip_polygon(scaled, left, top, right, bottom)
-            })
-            .filter(|outline| outline.len() >= 3)
-            .collect();
-        let corners = || clipped.iter().flatten();
-        let least =
-            |value: fn(&Point) -> f64| corners().map(value).fold(f64::INFINITY, f64::min).floor();
-        let most = |value: fn(&Point) -> f64| {
-            corners().map(value).fold(f64::NEG_INFINITY, f64::max).ceil()
-        };
-        if clipped.is_empty() {
-            return;
-        }
-        let (x0, y0) = (least(|p| p.0), least(|p| p.1));
-        let (columns, rows) = ((most(|p| p.0) - x0) as usize, (most(|p| p.1) - y0) as usize);
-        if columns == 0 || rows == 0 {
-            return;
-        }
-        // One column more: an edge on the right border would spill into the next row.
-        let mut raster = Rasterizer::new(columns + 1, rows);
-        for outline in &clipped {
-            let corner = |place: usize| {
-                let (x, y) = outline[place % outline.len()];
-                point((x - x0) as f32, (y - y0) as f32)
-            };
-            for place in 0..outline.len() {
-                raster.draw_line(corner(place), corner(place + 1));
-            }
-        }
-        let (pixels, stride) = (&mut self.pixels, DENSITY * self.width);
-        raster.for_each_pixel_2d(|x, y, coverage| {
-            // Sixteen steps look as smooth as 255 do, and leave few colours to store.
-            let alpha = f64::from((16.0 * coverage.min(1.0)).round() / 16.0) * opacity;
-            if alpha < 0.002 || x as usize >= columns {
-                return;
-            }
-            let at = 3 * ((y0 as usize + y as usize) * stride + x0 as usize + x as usize);
-            for (value, &ink) in pixels[at..at + 3].iter_mut().zip(&color) {
-                *value = (f64::from(*value) * (1.0 - alpha) + f64::from(ink) * alpha).round() as u8;
-            }
+pub(crate) fn rgb([red, green, blue]: Color) -> RGBColor {
+    RGBColor(red, green, blue)
+}
+
+/// A figure in the making.
+pub(crate) struct Page<'a> {
+    pub(crate) area: DrawingArea<Surface<'a>, Shift>,
+    /// Pixels of the surface for each unit of the page.
+    pub(crate) scale: f64,
+}
+
+/// Draws a figure of this size on the page, white where `paint` leaves it.
+pub(crate) fn draw(
+    (width, height): (f64, f64),
+    alt: impl Into<String>,
+    paint: impl FnOnce(&Page<'_>) -> Result<()>,
+) -> Result<Figure> {
+    // Larger ones are a mistake of the caller, and would take gigabytes.
+    const LARGEST: f64 = 8_000.0;
+    let side = |side: f64| (side.ceil() as usize).max(1);
+    if !(width <= LARGEST && height <= LARGEST) {
+        return Err(Error::Drawing {
+            message: format!(
+                "the picture would be {} x {} units large, expected at most {LARGEST}; show fewer things in it",
+                side(width),
+                side(height)
+            ),
         });
+    }
+    let (width, height) = (side(width), side(height));
+    // 108 bytes a unit: beyond a hundred and some MB edges are less smooth.
+    let samples = match width * height {
+        0..1_500_000 => SAMPLES,
+        1_500_000..4_000_000 => 2,
+        _ => 1,
+    };
+    let scale = DENSITY * samples;
+    let mut pixels = vec![255; 3 * scale * width * scale * height];
+    let size = ((scale * width) as u32, (scale * height) as u32);
+    let surface = Surface(BitMapBackend::with_buffer(&mut pixels, size));
+    paint(&Page { area: surface.into_drawing_area(), scale: scale as f64 })?;
+    Figure::from_pixels(averaged(pixels, scale * width, samples), width, height, alt.into())
+}
+
+/// The means of squares of `samples` x `samples` pixels.
+fn averaged(pixels: Vec<u8>, width: usize, samples: usize) -> Vec<u8> {
+    if samples == 1 {
+        return pixels;
+    }
+    let (row, side) = (3 * width, 3 * samples);
+    let mut means = Vec::with_capacity(pixels.len() / (samples * samples));
+    for band in pixels.chunks_exact(samples * row) {
+        for left in (0..row).step_by(side) {
+            let square = |line: usize| &band[line * row + left..line * row + left + side];
+            let first = [band[left], band[left + 1], band[left + 2]];
+            let even = (0..samples).all(|line| square(line).chunks_exact(3).all(|p| p == first));
+            if even {
+                means.extend(first);
+                continue;
+            }
+            for channel in 0..3 {
+                let values =
+                    (0..samples).flat_map(|line| square(line)[channel..].iter().step_by(3));
+                let sum: usize = values.map(|&value| usize::from(value)).sum();
+                // Sixteen steps look as smooth as 255 do, and leave few colours to store.
+                let step = 255 * samples * samples / 15;
+                means.push((17 * ((sum + step / 2) / step)) as u8);
+            }
+        }
+    }
+    means
+}
+
+impl Page<'_> {
+    /// A length in pixels of the surface, within what plotters can add up.
+    pub(crate) fn px(&self, length: f64) -> i32 {
+        (length * self.scale).round().clamp(-1e8, 1e8) as i32
+    }
+
+    fn at(&self, (x, y): Point) -> BackendCoord {
+        (self.px(x), self.px(y))
+    }
+
+    pub(crate) fn stroke(&self, width: f64, color: Color) -> ShapeStyle {
+        ShapeStyle::from(rgb(color)).stroke_width(self.px(width).max(1) as u32)
     }
 
     /// Fills a rectangle.
-    pub(crate) fn fill_rect(&mut self, area: Rect, color: Color) {
-        let Rect { left, top, .. } = area;
-        let corners = vec![
-            (left, top),
-            (area.right(), top),
-            (area.right(), area.bottom()),
-            (left, area.bottom()),
-        ];
-        self.fill(&[corners], color, 1.0);
+    pub(crate) fn fill(&self, rect: Rect, color: Color) -> Result<()> {
+        let corners = [self.at((rect.left, rect.top)), self.at((rect.right(), rect.bottom()))];
+        Ok(self.area.draw(&Rectangle::new(corners, rgb(color).filled()))?)
     }
 
-    /// Draws the border of a rectangle, `width` thick, inside it.
-    pub(crate) fn frame(&mut self, area: Rect, width: f64, color: Color) {
-        let Rect { left, top, .. } = area;
-        self.fill_rect(Rect::new(left, top, area.width, width), color);
-        self.fill_rect(Rect::new(left, area.bottom() - width, area.width, width), color);
-        self.fill_rect(Rect::new(left, top, width, area.height), color);
-        self.fill_rect(Rect::new(area.right() - width, top, width, area.height), color);
-    }
-
-    /// Draws a line through points, corners rounded; points that are no numbers interrupt it.
-    pub(crate) fn line(&mut self, points: &[Point], width: f64, color: Color, dash: Dash) {
-        for whole in points.split(|(x, y)| !(x.is_finite() && y.is_finite())) {
-            let pieces = match dash {
-                None => vec![whole.to_vec()],
-                Some((on, off)) => dashes(whole, on, off),
-            };
-            let mut outlines = Vec::new();
-            for piece in &pieces {
-                for pair in piece.windows(2) {
-                    let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
-                    let length = (bx - ax).hypot(by - ay);
-                    if length < 1e-9 {
-                        continue;
-                    }
-                    let (nx, ny) =
-                        (-(by - ay) / length * width / 2.0, (bx - ax) / length * width / 2.0);
-                    outlines.push(vec![
-                        (ax + nx, ay + ny),
-                        (ax - nx, ay - ny),
-                        (bx - nx, by - ny),
-                        (bx + nx, by + ny),
-                    ]);
-                }
-                if width > 1.2 && piece.len() > 2 {
-                    for &(x, y) in &piece[1..piece.len() - 1] {
-                        let joint = &Marker::Circle.outlines(width / 2.0)[0];
-                        outlines.push(joint.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect());
-                    }
-                }
-            }
-            self.fill(&outlines, color, 1.0);
+    /// Draws the border of a rectangle, half inside it and half outside.
+    pub(crate) fn frame(&self, rect: Rect, width: f64, color: Color) -> Result<()> {
+        let (left, right) = (rect.left - width / 2.0, rect.right() + width / 2.0);
+        for y in [rect.top, rect.bottom()] {
+            self.line(&[(left, y), (right, y)], width, color)?;
         }
+        for x in [rect.left, rect.right()] {
+            self.line(&[(x, rect.top), (x, rect.bottom())], width, color)?;
+        }
+        Ok(())
     }
 
-    /// Draws a mark, with a thin white rim that keeps it apart from what is below.
-    pub(crate) fn marker(&mut self, marker: Marker, (x, y): Point, radius: f64, color: Color) {
-        let at = |radius: f64| -> Vec<Vec<Point>> {
-            let outlines = marker.outlines(radius);
-            outlines.iter().map(|o| o.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect()).collect()
-        };
-        self.fill(&at(radius + 0.7)[..1], WHITE, 0.9);
-        self.fill(&at(radius), color, 1.0);
+    /// Draws a line through points.
+    pub(crate) fn line(&self, points: &[Point], width: f64, color: Color) -> Result<()> {
+        let points: Vec<BackendCoord> = points.iter().map(|&point| self.at(point)).collect();
+        Ok(self.area.draw(&PathElement::new(points, self.stroke(width, color)))?)
     }
 
-    /// Draws a half-transparent mark without a rim, for clouds of points.
-    pub(crate) fn dot(
-        &mut self,
-        marker: Marker,
-        (x, y): Point,
-        radius: f64,
+    /// Draws a dashed line.
+    pub(crate) fn dashed(
+        &self,
+        points: &[Point],
+        width: f64,
         color: Color,
-        opacity: f64,
-    ) {
-        let outlines = marker.outlines(radius);
-        let moved: Vec<Vec<Point>> =
-            outlines.iter().map(|o| o.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect()).collect();
-        self.fill(&moved, color, opacity);
-    }
-
-    fn font(&self, bold: bool) -> &FontRef<'static> {
-        if bold { &self.bold } else { &self.regular }
-    }
-
-    /// The width of a text on the page.
-    pub(crate) fn text_width(&self, text: &str, style: TextStyle) -> f64 {
-        let font = self.font(style.bold);
-        let units = f64::from(font.units_per_em().unwrap_or(2048.0));
-        let mut width = 0.0;
-        let mut previous = None;
-        for character in clean_text(text).chars() {
-            let glyph = font.glyph_id(character);
-            if let Some(previous) = previous {
-                width += f64::from(font.kern_unscaled(previous, glyph));
-            }
-            width += f64::from(font.h_advance_unscaled(glyph));
-            previous = Some(glyph);
-        }
-        width * style.size / units
-    }
-
-    /// The text, cut with an ellipsis where it would be wider than `width`.
-    pub(crate) fn fitted(&self, text: &str, style: TextStyle, width: f64) -> String {
-        let text = clean_text(text);
-        if self.text_width(&text, style) <= width {
-            return text;
-        }
-        let mut characters: Vec<char> = text.chars().collect();
-        while characters.pop().is_some() {
-            let shorter = format!("{}…", characters.iter().collect::<String>().trim_end());
-            if self.text_width(&shorter, style) <= width {
-                return shorter;
-            }
-        }
-        String::new()
+        dash: Dash,
+    ) -> Result<()> {
+        let Some((on, off)) = dash else { return self.line(points, width, color) };
+        let points: Vec<BackendCoord> = points.iter().map(|&point| self.at(point)).collect();
+        let (on, off) = (self.px(on), self.px(off));
+        let line =
+            plotters::element::DashedPathElement::new(points, on, off, self.stroke(width, color));
+        Ok(self.area.draw(&line)?)
     }
 
     /// Draws one line of text at a point, as its style anchors it.
-    pub(crate) fn text(&mut self, text: &str, (x, y): Point, style: TextStyle) {
-        let outlines = self.text_outlines(text, (x, y), style);
-        self.fill(&outlines, style.color, 1.0);
+    pub(crate) fn text(&self, text: &str, at: Point, style: Text) -> Result<()> {
+        Ok(self.area.draw_text(text, &style.style(self.scale), self.at(at))?)
+    }
+
+    /// Draws a text that must not be wider than `width`.
+    pub(crate) fn text_in(&self, width: f64, text: &str, at: Point, style: Text) -> Result<()> {
+        let (style, text) = style.fitted(text, width);
+        self.text(&text, at, style)
     }
 
     /// Draws a text with a white rim, to be read on top of lines and points.
-    pub(crate) fn text_on_white(&mut self, text: &str, at: Point, style: TextStyle) {
-        let outlines = self.text_outlines(text, at, style);
-        for outline in &outlines {
-            let mut closed = outline.clone();
-            closed.extend(outline.first());
-            self.line(&closed, 3.2, WHITE, None);
+    pub(crate) fn text_on_white(&self, text: &str, (x, y): Point, style: Text) -> Result<()> {
+        const RIM: f64 = 1.6;
+        for step in 0..16 {
+            let (down, across) = (std::f64::consts::TAU * f64::from(step) / 16.0).sin_cos();
+            self.text(text, (x + RIM * across, y + RIM * down), style.color(WHITE))?;
         }
-        self.fill(&outlines, style.color, 1.0);
+        self.text(text, (x, y), style)
     }
 
-    fn text_outlines(&self, text: &str, (x, y): Point, style: TextStyle) -> Vec<Vec<Point>> {
-        let font = self.font(style.bold);
-        let scale = style.size / f64::from(font.units_per_em().unwrap_or(2048.0));
-        let along = match style.across {
-            Across::Left => 0.0,
-            Across::Centre => -self.text_width(text, style) / 2.0,
-            Across::Right => -self.text_width(text, style),
+    /// Draws a mark with a thin white rim that keeps it apart from what is below.
+    pub(crate) fn mark(&self, marker: Marker, at: Point, radius: f64, color: Color) -> Result<()> {
+        let mark = |radius: f64, color: Color| Mark {
+            at: self.at(at),
+            marker,
+            radius: radius * self.scale,
+            color,
+            opacity: 1.0,
         };
-        let below = match style.down {
-            Down::Top => CAPITAL * style.size,
-            Down::Middle => CAPITAL * style.size / 2.0,
-            Down::Baseline => 0.0,
-        };
-        let mut pen = along;
-        let mut previous = None;
-        let mut outlines = Vec::new();
-        for character in clean_text(text).chars() {
-            let glyph = font.glyph_id(character);
-            if let Some(previous) = previous {
-                pen += f64::from(font.kern_unscaled(previous, glyph)) * scale;
-            }
-            if let Some(outline) = font.outline(glyph) {
-                let place = |p: ab_glyph::Point| {
-                    let (dx, dy) = (pen + f64::from(p.x) * scale, below - f64::from(p.y) * scale);
-                    if style.upwards { (x + dy, y - dx) } else { (x + dx, y + dy) }
-                };
-                outlines.extend(contours(&outline.curves, place));
-            }
-            pen += f64::from(font.h_advance_unscaled(glyph)) * scale;
-            previous = Some(glyph);
-        }
-        outlines
+        self.area.draw(&mark(radius + 0.7, WHITE))?;
+        Ok(self.area.draw(&mark(radius, color))?)
     }
 
-    /// Draws an image into an area: each of its pixels as a crisp block, or, where it is larger than the area, means.
+    /// Draws an image into a rectangle: each of its pixels as a crisp block or, where it is larger, means.
     ///
-    /// `pixel` gives red, green and blue of the image at (row, column).
-    pub(crate) fn image(
-        &mut self,
-        shape: ImageShape,
-        area: Rect,
-        pixel: impl Fn(usize, usize) -> Color,
-    ) {
-        let density = DENSITY as f64;
-        let stride = DENSITY * self.width;
-        let first = |start: f64| (start * density).round().max(0.0) as usize;
-        let (left, top) = (first(area.left), first(area.top));
-        let columns = ((area.width * density).round() as usize).min(stride.saturating_sub(left));
-        let rows = ((area.height * density).round() as usize)
-            .min((DENSITY * self.height).saturating_sub(top));
-        // The source pixels under one target pixel: at least one.
-        let span = |place: usize, target: usize, source: usize| {
-            let start = place * source / target;
-            (start, ((place + 1) * source / target).max(start + 1).min(source))
+    /// - `pixels`: shape `(H, W, C)`
+    pub(crate) fn image(&self, shape: ImageShape, pixels: &[u8], rect: Rect) -> Result<()> {
+        let dots = DENSITY as f64;
+        let dot = |length: f64| ((length * dots).round().max(0.0)) as usize;
+        let (columns, rows) = (dot(rect.width).max(1), dot(rect.height).max(1));
+        let times = (self.scale / dots).round() as usize;
+        // The source pixels under one pixel of the figure: at least one.
+        let span = |index: usize, target: usize, source: usize| {
+            let start = index * source / target;
+            (start, ((index + 1) * source / target).max(start + 1).min(source))
         };
+        let mut shown = Vec::with_capacity(3 * columns * times * rows * times);
         for row in 0..rows {
-            let (y0, y1) = span(row, rows, shape.height);
+            let (top, bottom) = span(row, rows, shape.height);
+            let mut line = Vec::with_capacity(3 * columns * times);
             for column in 0..columns {
-                let (x0, x1) = span(column, columns, shape.width);
-                let mut sums = [0_u32; 3];
-                for y in y0..y1 {
-                    for x in x0..x1 {
-                        for (sum, value) in sums.iter_mut().zip(pixel(y, x)) {
-                            *sum += u32::from(value);
-                        }
-                    }
+                let (left, right) = span(column, columns, shape.width);
+                let color: Color = std::array::from_fn(|channel| {
+                    let channel = channel.min(shape.channels - 1);
+                    let under = (top..bottom).flat_map(|y| {
+                        (left..right).map(move |x| (y * shape.width + x) * shape.channels + channel)
+                    });
+                    let sum: usize = under.map(|index| usize::from(pixels[index])).sum();
+                    let count = (bottom - top) * (right - left);
+                    ((sum + count / 2) / count) as u8
+                });
+                for _ in 0..times {
+                    line.extend(color);
                 }
-                let count = ((y1 - y0) * (x1 - x0)) as u32;
-                let at = 3 * ((top + row) * stride + left + column);
-                for (value, sum) in self.pixels[at..at + 3].iter_mut().zip(sums) {
-                    *value = ((sum + count / 2) / count) as u8;
-                }
+            }
+            for _ in 0..times {
+                shown.extend_from_slice(&line);
             }
         }
-    }
-
-    /// The finished picture.
-    pub(crate) fn finish(self, alt: impl Into<String>) -> Result<Figure> {
-        let (width, height) = (DENSITY * self.width, DENSITY * self.height);
-        let png = encode_png(&self.pixels, width, height)
-            .map_err(|error| Error::Drawing { message: format!("PNG: {error}") })?;
-        Ok(Figure {
-            png,
-            width: self.width,
-            height: self.height,
-            caption: String::new(),
-            alt: alt.into(),
-        })
+        let at = ((dot(rect.left) * times) as i32, (dot(rect.top) * times) as i32);
+        let size = ((columns * times) as u32, (rows * times) as u32);
+        match BitMapElement::<_>::with_owned_buffer(at, size, shown) {
+            Some(image) => Ok(self.area.draw(&image)?),
+            None => Ok(()),
+        }
     }
 }
 
-/// The picture as PNG: with a palette where one of 256 colours stands for all of them to the eye, else with every
-/// colour as it is. A palette halves the file, and an executed notebook and two pages hold each picture.
-fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_depth(png::BitDepth::Eight);
-    // Flat areas and blocks: unfiltered rows repeat, which is what deflate is best at.
-    encoder.set_filter(png::FilterType::NoFilter);
-    encoder.set_compression(png::Compression::Best);
-    let indexed = indexed(rgb);
-    let data = match &indexed {
-        Some((palette, places)) => {
-            encoder.set_color(png::ColorType::Indexed);
-            encoder.set_palette(palette.concat());
-            places
-        }
-        None => {
-            encoder.set_color(png::ColorType::Rgb);
-            rgb
-        }
-    };
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(data)?;
-    writer.finish()?;
-    Ok(bytes)
+/// A mark as an element of plotters: at a point of the page, or of a chart's values.
+pub(crate) struct Mark<At> {
+    pub(crate) at: At,
+    pub(crate) marker: Marker,
+    /// In pixels of the surface.
+    pub(crate) radius: f64,
+    pub(crate) color: Color,
+    pub(crate) opacity: f64,
 }
 
-/// At most 256 colours, and for each pixel the place of one that cannot be told from its own; none when that takes more.
-///
-/// Frequent colours stay as they are, rare ones next to them (edges of lines and letters, mostly) take their place, at a
-/// distance as small as will do.
-fn indexed(rgb: &[u8]) -> Option<(Vec<Color>, Vec<u8>)> {
-    /// With more colours than this the picture holds photographs.
-    const MOST_COLORS: usize = 20_000;
-    /// Differences in a channel, of 255, that are tried in turn.
-    const UNSEEN: [u8; 7] = [0, 2, 4, 7, 10, 14, 20];
-    let (pixels, _) = rgb.as_chunks::<3>();
-    let mut counts: HashMap<Color, usize> = HashMap::new();
-    for run in pixels.chunk_by(|a, b| a == b) {
-        *counts.entry(run[0]).or_default() += run.len();
-        if counts.len() > MOST_COLORS {
-            return None;
-        }
+impl<'a, At> PointCollection<'a, At> for &'a Mark<At> {
+    type Point = &'a At;
+    type IntoIter = std::iter::Once<&'a At>;
+
+    fn point_iter(self) -> Self::IntoIter {
+        std::iter::once(&self.at)
     }
-    let mut colors: Vec<(Color, usize)> = counts.into_iter().collect();
-    colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let (palette, places) = UNSEEN.into_iter().find_map(|most| merged(&colors, most))?;
-    let mut data = Vec::with_capacity(pixels.len());
-    for run in pixels.chunk_by(|a, b| a == b) {
-        data.extend(std::iter::repeat_n(places[&run[0]], run.len()));
-    }
-    Some((palette, data))
 }
 
-/// A palette in which each colour is found within `most` in every channel, earlier colours first; none when 256 places do
-/// not suffice.
-fn merged(colors: &[(Color, usize)], most: u8) -> Option<(Vec<Color>, HashMap<Color, u8>)> {
-    let mut palette: Vec<Color> = Vec::with_capacity(256);
-    let mut places = HashMap::with_capacity(colors.len());
-    for (color, _) in colors {
-        let near = |other: &Color| (0..3).all(|c| color[c].abs_diff(other[c]) <= most);
-        let place = match palette.iter().position(near) {
-            Some(place) => place,
-            None if palette.len() == 256 => return None,
-            None => {
-                palette.push(*color);
-                palette.len() - 1
-            }
-        };
-        places.insert(*color, place as u8);
+impl<At, B: DrawingBackend> Drawable<B> for Mark<At> {
+    fn draw<I: Iterator<Item = BackendCoord>>(
+        &self,
+        points: I,
+        backend: &mut B,
+        _: (u32, u32),
+    ) -> Result<(), DrawingErrorKind<B::ErrorType>> {
+        let color = rgb(self.color).mix(self.opacity).to_backend_color();
+        for (x, y) in points {
+            let corner = |&(dx, dy): &Point| (x + dx.round() as i32, y + dy.round() as i32);
+            let outline = self.marker.outline(self.radius);
+            backend.fill_polygon(outline.iter().map(corner), &color)?;
+        }
+        Ok(())
     }
-    Some((palette, places))
-}
-
-/// Cuts a polygon at a rectangle's four sides in turn (Sutherland and Hodgman, 1974).
-fn clip_polygon(polygon: Vec<Point>, left: f64, top: f64, right: f64, bottom: f64) -> Vec<Point> {
-    let inside = |&(x, y): &Point| x >= left && x <= right && y >= top && y <= bottom;
-    if polygon.iter().all(inside) {
-        return polygon;
-    }
-    // Distance from each side, positive inside.
-    let sides: [&dyn Fn(Point) -> f64; 4] =
-        [&|p| p.0 - left, &|p| right - p.0, &|p| p.1 - top, &|p| bottom - p.1];
-    let mut polygon = polygon;
-    for side in sides {
-        let mut kept = Vec::with_capacity(polygon.len() + 4);
-        for place in 0..polygon.len() {
-            let (from, to) = (polygon[place], polygon[(place + 1) % polygon.len()]);
-            let (a, b) = (side(from), side(to));
-            if a >= 0.0 {
-                kept.push(from);
-            }
-            if (a < 0.0) != (b < 0.0) {
-                let t = a / (a - b);
-                kept.push((from.0 + t * (to.0 - from.0), from.1 + t * (to.1 - from.1)));
-            }
-        }
-        polygon = kept;
-    }
-    // Rounding at a cut may leave a corner a hair outside.
-    polygon.iter().map(|&(x, y)| (x.clamp(left, right), y.clamp(top, bottom))).collect()
-}
-
-/// The pieces of a line that are drawn when it is dashed.
-fn dashes(points: &[Point], on: f64, off: f64) -> Vec<Vec<Point>> {
-    let mut pieces = Vec::new();
-    let mut piece: Vec<Point> = points.first().copied().into_iter().collect();
-    let (mut drawing, mut left) = (true, on);
-    for pair in points.windows(2) {
-        let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
-        let length = (bx - ax).hypot(by - ay);
-        let mut done = 0.0;
-        while length - done > left {
-            done += left;
-            let at = (ax + (bx - ax) * done / length, ay + (by - ay) * done / length);
-            if drawing {
-                piece.push(at);
-                pieces.push(std::mem::take(&mut piece));
-            } else {
-                piece = vec![at];
-            }
-            drawing = !drawing;
-            left = if drawing { on } else { off };
-        }
-        left -= length - done;
-        if drawing {
-            piece.push((bx, by));
-        }
-    }
-    pieces.push(piece);
-    pieces.retain(|piece| piece.len() >= 2);
-    pieces
-}
-
-/// The closed outlines of a glyph, its curves cut into short lines.
-fn contours(curves: &[OutlineCurve], place: impl Fn(ab_glyph::Point) -> Point) -> Vec<Vec<Point>> {
-    const STEPS: usize = 5;
-    let mut outlines: Vec<Vec<Point>> = Vec::new();
-    let mut end: Option<ab_glyph::Point> = None;
-    for curve in curves {
-        let (start, stop) = match *curve {
-            OutlineCurve::Line(a, b) => (a, b),
-            OutlineCurve::Quad(a, _, b) => (a, b),
-            OutlineCurve::Cubic(a, _, _, b) => (a, b),
-        };
-        if end != Some(start) {
-            outlines.push(vec![place(start)]);
-        }
-        let Some(outline) = outlines.last_mut() else { continue };
-        let mix = |weights: &[(f64, ab_glyph::Point)]| {
-            weights.iter().fold((0.0, 0.0), |sum, &(weight, p)| {
-                let (x, y) = place(p);
-                (sum.0 + weight * x, sum.1 + weight * y)
-            })
-        };
-        for step in 1..=STEPS {
-            let t = step as f64 / STEPS as f64;
-            let s = 1.0 - t;
-            match *curve {
-                OutlineCurve::Line(..) => {}
-                OutlineCurve::Quad(a, b, c) => {
-                    outline.push(mix(&[(s * s, a), (2.0 * s * t, b), (t * t, c)]));
-                }
-                OutlineCurve::Cubic(a, b, c, d) => outline.push(mix(&[
-                    (s * s * s, a),
-                    (3.0 * s * s * t, b),
-                    (3.0 * s * t * t, c),
-                    (t * t * t, d),
-                ])),
-            }
-        }
-        if matches!(curve, OutlineCurve::Line(..)) {
-            outline.push(place(stop));
-        }
-        end = Some(stop);
-    }
-    outlines
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::style::{RIGHT, WRONG, label_color, label_sign};
     use super::*;
 
-    /// Places of the pixels that are not white.
-    fn inked(canvas: &Canvas) -> Vec<(usize, usize)> {
-        let stride = DENSITY * canvas.width;
-        let pixels = canvas.pixels.chunks_exact(3).enumerate();
-        pixels.filter(|(_, p)| p != &[255; 3]).map(|(at, _)| (at / stride, at % stride)).collect()
+    /// Draws 30 x 20 units and gives the rows and columns of the figure's pixels that are not white.
+    fn inked(paint: impl FnOnce(&Page<'_>) -> Result<()>) -> Vec<(usize, usize)> {
+        let rgb = drawn(30.0, 20.0, paint);
+        let pixels = rgb.chunks_exact(3).enumerate();
+        pixels.filter(|(_, p)| p != &[255; 3]).map(|(at, _)| (at / 60, at % 60)).collect()
+    }
+
+    fn drawn(width: f64, height: f64, paint: impl FnOnce(&Page<'_>) -> Result<()>) -> Vec<u8> {
+        let figure = draw((width, height), "", paint).unwrap();
+        let mut decoder = png::Decoder::new(figure.png());
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut rgb = vec![0; reader.output_buffer_size()];
+        reader.next_frame(&mut rgb).unwrap();
+        rgb
+    }
+
+    /// First and last row and column.
+    fn bounds(pixels: &[(usize, usize)]) -> [usize; 4] {
+        let (rows, columns) = (|| pixels.iter().map(|p| p.0), || pixels.iter().map(|p| p.1));
+        let ends = [rows().min(), rows().max(), columns().min(), columns().max()];
+        ends.map(|end| end.expect("something is drawn"))
     }
 
     #[test]
     fn a_rectangle_fills_its_pixels_and_no_other() {
-        let mut canvas = Canvas::new(6.0, 4.0).unwrap();
-        canvas.fill_rect(Rect::new(1.0, 0.5, 1.5, 1.0), [0, 0, 0]);
+        let pixels = inked(|page| page.fill(Rect::new(1.0, 0.5, 1.5, 1.0), INK));
         let expected: Vec<(usize, usize)> =
             [1, 2].iter().flat_map(|&row| [2, 3, 4].map(|column| (row, column))).collect();
-        assert_eq!(inked(&canvas), expected);
+        assert_eq!(pixels, expected);
     }
 
     #[test]
     fn what_lies_half_on_a_pixel_covers_half_of_it() {
-        let mut canvas = Canvas::new(2.0, 2.0).unwrap();
-        canvas.fill_rect(Rect::new(0.25, 0.0, 0.5, 2.0), [0, 0, 0]);
-        assert_eq!(canvas.pixels[..9], [128, 128, 128, 128, 128, 128, 255, 255, 255]);
+        let rgb = drawn(2.0, 2.0, |page| page.fill(Rect::new(0.25, 0.0, 0.5, 2.0), [0; 3]));
+        // A third or two, as the samples fall, in steps of a fifteenth.
+        assert!(rgb[..3].iter().all(|value| (80..180).contains(value)), "{:?}", &rgb[..9]);
+        assert_eq!(rgb[6..9], [255; 3]);
     }
 
     #[test]
-    fn nothing_is_drawn_outside_the_canvas_or_the_clip() {
-        let mut canvas = Canvas::new(10.0, 10.0).unwrap();
-        let ink = [0, 0, 0];
-        canvas.line(&[(-50.0, 3.0), (60.0, 3.0)], 2.0, ink, Some((4.0, 2.0)));
-        canvas.line(&[(f64::NAN, 3.0), (5.0, f64::INFINITY)], 2.0, ink, None);
-        canvas.marker(Marker::Ring, (10.0, 10.0), 4.0, ink);
-        canvas.text("clipped", (-20.0, 12.0), TextStyle::new(30.0));
-        canvas.image(
-            crate::data::ImageShape { height: 2, width: 2, channels: 1 },
-            Rect::new(8.0, 8.0, 6.0, 6.0),
-            |_, _| ink,
-        );
-        let mut canvas = Canvas::new(10.0, 10.0).unwrap();
-        canvas.clip_to(Some(Rect::new(2.0, 2.0, 3.0, 3.0)));
-        canvas.fill_rect(Rect::new(-5.0, -5.0, 50.0, 50.0), ink);
-        let places = inked(&canvas);
-        assert_eq!(places.len(), 36);
-        assert!(
-            places.iter().all(|(row, column)| (4..10).contains(row) && (4..10).contains(column))
-        );
+    fn what_lies_outside_the_page_is_left_out() {
+        let far = [(-50.0, 3.0), (6e9, 3.0), (f64::NAN, f64::INFINITY), (5.0, -1e300)];
+        let pixels = inked(|page| {
+            page.line(&far[..2], 2.0, INK)?;
+            page.dashed(&[far[0], (60.0, 40.0)], 2.0, INK, Some((4.0, 2.0)))?;
+            page.mark(Marker::STAR, (30.0, 20.0), 4.0, INK)?;
+            page.text("clipped", (-20.0, 22.0), Text::new(30.0))
+        });
+        assert!(!pixels.is_empty());
+        assert_eq!(inked(|page| page.fill(Rect::new(31.0, -9.0, 5.0, 5.0), INK)), []);
     }
 
     #[test]
-    fn dashes_follow_the_line_around_its_corners() {
-        // Ten long with a corner after four: dashes of three, gaps of one.
-        let pieces = dashes(&[(0.0, 0.0), (4.0, 0.0), (4.0, 6.0)], 3.0, 1.0);
-        let expected = [
-            vec![(0.0, 0.0), (3.0, 0.0)],
-            vec![(4.0, 0.0), (4.0, 3.0)],
-            vec![(4.0, 4.0), (4.0, 6.0)],
-        ];
-        let length = |piece: &[Point]| -> f64 {
-            piece.windows(2).map(|p| (p[1].0 - p[0].0).hypot(p[1].1 - p[0].1)).sum()
-        };
-        assert_eq!(pieces.len(), expected.len());
-        for (piece, expected) in pieces.iter().zip(&expected) {
-            assert!((length(piece) - length(expected)).abs() < 1e-9, "{piece:?}");
-            assert_eq!(piece.last(), expected.last());
+    fn a_bent_line_of_short_pieces_has_no_holes() {
+        // A curve of pieces shorter than the line is thick, which doubles back.
+        let angle = |step: usize| std::f64::consts::PI * step as f64 / 40.0;
+        let points: Vec<Point> = (0..=40)
+            .map(|step| (15.0 + 3.0 * angle(step).cos(), 10.0 - 3.0 * angle(step).sin()))
+            .chain([(12.1, 9.9), (18.0, 10.0)])
+            .collect();
+        let pixels = inked(|page| page.line(&points, 6.0, INK));
+        // The half disc inside and around the curve is filled.
+        for row in 11..20 {
+            let columns: Vec<usize> =
+                pixels.iter().filter(|pixel| pixel.0 == row).map(|pixel| pixel.1).collect();
+            let (first, last) = (columns[0], columns[columns.len() - 1]);
+            assert_eq!(columns.len(), last + 1 - first, "row {row}: {columns:?}");
         }
     }
 
     #[test]
-    fn text_is_cut_to_its_room() {
-        let canvas = Canvas::new(1.0, 1.0).unwrap();
-        let style = TextStyle::new(12.0);
-        assert_eq!(canvas.fitted("Ankle boot", style, 200.0), "Ankle boot");
-        let cut = canvas.fitted("Ankle boot", style, 40.0);
+    fn text_lies_where_its_anchor_says() {
+        let at = |across, down, upwards| {
+            let text = Text::new(10.0).anchor(across, down);
+            let text = if upwards { text.upwards() } else { text };
+            bounds(&inked(|page| page.text("H", (15.0, 10.0), text)))
+        };
+        // Capitals are 0.729 units of the size high: 14.6 pixels.
+        let [top, bottom, left, right] = at(HPos::Center, VPos::Center, false);
+        assert!(top.abs_diff(12) <= 1 && bottom.abs_diff(27) <= 1, "{top} to {bottom}");
+        assert!((left + right).abs_diff(59) <= 2, "{left} to {right}");
+        let [top, bottom, left, _] = at(HPos::Left, VPos::Bottom, false);
+        assert!(bottom == 19 && top.abs_diff(5) <= 1, "{top} to {bottom}");
+        // The letter's own space before it is kept: an H begins 0.098 of the size after its start.
+        assert!((31..=32).contains(&left), "{left}");
+        assert!(at(HPos::Right, VPos::Top, false)[3] < 29);
+        let [top, bottom, left, right] = at(HPos::Center, VPos::Center, true);
+        assert!(right - left > bottom - top - 2, "turned");
+    }
+
+    #[test]
+    fn letters_keep_their_distance() {
+        // All three letters look the same in a mirror, so the two gaps are equal.
+        let pixels = inked(|page| page.text("oHo", (2.0, 15.0), Text::new(14.0)));
+        let inked = |column: usize| pixels.iter().any(|pixel| pixel.1 == column);
+        let starts: Vec<usize> = (1..60).filter(|&at| inked(at) && !inked(at - 1)).collect();
+        let ends: Vec<usize> = (1..60).filter(|&at| !inked(at) && inked(at - 1)).collect();
+        assert_eq!(starts.len(), 3, "{starts:?}");
+        assert!((starts[1] - ends[0]).abs_diff(starts[2] - ends[1]) <= 1, "{starts:?} {ends:?}");
+    }
+
+    #[test]
+    fn text_shrinks_a_little_before_it_is_cut() {
+        let style = Text::new(12.0);
+        let all = style.width("Ankle boot");
+        assert_eq!(style.fitted("Ankle boot", 200.0).1, "Ankle boot");
+        let (small, text) = style.fitted("Ankle boot", 0.9 * all);
+        assert!(text == "Ankle boot" && small.size < 12.0 && small.width(&text) < 0.9 * all + 0.01);
+        let (small, cut) = style.fitted("Ankle boot", 40.0);
         assert!(cut.starts_with("Ank") && cut.ends_with('…'), "{cut}");
-        assert!(canvas.text_width(&cut, style) <= 40.0);
-        assert_eq!(canvas.fitted("Ankle boot", style, 0.0), "");
-        let (small, large) =
-            (canvas.text_width("boot", style), canvas.text_width("boot", TextStyle::new(24.0)));
-        assert!((2.0 * small - large).abs() < 1e-9);
+        assert!(small.width(&cut) < 40.01);
+        assert_eq!(style.fitted("Ankle boot", 0.0).1, "");
+        assert!((2.0 * style.width("boot") - Text::new(24.0).width("boot")).abs() < 1e-3);
     }
 
     #[test]
     fn every_mark_in_a_label_has_a_glyph() {
-        let canvas = Canvas::new(1.0, 1.0).unwrap();
-        for character in "✓✗★±×–−…≥≤°²µßéñøŁłЖжΩαčş".chars() {
-            for bold in [false, true] {
-                assert_ne!(canvas.font(bold).glyph_id(character).0, 0, "{character} bold: {bold}");
+        for bytes in [REGULAR, BOLD] {
+            let font = FontRef::try_from_slice(bytes).unwrap();
+            for character in "✓✗★±×–−…≥≤°²µßéñøŁłЖжΩαčş".chars() {
+                assert_ne!(font.glyph_id(character).0, 0, "{character}");
             }
         }
     }
 
     #[test]
-    fn right_is_blue_with_a_tick_and_wrong_is_red_with_a_cross() {
-        assert_eq!((label_color(true), label_sign(true)), (RIGHT, "✓"));
-        assert_eq!((label_color(false), label_sign(false)), (WRONG, "✗"));
-        let ([red, _, blue], [wrong_red, _, wrong_blue]) = (RIGHT, WRONG);
-        assert!(blue > red + 100 && wrong_red > wrong_blue + 100);
-    }
-
-    #[test]
     fn a_large_image_shrinks_to_means() {
-        let mut canvas = Canvas::new(1.0, 1.0).unwrap();
-        let shape = crate::data::ImageShape { height: 4, width: 4, channels: 1 };
+        let shape = ImageShape { height: 4, width: 4, channels: 1 };
         // Blocks of two by two: 0, 10, 20, 30 and so on.
-        canvas.image(shape, Rect::new(0.0, 0.0, 1.0, 1.0), |row, column| {
-            [(40 * (row % 2) + 4 * column) as u8; 3]
-        });
-        let greys: Vec<u8> = canvas.pixels.iter().step_by(3).copied().collect();
+        let pixels: Vec<u8> = (0..16).map(|at| 40 * (at / 4 % 2) + 4 * (at % 4)).collect();
+        let rgb = drawn(1.0, 1.0, |page| page.image(shape, &pixels, Rect::new(0.0, 0.0, 1.0, 1.0)));
+        let greys: Vec<u8> = rgb.iter().step_by(3).copied().collect();
         assert_eq!(greys, [22, 30, 22, 30]);
     }
 
     #[test]
-    fn a_palette_changes_no_colour_that_is_seen() {
-        let few: Vec<u8> = [[1, 2, 3], [9, 8, 7], [1, 2, 3], [1, 2, 3]].concat();
-        assert_eq!(indexed(&few), Some((vec![[1, 2, 3], [9, 8, 7]], vec![0, 1, 0, 0])));
-        // 511 colours are too many, but each has a close neighbour.
-        let near: Vec<u8> = (0..=255)
-            .flat_map(|v: u8| [[v, v, v], [v, v, v.saturating_add(1)]])
-            .flatten()
-            .collect();
-        let (palette, places) = indexed(&near).unwrap();
-        assert!(palette.len() <= 256);
-        for (pixel, place) in near.chunks_exact(3).zip(places) {
-            let shown = palette[place as usize];
-            assert!((0..3).all(|c| pixel[c].abs_diff(shown[c]) <= 2), "{pixel:?} {shown:?}");
-        }
-        // A photograph's colours are kept as they are.
-        let cube: Vec<u8> = (0..4096_usize)
-            .flat_map(|v| [v % 16, v / 16 % 16, v / 256].map(|c| 17 * c as u8))
-            .collect();
-        assert_eq!(indexed(&cube), None);
-    }
-
-    #[test]
     fn an_absurd_size_is_refused() {
-        let Err(error) = Canvas::new(100.0, 1e7) else { panic!("expected an error") };
-        let text = error.to_string();
+        let error = |size| draw(size, "", |_| Ok(())).unwrap_err().to_string();
+        let text = error((100.0, 1e7));
         assert!(
             text.starts_with("cannot draw: the picture would be 100 x 10000000 units large"),
             "{text}"
         );
-        assert!(Canvas::new(f64::NAN, 10.0).is_err());
+        assert!(error((f64::NAN, 10.0)).contains("units large"));
+    }
+
+    #[test]
+    fn a_large_page_is_drawn_with_fewer_samples() {
+        for height in [1000.0, 1600.0, 5000.0] {
+            let rgb = drawn(1000.0, height, |page| {
+                page.fill(Rect::new(10.0, height - 10.0, 5.0, 5.0), INK)
+            });
+            let inked = rgb.chunks_exact(3).filter(|pixel| pixel == &INK).count();
+            assert_eq!(inked, 100, "{height}");
+        }
     }
 }

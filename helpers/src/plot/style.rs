@@ -1,9 +1,11 @@
-//! The one look of all pictures: colours, sizes, and what stands for train and validation.
+//! The one look of all pictures: sizes, colours, marks, and what stands for train and validation.
 //!
 //! The palette is Okabe and Ito's (2008), made to be told apart by colour-blind readers; no series is told by its
 //! colour alone.
 
-use super::page::{Dash, Marker};
+use std::f64::consts::TAU;
+
+use super::page::{Dash, Point};
 
 /// Red, green and blue.
 pub type Color = [u8; 3];
@@ -15,6 +17,8 @@ pub(crate) const INK: Color = [34, 34, 34];
 pub(crate) const GREY: Color = [90, 90, 90];
 /// Axes.
 pub(crate) const RULE: Color = [150, 150, 150];
+/// The border of images and legends.
+pub(crate) const BORDER: Color = [205, 205, 205];
 /// Lines behind the data.
 pub(crate) const GRID: Color = [230, 230, 230];
 
@@ -24,9 +28,6 @@ pub const TRAIN: Color = [0, 114, 178];
 pub const VALIDATION: Color = [213, 94, 0];
 /// The colour of everything that belongs to the test part.
 pub const TEST: Color = [0, 158, 115];
-
-/// The dashes of the validation part's lines; those of the train part are whole.
-pub(crate) const VALIDATION_DASH: Dash = Some((6.0, 3.5));
 
 /// The label of a right prediction: blue.
 pub const RIGHT: Color = [16, 72, 200];
@@ -43,11 +44,18 @@ pub fn label_sign(right: bool) -> &'static str {
     if right { "✓" } else { "✗" }
 }
 
+/// Size of titles.
+pub(crate) const TITLE_SIZE: f64 = 14.0;
+/// Size of axis names and of names beside pictures.
+pub(crate) const NAME_SIZE: f64 = 12.0;
+/// Size of the numbers along an axis.
+pub(crate) const TICK_SIZE: f64 = 11.0;
+
 /// Colours of the series of one chart, in this order.
-pub(crate) const PALETTE: [Color; 10] = [
-    [0, 114, 178],
-    [213, 94, 0],
-    [0, 158, 115],
+const PALETTE: [Color; 10] = [
+    TRAIN,
+    VALIDATION,
+    TEST,
     [204, 121, 167],
     [230, 159, 0],
     [86, 180, 233],
@@ -57,46 +65,90 @@ pub(crate) const PALETTE: [Color; 10] = [
     [120, 94, 240],
 ];
 
+const DASHES: [Dash; 4] = [None, Some((6.0, 3.5)), Some((2.0, 2.5)), Some((10.0, 4.0))];
+
 /// How one series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct SeriesStyle {
+pub(crate) struct Look {
     pub(crate) color: Color,
     pub(crate) dash: Dash,
     pub(crate) marker: Marker,
 }
 
-/// The look of the series at this place of a chart.
-pub(crate) fn series_style(place: usize) -> SeriesStyle {
-    const DASHES: [Dash; 4] = [None, Some((6.0, 3.5)), Some((2.0, 2.5)), Some((10.0, 4.0))];
-    SeriesStyle {
-        color: PALETTE[place % PALETTE.len()],
-        dash: DASHES[place % DASHES.len()],
-        marker: Marker::ALL[place % Marker::ALL.len()],
-    }
-}
-
-/// The look of a part of the split, the same in every picture; other names get the look of their place.
-pub(crate) fn part_style(name: &str, place: usize) -> SeriesStyle {
-    match name.to_lowercase().as_str() {
-        "train" | "training" => SeriesStyle { color: TRAIN, dash: None, marker: Marker::Circle },
-        "validation" => {
-            SeriesStyle { color: VALIDATION, dash: VALIDATION_DASH, marker: Marker::Square }
+impl Look {
+    /// The look of the series with this index in its chart.
+    ///
+    /// With more series than colours each turn through them begins at another mark.
+    pub(crate) fn of(index: usize) -> Look {
+        Look {
+            color: PALETTE[index % PALETTE.len()],
+            dash: DASHES[index % DASHES.len()],
+            marker: Marker::ALL[(index + index / PALETTE.len()) % Marker::ALL.len()],
         }
-        "test" => SeriesStyle { color: TEST, dash: Some((2.0, 2.5)), marker: Marker::Triangle },
-        _ => series_style(place),
+    }
+
+    /// The look of a part of the split, the same in every picture; other names get the look of their index.
+    pub(crate) fn of_part(name: &str, index: usize) -> Look {
+        match name.to_lowercase().as_str() {
+            "train" | "training" => Look::of(0),
+            "validation" => Look::of(1),
+            "test" => Look::of(2),
+            _ => Look::of(index),
+        }
     }
 }
 
-/// Size of titles.
-pub(crate) const TITLE_SIZE: f64 = 14.0;
-/// Size of axis names and legends.
-pub(crate) const NAME_SIZE: f64 = 12.0;
-/// Size of the numbers along an axis.
-pub(crate) const TICK_SIZE: f64 = 11.0;
+/// A mark at a point of a series; series differ by it without colour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Marker {
+    corners: usize,
+    /// How far the corners between the tips of a star are from its middle, or none for a polygon.
+    notch: Option<f64>,
+    /// Where the first corner is, in turns from the top.
+    turn: f64,
+    /// The factor that makes all look equally large.
+    size: f64,
+}
 
-/// A colour of the scale from white to dark blue, for 0..=1.
+impl Marker {
+    pub(crate) const STAR: Marker = Marker::new(5, Some(0.43), 0.0, 1.4);
+
+    const ALL: [Marker; 10] = [
+        Marker::new(28, None, 0.0, 1.0),
+        Marker::new(4, None, 0.125, 1.25),
+        Marker::new(3, None, 0.0, 1.3),
+        Marker::new(4, None, 0.0, 1.3),
+        Marker::new(3, None, 0.5, 1.3),
+        Marker::new(4, Some(0.35), 0.125, 1.6),
+        Marker::new(4, Some(0.35), 0.0, 1.6),
+        Marker::STAR,
+        Marker::new(5, None, 0.5, 1.15),
+        Marker::new(3, Some(0.3), 0.0, 1.6),
+    ];
+
+    const fn new(corners: usize, notch: Option<f64>, turn: f64, size: f64) -> Marker {
+        Marker { corners, notch, turn, size }
+    }
+
+    /// The outline around the origin, for a mark of about this radius.
+    pub(crate) fn outline(self, radius: f64) -> Vec<Point> {
+        let radius = radius * self.size;
+        let corner = |index: usize, turn: f64, radius: f64| {
+            let (sin, cos) =
+                (TAU * ((index as f64 + turn) / self.corners as f64 + self.turn)).sin_cos();
+            (radius * sin, -radius * cos)
+        };
+        (0..self.corners)
+            .flat_map(|index| {
+                let notch = self.notch.map(|notch| corner(index, 0.5, notch * radius));
+                std::iter::once(corner(index, 0.0, radius)).chain(notch)
+            })
+            .collect()
+    }
+}
+
+/// A colour of the scale from white to dark blue, for 0..=1; even steps are even steps in lightness.
 pub(crate) fn blues(value: f64) -> Color {
-    // Stops of even steps in lightness.
     const STOPS: [[f64; 3]; 6] = [
         [247.0, 251.0, 255.0],
         [214.0, 230.0, 244.0],
@@ -106,9 +158,9 @@ pub(crate) fn blues(value: f64) -> Color {
         [8.0, 48.0, 107.0],
     ];
     let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
-    let place = value * (STOPS.len() - 1) as f64;
-    let low = (place as usize).min(STOPS.len() - 2);
-    let part = place - low as f64;
+    let position = value * (STOPS.len() - 1) as f64;
+    let low = (position as usize).min(STOPS.len() - 2);
+    let part = position - low as f64;
     std::array::from_fn(|channel| {
         (STOPS[low][channel] * (1.0 - part) + STOPS[low + 1][channel] * part).round() as u8
     })
@@ -119,6 +171,41 @@ pub(crate) fn ink_on(background: Color) -> Color {
     let linear = |value: u8| (f64::from(value) / 255.0).powf(2.2);
     let [red, green, blue] = background.map(linear);
     let luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-    // Where both contrasts, (1.05)/(L + 0.05) and (L + 0.05)/0.05, are equal.
+    // Near the luminance where both contrasts, 1.05 / (L + 0.05) and (L + 0.05) / 0.05, are equal.
     if luminance > 0.25 { INK } else { WHITE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn right_is_blue_with_a_tick_and_wrong_is_red_with_a_cross() {
+        assert_eq!((label_color(true), label_sign(true)), (RIGHT, "✓"));
+        assert_eq!((label_color(false), label_sign(false)), (WRONG, "✗"));
+        let ([red, _, blue], [wrong_red, _, wrong_blue]) = (RIGHT, WRONG);
+        assert!(blue > red + 100 && wrong_red > wrong_blue + 100);
+    }
+
+    #[test]
+    fn no_two_series_look_the_same_and_neighbours_differ_without_colour() {
+        let looks: Vec<Look> = (0..40).map(Look::of).collect();
+        for (index, look) in looks.iter().enumerate() {
+            assert!(!looks[..index].contains(look), "{index}");
+            if index > 0 {
+                let before = looks[index - 1];
+                assert!(look.marker != before.marker && look.dash != before.dash, "{index}");
+            }
+        }
+        assert_eq!(Look::of_part("Validation", 7).color, VALIDATION);
+        assert_ne!(Look::of_part("validation", 0).dash, Look::of_part("train", 0).dash);
+    }
+
+    #[test]
+    fn text_is_read_on_every_shade() {
+        assert_eq!(ink_on(blues(0.0)), INK);
+        assert_eq!(ink_on(blues(1.0)), WHITE);
+        assert_eq!(blues(f64::NAN), blues(0.0));
+        assert_eq!(blues(2.0), [8, 48, 107]);
+    }
 }

@@ -1,0 +1,292 @@
+//! Points: clouds by class, and accuracy against what it costs.
+
+use ndarray::Array2;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, legend, legend_size, short};
+use super::figure::Figure;
+use super::page::{Page, Point, Rect, Text, draw};
+use super::style::{INK, Look, NAME_SIZE};
+use crate::evaluation::metrics::check_classes;
+use crate::text::clean_text;
+use crate::{Error, Result};
+
+/// Points in the plane by class, such as the codes of an autoencoder: a colour and a mark for each class, its name at
+/// the middle of its points.
+///
+/// - `points`: shape `(N, 2)`; those that hold no number are left out
+/// - `labels`: class ids, shape `(N,)`
+///
+/// # Errors
+/// If the shapes do not fit together, an id lies outside the names, or no point is finite.
+pub fn plot_scatter(
+    title: &str,
+    x_name: &str,
+    y_name: &str,
+    points: &Array2<f32>,
+    labels: &[i64],
+    class_names: &[String],
+) -> Result<Figure> {
+    if points.ncols() != 2 || points.nrows() != labels.len() {
+        return Err(Error::Drawing {
+            message: format!(
+                "the points have shape {:?} and there are {} labels, expected ({1}, 2); take two columns",
+                points.dim(),
+                labels.len()
+            ),
+        });
+    }
+    check_classes(labels, class_names.len())?;
+    let points: Vec<Point> =
+        points.rows().into_iter().map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
+    let x = Axis::around(x_name, points.iter().map(|point| point.0), false)?;
+    let y = Axis::around(y_name, points.iter().map(|point| point.1), false)?;
+    let entry = |(class, name): (usize, &String)| LegendEntry {
+        name: name.clone(),
+        look: Look::of(class),
+        kind: LegendKind::Marker,
+    };
+    let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
+    // More classes than fit beside the chart are named in it alone.
+    const MOST_ENTRIES: usize = 24;
+    let few = entries.len() <= MOST_ENTRIES;
+    let beside = if few { legend_size(&entries).0 + 10.0 } else { 0.0 };
+    let width = 650.0 + beside;
+    let alt = format!(
+        "{title}: {} points of {} classes, {x_name} across and {y_name} upwards.",
+        labels.len(),
+        class_names.len()
+    );
+    draw((width, 520.0), alt, |page| {
+        let outer = Rect::new(8.0, 4.0, width - 8.0 - beside, 510.0);
+        let mut panel = Panel::inside(page, outer, title, (x, y), Grid::Both)?;
+        // In the order of the points, so that no class covers all others.
+        let looks = labels.iter().map(|&label| entries[label as usize].look);
+        let cloud: Vec<(Point, Look)> = points.iter().copied().zip(looks).collect();
+        panel.cloud(&cloud, if labels.len() > 2000 { 1.8 } else { 2.6 })?;
+        let mut names = Vec::new();
+        for (class, name) in class_names.iter().enumerate() {
+            let of_class =
+                || points.iter().zip(labels).filter(|(_, label)| **label == class as i64);
+            let x = median(of_class().map(|(point, _)| point.0));
+            let y = median(of_class().map(|(point, _)| point.1));
+            if let (Some(x), Some(y)) = (x, y) {
+                names.push((name.as_str(), panel.place((x, y))));
+            }
+        }
+        name_clouds(page, &names, panel.area)?;
+        if few { legend(page, &entries, (width - beside, panel.area.top)) } else { Ok(()) }
+    })
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn cloud_name() -> Text {
+    Text::new(NAME_SIZE).bold().anchor(HPos::Center, VPos::Center)
+}
+
+/// Writes each name at its point, or as near to it as the other names leave room; a line leads from a name that had to
+/// move away to its point.
+fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<()> {
+    const WIDEST: f64 = 160.0;
+    let fitted = |(name, _): &(&str, Point)| cloud_name().fitted(name, WIDEST);
+    let texts: Vec<(Text, String)> = names.iter().map(fitted).collect();
+    let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
+    let widths: Vec<f64> = texts.iter().map(|(style, text)| style.width(text)).collect();
+    let boxes = name_boxes(&widths, &points, area);
+    for (rect, point) in boxes.iter().zip(&points) {
+        let (x, y) = rect.centre();
+        if (x - point.0).abs() > rect.width / 2.0 || (y - point.1).abs() > rect.height / 2.0 {
+            page.line(&[(x, y), *point], 1.2, INK)?;
+        }
+    }
+    for ((style, text), rect) in texts.iter().zip(&boxes) {
+        page.text_on_white(text, rect.centre(), *style)?;
+    }
+    Ok(())
+}
+
+/// The room that each text takes, white rim included, around its point or beside it where two would overlap.
+fn name_boxes(widths: &[f64], points: &[Point], area: Rect) -> Vec<Rect> {
+    let height = 1.3 * NAME_SIZE;
+    let around = |(width, &(x, y)): (&f64, &Point)| {
+        let width = width + 8.0;
+        Rect::new(x - width / 2.0, y - height / 2.0, width, height)
+    };
+    let mut boxes: Vec<Rect> = widths.iter().zip(points).map(around).collect();
+    spread(&mut boxes, area);
+    boxes
+}
+
+/// Pushes boxes that overlap apart, each by half of what is needed, up and down or sideways, whichever is shorter, and
+/// keeps them inside `area`.
+///
+/// Always the same for the same boxes: of two with one middle the first goes up or left. Where there are more boxes than
+/// room they are as far apart as a few hundred rounds bring them.
+fn spread(boxes: &mut [Rect], area: Rect) {
+    for _ in 0..300 {
+        let mut moved = false;
+        for second in 1..boxes.len() {
+            let (before, rest) = boxes.split_at_mut(second);
+            let b = &mut rest[0];
+            for a in before {
+                let (wide, high) = a.overlap(b);
+                if wide <= 0.0 || high <= 0.0 {
+                    continue;
+                }
+                moved = true;
+                // Half, and a little more, so that a row of boxes does not close in on the border for ever.
+                let away =
+                    |a: f64, b: f64, by: f64| (by / 2.0 + 0.1) * if a <= b { -1.0 } else { 1.0 };
+                let ((ax, ay), (bx, by)) = (a.centre(), b.centre());
+                if high <= wide {
+                    let step = away(ay, by, high);
+                    (a.top, b.top) = (a.top + step, b.top - step);
+                } else {
+                    let step = away(ax, bx, wide);
+                    (a.left, b.left) = (a.left + step, b.left - step);
+                }
+                for moved in [&mut *a, &mut *b] {
+                    moved.left = moved.left.min(area.right() - moved.width).max(area.left);
+                    moved.top = moved.top.min(area.bottom() - moved.height).max(area.top);
+                }
+            }
+        }
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// One model of [`plot_accuracy_cost`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostPoint {
+    /// Name of the model.
+    pub name: String,
+    /// What it costs, in the unit of the axis.
+    pub cost: f64,
+    /// Its accuracy, in 0..=1.
+    pub accuracy: f64,
+    /// The accuracy's 95% interval, low and high.
+    pub interval: [f64; 2],
+}
+
+/// Accuracy against cost, a point with its 95% interval for each model; up and to the left is better.
+///
+/// The cost axis is logarithmic where the dearest model costs more than four times the cheapest.
+///
+/// # Errors
+/// If there is no model, or a number is not finite.
+pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) -> Result<Figure> {
+    let numbers = |point: &CostPoint| {
+        [point.cost, point.accuracy].iter().chain(&point.interval).all(|value| value.is_finite())
+    };
+    if let Some(point) = points.iter().find(|point| !numbers(point)) {
+        return Err(Error::Drawing {
+            message: format!(
+                "model `{}` has a cost or an accuracy that is no finite number; run its notebook again",
+                clean_text(&point.name)
+            ),
+        });
+    }
+    let costs = || points.iter().map(|point| point.cost);
+    let low = costs().fold(f64::INFINITY, f64::min);
+    let high = costs().fold(0.0, f64::max);
+    let mut x = Axis::around(cost_name, costs(), low > 0.0 && high > 4.0 * low)?;
+    // Room for the names, which stand beside the points.
+    if x.log {
+        let margin = (high / low).powf(0.18);
+        (x.low, x.high) = (low / margin, high * margin);
+    } else {
+        let margin = 0.18 * (high - low).max(0.2 * high.abs()).max(x.high - x.low);
+        (x.low, x.high) = (low - margin, high + margin);
+    }
+    let ends = points.iter().flat_map(|point| point.interval);
+    let y = Axis::around("Test accuracy (%)", ends, false)?.of_shares();
+    let described: Vec<String> = points
+        .iter()
+        .map(|CostPoint { name, cost, accuracy, interval }| {
+            let [accuracy, low, high] = [*accuracy, interval[0], interval[1]].map(|v| 100.0 * v);
+            format!("{name} {accuracy:.2}% ({low:.2} to {high:.2}) at {}", short(*cost))
+        })
+        .collect();
+    let alt = format!(
+        "{title}: test accuracy with 95% intervals over {cost_name}; {}.",
+        described.join(", ")
+    );
+    draw((720.0, 400.0), alt, |page| {
+        let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
+        let panel = Panel::inside(page, outer, title, (x, y), Grid::Both)?;
+        let mut taken: Vec<Rect> = Vec::new();
+        for (index, point) in points.iter().enumerate() {
+            let look = Look::of(index);
+            let ends = point.interval.map(|end| panel.place((point.cost, end)));
+            page.line(&ends, 1.8, look.color)?;
+            for (x, y) in ends {
+                page.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, look.color)?;
+            }
+            panel.mark(look.marker, (point.cost, point.accuracy), 5.5, look.color)?;
+            let text = Text::new(NAME_SIZE).bold().color(look.color);
+            let (text, name) = text.fitted(&point.name, panel.area.width / 2.0 - 20.0);
+            let (at, width) = (panel.place((point.cost, point.accuracy)), text.width(&name));
+            // Right of the point where there is room, else left of it; below a name that is already there.
+            let right = at.0 + 12.0 + width < panel.area.right();
+            let left = if right { at.0 + 12.0 } else { at.0 - 12.0 - width };
+            let mut frame = Rect::new(left, at.1 - 8.0, width, 16.0);
+            let overlaps = |frame: &Rect| {
+                taken.iter().map(|other| other.overlap(frame)).any(|(x, y)| x > 0.0 && y > 0.0)
+            };
+            while overlaps(&frame) {
+                frame.top += 4.0;
+            }
+            let text = text.anchor(HPos::Left, VPos::Center);
+            page.text_on_white(&name, (frame.left, frame.centre().1), text)?;
+            taken.push(frame);
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlapping(boxes: &[Rect]) -> usize {
+        let apart = |a: &Rect, b: &Rect| a.overlap(b).0 <= 0.0 || a.overlap(b).1 <= 0.0;
+        let pairs = (0..boxes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        pairs.filter(|&(a, b)| !apart(&boxes[a], &boxes[b])).count()
+    }
+
+    /// The middles of three classes as they once lay in notebook 11's figure, where the names ran into each other.
+    #[test]
+    fn names_of_clouds_that_lie_close_do_not_overlap() {
+        let area = Rect::new(62.0, 36.0, 574.0, 434.0);
+        let widths = ["Trouser", "Dress", "T-shirt/top"].map(|name| cloud_name().width(name));
+        let points = [(327.0, 142.0), (361.0, 148.5), (408.0, 157.0)];
+        let alone: Vec<Rect> =
+            (0..3).flat_map(|i| name_boxes(&widths[i..=i], &points[i..=i], area)).collect();
+        assert!(overlapping(&alone) >= 2, "the case is one that overlaps");
+        let boxes = name_boxes(&widths, &points, area);
+        assert_eq!(overlapping(&boxes), 0, "{boxes:?}");
+        for (a, b) in boxes.iter().zip(&alone) {
+            let (x, y) = (a.centre().0 - b.centre().0, a.centre().1 - b.centre().1);
+            assert!(x.hypot(y) < 30.0, "no name goes far: {boxes:?}");
+        }
+        assert_eq!(boxes, name_boxes(&widths, &points, area), "the same each time");
+    }
+
+    #[test]
+    fn names_with_one_middle_in_a_corner_part_and_stay_inside() {
+        let area = Rect::new(0.0, 0.0, 100.0, 100.0);
+        let mut boxes = vec![Rect::new(-20.0, -5.0, 40.0, 10.0); 6];
+        spread(&mut boxes, area);
+        assert_eq!(overlapping(&boxes), 0, "{boxes:?}");
+        let inside =
+            |b: &Rect| b.left >= 0.0 && b.top >= 0.0 && b.right() <= 100.0 && b.bottom() <= 100.0;
+        assert!(boxes.iter().all(inside), "{boxes:?}");
+    }
+}
