@@ -103,6 +103,12 @@ pub enum Error {
         /// The first line of libtorch's message.
         message: String,
     },
+    /// Something that cannot happen has happened: a mistake in helpers.
+    #[error("helpers made a mistake: {message}; please report it, with the cell that was run")]
+    Internal {
+        /// What happened.
+        message: String,
+    },
     /// A result of another notebook that is not there.
     #[error("cannot read {}: {source}; {made_by} makes it", shown_path(.path))]
     MissingArtifact {
@@ -185,6 +191,11 @@ impl Error {
     ) -> Error {
         let (expected, got, advice) = (expected.to_string(), got.to_string(), advice.to_string());
         Error::Parameter { name, expected, got, advice }
+    }
+
+    /// An [`Error::Internal`]: for what no file, parameter or lack of memory can cause.
+    pub(crate) fn internal(problem: impl ToString) -> Error {
+        Error::Internal { message: problem.to_string() }
     }
 }
 

@@ -4,7 +4,9 @@
 //! The rooms, in the order a project meets them; data flows down the list and nothing reaches back:
 //!
 //! - [`data`]: `X.npy` and `y.npy` become a [`data::Dataset`], split and served in batches
-//! - [`models`]: layers, the `Sequential` builder, kernel initializers, summaries
+//! - [`layers`]: what each layer does, a file each, and kernel initializers
+//! - [`models`]: the `Sequential` builder, and the `Model` that it builds
+//! - [`architectures`]: ready-made networks for the course's tasks
 //! - [`training`]: `fit`, early stopping, learning-rate schedules, `History`
 //! - [`evaluation`]: accuracy with its interval, confusion matrix, per-class report
 //! - [`tuning`]: parameter grids, folds and the grid search
@@ -17,15 +19,16 @@
 //!
 //! A notebook starts with `use helpers::prelude::*;`.
 
+pub mod architectures;
 pub mod artifacts;
 pub mod data;
 pub mod display;
-mod elements;
+mod engine;
 pub mod error;
 pub mod evaluation;
+pub mod layers;
 mod mapped;
 pub mod models;
-mod parallel;
 pub mod plot;
 pub mod prelude;
 pub mod report;

@@ -5,10 +5,9 @@ pub use crate::data::{
     Augmentation, Dataset, GaussianNoise, ImageShape, Split, SplitConfig, Subset,
 };
 // Models. `Sequential` and `Initializer` are for networks that a notebook defines itself.
-pub use crate::models::{
-    AutoencoderConfig, CnnConfig, DenseConfig, FeatureConfig, Initializer, Model, Sequential,
-    TransferConfig,
-};
+pub use crate::architectures::{AutoencoderConfig, CnnConfig, DenseConfig, TransferConfig};
+pub use crate::layers::Initializer;
+pub use crate::models::{FeatureConfig, Model, Sequential};
 // Training. The callbacks are for what a cell adds to `fit`.
 pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
 // Scores.

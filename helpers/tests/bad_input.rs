@@ -587,7 +587,7 @@ fn wrong_settings() {
     let flat = || Sequential::new(dataset.image_shape()).flatten().dense(4);
     assert!(one_by_one(flat()).unwrap(), "batches of one image train too");
     let words = ["`batch_size` must be at least 2 for a network with batch normalisation, got 1"];
-    refused("one image to normalise", &words, || one_by_one(flat().batch_norm()));
+    refused("one image to normalise", &words, || one_by_one(flat().batch_normalization()));
     let erase = |erase| Augmentation { erase, ..Augmentation::default() };
     let cases: Vec<(&str, Change)> = vec![
         ("epochs", Box::new(|config| config.epochs = 0)),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use helpers::models::{Layer, Precision};
+use helpers::layers::Layer;
+use helpers::models::Precision;
 use helpers::prelude::*;
 
 /// `images` of the committed sample, stratified.
@@ -102,7 +103,13 @@ fn a_saved_model_predicts_the_same_with_no_other_file() {
 fn a_broken_model_file_is_refused_at_every_length() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    Sequential::for_vectors(3).dense(2).batch_norm().build(1).unwrap().save(&path).unwrap();
+    Sequential::for_vectors(3)
+        .dense(2)
+        .batch_normalization()
+        .build(1)
+        .unwrap()
+        .save(&path)
+        .unwrap();
     let whole = std::fs::read(&path).unwrap();
     for length in 0..whole.len() {
         std::fs::write(&path, &whole[..length]).unwrap();
@@ -198,7 +205,7 @@ fn a_last_batch_of_one_image_does_no_harm() {
 fn the_baseline_and_the_cnn_have_the_layers_of_the_task() {
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
     let kinds = |network: Sequential| -> Vec<&'static str> {
-        let wanted = ["conv2d", "max_pool2d", "dense"];
+        let wanted = ["conv2d", "max_pooling2d", "dense"];
         network.layers().iter().map(Layer::kind).filter(|kind| wanted.contains(kind)).collect()
     };
     assert_eq!(kinds(DenseConfig::default().network(shape, 10)), ["dense"; 5]);
@@ -206,12 +213,12 @@ fn the_baseline_and_the_cnn_have_the_layers_of_the_task() {
         kinds(CnnConfig::default().network(shape, 10)),
         [
             "conv2d",
-            "max_pool2d",
+            "max_pooling2d",
             "conv2d",
-            "max_pool2d",
+            "max_pooling2d",
             "conv2d",
             "conv2d",
-            "max_pool2d",
+            "max_pooling2d",
             "dense",
             "dense"
         ]

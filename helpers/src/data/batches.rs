@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::augment::{Augmentation, Change};
 use super::dataset::Subset;
 use crate::error::Result;
-use crate::parallel::in_parallel;
+use crate::system::parallel::in_parallel;
 
 /// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
 ///

@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::file::as_bytes;
-use super::layers::show_shape;
 use super::model::{Model, check_room};
+use super::model_file::as_bytes;
 use super::precision::Precision;
 use super::trained_on::TrainedOn;
 use crate::data::batches::{ImageSource, Source, identify_images};
 use crate::data::{Dataset, Split, Subset};
 use crate::display::{Ticker, print_line};
 use crate::error::{Error, Result};
+use crate::layers::show_shape;
 use crate::system::files::{PendingFile, open_regular, read_at, remove_leftovers};
 use crate::system::interrupt::InterruptGuard;
 use crate::text::{clean_text, duration, shown_path, with_thousands};
@@ -99,7 +99,7 @@ impl Model {
         let last_layer = self.layer_name(layers - 1).to_owned();
         let stem = format!("features_{last_layer}_");
         let path = folder.as_ref().join(format!("{stem}{}.safetensors", &key[..16]));
-        let shape = self.shape_behind(layers - 1).to_vec();
+        let shape = self.output_of(layers - 1).to_vec();
         let total = dataset.len() * if config.mirrored { 2 } else { 1 };
         let layout =
             Layout { key, shape: shape.clone(), images: total, kind: config.precision.kind() };
@@ -151,14 +151,14 @@ impl Model {
         precision: Precision,
     ) -> Result<Array2<f32>> {
         self.check_images(images)?;
-        let layers = self.layer_place(layer)? + 1;
+        let layers = self.layer_index(layer)? + 1;
         let source = ImageSource::new(images, self.normalization(), Default::default());
         let positions: Vec<usize> = (0..images.len()).collect();
         let (mut values, mut width) = (Vec::new(), 0);
-        let _guard = tch::no_grad_guard();
+        let predictor = self.predictor(0..layers, precision)?;
         for batch in positions.chunks(BATCH) {
             let input = source.pixels(batch, false)?;
-            let output = self.forward_through(0..layers, &input, false, precision);
+            let output = predictor.outputs(&input)?;
             let output = output.f_to_kind(Kind::Float)?.f_contiguous()?.f_flatten(1, -1)?;
             width = output.size()[1] as usize;
             if values.is_empty() {
@@ -189,8 +189,8 @@ impl Model {
     ) -> Result<String> {
         let mut hash = Sha256::new();
         let settings = serde_json::to_string(&(
-            &self.network().input,
-            &self.network().layers[..layers],
+            self.network().input_shape(),
+            &self.network().layers()[..layers],
             &self.normalization(),
             config.mirrored,
             config.precision.resolve(),
@@ -377,6 +377,7 @@ impl Writing<'_> {
         let (mut done, mut hash) = (0, Sha256::new());
         let _guard = tch::no_grad_guard();
         let watch = InterruptGuard::new();
+        let predictor = self.model.predictor(0..self.layers, self.config.precision)?;
         for mirrored in [false, true].into_iter().take(if self.config.mirrored { 2 } else { 1 }) {
             for batch in positions.chunks(BATCH) {
                 watch.check("the computation of features", "run it again, and it starts anew")?;
@@ -384,12 +385,7 @@ impl Writing<'_> {
                 if mirrored {
                     input = input.f_flip([3])?;
                 }
-                let output = self.model.forward_through(
-                    0..self.layers,
-                    &input,
-                    false,
-                    self.config.precision,
-                );
+                let output = predictor.outputs(&input)?;
                 assert_eq!(output.size()[1..], self.layout.shape, "the network's own plan");
                 let rows = match self.layout.shape.len() {
                     3 => output.permute([0, 2, 3, 1]),
@@ -562,8 +558,8 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architectures::DenseConfig;
     use crate::data::ImageShape;
-    use crate::models::DenseConfig;
 
     fn dataset(images: usize) -> Dataset {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");

@@ -1,12 +1,13 @@
-//! The builder: layers in a chain, checked and given weights by [`Sequential::build`].
+//! The builder: layers in a chain; `Sequential::build` checks them and draws their weights.
 
 use serde::{Deserialize, Serialize};
 
-use super::init::Initializer;
-use super::layers::Layer;
-use super::model::Model;
 use crate::data::ImageShape;
-use crate::error::Result;
+use crate::layers::{
+    AveragePooling2d, BatchNormalization, Block, Conv2d, Dense, Dropout, Flatten, GaussianNoise,
+    GlobalAveragePooling2d, Initializer, Layer, LeakyRelu, MaxPooling2d, Relu, RepeatChannels,
+    Reshape, Resize, Sigmoid, UpSampling2d,
+};
 
 /// A network as a chain of layers, as Keras's `Sequential`.
 ///
@@ -18,7 +19,7 @@ use crate::error::Result;
 ///
 /// let shape = ImageShape { height: 28, width: 28, channels: 1 };
 /// let network = Sequential::new(shape)
-///     .conv2d(32, 3).batch_norm().relu().max_pool2d(2)
+///     .conv2d(32, 3).batch_normalization().relu().max_pooling2d(2)
 ///     .flatten()
 ///     .dense(10);
 /// let model = network.build(42)?;
@@ -29,9 +30,9 @@ use crate::error::Result;
 #[serde(deny_unknown_fields)]
 pub struct Sequential {
     /// What comes in, without the number of images: `[channels, height, width]`, or `[values]`.
-    pub(crate) input: Vec<i64>,
+    input: Vec<i64>,
     /// The layers, in order.
-    pub(crate) layers: Vec<Layer>,
+    layers: Vec<Layer>,
     /// What the next convolution or dense layer is first drawn with.
     kernel_initializer: Initializer,
 }
@@ -73,7 +74,7 @@ impl Sequential {
     /// A convolution that keeps every `strides`-th pixel.
     pub fn conv2d_strided(self, filters: usize, kernel_size: usize, strides: usize) -> Sequential {
         let kernel_initializer = self.kernel_initializer;
-        self.layer(Layer::Conv2d {
+        self.layer(Conv2d {
             filters: filters as i64,
             kernel_size: kernel_size as i64,
             strides: strides as i64,
@@ -86,58 +87,72 @@ impl Sequential {
     /// A fully connected layer.
     pub fn dense(self, units: usize) -> Sequential {
         let kernel_initializer = self.kernel_initializer;
-        self.layer(Layer::Dense { units: units as i64, use_bias: true, kernel_initializer })
+        self.layer(Dense { units: units as i64, use_bias: true, kernel_initializer })
     }
 
     /// Batch normalisation. The layer before it loses its bias, which normalisation would cancel.
-    pub fn batch_norm(mut self) -> Sequential {
-        if let Some(Layer::Conv2d { use_bias, .. } | Layer::Dense { use_bias, .. }) =
-            self.layers.last_mut()
-        {
-            *use_bias = false;
+    pub fn batch_normalization(mut self) -> Sequential {
+        match self.layers.last_mut() {
+            Some(Layer::Conv2d(layer)) => layer.use_bias = false,
+            Some(Layer::Dense(layer)) => layer.use_bias = false,
+            _ => {}
         }
-        // PyTorch's 0.9 follows the weights within an epoch; Keras's 0.99 lags behind in short trainings.
-        self.layer(Layer::BatchNorm { momentum: 0.9, epsilon: 1e-3 })
+        self.layer(BatchNormalization::default())
     }
 
     /// `max(x, 0)`.
     pub fn relu(self) -> Sequential {
-        self.layer(Layer::Relu)
+        self.layer(Relu)
+    }
+
+    /// `x`, or `x * negative_slope` below 0; Keras's default slope is 0.3.
+    pub fn leaky_relu(self, negative_slope: f64) -> Sequential {
+        self.layer(LeakyRelu { negative_slope })
     }
 
     /// `1 / (1 + exp(-x))`.
     pub fn sigmoid(self) -> Sequential {
-        self.layer(Layer::Sigmoid)
+        self.layer(Sigmoid)
     }
 
-    /// The largest value of each `size × size` block.
-    pub fn max_pool2d(self, size: usize) -> Sequential {
-        self.layer(Layer::MaxPool2d { size: size as i64 })
+    /// The largest value of each `pool_size × pool_size` block.
+    pub fn max_pooling2d(self, pool_size: usize) -> Sequential {
+        self.layer(MaxPooling2d { pool_size: pool_size as i64 })
+    }
+
+    /// The mean of each `pool_size × pool_size` block.
+    pub fn average_pooling2d(self, pool_size: usize) -> Sequential {
+        self.layer(AveragePooling2d { pool_size: pool_size as i64 })
     }
 
     /// The mean over height and width of each channel.
-    pub fn global_average_pool2d(self) -> Sequential {
-        self.layer(Layer::GlobalAveragePool2d)
+    pub fn global_average_pooling2d(self) -> Sequential {
+        self.layer(GlobalAveragePooling2d)
     }
 
     /// Each pixel repeated `size × size` times.
     pub fn up_sampling2d(self, size: usize) -> Sequential {
-        self.layer(Layer::UpSampling2d { size: size as i64 })
+        self.layer(UpSampling2d { size: size as i64 })
     }
 
     /// Drops this share of the values while training.
     pub fn dropout(self, rate: f64) -> Sequential {
-        self.layer(Layer::Dropout { rate })
+        self.layer(Dropout { rate })
+    }
+
+    /// Adds noise of this standard deviation while training.
+    pub fn gaussian_noise(self, stddev: f64) -> Sequential {
+        self.layer(GaussianNoise { stddev })
     }
 
     /// An image as one vector.
     pub fn flatten(self) -> Sequential {
-        self.layer(Layer::Flatten)
+        self.layer(Flatten)
     }
 
     /// A vector as an image.
     pub fn reshape(self, height: usize, width: usize, channels: usize) -> Sequential {
-        self.layer(Layer::Reshape {
+        self.layer(Reshape {
             channels: channels as i64,
             height: height as i64,
             width: width as i64,
@@ -146,22 +161,22 @@ impl Sequential {
 
     /// An image of another size.
     pub fn resize(self, height: usize, width: usize) -> Sequential {
-        self.layer(Layer::Resize { height: height as i64, width: width as i64 })
+        self.layer(Resize { height: height as i64, width: width as i64 })
     }
 
     /// All channels `times` over: three make a colour image of a grey one.
     pub fn repeat_channels(self, times: usize) -> Sequential {
-        self.layer(Layer::RepeatChannels { times: times as i64 })
+        self.layer(RepeatChannels { times: times as i64 })
     }
 
     /// Layers under one name, frozen and set free together.
     pub fn block(self, name: &str, layers: Vec<Layer>) -> Sequential {
-        self.layer(Layer::Block { name: name.to_owned(), layers })
+        self.layer(Block { name: name.to_owned(), layers })
     }
 
     /// Any layer.
-    pub fn layer(mut self, layer: Layer) -> Sequential {
-        self.layers.push(layer);
+    pub fn layer(mut self, layer: impl Into<Layer>) -> Sequential {
+        self.layers.push(layer.into());
         self
     }
 
@@ -170,11 +185,8 @@ impl Sequential {
         &self.layers
     }
 
-    /// Checks the chain and draws the first weights from `seed`.
-    ///
-    /// # Errors
-    /// If a layer does not fit what comes before it, or has a setting it cannot have; the message names the layer.
-    pub fn build(self, seed: u64) -> Result<Model> {
-        Model::new(self, seed)
+    /// What comes in for one image: `[channels, height, width]`, or `[values]`.
+    pub(crate) fn input_shape(&self) -> &[i64] {
+        &self.input
     }
 }

@@ -7,7 +7,7 @@ use super::shows_its_table;
 use crate::artifacts::Metrics;
 use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
-use crate::models::Initializer;
+use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
 use crate::text::clean_text;
 use crate::tuning::grid::{params_text, value_text};

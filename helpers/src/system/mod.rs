@@ -1,8 +1,9 @@
-//! What is asked of the operating system and of the processor: files, memory, interrupts, versions.
+//! What is asked of the operating system and of the processor: files, memory, interrupts, threads, versions.
 
 pub mod environment;
 pub(crate) mod files;
 pub(crate) mod interrupt;
 pub(crate) mod memory;
+pub(crate) mod parallel;
 
 pub use files::write_atomically;

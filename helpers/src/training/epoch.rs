@@ -12,6 +12,7 @@ use super::history::EpochRow;
 use super::objective::Totals;
 use super::state::TrainingState;
 use crate::error::{Error, Result};
+use crate::layers::cast;
 use crate::system::interrupt::InterruptGuard;
 
 /// Images that are validated at once.
@@ -57,7 +58,7 @@ impl TrainingState<'_> {
         let order = shuffled(train.len())?;
         let batches = order.len().div_ceil(batch_size);
         let steps = steps_per_epoch(order.len(), batch_size);
-        let frozen = self.model.frozen_layers(train.first_layer())?;
+        let engine = self.model.training_engine(train.first_layer())?;
         let mut totals = Totals::default();
         let mut learning_rate = self.config.learning_rate;
         for (step, indices) in order.chunks(batch_size).take(steps).enumerate() {
@@ -65,14 +66,13 @@ impl TrainingState<'_> {
             let epochs_done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
             learning_rate = self.config.learning_rate * self.learning_rate.factor(epochs_done);
             let (inputs, targets) = train.batch(indices, true)?;
-            let (outputs, recording) =
-                self.model.forward_training(train.first_layer(), &inputs, &frozen)?;
+            let (outputs, tape) = engine.forward(&inputs, &self.model.weights)?;
             let (loss, value) = self.objective.loss(&outputs, &targets, true, &mut totals)?;
             if !totals.loss().is_finite() {
                 return Err(Error::Diverged { epoch, loss: value, learning_rate });
             }
             loss.f_backward()?;
-            let gradients = self.model.gradients(&outputs, recording)?;
+            let gradients = tape.backward(&outputs, &self.model.weights)?;
             self.optimizer.step(&mut self.model.weights, &gradients, learning_rate)?;
             let batch = TrainBatch { epoch, batch: step + 1, batches, loss: totals.loss() };
             for callback in callbacks.iter_mut() {
@@ -84,13 +84,14 @@ impl TrainingState<'_> {
 
     /// The sums over the validation images, nothing dropped, nothing smoothed.
     fn validate(&self, guard: &InterruptGuard) -> Result<Totals> {
-        let _guard = tch::no_grad_guard();
+        let layers = self.validation.first_layer()..self.model.network().layers().len();
+        let predictor = self.model.predictor(layers, self.model.precision)?;
         let all: Vec<usize> = (0..self.validation.len()).collect();
         let mut totals = Totals::default();
         for indices in all.chunks(VALIDATION_BATCH) {
             guard.check("validation", "")?;
             let (inputs, targets) = self.validation.batch(indices, false)?;
-            let outputs = self.model.forward_from(self.validation.first_layer(), &inputs, false);
+            let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
             let (_loss, _value) = self.objective.loss(&outputs, &targets, false, &mut totals)?;
         }
         Ok(totals)

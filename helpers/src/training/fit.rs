@@ -9,8 +9,8 @@ use crate::data::batches::{ImageSource, Normalization, Source};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::error::{Error, Result};
-use crate::models::TrainedOn;
-use crate::models::model::{Model, Weight};
+use crate::layers::Weight;
+use crate::models::{Model, TrainedOn};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::{Memory, keep_freed_memory};
 

@@ -1,12 +1,13 @@
 //! The optimiser, which makes one pass over each weight: libtorch's own walks every tensor several times and cannot be
 //! saved.
 
+use half::bf16;
 use tch::{Kind, Tensor};
 
-use crate::elements::{Bf16, Element, read, vectorised};
+use crate::engine::elements::{Element, read, vectorised};
 use crate::error::Result;
-use crate::models::model::Weight;
-use crate::parallel::in_parallel;
+use crate::layers::Weight;
+use crate::system::parallel::in_parallel;
 
 /// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), Keras's `AdamW`.
 pub(crate) struct AdamW {
@@ -110,7 +111,7 @@ impl AdamW {
 #[derive(Clone, Copy)]
 enum Gradient<'a> {
     F32(&'a [f32]),
-    Bf16(&'a [Bf16]),
+    Bf16(&'a [bf16]),
 }
 
 impl<'a> Gradient<'a> {

@@ -11,7 +11,7 @@ use super::optimizer::AdamW;
 use super::schedule::LearningRate;
 use crate::data::batches::Source;
 use crate::error::Result;
-use crate::models::model::Model;
+use crate::models::Model;
 
 /// A training between two epochs, as a [`Callback`](super::Callback) sees it.
 pub struct TrainingState<'a> {

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grid::Parameters;
+use crate::architectures::{CnnConfig, DenseConfig};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
-use crate::models::{CnnConfig, DenseConfig, Initializer, Sequential};
+use crate::layers::Initializer;
+use crate::models::Sequential;
 use crate::text::clean_text;
 use crate::training::FitConfig;
 

@@ -195,7 +195,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::models::DenseConfig;
+    use crate::architectures::DenseConfig;
     use crate::tuning::Network;
 
     fn sample() -> Dataset {

@@ -52,7 +52,7 @@ def main():
                 layers[f"block_{number}"] = kept(x)
             x = network._swish(network._bn1(network._conv_head(x)))
             layers["top"] = kept(x)
-            layers["global_average_pool2d"] = kept(network._avg_pooling(x))
+            layers["global_average_pooling2d"] = kept(network._avg_pooling(x))
         runs.append({"input_size": size, "layers": layers})
     text = json.dumps({"images": IMAGES, "runs": runs}, separators=(",", ":")).replace('"block', '\n"block')
     (HERE / "efficientnet.json").write_text(text + "\n")

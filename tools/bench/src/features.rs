@@ -38,7 +38,7 @@ impl Spec {
         model.features(&dataset, &self.folder, FeatureConfig { precision, mirrored: false })?;
         let seconds = started.elapsed().as_secs_f64();
         let some = dataset.subset((0..dataset.len().min(256)).collect())?;
-        let values = model.activations(&some, "global_average_pool2d", precision)?;
+        let values = model.activations(&some, "global_average_pooling2d", precision)?;
         // All but the head, whose products are a thousandth.
         let flop = Flop::of(model.network().layers(), shape, Trained::DenselyFrom("none"));
         let environment = Environment::current();

@@ -5,7 +5,7 @@
 //! and for those of its inputs, where a layer before it is trained: three times the prediction for most layers, twice
 //! for the first one.
 
-use helpers::models::Layer;
+use helpers::layers::Layer;
 use helpers::prelude::*;
 use serde::Serialize;
 
@@ -31,11 +31,11 @@ impl Flop {
     /// Counts through `layers`, which take images of this shape.
     pub(crate) fn of(layers: &[Layer], shape: ImageShape, trained: Trained) -> Flop {
         let mut count = Count {
-            shape: [shape.channels, shape.height, shape.width],
+            shape: [shape.channels, shape.height, shape.width].map(|side| side as i64).to_vec(),
             flop: Flop::default(),
             trained,
             begun: trained == Trained::All,
-            behind: false,
+            needs_input_grad: false,
         };
         count.all(layers);
         count.flop
@@ -44,14 +44,14 @@ impl Flop {
 
 /// A count that has come as far as some layer.
 struct Count<'a> {
-    /// What comes out there: channels, height, width; a vector has one pixel.
-    shape: [usize; 3],
+    /// What comes out there: channels, height, width, or so many values.
+    shape: Vec<i64>,
     flop: Flop,
     trained: Trained<'a>,
-    /// Whether the first trained layer has come.
+    /// True once the first trained layer has come.
     begun: bool,
-    /// Whether the gradient has to go further back than the layer's own weights.
-    behind: bool,
+    /// True once a layer is trained: those after it need the gradient of their input.
+    needs_input_grad: bool,
 }
 
 impl Count<'_> {
@@ -60,58 +60,35 @@ impl Count<'_> {
     }
 
     fn layer(&mut self, layer: &Layer) {
-        let [channels, height, width] = self.shape;
-        match *layer {
-            Layer::Conv2d { filters, kernel_size, strides, groups, .. } => {
-                let [filters, side, strides, groups] =
-                    [filters, kernel_size, strides, groups].map(|value| value as usize);
-                self.shape = [filters, height.div_ceil(strides), width.div_ceil(strides)];
-                let values: usize = self.shape.iter().product();
-                let depthwise = groups > 1 && self.trained != Trained::All;
-                self.products(values * side * side * channels / groups, !depthwise);
+        let output =
+            layer.output_shape(&self.shape).expect("a network that was built fits together");
+        let outputs = output.iter().product::<i64>();
+        match layer {
+            Layer::Conv2d(layer) => {
+                let depthwise = layer.groups > 1 && self.trained != Trained::All;
+                let inputs = layer.kernel_size.pow(2) * self.shape[0] / layer.groups;
+                self.products(outputs * inputs, !depthwise);
             }
-            Layer::Dense { units, .. } => {
-                let values = channels * height * width;
-                self.shape = [units as usize, 1, 1];
-                self.products(values * units as usize, true);
-            }
-            Layer::MaxPool2d { size } => {
-                let size = size as usize;
-                self.shape = [channels, height / size, width / size];
-            }
-            Layer::UpSampling2d { size } => {
-                let size = size as usize;
-                self.shape = [channels, height * size, width * size];
-            }
-            Layer::Cropping2d { height, width } | Layer::Resize { height, width } => {
-                self.shape = [channels, height as usize, width as usize];
-            }
-            Layer::Reshape { channels, height, width } => {
-                self.shape = [channels, height, width].map(|side| side as usize);
-            }
-            Layer::RepeatChannels { times } => {
-                self.shape = [channels * times as usize, height, width]
-            }
-            Layer::GlobalAveragePool2d => self.shape = [channels, 1, 1],
-            Layer::Flatten => self.shape = [channels * height * width, 1, 1],
-            Layer::Residual(ref layers) => self.all(layers),
-            Layer::Block { ref name, ref layers } => {
-                self.begun |= self.trained == Trained::DenselyFrom(name);
-                self.all(layers);
+            Layer::Dense(_) => self.products(outputs * self.shape[0], true),
+            Layer::Residual(residual) => self.all(&residual.layers),
+            Layer::Block(block) => {
+                self.begun |= self.trained == Trained::DenselyFrom(&block.name);
+                self.all(&block.layers);
             }
             // The others work on each value by itself.
             _ => {}
         }
+        self.shape = output;
     }
 
     /// Adds a layer of so many multiplications.
-    fn products(&mut self, multiplications: usize, can_be_trained: bool) {
+    fn products(&mut self, multiplications: i64, can_be_trained: bool) {
         let flop = 2.0 * multiplications as f64;
         let is_trained = self.begun && can_be_trained;
         self.flop.predict += flop;
-        self.flop.train +=
-            flop * (1.0 + f64::from(u8::from(is_trained)) + f64::from(u8::from(self.behind)));
-        self.behind |= is_trained;
+        self.flop.train += flop
+            * (1.0 + f64::from(u8::from(is_trained)) + f64::from(u8::from(self.needs_input_grad)));
+        self.needs_input_grad |= is_trained;
     }
 }
 

@@ -74,7 +74,8 @@ fn renewed(input: &[u8], training: &Value) -> Vec<u8> {
 fn train(folder: &TempDir, bytes: usize) -> Result<(History, Vec<u8>)> {
     let split = split();
     let shape = split.train.dataset().image_shape();
-    let mut model = Sequential::new(shape).flatten().dense(2).batch_norm().dense(2).build(1)?;
+    let mut model =
+        Sequential::new(shape).flatten().dense(2).batch_normalization().dense(2).build(1)?;
     let checkpoint = folder.path().join("checkpoint.safetensors");
     let callbacks = Callbacks::default().backup_and_restore(checkpoint);
     let config = FitConfig { epochs: EPOCHS, batch_size: 4, ..FitConfig::default() };

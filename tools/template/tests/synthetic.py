@@ -154,8 +154,8 @@ def cnn_training(**kw):
             parameters(),
             new_markdown_cell("## The network\n\nFour convolutions, each followed by batch normalisation."),
             new_code_cell(
-                "let mut cnn = Sequential::new(dataset.image_shape())\n    .conv2d(32, 3).max_pool2d(2)\n    .conv2d(64, 3).max_pool2d(2)\n"
-                "    .conv2d(128, 3).conv2d(128, 3).max_pool2d(2)\n    .flatten().dense(128).dense(dataset.classes())\n    .build(seed)?;\n"
+                "let mut cnn = Sequential::new(dataset.image_shape())\n    .conv2d(32, 3).max_pooling2d(2)\n    .conv2d(64, 3).max_pooling2d(2)\n"
+                "    .conv2d(128, 3).conv2d(128, 3).max_pooling2d(2)\n    .flatten().dense(128).dense(dataset.classes())\n    .build(seed)?;\n"
                 'println!("{} parameters", cnn.parameters()); // trainable and not\ncnn.summary()',
                 outputs=[
                     new_output("stream", name="stdout", text="422,026 parameters\n"),
@@ -165,9 +165,9 @@ def cnn_training(**kw):
                             f"<tr><td>{name}</td><td>{shape}</td><td>{count}</td></tr>"
                             for name, shape, count in [
                                 ("conv2d", "(32, 28, 28)", "320"),
-                                ("max_pool2d", "(32, 14, 14)", "0"),
+                                ("max_pooling2d", "(32, 14, 14)", "0"),
                                 ("conv2d", "(64, 14, 14)", "18,496"),
-                                ("max_pool2d", "(64, 7, 7)", "0"),
+                                ("max_pooling2d", "(64, 7, 7)", "0"),
                                 ("conv2d", "(128, 7, 7)", "73,856"),
                                 ("conv2d", "(128, 7, 7)", "147,584"),
                                 ("dense", "(128)", "147,584"),

@@ -18,8 +18,8 @@ use tch::Tensor;
 use super::{Callback, EarlyStopping};
 use crate::display::print_line;
 use crate::error::Result;
-use crate::models::file::{self, ModelFile, as_bytes};
-use crate::models::model::Model;
+use crate::models::Model;
+use crate::models::model_file::{self, ModelFile, as_bytes};
 use crate::system::environment::{Environment, code_version};
 use crate::text::shown_path;
 use crate::training::epoch::steps_per_epoch;
@@ -143,7 +143,7 @@ impl BackupAndRestore {
             ("state".to_owned(), json(serde_json::to_string(&state))),
         ]);
         let tensors = tensors.iter().map(|(name, tensor)| (&name[..], tensor));
-        file::write(&self.path, tensors, metadata)
+        model_file::write(&self.path, tensors, metadata)
     }
 }
 
@@ -311,9 +311,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::architectures::DenseConfig;
     use crate::data::batches::{ImageSource, Normalization, Source};
     use crate::data::{Dataset, Split, SplitConfig, Subset};
-    use crate::models::DenseConfig;
     use crate::training::{Callbacks, EpochRecord, FitConfig, Objective};
 
     fn split(images: usize) -> Split {
@@ -484,7 +484,7 @@ mod tests {
             ("training".to_owned(), file.metadata("training").unwrap().to_owned()),
             ("state".to_owned(), serde_json::to_string(&forged).unwrap()),
         ]);
-        file::write(path, tensors.iter().map(|(name, tensor)| (&name[..], tensor)), metadata)
+        model_file::write(path, tensors.iter().map(|(name, tensor)| (&name[..], tensor)), metadata)
             .unwrap();
     }
 

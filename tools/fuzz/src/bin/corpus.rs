@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use helpers::artifacts::code_version;
-use helpers::models::Layer;
+use helpers::layers::{BatchNormalization, Relu6, Residual};
 use helpers::prelude::*;
 use helpers::tuning::trial::TrialSpec;
 
@@ -29,20 +29,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// A small network for each kind of layer that a file can hold.
 fn networks() -> [(&'static str, Sequential); 5] {
     let shape = ImageShape { height: 4, width: 4, channels: 1 };
-    let residual =
-        Layer::Residual(vec![Layer::BatchNorm { momentum: 0.9, epsilon: 1e-3 }, Layer::Relu6]);
+    let residual = Residual { layers: vec![BatchNormalization::default().into(), Relu6.into()] };
     [
         (
             "dense",
-            Sequential::new(shape).flatten().dense(2).batch_norm().relu().dropout(0.5).dense(2),
+            Sequential::new(shape)
+                .flatten()
+                .dense(2)
+                .batch_normalization()
+                .relu()
+                .dropout(0.5)
+                .dense(2),
         ),
         (
             "cnn",
             Sequential::new(shape)
                 .conv2d(2, 3)
-                .batch_norm()
+                .batch_normalization()
                 .relu()
-                .max_pool2d(2)
+                .max_pooling2d(2)
                 .flatten()
                 .dense(2),
         ),
@@ -51,8 +56,8 @@ fn networks() -> [(&'static str, Sequential); 5] {
             Sequential::new(shape)
                 .resize(3, 3)
                 .repeat_channels(3)
-                .block("stem", vec![residual])
-                .global_average_pool2d(),
+                .block("stem", vec![residual.into()])
+                .global_average_pooling2d(),
         ),
         (
             "autoencoder",

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::init::Initializer;
-use super::sequential::Sequential;
 use crate::data::ImageShape;
+use crate::layers::Initializer;
+use crate::models::Sequential;
 
 /// Settings of the dense network: each hidden layer is dense, batch normalisation, ReLU, dropout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl DenseConfig {
         let mut network =
             Sequential::new(shape).kernel_initializer(self.kernel_initializer).flatten();
         for &units in &self.hidden {
-            network = network.dense(units).batch_norm().relu().dropout(self.dropout);
+            network = network.dense(units).batch_normalization().relu().dropout(self.dropout);
         }
         network.dense(classes)
     }

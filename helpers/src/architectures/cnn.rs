@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::init::Initializer;
-use super::sequential::Sequential;
 use crate::data::ImageShape;
+use crate::layers::Initializer;
+use crate::models::Sequential;
 
 /// Settings of the convolutional network. Each convolution is followed by batch normalisation and ReLU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,24 +38,24 @@ impl CnnConfig {
         Sequential::new(shape)
             .kernel_initializer(self.kernel_initializer)
             .conv2d(first, 3)
-            .batch_norm()
+            .batch_normalization()
             .relu()
-            .max_pool2d(2)
+            .max_pooling2d(2)
             .conv2d(second, 3)
-            .batch_norm()
+            .batch_normalization()
             .relu()
-            .max_pool2d(2)
+            .max_pooling2d(2)
             .conv2d(third, 3)
-            .batch_norm()
+            .batch_normalization()
             .relu()
             .conv2d(fourth, 3)
-            .batch_norm()
+            .batch_normalization()
             .relu()
-            .max_pool2d(2)
+            .max_pooling2d(2)
             .flatten()
             .dropout(self.dropout)
             .dense(self.dense)
-            .batch_norm()
+            .batch_normalization()
             .relu()
             .dropout(self.dropout)
             .dense(classes)

@@ -9,13 +9,12 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::init::Initializer;
-use super::layers::{self, Layer};
-use super::model::{Model, images_a_second};
-use super::sequential::Sequential;
 use crate::data::ImageShape;
 use crate::data::noise::{DenoisedImages, NoisyImages};
 use crate::error::{Error, Result};
+use crate::layers::{Cropping2d, Flatten, Initializer, Layer};
+use crate::models::model::images_per_second;
+use crate::models::{Model, Sequential};
 
 /// Settings of the autoencoder. Each layer but the code and the last is followed by batch normalisation and ReLU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,21 +64,21 @@ impl AutoencoderConfig {
         while halvings == 0 || height.max(width) > SMALLEST {
             // A wide first kernel averages more noise away.
             let (filters, side) = if halvings == 0 { (first, 5) } else { (deeper, 3) };
-            network = network.conv2d_strided(filters, side, 2).batch_norm().relu();
+            network = network.conv2d_strided(filters, side, 2).batch_normalization().relu();
             (height, width, halvings) = (height.div_ceil(2), width.div_ceil(2), halvings + 1);
         }
-        network = network.flatten().dense(self.dense).batch_norm().relu();
+        network = network.flatten().dense(self.dense).batch_normalization().relu();
         network = network.dense(code);
-        network = network.dense(self.dense).batch_norm().relu();
-        network = network.dense(height * width * deeper).batch_norm().relu();
+        network = network.dense(self.dense).batch_normalization().relu();
+        network = network.dense(height * width * deeper).batch_normalization().relu();
         network = network.reshape(height, width, deeper);
         for _ in 1..halvings {
-            network = network.up_sampling2d(2).conv2d(first, 3).batch_norm().relu();
+            network = network.up_sampling2d(2).conv2d(first, 3).batch_normalization().relu();
         }
         network = network.up_sampling2d(2).conv2d(shape.channels, 5);
         if [height << halvings, width << halvings] != [shape.height, shape.width] {
             let (height, width) = (shape.height as i64, shape.width as i64);
-            network = network.layer(Layer::Cropping2d { height, width });
+            network = network.layer(Cropping2d { height, width });
         }
         Ok(network.sigmoid())
     }
@@ -120,13 +119,12 @@ impl Model {
     /// The narrowest place, found in the layers themselves: the first of those that let the fewest values through.
     pub fn bottleneck(&self) -> Bottleneck {
         let network = self.network();
-        let mut shape = network.input.clone();
-        let image_values = values(&shape);
+        let image_values = values(network.input_shape());
         let mut narrowest = Bottleneck { layers: 0, values: image_values, image_values };
-        for (place, layer) in network.layers().iter().enumerate() {
-            shape = layer.output_shape(&shape).expect("a built network fits together");
-            if values(&shape) < narrowest.values {
-                narrowest = Bottleneck { layers: place + 1, values: values(&shape), image_values };
+        for layer in 0..network.layers().len() {
+            let values = values(self.output_of(layer));
+            if values < narrowest.values {
+                narrowest = Bottleneck { layers: layer + 1, values, image_values };
             }
         }
         narrowest
@@ -147,7 +145,7 @@ impl Model {
     /// # Errors
     /// As [`Model::denoise`].
     pub fn denoise_speed(&self, noisy: &NoisyImages) -> Result<f64> {
-        images_a_second(noisy.len(), || self.denoise(noisy).map(drop))
+        images_per_second(noisy.len(), || self.denoise(noisy).map(drop))
     }
 
     /// What passes the bottleneck, a row for each image.
@@ -166,15 +164,16 @@ fn values(shape: &[i64]) -> usize {
 
 /// A row for each image, channels last.
 fn rows(outputs: &Tensor) -> Result<Array2<f32>> {
-    let flat = layers::flatten(outputs);
+    let flat = Layer::from(Flatten).forward(outputs, &[], false)?;
     let (images, values) = flat.size2()?;
     let flat = Vec::<f32>::try_from(flat.f_reshape([-1])?)?;
-    Ok(Array2::from_shape_vec((images as usize, values as usize), flat).expect("a row an image"))
+    Array2::from_shape_vec((images as usize, values as usize), flat).map_err(Error::internal)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Precision;
 
     fn built(height: usize, width: usize, channels: usize) -> Model {
         let shape = ImageShape { height, width, channels };
@@ -202,7 +201,9 @@ mod tests {
                 [2, channels as i64, height as i64, width as i64],
                 (tch::Kind::Float, tch::Device::Cpu),
             );
-            assert_eq!(model.forward_from(0, &input, false).size(), input.size());
+            let layers = model.network().layers().len();
+            let predictor = model.predictor(0..layers, Precision::Float32).unwrap();
+            assert_eq!(predictor.outputs(&input).unwrap().size(), input.size());
         }
     }
 

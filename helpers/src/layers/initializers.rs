@@ -191,30 +191,37 @@ impl Initializer {
     }
 
     /// Draws a kernel of this shape: `(units, inputs)`, or `(filters, channels, height, width)`.
-    pub(crate) fn draw(&self, shape: &[i64]) -> Tensor {
+    ///
+    /// # Errors
+    /// If libtorch has no memory for it.
+    pub(crate) fn draw(&self, shape: &[i64]) -> Result<Tensor> {
         let (fan_in, fan_out) = fans(shape);
         let options = (Kind::Float, Device::Cpu);
         let scaled = |scale, mode, distribution| variance_scaling(shape, scale, mode, distribution);
-        match *self {
-            Initializer::Zeros => Tensor::zeros(shape, options),
-            Initializer::Ones => Tensor::ones(shape, options),
-            Initializer::Constant(value) => Tensor::full(shape, value, options),
-            Initializer::RandomNormal { stddev } => Tensor::randn(shape, options) * stddev,
-            Initializer::RandomUniform { limit } => uniform(shape, limit),
-            Initializer::TruncatedNormal { stddev } => truncated_normal(shape) * stddev,
-            Initializer::GlorotUniform => uniform(shape, (6.0 / (fan_in + fan_out)).sqrt()),
+        Ok(match *self {
+            Initializer::Zeros => Tensor::f_zeros(shape, options)?,
+            Initializer::Ones => Tensor::f_ones(shape, options)?,
+            Initializer::Constant(value) => Tensor::f_full(shape, value, options)?,
+            Initializer::RandomNormal { stddev } => {
+                Tensor::f_randn(shape, options)?.f_mul_scalar(stddev)?
+            }
+            Initializer::RandomUniform { limit } => uniform(shape, limit)?,
+            Initializer::TruncatedNormal { stddev } => {
+                truncated_normal(shape)?.f_mul_scalar(stddev)?
+            }
+            Initializer::GlorotUniform => uniform(shape, (6.0 / (fan_in + fan_out)).sqrt())?,
             Initializer::GlorotNormal => {
-                scaled(1.0, FanMode::FanAvg, Distribution::TruncatedNormal)
+                scaled(1.0, FanMode::FanAvg, Distribution::TruncatedNormal)?
             }
-            Initializer::HeUniform => uniform(shape, (6.0 / fan_in).sqrt()),
-            Initializer::HeNormal => scaled(2.0, FanMode::FanIn, Distribution::TruncatedNormal),
-            Initializer::LecunUniform => uniform(shape, (3.0 / fan_in).sqrt()),
-            Initializer::LecunNormal => scaled(1.0, FanMode::FanIn, Distribution::TruncatedNormal),
-            Initializer::Orthogonal { gain } => orthogonal(shape) * gain,
+            Initializer::HeUniform => uniform(shape, (6.0 / fan_in).sqrt())?,
+            Initializer::HeNormal => scaled(2.0, FanMode::FanIn, Distribution::TruncatedNormal)?,
+            Initializer::LecunUniform => uniform(shape, (3.0 / fan_in).sqrt())?,
+            Initializer::LecunNormal => scaled(1.0, FanMode::FanIn, Distribution::TruncatedNormal)?,
+            Initializer::Orthogonal { gain } => orthogonal(shape)?.f_mul_scalar(gain)?,
             Initializer::VarianceScaling { scale, mode, distribution } => {
-                scaled(scale, mode, distribution)
+                scaled(scale, mode, distribution)?
             }
-        }
+        })
     }
 }
 
@@ -228,20 +235,22 @@ fn fans(shape: &[i64]) -> (f64, f64) {
     ((inputs * receptive) as f64, (units * receptive) as f64)
 }
 
-fn uniform(shape: &[i64], limit: f64) -> Tensor {
-    (Tensor::rand(shape, (Kind::Float, Device::Cpu)) * 2.0 - 1.0) * limit
+fn uniform(shape: &[i64], limit: f64) -> Result<Tensor> {
+    let unit = Tensor::f_rand(shape, (Kind::Float, Device::Cpu))?;
+    Ok(unit.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_mul_scalar(limit)?)
 }
 
 /// Unit normal cut off at ±2, by the inverse of its distribution function: no draw is thrown away.
-fn truncated_normal(shape: &[i64]) -> Tensor {
-    let edge = erf_of_sqrt2();
-    let uniform = (Tensor::rand(shape, (Kind::Double, Device::Cpu)) * 2.0 - 1.0) * edge;
-    (uniform.erfinv() * std::f64::consts::SQRT_2).clamp(-2.0, 2.0).to_kind(Kind::Float)
+fn truncated_normal(shape: &[i64]) -> Result<Tensor> {
+    let unit = Tensor::f_rand(shape, (Kind::Double, Device::Cpu))?;
+    let uniform = unit.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_mul_scalar(erf_of_sqrt2()?)?;
+    let normal = uniform.f_erfinv()?.f_mul_scalar(std::f64::consts::SQRT_2)?;
+    Ok(normal.f_clamp(-2.0, 2.0)?.f_to_kind(Kind::Float)?)
 }
 
 /// `erf(sqrt(2))`: the share of a normal's mass within two standard deviations.
-fn erf_of_sqrt2() -> f64 {
-    Tensor::from(std::f64::consts::SQRT_2).erf().double_value(&[])
+fn erf_of_sqrt2() -> Result<f64> {
+    Ok(Tensor::f_from_slice(&[std::f64::consts::SQRT_2])?.f_erf()?.f_double_value(&[0])?)
 }
 
 fn variance_scaling(
@@ -249,7 +258,7 @@ fn variance_scaling(
     scale: f64,
     mode: FanMode,
     distribution: Distribution,
-) -> Tensor {
+) -> Result<Tensor> {
     let (fan_in, fan_out) = fans(shape);
     let fan = match mode {
         FanMode::FanIn => fan_in,
@@ -259,10 +268,12 @@ fn variance_scaling(
     let variance = scale / fan.max(1.0);
     match distribution {
         Distribution::TruncatedNormal => {
-            truncated_normal(shape) * (variance.sqrt() / TRUNCATED_STDDEV)
+            let stddev = variance.sqrt() / TRUNCATED_STDDEV;
+            Ok(truncated_normal(shape)?.f_mul_scalar(stddev)?)
         }
         Distribution::UntruncatedNormal => {
-            Tensor::randn(shape, (Kind::Float, Device::Cpu)) * variance.sqrt()
+            let normal = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+            Ok(normal.f_mul_scalar(variance.sqrt())?)
         }
         Distribution::Uniform => uniform(shape, (3.0 * variance).sqrt()),
     }
@@ -270,15 +281,15 @@ fn variance_scaling(
 
 /// An orthonormal matrix by the QR decomposition of a normal one, its signs fixed by R's diagonal so that it is
 /// uniformly distributed (Mezzadri 2007).
-fn orthogonal(shape: &[i64]) -> Tensor {
+fn orthogonal(shape: &[i64]) -> Result<Tensor> {
     let rows = shape[0];
     let columns: i64 = shape[1..].iter().product();
     let (long, short) = (rows.max(columns), rows.min(columns));
-    let (q, r) =
-        Tensor::linalg_qr(&Tensor::randn([long, short], (Kind::Double, Device::Cpu)), "reduced");
-    let q = q * r.diagonal(0, 0, 1).sign();
-    let matrix = if rows < columns { q.transpose(0, 1) } else { q };
-    matrix.to_kind(Kind::Float).contiguous().view(shape)
+    let normal = Tensor::f_randn([long, short], (Kind::Double, Device::Cpu))?;
+    let (q, r) = Tensor::f_linalg_qr(&normal, "reduced")?;
+    let q = q.f_mul(&r.f_diagonal(0, 0, 1)?.f_sign()?)?;
+    let matrix = if rows < columns { q.f_transpose(0, 1)? } else { q };
+    Ok(matrix.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(shape)?)
 }
 
 #[cfg(test)]
@@ -311,7 +322,8 @@ mod tests {
             ("lecun_normal", (1.0 / 300f64).sqrt(), cut * (1.0 / 300f64).sqrt()),
         ];
         for (name, stddev, largest) in cases {
-            let (mean, std, max) = stats(&Initializer::from_name(name).unwrap().draw(&[200, 300]));
+            let (mean, std, max) =
+                stats(&Initializer::from_name(name).unwrap().draw(&[200, 300]).unwrap());
             assert!(mean.abs() < 0.02 * stddev * 3.0, "{name}: mean {mean}");
             assert!(
                 (std / stddev - 1.0).abs() < 0.01,
@@ -333,7 +345,7 @@ mod tests {
     fn orthogonal_rows_are_orthonormal_in_wide_and_tall_kernels() {
         tch::manual_seed(2);
         for shape in [[3, 7], [7, 3]] {
-            let kernel = Initializer::Orthogonal { gain: 2.0 }.draw(&shape);
+            let kernel = Initializer::Orthogonal { gain: 2.0 }.draw(&shape).unwrap();
             let short =
                 if shape[0] < shape[1] { kernel.shallow_clone() } else { kernel.transpose(0, 1) };
             let gram = short.matmul(&short.transpose(0, 1));
@@ -358,8 +370,8 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_kernel() {
         tch::manual_seed(7);
-        let first = Initializer::HeNormal.draw(&[4, 5]);
+        let first = Initializer::HeNormal.draw(&[4, 5]).unwrap();
         tch::manual_seed(7);
-        assert!(first.equal(&Initializer::HeNormal.draw(&[4, 5])));
+        assert!(first.equal(&Initializer::HeNormal.draw(&[4, 5]).unwrap()));
     }
 }

@@ -1,7 +1,8 @@
-//! The passes over memory that [`super`] is made of.
+//! The passes over memory that [`super::normalization`] is made of.
 
-use super::{Channels, Common, Dropout, Layout};
-use crate::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
+use super::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
+use super::layout::ChannelsLast;
+use super::normalization::{Channels, Common};
 
 /// Rows that are added up in 32 bits before the sum goes on in 64.
 const ROWS_OF_A_SUM: usize = 128;
@@ -21,7 +22,7 @@ impl<const L: usize> Tile<L> {
     }
 
     #[inline(always)]
-    pub(super) fn normalized(&self, lane: usize, value: f32) -> f32 {
+    fn normalized(&self, lane: usize, value: f32) -> f32 {
         value * self.scale[lane] + self.shift[lane]
     }
 }
@@ -84,7 +85,7 @@ fn distances_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// Normalises, and cuts off below 0 if so wished.
+    /// Normalises, then applies ReLU where `relu` says so.
     pub(super) fn normalized(values: &[E], out: &mut [E], channels: &Channels, relu: bool) {
         let count = channels.scale.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
@@ -98,8 +99,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// Normalises, cuts off below 0 and takes the largest of four pixels, in one image.
-    pub(super) fn pooled(image: &[E], out: &mut [E], layout: &Layout, channels: &Channels) {
+    /// Normalises, applies ReLU and takes the largest of four pixels, in one image.
+    pub(super) fn pooled(image: &[E], out: &mut [E], layout: &ChannelsLast, channels: &Channels) {
         in_tiles!(layout.channels, pooled_tile, image, out, layout, channels);
     }
 }
@@ -109,12 +110,12 @@ fn pooled_tile<E: Element, const L: usize>(
     from: usize,
     image: &[E],
     out: &mut [E],
-    layout: &Layout,
+    layout: &ChannelsLast,
     channels: &Channels,
 ) {
     let tile = Tile::<L>::of(channels, from);
-    for (place, out) in out.chunks_exact_mut(layout.channels).enumerate() {
-        let pixels: [&[E; L]; 4] = four(image, place, layout).map(|pixel| lanes(pixel, from));
+    for (index, out) in out.chunks_exact_mut(layout.channels).enumerate() {
+        let pixels: [&[E; L]; 4] = four(image, index, layout).map(|pixel| lanes(pixel, from));
         let out: &mut [E; L] = lanes_mut(out, from);
         for lane in 0..L {
             let values = pixels.map(|pixel| tile.normalized(lane, pixel[lane].load()));
@@ -124,7 +125,7 @@ fn pooled_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// Adds up the gradients behind ReLU, and their products with the distances from the mean.
+    /// Adds up the gradients that ReLU lets through, and their products with the distances from the mean.
     pub(super) fn gradient_sums(
         values: &[E], gradient: &[E], channels: &Channels, relu: bool, sum: &mut [f64], product: &mut [f64],
     ) {
@@ -204,9 +205,9 @@ fn input_gradient_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// As `gradient_sums`, of one image behind pooling: the gradient goes to the first of the largest pixels.
+    /// As `gradient_sums`, for one image with pooling: the gradient goes to the first of the largest pixels.
     pub(super) fn pooled_sums(
-        image: &[E], gradient: &[E], layout: &Layout, channels: &Channels, sum: &mut [f64], product: &mut [f64],
+        image: &[E], gradient: &[E], layout: &ChannelsLast, channels: &Channels, sum: &mut [f64], product: &mut [f64],
     ) {
         in_tiles!(layout.channels, pooled_sums_tile, image, gradient, layout, channels, sum, product);
     }
@@ -217,7 +218,7 @@ fn pooled_sums_tile<E: Element, const L: usize>(
     from: usize,
     image: &[E],
     gradient: &[E],
-    layout: &Layout,
+    layout: &ChannelsLast,
     channels: &Channels,
     sum: &mut [f64],
     product: &mut [f64],
@@ -225,8 +226,8 @@ fn pooled_sums_tile<E: Element, const L: usize>(
     let (tile, count) = (Tile::<L>::of(channels, from), layout.channels);
     for (part, gradient) in gradient.chunks(ROWS_OF_A_SUM * count).enumerate() {
         let (mut first, mut second) = ([0f32; L], [0f32; L]);
-        for (place, gradient) in gradient.chunks_exact(count).enumerate() {
-            let pixels = four(image, part * ROWS_OF_A_SUM + place, layout);
+        for (index, gradient) in gradient.chunks_exact(count).enumerate() {
+            let pixels = four(image, part * ROWS_OF_A_SUM + index, layout);
             let pixels: [&[E; L]; 4] = pixels.map(|pixel| lanes(pixel, from));
             let gradient: &[E; L] = lanes(gradient, from);
             for lane in 0..L {
@@ -247,9 +248,9 @@ fn pooled_sums_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// As `input_gradient`, of one image behind pooling.
+    /// As `input_gradient`, for one image with pooling.
     pub(super) fn pooled_gradient(
-        image: &[E], gradient: &[E], out: &mut [E], layout: &Layout, channels: &Channels, common: &Common,
+        image: &[E], gradient: &[E], out: &mut [E], layout: &ChannelsLast, channels: &Channels, common: &Common,
     ) {
         in_tiles!(layout.channels, pooled_gradient_tile, image, gradient, out, layout, channels, common);
     }
@@ -261,7 +262,7 @@ fn pooled_gradient_tile<E: Element, const L: usize>(
     image: &[E],
     gradient: &[E],
     out: &mut [E],
-    layout: &Layout,
+    layout: &ChannelsLast,
     channels: &Channels,
     common: &Common,
 ) {
@@ -282,8 +283,8 @@ fn pooled_gradient_tile<E: Element, const L: usize>(
     if width % 2 == 1 {
         (0..2 * rows).for_each(|row| alone(row, width - 1));
     }
-    for (place, gradient) in gradient.chunks_exact(count).enumerate() {
-        let pixels: [&[E; L]; 4] = four(image, place, layout).map(|pixel| lanes(pixel, from));
+    for (index, gradient) in gradient.chunks_exact(count).enumerate() {
+        let pixels: [&[E; L]; 4] = four(image, index, layout).map(|pixel| lanes(pixel, from));
         let gradient: &[E; L] = lanes(gradient, from);
         let mut found = [[E::store(0.0); L]; 4];
         for lane in 0..L {
@@ -300,66 +301,16 @@ fn pooled_gradient_tile<E: Element, const L: usize>(
                 found[corner][lane] = E::store(common.gradient(&tile, lane, pixels[corner], own));
             }
         }
-        let at = place / columns * 2 * line + place % columns * 2 * count + from;
+        let at = index / columns * 2 * line + index % columns * 2 * count + from;
         for (corner, at) in [at, at + count, at + line, at + line + count].into_iter().enumerate() {
             *lanes_mut(out, at) = found[corner];
         }
     }
 }
 
-vectorised! {
-    /// Cuts off below 0 and above 6.
-    pub(super) fn cut_off(values: &mut [E]) {
-        for value in values {
-            *value = E::store(within_6(value.load()));
-        }
-    }
-}
-
-vectorised! {
-    /// The gradients where the value lies between 0 and 6, elsewhere 0.
-    pub(super) fn between(values: &[E], gradient: &[E], out: &mut [E]) {
-        for ((value, slope), out) in values.iter().zip(gradient).zip(out) {
-            *out = if is_between(value.load()) { *slope } else { E::store(0.0) };
-        }
-    }
-}
-
-vectorised! {
-    /// Drops values; the first one has the place `start`.
-    pub(super) fn drop_values(values: &[E], out: &mut [E], start: usize, dropout: Dropout) {
-        for (place, (value, out)) in values.iter().zip(out).enumerate() {
-            *out = E::store(value.load() * dropout.factor((start as u32).wrapping_add(place as u32)));
-        }
-    }
-}
-
-vectorised! {
-    /// As `drop_values`, in place.
-    pub(super) fn drop_in_place(values: &mut [E], start: usize, dropout: Dropout) {
-        for (place, value) in values.iter_mut().enumerate() {
-            let factor = dropout.factor((start as u32).wrapping_add(place as u32));
-            *value = E::store(value.load() * factor);
-        }
-    }
-}
-
-/// `value`, at least 0 and at most 6; what is no number stays so.
+/// The larger of two; NaN wins, as in libtorch.
 #[inline(always)]
-pub(super) fn within_6(value: f32) -> f32 {
-    let value = above(value, 0.0);
-    if value > 6.0 { 6.0 } else { value }
-}
-
-/// Where [`within_6`] has a slope.
-#[inline(always)]
-pub(super) fn is_between(value: f32) -> bool {
-    (value > 0.0) & (value < 6.0)
-}
-
-/// The larger of two; what is no number wins, as in libtorch.
-#[inline(always)]
-fn above(a: f32, b: f32) -> f32 {
+pub(super) fn above(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 
@@ -368,12 +319,12 @@ fn largest([a, b, c, d]: [f32; 4]) -> f32 {
     above(above(a, b), above(c, d))
 }
 
-/// The four pixels of an image that become the one at `place`.
+/// The four pixels of an image that become the one at `index`.
 #[inline(always)]
-fn four<'a, E>(image: &'a [E], place: usize, layout: &Layout) -> [&'a [E]; 4] {
+fn four<'a, E>(image: &'a [E], index: usize, layout: &ChannelsLast) -> [&'a [E]; 4] {
     let (count, line) = (layout.channels, layout.width * layout.channels);
     let columns = layout.width / 2;
-    let start = place / columns * 2 * line + place % columns * 2 * count;
+    let start = index / columns * 2 * line + index % columns * 2 * count;
     let (upper, lower) = (&image[start..], &image[start + line..]);
     [&upper[..count], &upper[count..2 * count], &lower[..count], &lower[count..2 * count]]
 }

@@ -1,48 +1,88 @@
-//! Depthwise convolutions whose filters are frozen, with the batch normalisation and the ReLU6 behind them.
+//! Depthwise convolutions, with the frozen batch normalisation and the ReLU6 after them.
 //!
 //! A filter of its own for each channel is little arithmetic on much memory, which a product of matrices does not suit:
 //! here each pixel is the sum of its neighbours, some channels at a time.
 
+use std::rc::Rc;
+
+use half::bf16;
 use tch::{Kind, Tensor};
 
-use super::loops::{between, is_between, within_6};
-use super::{Layout, in_blocks};
-use crate::elements::{Bf16, Element, in_tiles, lanes, lanes_mut, read, vectorised};
+use super::chain::{Backward, Forward, Step};
+use super::elements::{Element, in_tiles, lanes, lanes_mut, read, vectorised};
+use super::layout::{ChannelsLast, in_blocks};
+use super::relu6::{clamp_gradient, in_linear_range, relu6, within_6};
 use crate::error::Result;
+use crate::layers::{Conv2d, Weight};
 
-/// A depthwise convolution: one square filter a channel.
-pub(crate) struct Depthwise {
-    /// Channels of the first place of the filter, then those of the next, row by row.
+/// A depthwise convolution with fixed filters, one for each channel.
+pub(super) struct Depthwise {
+    /// The filters' first value of each channel, then the second of each, row by row.
     taps: Vec<f32>,
     /// Added to each channel.
     shift: Vec<f32>,
     side: usize,
     strides: usize,
-    /// If ReLU6 comes behind.
+    /// True to apply ReLU6 to the output.
     relu6: bool,
 }
 
-/// What the way back of a [`Depthwise`] needs.
-pub(crate) struct Done {
-    input: Tensor,
-    output: Tensor,
-    /// If the input comes out of a ReLU6 whose way back is to be part of this one.
-    pub behind_relu6: bool,
+/// A depthwise convolution in a chain.
+pub(super) struct DepthwiseStep {
+    pub filters: Rc<Depthwise>,
+    /// A ReLU6 before it, whose backward is then part of this one's. `Some(true)` may overwrite the input.
+    pub relu6_before: Option<bool>,
 }
 
-/// The shapes that a convolution lies between, and where its filters begin.
+/// What the backward of a [`DepthwiseStep`] needs.
+struct DepthwiseTape {
+    filters: Rc<Depthwise>,
+    input: Tensor,
+    output: Tensor,
+    /// True when the input came out of a ReLU6 whose backward is part of this one.
+    after_relu6: bool,
+}
+
+/// The shapes before and after a convolution, and where its filters begin.
 struct Geometry {
-    input: Layout,
-    output: Layout,
+    input: ChannelsLast,
+    output: ChannelsLast,
     side: usize,
     strides: usize,
     top: usize,
     left: usize,
 }
 
+impl Step for DepthwiseStep {
+    fn forward(&self, input: Tensor, _: &[Weight], record: bool) -> Result<Forward> {
+        let input = match self.relu6_before {
+            Some(in_place) => relu6(input, in_place)?,
+            None => input,
+        };
+        let (input, output) = self.filters.forward(&input)?;
+        if !record {
+            return Ok(Forward { output, kept: None });
+        }
+        let tape = DepthwiseTape {
+            filters: Rc::clone(&self.filters),
+            input,
+            output: output.shallow_clone(),
+            after_relu6: self.relu6_before.is_some(),
+        };
+        Ok(Forward::recorded(output, tape))
+    }
+}
+
+impl Backward for DepthwiseTape {
+    fn backward(self: Box<Self>, gradient: Tensor, _: bool, _: &mut [Tensor]) -> Result<Tensor> {
+        let DepthwiseTape { filters, input, output, after_relu6 } = *self;
+        filters.backward(&input, &output, after_relu6, &gradient)
+    }
+}
+
 impl Depthwise {
     /// Of a kernel `(channels, 1, side, side)`.
-    pub(crate) fn new(
+    pub(super) fn new(
         kernel: &Tensor,
         shift: &Tensor,
         strides: i64,
@@ -59,62 +99,61 @@ impl Depthwise {
         })
     }
 
-    /// If a ReLU6 behind it is part of it.
-    pub(crate) fn relu6(&self) -> bool {
-        self.relu6
-    }
-
     fn geometry(&self, input: &Tensor) -> Geometry {
         let (side, strides) = (self.side, self.strides);
-        let layout = Layout::of(input);
+        let layout = ChannelsLast::of(input);
         let shrunk = |length: usize| (length - 1) / strides + 1;
         let output =
-            Layout { height: shrunk(layout.height), width: shrunk(layout.width), ..layout };
+            ChannelsLast { height: shrunk(layout.height), width: shrunk(layout.width), ..layout };
         let before = |length: usize| {
-            let [before, _] =
-                super::super::layers::same_padding(length as i64, side as i64, strides as i64);
-            before as usize
+            Conv2d::same_padding(length as i64, side as i64, strides as i64)[0] as usize
         };
         let (top, left) = (before(layout.height), before(layout.width));
         Geometry { input: layout, output, side, strides, top, left }
     }
 
-    /// What it makes of `input`, and what the way back needs.
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<(Tensor, Done)> {
+    /// The input in dense memory, and the output.
+    fn forward(&self, input: &Tensor) -> Result<(Tensor, Tensor)> {
         let geometry = self.geometry(input);
         let input = geometry.input.dense(input)?;
-        let Layout { height, width, .. } = geometry.output;
+        let ChannelsLast { height, width, .. } = geometry.output;
         let output = geometry.output.empty(input.kind(), [height, width])?;
         match input.kind() {
-            Kind::BFloat16 => self.forward_in::<Bf16>(&geometry, &input, &output),
+            Kind::BFloat16 => self.forward_in::<bf16>(&geometry, &input, &output),
             _ => self.forward_in::<f32>(&geometry, &input, &output),
         }
-        let done = Done { input, output: output.shallow_clone(), behind_relu6: false };
-        Ok((output, done))
+        Ok((input, output))
     }
 
     fn forward_in<E: Element>(&self, geometry: &Geometry, input: &Tensor, output: &Tensor) {
-        let Geometry { input: before, output: behind, .. } = geometry;
+        let Geometry { input: before, output: after, .. } = geometry;
         let input = read::<E>(input, before.values());
-        in_blocks::<E>(output, behind, |first, out| {
-            let first = first / behind.image() * before.image();
+        in_blocks::<E>(output, after, |first, out| {
+            let first = first / after.image() * before.image();
             let images = input[first..].chunks_exact(before.image());
-            for (image, out) in images.zip(out.chunks_exact_mut(behind.image())) {
+            for (image, out) in images.zip(out.chunks_exact_mut(after.image())) {
                 filter(image, out, geometry, self);
             }
         });
     }
 
-    /// The gradient of the input.
-    pub(crate) fn backward(&self, done: &Done, gradient: &Tensor) -> Result<Tensor> {
-        let geometry = self.geometry(&done.input);
-        let kind = done.input.kind();
+    /// The gradient of the input, from that of the output.
+    fn backward(
+        &self,
+        input: &Tensor,
+        output: &Tensor,
+        after_relu6: bool,
+        gradient: &Tensor,
+    ) -> Result<Tensor> {
+        let geometry = self.geometry(input);
+        let kind = input.kind();
         let gradient = geometry.output.dense(&gradient.f_to_kind(kind)?)?;
-        let Layout { height, width, .. } = geometry.input;
+        let ChannelsLast { height, width, .. } = geometry.input;
         let found = geometry.input.empty(kind, [height, width])?;
+        let tensors = [input, output, &gradient, &found];
         match kind {
-            Kind::BFloat16 => self.backward_in::<Bf16>(&geometry, done, &gradient, &found),
-            _ => self.backward_in::<f32>(&geometry, done, &gradient, &found),
+            Kind::BFloat16 => self.backward_in::<bf16>(&geometry, tensors, after_relu6),
+            _ => self.backward_in::<f32>(&geometry, tensors, after_relu6),
         }
         Ok(found)
     }
@@ -122,29 +161,27 @@ impl Depthwise {
     fn backward_in<E: Element>(
         &self,
         geometry: &Geometry,
-        done: &Done,
-        gradient: &Tensor,
-        found: &Tensor,
+        [input, output, gradient, found]: [&Tensor; 4],
+        after_relu6: bool,
     ) {
-        let Geometry { input: before, output: behind, .. } = geometry;
-        let input = read::<E>(&done.input, before.values());
-        let output = read::<E>(&done.output, behind.values());
-        let gradient = read::<E>(gradient, behind.values());
-        let behind_relu6 = done.behind_relu6;
+        let Geometry { input: before, output: after, .. } = geometry;
+        let input = read::<E>(input, before.values());
+        let output = read::<E>(output, after.values());
+        let gradient = read::<E>(gradient, after.values());
         in_blocks::<E>(found, before, |first, found| {
             let first = first / before.image();
-            let mut passed = vec![E::store(0.0); if self.relu6 { behind.image() } else { 0 }];
-            for (place, found) in found.chunks_exact_mut(before.image()).enumerate() {
-                let at = |length: usize| (first + place) * length..(first + place + 1) * length;
-                let gradient = &gradient[at(behind.image())];
+            let mut passed = vec![E::store(0.0); if self.relu6 { after.image() } else { 0 }];
+            for (index, found) in found.chunks_exact_mut(before.image()).enumerate() {
+                let at = |length: usize| (first + index) * length..(first + index + 1) * length;
+                let gradient = &gradient[at(after.image())];
                 let passed = if self.relu6 {
-                    between(&output[at(behind.image())], gradient, &mut passed);
+                    clamp_gradient(&output[at(after.image())], gradient, &mut passed);
                     &passed
                 } else {
                     gradient
                 };
                 let input = &input[at(before.image())];
-                spread(input, passed, found, geometry, &self.taps, behind_relu6);
+                spread(input, passed, found, geometry, &self.taps, after_relu6);
             }
         });
     }
@@ -173,7 +210,7 @@ fn filter_tile<E: Element, const L: usize>(
     let Geometry { input, side, strides, top, left, .. } = geometry;
     let count = input.channels;
     let shift: [f32; L] = *lanes(&layer.shift, from);
-    // The filter's place over the image, whose upper left corner is at (top, left).
+    // Rows of the filter that lie over the image, which begins at (top, left) of the padded one.
     let row = row * strides;
     let rows = top.saturating_sub(row)..(*side).min(input.height + top - row);
     for (column, out) in out.chunks_exact_mut(count).enumerate() {
@@ -197,14 +234,14 @@ fn filter_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// The way back of `filter`: each pixel's gradient goes to all that it was the sum of.
+    /// The backward of `filter`: each output's gradient goes to all pixels that it was the sum of.
     fn spread(
-        image: &[E], gradient: &[E], out: &mut [E], geometry: &Geometry, taps: &[f32], behind_relu6: bool,
+        image: &[E], gradient: &[E], out: &mut [E], geometry: &Geometry, taps: &[f32], after_relu6: bool,
     ) {
         let line = geometry.input.width * geometry.input.channels;
         let rows = image.chunks_exact(line).zip(out.chunks_exact_mut(line));
         for (row, (image, out)) in rows.enumerate() {
-            in_tiles!(geometry.input.channels, spread_tile, row, image, gradient, out, geometry, taps, behind_relu6);
+            in_tiles!(geometry.input.channels, spread_tile, row, image, gradient, out, geometry, taps, after_relu6);
         }
     }
 }
@@ -219,14 +256,13 @@ fn spread_tile<E: Element, const L: usize>(
     out: &mut [E],
     geometry: &Geometry,
     taps: &[f32],
-    behind_relu6: bool,
+    after_relu6: bool,
 ) {
     let Geometry { input, output, side, strides, top, left } = geometry;
     let count = input.channels;
     for (column, out) in out.chunks_exact_mut(count).enumerate() {
         let mut sum = [0f32; L];
         for down in 0..*side {
-            // The row of the output to which this one went through this row of the filter.
             let Some(to) = reached(row + top, down, *strides, output.height) else { continue };
             for right in 0..*side {
                 let Some(across) = reached(column + left, right, *strides, output.width) else {
@@ -242,16 +278,16 @@ fn spread_tile<E: Element, const L: usize>(
         let pixel: &[E; L] = lanes(image, column * count + from);
         let out: &mut [E; L] = lanes_mut(out, from);
         for lane in 0..L {
-            let passes = !behind_relu6 | is_between(pixel[lane].load());
+            let passes = !after_relu6 | in_linear_range(pixel[lane].load());
             out[lane] = E::store(if passes { sum[lane] } else { 0.0 });
         }
     }
 }
 
-/// The place of the output that a padded place of the input reaches through this place of the filter.
+/// The output that a padded pixel of the input reaches through this row or column of the filter.
 #[inline(always)]
-fn reached(padded: usize, place: usize, strides: usize, length: usize) -> Option<usize> {
-    let offset = padded.checked_sub(place)?;
+fn reached(padded: usize, tap: usize, strides: usize, length: usize) -> Option<usize> {
+    let offset = padded.checked_sub(tap)?;
     (offset % strides == 0 && offset / strides < length).then_some(offset / strides)
 }
 
@@ -260,11 +296,11 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::models::layers::conv2d_same;
+    use crate::layers::{Initializer, Layer};
 
-    /// libtorch's convolution, ReLU6 and autograd, for sides that padding makes uneven, and channels of every tile.
+    /// The reference and autograd, for sides that padding makes uneven, and channels of every tile.
     #[test]
-    fn it_gives_what_libtorch_gives_both_ways() {
+    fn it_gives_what_libtorch_gives_forward_and_backward() {
         tch::manual_seed(3);
         let options = (Kind::Float, Device::Cpu);
         for (side, strides, relu6, shape) in [
@@ -281,25 +317,34 @@ mod tests {
             let shift = Tensor::randn([channels], options);
             let depthwise = Depthwise::new(&kernel, &shift, strides, relu6).unwrap();
 
+            let layer = Layer::from(Conv2d {
+                filters: channels,
+                kernel_size: side,
+                strides,
+                groups: channels,
+                use_bias: true,
+                kernel_initializer: Initializer::Zeros,
+            });
+            let specs = layer.weights(&[channels, height, width]);
+            let weights = [specs[0].with(kernel), specs[1].with(shift)];
             let input = image.copy().set_requires_grad(true);
-            let theirs = conv2d_same(&input, &kernel, Some(&shift), strides, channels);
+            let theirs = layer.forward(&input, &weights, true).unwrap();
             let theirs = if relu6 { theirs.relu6() } else { theirs };
             let slopes = Tensor::randn_like(&theirs);
             (&theirs * &slopes).sum(Kind::Float).backward();
 
-            let (ours, mut done) = depthwise.forward(&image).unwrap();
+            let (dense, ours) = depthwise.forward(&image).unwrap();
             let apart = (&ours - &theirs).abs().max().double_value(&[]);
             assert!(apart < 1e-4, "{side} {strides} {shape:?}: {apart:e}");
-            let found = depthwise.backward(&done, &slopes).unwrap();
+            let backward = |after_relu6| depthwise.backward(&dense, &ours, after_relu6, &slopes);
+            let found = backward(false).unwrap();
             let apart = (&found - input.grad()).abs().max().double_value(&[]);
-            assert!(apart < 1e-4, "{side} {strides} {shape:?}: {apart:e} on the way back");
-            // With the ReLU6 before it, which passes no gradient where it has cut off.
-            done.behind_relu6 = true;
-            let behind = depthwise.backward(&done, &slopes).unwrap();
+            assert!(apart < 1e-4, "{side} {strides} {shape:?}: {apart:e} backward");
+            // A ReLU6 before it passes no gradient where it has cut off.
             let inside = image.gt(0.0).logical_and(&image.lt(6.0)).to_kind(Kind::Float);
-            assert!(behind.equal(&(found * inside)));
+            assert!(backward(true).unwrap().equal(&(found * inside)));
 
-            let narrow = depthwise.forward(&image.to_kind(Kind::BFloat16)).unwrap().0;
+            let narrow = depthwise.forward(&image.to_kind(Kind::BFloat16)).unwrap().1;
             let apart = (narrow.to_kind(Kind::Float) - &theirs).abs() / (theirs.abs() + 1.0);
             assert!(apart.max().double_value(&[]) < 0.05);
         }

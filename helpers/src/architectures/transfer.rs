@@ -2,7 +2,7 @@
 //!
 //! The network is EfficientNet-B0 (Tan & Le 2019) without squeeze-and-excitation and with ReLU6 in place of swish: a
 //! stem, sixteen inverted residual blocks (Sandler et al. 2018) in seven stages, and a top. Its layers are `resize`,
-//! `repeat_channels` (for grey images), `stem`, `block_1` to `block_16`, `top`, `global_average_pool2d`, `dropout` and
+//! `repeat_channels` (for grey images), `stem`, `block_1` to `block_16`, `top`, `global_average_pooling2d`, `dropout` and
 //! `dense`, the new head.
 //!
 //! Start at [`TransferConfig::pretrained`]; then [`Model::freeze`], [`Model::unfreeze_from`] and [`Model::features`].
@@ -11,13 +11,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::ModelFile;
-use super::init::Initializer;
-use super::layers::Layer;
-use super::model::Model;
-use super::sequential::Sequential;
 use crate::data::{ImageShape, Normalization};
 use crate::error::{Error, Result};
+use crate::layers::{BatchNormalization, Conv2d, Initializer, Layer, Relu6, Residual};
+use crate::models::model_file::ModelFile;
+use crate::models::{Model, Sequential};
 
 /// Settings of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,16 +71,16 @@ impl TransferConfig {
         network = network.block("stem", convolution(STEM_FILTERS, 3, 2, 1, true));
         let (mut channels, mut number) = (STEM_FILTERS, 0);
         for stage in &STAGES {
-            for place in 0..stage.blocks {
+            for index in 0..stage.blocks {
                 number += 1;
-                let layers = stage.block(channels, place == 0);
+                let layers = stage.block(channels, index == 0);
                 network = network.block(&format!("block_{number}"), layers);
                 channels = stage.filters;
             }
         }
         network
             .block("top", convolution(TOP_FILTERS, 1, 1, 1, true))
-            .global_average_pool2d()
+            .global_average_pooling2d()
             .dropout(self.dropout)
             .dense(classes)
     }
@@ -135,7 +133,7 @@ impl Stage {
         layers.extend(convolution(wide, self.kernel_size, strides, wide, true));
         layers.extend(convolution(self.filters, 1, 1, 1, false));
         if strides == 1 && channels == self.filters {
-            return vec![Layer::Residual(layers)];
+            return vec![Residual { layers }.into()];
         }
         layers
     }
@@ -149,19 +147,20 @@ fn convolution(
     groups: i64,
     activated: bool,
 ) -> Vec<Layer> {
-    let mut layers = vec![
-        Layer::Conv2d {
+    let mut layers: Vec<Layer> = vec![
+        Conv2d {
             filters,
             kernel_size,
             strides,
             groups,
             use_bias: false,
             kernel_initializer: Initializer::HeNormal,
-        },
-        Layer::BatchNorm { momentum: 0.99, epsilon: 1e-3 },
+        }
+        .into(),
+        BatchNormalization { momentum: 0.99, epsilon: 1e-3 }.into(),
     ];
     if activated {
-        layers.push(Layer::Relu6);
+        layers.push(Relu6.into());
     }
     layers
 }

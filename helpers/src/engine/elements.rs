@@ -1,6 +1,7 @@
-//! Numbers in a tensor's memory, for loops that libtorch has not: `f32` and bf16, a few neighbours at a time, compiled for
+//! Numbers in a tensor's memory, for loops that libtorch lacks: `f32` and bf16, a few neighbours at a time, compiled for
 //! the vectors that processors have.
 
+use half::bf16;
 use tch::Tensor;
 
 /// A number in memory.
@@ -21,25 +22,16 @@ impl Element for f32 {
     }
 }
 
-/// The upper half of an `f32`.
-#[derive(Debug, Clone, Copy)]
-#[repr(transparent)]
-pub(crate) struct Bf16(u16);
-
-impl Element for Bf16 {
+impl Element for bf16 {
     #[inline(always)]
     fn load(self) -> f32 {
-        f32::from_bits(u32::from(self.0) << 16)
+        self.to_f32()
     }
 
     /// To the nearest, to the even one of two.
     #[inline(always)]
-    fn store(value: f32) -> Bf16 {
-        let bits = value.to_bits();
-        let rounded = bits.wrapping_add(0x7fff).wrapping_add((bits >> 16) & 1);
-        // What is no number stays none.
-        let bits = if value.is_nan() { bits | 0x0040_0000 } else { rounded };
-        Bf16((bits >> 16) as u16)
+    fn store(value: f32) -> bf16 {
+        bf16::from_f32(value)
     }
 }
 
@@ -180,9 +172,9 @@ mod tests {
         let theirs = Tensor::from_slice(&values).to_kind(Kind::BFloat16).to_kind(Kind::Float);
         let theirs = Vec::<f32>::try_from(theirs).unwrap();
         for (value, theirs) in values.iter().zip(theirs) {
-            assert_eq!(Bf16::store(*value).load().to_bits(), theirs.to_bits(), "{value}");
+            assert_eq!(bf16::store(*value).load().to_bits(), theirs.to_bits(), "{value}");
         }
-        assert!(Bf16::store(f32::NAN).load().is_nan());
-        assert!(Bf16::store(f32::from_bits(0x7fff_ffff)).load().is_nan());
+        assert!(bf16::store(f32::NAN).load().is_nan());
+        assert!(bf16::store(f32::from_bits(0x7fff_ffff)).load().is_nan());
     }
 }

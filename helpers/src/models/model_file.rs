@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::{SafeTensorError, SafeTensors, serialize};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -35,33 +35,34 @@ pub(crate) fn write<'a>(
         .collect::<Result<_>>()?;
     let parts = bytes.iter().map(|(name, shape, bytes)| (*name, &shape[..], &bytes[..]));
     metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, parts.collect()));
-    let views = bytes.iter().map(|(name, shape, bytes)| {
-        (
-            *name,
-            TensorView::new(Dtype::F32, shape.clone(), bytes)
-                .expect("the shape is the tensor's own"),
-        )
-    });
-    let whole = serialize(views, Some(metadata)).expect("f32 tensors of their own shapes");
-    write_atomically(path, &with_sorted_header(&whole))
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, SafeTensorError>>()
+        .map_err(Error::internal)?;
+    let whole = serialize(views, Some(metadata)).map_err(Error::internal)?;
+    write_atomically(path, &with_sorted_header(&whole)?)
 }
 
 /// The same file with everything in its header in the order of its name: `serialize` writes metadata in another order
 /// each time, and equal models shall be equal files.
-fn with_sorted_header(file: &[u8]) -> Vec<u8> {
-    let (length, rest) = file.split_first_chunk::<8>().expect("a file begins with a length");
+fn with_sorted_header(file: &[u8]) -> Result<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk::<8>().ok_or_else(|| {
+        Error::internal("a safetensors file begins with the length of its header")
+    })?;
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let mut header: BTreeMap<String, Value> = serde_json::from_slice(header).expect("JSON");
-    if let Some(metadata) = header.remove("__metadata__") {
-        let texts: BTreeMap<String, String> =
-            serde_json::from_value(metadata).expect("metadata are texts");
-        let texts = serde_json::to_value(texts).expect("texts are JSON");
-        header.insert("__metadata__".to_owned(), texts);
-    }
-    let mut text = serde_json::to_vec(&header).expect("what was JSON is JSON");
+    let sorted = |header: &[u8]| -> serde_json::Result<Vec<u8>> {
+        let mut header: BTreeMap<String, Value> = serde_json::from_slice(header)?;
+        if let Some(metadata) = header.remove("__metadata__") {
+            let texts: BTreeMap<String, String> = serde_json::from_value(metadata)?;
+            header.insert("__metadata__".to_owned(), serde_json::to_value(texts)?);
+        }
+        serde_json::to_vec(&header)
+    };
+    let mut text = sorted(header).map_err(Error::internal)?;
     // Tensors begin at a multiple of eight bytes.
     text.resize(text.len().next_multiple_of(8), b' ');
-    [&(text.len() as u64).to_le_bytes()[..], &text, data].concat()
+    Ok([&(text.len() as u64).to_le_bytes()[..], &text, data].concat())
 }
 
 /// The SHA-256 of metadata and tensors, whatever order they come in.
@@ -164,7 +165,7 @@ impl ModelFile {
 
     /// A tensor of this name and shape, copied.
     pub(crate) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let file = SafeTensors::deserialize(&self.bytes).expect("checked when opened");
+        let file = SafeTensors::deserialize(&self.bytes).map_err(Error::internal)?;
         let view = file.tensor(name).map_err(|_| {
             self.broken(format!("a tensor `{name}`"), format!("{} other tensors", file.len()))
         })?;
@@ -188,6 +189,11 @@ impl ModelFile {
         let advice = self.advice.to_owned();
         Error::File { path: self.path.clone(), expected, found, advice }
     }
+}
+
+/// A value as JSON, for the metadata of a file.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::internal)
 }
 
 /// A tensor's values as they lie in memory, row by row.

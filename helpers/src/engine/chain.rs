@@ -1,0 +1,125 @@
+//! A chain of compiled steps, and the tape that a training step leaves for its backward.
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::layers::Weight;
+
+/// One layer, or several neighbours computed as one.
+pub(super) trait Step {
+    /// The output for a batch, and, where `record` asks for it, what the backward needs.
+    fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward>;
+}
+
+/// What a step keeps of its forward.
+pub(super) trait Backward {
+    /// The gradient of the step's input, which is needed only if `needs_input_grad` says so (else it may be undefined).
+    /// The gradients of weights go to their index in `gradients`.
+    fn backward(
+        self: Box<Self>,
+        gradient: Tensor,
+        needs_input_grad: bool,
+        gradients: &mut [Tensor],
+    ) -> Result<Tensor>;
+}
+
+/// What a step gives.
+pub(super) struct Forward {
+    pub output: Tensor,
+    /// None where the gradient goes through unchanged.
+    pub kept: Option<Box<dyn Backward>>,
+}
+
+impl Forward {
+    /// An output whose backward needs `kept`.
+    pub(super) fn recorded(output: Tensor, kept: impl Backward + 'static) -> Forward {
+        Forward { output, kept: Some(Box::new(kept)) }
+    }
+}
+
+/// A step at its place in a network.
+pub(super) struct ChainStep {
+    /// The name of the rule that made it.
+    pub rule: &'static str,
+    pub step: Box<dyn Step>,
+    /// True when something before it is trained.
+    pub needs_input_grad: bool,
+    /// True when it, or something before it, is trained: then it goes onto the tape.
+    pub records: bool,
+}
+
+/// Steps, one after the other.
+#[derive(Default)]
+pub(super) struct Chain {
+    pub steps: Vec<ChainStep>,
+}
+
+/// What a training step did, for its backward.
+#[derive(Default)]
+pub(super) struct ChainTape {
+    kept: Vec<(Box<dyn Backward>, bool)>,
+}
+
+impl Chain {
+    /// The output for a batch; what is trained goes onto `tape`.
+    pub(super) fn forward(
+        &self,
+        input: Tensor,
+        weights: &[Weight],
+        mut tape: Option<&mut ChainTape>,
+    ) -> Result<Tensor> {
+        let mut current = input;
+        for ChainStep { step, needs_input_grad, records, .. } in &self.steps {
+            let tape = tape.as_deref_mut().filter(|_| *records);
+            let Forward { output, kept } = step.forward(current, weights, tape.is_some())?;
+            if let (Some(tape), Some(kept)) = (tape, kept) {
+                tape.kept.push((kept, *needs_input_grad));
+            }
+            current = output;
+        }
+        Ok(current)
+    }
+}
+
+impl ChainTape {
+    /// The gradient of the chain's input, undefined if nothing before it is trained. Each step's memory is let go as soon as
+    /// its backward is done.
+    pub(super) fn backward(self, gradient: Tensor, gradients: &mut [Tensor]) -> Result<Tensor> {
+        let mut gradient = gradient;
+        for (kept, needs_input_grad) in self.kept.into_iter().rev() {
+            gradient = kept.backward(gradient, needs_input_grad, gradients)?;
+        }
+        Ok(gradient)
+    }
+}
+
+/// Layers whose output is added to their input.
+pub(super) struct ResidualStep {
+    pub inside: Chain,
+}
+
+struct ResidualTape {
+    inside: ChainTape,
+}
+
+impl Step for ResidualStep {
+    fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
+        let mut tape = ChainTape::default();
+        let inside =
+            self.inside.forward(input.shallow_clone(), weights, record.then_some(&mut tape))?;
+        let output = inside.f_add(&input)?;
+        Ok(Forward::recorded(output, ResidualTape { inside: tape }))
+    }
+}
+
+impl Backward for ResidualTape {
+    fn backward(
+        self: Box<Self>,
+        gradient: Tensor,
+        needs_input_grad: bool,
+        gradients: &mut [Tensor],
+    ) -> Result<Tensor> {
+        let through = self.inside.backward(gradient.shallow_clone(), gradients)?;
+        Ok(if needs_input_grad { through.f_add(&gradient)? } else { through })
+    }
+}

@@ -1,0 +1,264 @@
+//! Convolutions through libtorch's kernels (oneDNN), forward and backward without autograd.
+
+use std::ffi::c_void;
+use std::ptr::{null, null_mut};
+
+use tch::Tensor;
+
+use super::chain::{Backward, Forward, Step};
+use super::frozen::FrozenNormalization;
+use crate::error::{Error, Result};
+use crate::layers::{Conv2d, Weight, cast};
+
+/// A convolution, with the frozen normalisation after it in its kernel and bias where there is one.
+pub(super) struct ConvolutionStep {
+    pub strides: i64,
+    pub groups: i64,
+    /// Index of the kernel.
+    pub kernel: usize,
+    /// Index of the bias.
+    pub bias: Option<usize>,
+    /// A frozen normalisation after it.
+    pub normalization: Option<FrozenNormalization>,
+    /// The kernel with the normalisation's factor in it, where it is the same at every step.
+    pub frozen_kernel: Option<Tensor>,
+    /// True to compute a 1 × 1 convolution as a product of matrices. Only training does: predictions go through oneDNN's
+    /// convolution, whose last bits differ.
+    pub pointwise_as_product: bool,
+}
+
+/// What the backward of a convolution needs.
+struct ConvolutionTape {
+    input: Tensor,
+    kernel: Tensor,
+    /// The normalisation's factor on the kernel, filter by filter.
+    factor: Option<Tensor>,
+    geometry: Geometry,
+    /// Indices of the weights that are trained.
+    trained_kernel: Option<usize>,
+    trained_bias: Option<usize>,
+}
+
+/// How a convolution moves over its input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Geometry {
+    strides: i64,
+    groups: i64,
+    /// Left, right, top and bottom of zeros that were added to the input beforehand.
+    added: [i64; 4],
+    padding: [i64; 2],
+    /// True for a 1 × 1 convolution that is computed as a product of matrices.
+    product: bool,
+}
+
+impl Step for ConvolutionStep {
+    fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
+        let kind = input.kind();
+        let (kernel, bias) = match (&self.normalization, &self.frozen_kernel) {
+            (Some(normalization), Some(kernel)) => {
+                (kernel.shallow_clone(), Some(cast(&normalization.shift, kind)?))
+            }
+            (Some(normalization), None) => (
+                normalization.kernel(&weights[self.kernel].tensor, kind)?,
+                Some(cast(&normalization.shift, kind)?),
+            ),
+            (None, _) => {
+                let bias = self.bias.map(|index| cast(&weights[index].tensor, kind)).transpose()?;
+                (cast(&weights[self.kernel].tensor, kind)?, bias)
+            }
+        };
+        let (input, geometry) = self.padded(input, &kernel)?;
+        let output = geometry.forward(&input, &kernel, bias.as_ref())?;
+        if !record {
+            return Ok(Forward { output, kept: None });
+        }
+        let trained = |index: &usize| weights[*index].trainable;
+        let factor = self.normalization.as_ref().map(|normalization| &normalization.factor);
+        let tape = ConvolutionTape {
+            input,
+            kernel,
+            factor: factor.map(Tensor::shallow_clone),
+            geometry,
+            trained_kernel: Some(self.kernel).filter(trained),
+            trained_bias: self.bias.filter(trained),
+        };
+        Ok(Forward::recorded(output, tape))
+    }
+}
+
+impl ConvolutionStep {
+    /// The input with zeros around it, where libtorch cannot add them itself: it pads both ends alike.
+    fn padded(&self, input: Tensor, kernel: &Tensor) -> Result<(Tensor, Geometry)> {
+        let (size, side) = (input.size(), kernel.size()[2]);
+        let [top, bottom] = Conv2d::same_padding(size[2], side, self.strides);
+        let [left, right] = Conv2d::same_padding(size[3], side, self.strides);
+        let ConvolutionStep { strides, groups, .. } = *self;
+        let product = self.pointwise_as_product && side == 1 && strides == 1 && groups == 1;
+        if top == bottom && left == right {
+            let padding = [top, left];
+            return Ok((input, Geometry { strides, groups, added: [0; 4], padding, product }));
+        }
+        let added = [left, right, top, bottom];
+        let input = input.f_constant_pad_nd(added)?;
+        Ok((input, Geometry { strides, groups, added, padding: [0, 0], product }))
+    }
+}
+
+impl Backward for ConvolutionTape {
+    fn backward(
+        self: Box<Self>,
+        gradient: Tensor,
+        needs_input_grad: bool,
+        gradients: &mut [Tensor],
+    ) -> Result<Tensor> {
+        let needed = [needs_input_grad, self.trained_kernel.is_some(), self.trained_bias.is_some()];
+        let [of_input, of_kernel, of_bias] =
+            self.geometry.backward(&gradient, &self.input, &self.kernel, needed)?;
+        if let Some(index) = self.trained_kernel {
+            gradients[index] = match self.factor {
+                Some(factor) => factor.f_mul(&of_kernel)?,
+                None => of_kernel,
+            };
+        }
+        if let Some(index) = self.trained_bias {
+            gradients[index] = of_bias;
+        }
+        self.geometry.without_added(of_input)
+    }
+}
+
+impl Geometry {
+    fn forward(&self, input: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        if self.product {
+            let output = pixels(input)?.f_linear(&kernel.f_flatten(1, 3)?, bias)?;
+            return image_of(&output, input);
+        }
+        let Geometry { strides, groups, padding, .. } = *self;
+        Ok(input.f_conv2d(kernel, bias, [strides; 2], padding, [1, 1], groups)?)
+    }
+
+    /// The gradients of input, kernel and bias, those that are `needed`.
+    fn backward(
+        &self,
+        gradient: &Tensor,
+        input: &Tensor,
+        kernel: &Tensor,
+        needed: [bool; 3],
+    ) -> Result<[Tensor; 3]> {
+        if self.product && !needed[2] {
+            let slopes = pixels(gradient)?;
+            let of_input = match needed[0] {
+                true => image_of(&slopes.f_mm(&kernel.f_flatten(1, 3)?)?, gradient)?,
+                false => Tensor::new(),
+            };
+            let of_kernel = match needed[1] {
+                true => slopes.f_transpose(0, 1)?.f_mm(&pixels(input)?)?.f_view_as(kernel)?,
+                false => Tensor::new(),
+            };
+            return Ok([of_input, of_kernel, Tensor::new()]);
+        }
+        convolution_backward(self, gradient, input, kernel, needed)
+    }
+
+    /// The gradient of the input as it was before zeros were added to it.
+    fn without_added(&self, gradient: Tensor) -> Result<Tensor> {
+        if !gradient.defined() || self.added == [0; 4] {
+            return Ok(gradient);
+        }
+        let ([left, right, top, bottom], size) = (self.added, gradient.size());
+        let rows = gradient.f_narrow(2, top, size[2] - top - bottom)?;
+        Ok(rows.f_narrow(3, left, size[3] - left - right)?)
+    }
+}
+
+/// The pixels of images, a row each; free for channels-last memory.
+fn pixels(images: &Tensor) -> Result<Tensor> {
+    Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([-1, images.size()[1]])?)
+}
+
+/// The inverse of [`pixels`], for images as many and as large as these.
+fn image_of(pixels: &Tensor, images: &Tensor) -> Result<Tensor> {
+    let size = images.size();
+    let image = pixels.f_view([size[0], size[2], size[3], pixels.size()[1]])?;
+    Ok(image.f_permute([0, 3, 1, 2])?)
+}
+
+/// `at::convolution_backward`: the gradients of input, kernel and bias, those that are `needed`.
+fn convolution_backward(
+    geometry: &Geometry,
+    gradient: &Tensor,
+    input: &Tensor,
+    kernel: &Tensor,
+    needed: [bool; 3],
+) -> Result<[Tensor; 3]> {
+    let (strides, padding) = ([geometry.strides; 2], geometry.padding);
+    let (dilation, output_padding) = ([1i64, 1], [0i64, 0]);
+    let mask = needed.map(i32::from);
+    let filters = [kernel.size()[0]];
+    let bias_sizes = filters.as_ptr();
+    let mut found: [*mut c_void; 3] = [null_mut(); 3];
+    let [of_input, of_kernel, of_bias] = &mut found;
+    // SAFETY: the three tensors live through the call, and a tensor of tch is a pointer to one of libtorch, which is
+    // what a handle is; each list comes with its length; and the results are new tensors that are ours.
+    let status = unsafe {
+        aoti_torch_cpu_convolution_backward(
+            gradient.as_ptr().cast(),
+            input.as_ptr().cast(),
+            kernel.as_ptr().cast(),
+            if needed[2] { &raw const bias_sizes } else { null() },
+            1,
+            strides.as_ptr(),
+            2,
+            padding.as_ptr(),
+            2,
+            dilation.as_ptr(),
+            2,
+            0,
+            output_padding.as_ptr(),
+            2,
+            geometry.groups,
+            mask.as_ptr(),
+            3,
+            of_input,
+            of_kernel,
+            of_bias,
+        )
+    };
+    if status != 0 {
+        return Err(Error::from(tch::TchError::Torch(
+            "a convolution's gradient could not be computed".to_owned(),
+        )));
+    }
+    Ok(found.map(|handle| match handle.is_null() {
+        true => Tensor::new(),
+        // SAFETY: it is the handle of a new tensor, and freed by nobody else.
+        false => unsafe { Tensor::from_ptr(handle.cast()) },
+    }))
+}
+
+unsafe extern "C" {
+    /// `at::convolution_backward`, which tch does not bind, in libtorch's C interface (`c_shim_cpu.h`).
+    #[allow(clippy::too_many_arguments, reason = "libtorch's own")]
+    fn aoti_torch_cpu_convolution_backward(
+        grad_output: *const c_void,
+        input: *const c_void,
+        weight: *const c_void,
+        bias_sizes: *const *const i64,
+        bias_sizes_len: i64,
+        stride: *const i64,
+        stride_len: i64,
+        padding: *const i64,
+        padding_len: i64,
+        dilation: *const i64,
+        dilation_len: i64,
+        transposed: i32,
+        output_padding: *const i64,
+        output_padding_len: i64,
+        groups: i64,
+        output_mask: *const i32,
+        output_mask_len: i64,
+        of_input: *mut *mut c_void,
+        of_weight: *mut *mut c_void,
+        of_bias: *mut *mut c_void,
+    ) -> i32;
+}

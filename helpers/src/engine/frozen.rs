@@ -1,0 +1,36 @@
+//! Frozen batch normalisation: a factor and a shift for each channel, which a convolution before it can take over.
+
+use tch::{Kind, Tensor};
+
+use crate::error::Result;
+use crate::layers::{BatchNormalization, Weight, cast};
+
+/// A batch normalisation with fixed statistics and fixed weights. It multiplies and adds; a convolution before it does both
+/// with another kernel and a bias, which saves a pass over its output.
+pub(super) struct FrozenNormalization {
+    /// For each filter, in a shape that kernels can be multiplied by.
+    pub factor: Tensor,
+    pub shift: Tensor,
+}
+
+impl FrozenNormalization {
+    /// Of a layer with these weights: gamma, beta, running mean and variance. None if one of them is trained.
+    pub(super) fn of(
+        layer: &BatchNormalization,
+        weights: &[Weight],
+    ) -> Result<Option<FrozenNormalization>> {
+        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|index| &weights[index]);
+        if gamma.trainable || beta.trainable {
+            return Ok(None);
+        }
+        let inverse = variance.tensor.f_add_scalar(layer.epsilon)?.f_rsqrt()?;
+        let factor = gamma.tensor.f_mul(&inverse)?;
+        let shift = beta.tensor.f_sub(&mean.tensor.f_mul(&factor)?)?;
+        Ok(Some(FrozenNormalization { factor: factor.f_view([-1, 1, 1, 1])?, shift }))
+    }
+
+    /// The kernel of the convolution before it, with the factor in it.
+    pub(super) fn kernel(&self, kernel: &Tensor, kind: Kind) -> Result<Tensor> {
+        cast(&kernel.f_mul(&self.factor)?, kind)
+    }
+}

@@ -1,0 +1,136 @@
+//! The fast path on processors: a chain of layers is compiled once into steps, each with a forward and a backward.
+//!
+//! libtorch's autograd runs one operation a layer and keeps what each one read. For the layers between products that is
+//! memory traffic: batch normalisation, ReLU and pooling after a convolution take a dozen passes over its output there, four
+//! here. A training step of notebook 6's network is 2.2 times as fast as PyTorch's best on two cores with AMX, a
+//! fine-tuning step of notebook 8's 3.1 times (`docs/performance.md`).
+//!
+//! - [`rules`](self::rules): which neighbours become one step; the table to read first
+//! - `chain`: steps, one after the other, and the tape that a training step leaves for its backward
+//! - `normalization`, `depthwise`, `relu6`, `dropout`: loops of our own over memory, on libtorch's threads
+//! - `convolution`, `simple`: libtorch's products and derivatives, without autograd between them
+//! - `reference`: any other layer through its own forward and autograd
+//!
+//! [`crate::layers::forward`] is the reference for all of this; the tests below hold the two against each other. Work is cut
+//! into blocks that do not depend on the number of threads, so results do not either.
+
+mod chain;
+mod convolution;
+mod depthwise;
+mod dropout;
+pub(crate) mod elements;
+mod frozen;
+mod layout;
+mod loops;
+mod normalization;
+mod reference;
+mod relu6;
+mod rules;
+mod simple;
+
+use std::fmt;
+
+use tch::{Kind, Tensor};
+
+use self::chain::{Chain, ChainTape};
+use self::rules::Context;
+use crate::error::Result;
+use crate::layers::{Layer, Weight, cast};
+
+/// A compiled chain of layers. It holds no weights but those that are the same at every step; so a new one is compiled when
+/// others are set free or frozen, and for each prediction and epoch.
+pub(crate) struct Engine {
+    chain: Chain,
+    kind: Kind,
+}
+
+/// What a training step did, for the gradients.
+pub(crate) struct Tape {
+    chain: ChainTape,
+    kind: Kind,
+}
+
+/// The layers to compile.
+#[derive(Clone, Copy)]
+pub(crate) struct Layers<'a> {
+    /// In order.
+    pub layers: &'a [Layer],
+    /// The shape of one image, or whatever comes in.
+    pub input: &'a [i64],
+    /// Index in the model's weights of the first one of these layers.
+    pub first_weight: usize,
+}
+
+impl Engine {
+    /// Compiles `layers` for predictions in this number format: running statistics, nothing dropped.
+    pub(crate) fn for_predictions(
+        layers: Layers,
+        weights: &[Weight],
+        kind: Kind,
+    ) -> Result<Engine> {
+        Engine::compile(layers, weights, kind, false, false)
+    }
+
+    /// Compiles `layers` for training in this number format: the batch's statistics, and dropout.
+    pub(crate) fn for_training(layers: Layers, weights: &[Weight], kind: Kind) -> Result<Engine> {
+        Engine::compile(layers, weights, kind, true, false)
+    }
+
+    fn compile(
+        layers: Layers,
+        weights: &[Weight],
+        kind: Kind,
+        training: bool,
+        needs_input_grad: bool,
+    ) -> Result<Engine> {
+        let _guard = tch::no_grad_guard();
+        let Layers { layers, input, first_weight } = layers;
+        let items = rules::items(layers, input, first_weight, training);
+        let context = Context { weights, kind, training, needs_input_grad, fresh: false };
+        Ok(Engine { chain: rules::compile(context, &items)?, kind })
+    }
+
+    /// What the layers make of a batch, in the engine's number format.
+    pub(crate) fn predict(&self, input: &Tensor, weights: &[Weight]) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        self.chain.forward(cast(input, self.kind)?, weights, None)
+    }
+
+    /// What the layers make of a batch while training: a leaf in `f32` for the loss, whose gradient [`Tape::backward`]
+    /// takes. Running statistics follow the batch.
+    pub(crate) fn forward(&self, input: &Tensor, weights: &[Weight]) -> Result<(Tensor, Tape)> {
+        let _guard = tch::no_grad_guard();
+        let mut chain = ChainTape::default();
+        let output = self.chain.forward(cast(input, self.kind)?, weights, Some(&mut chain))?;
+        let output = cast(&output, Kind::Float)?.f_detach()?.set_requires_grad(true);
+        Ok((output, Tape { chain, kind: self.kind }))
+    }
+}
+
+impl Tape {
+    /// The gradient of each weight, by its index, `f32` or bf16, once `backward` was called on the loss of `outputs`;
+    /// undefined for what is not trained.
+    pub(crate) fn backward(self, outputs: &Tensor, weights: &[Weight]) -> Result<Vec<Tensor>> {
+        Ok(self.gradients(outputs, weights)?.0)
+    }
+
+    /// As [`Tape::backward`], with the gradient of the input.
+    fn gradients(self, outputs: &Tensor, weights: &[Weight]) -> Result<(Vec<Tensor>, Tensor)> {
+        let gradient = cast(&outputs.f_grad()?, self.kind)?;
+        let _guard = tch::no_grad_guard();
+        let mut gradients: Vec<Tensor> = weights.iter().map(|_| Tensor::new()).collect();
+        let of_input = self.chain.backward(gradient, &mut gradients)?;
+        let fits = |(g, w): (&Tensor, &Weight)| !g.defined() || g.size() == w.tensor.size();
+        debug_assert!(gradients.iter().zip(weights).all(fits));
+        Ok((gradients, of_input))
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.chain.steps.iter().map(|step| step.rule)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

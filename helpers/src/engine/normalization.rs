@@ -1,0 +1,382 @@
+//! Batch normalisation with what comes after it (ReLU, max pooling, dropout) in as few passes over memory as the arithmetic
+//! allows.
+//!
+//! libtorch walks a convolution's output several times for each of these layers, forward and backward, and on a processor
+//! that multiplies fast that takes longer than the convolution. Here a training step reads it twice forward (statistics,
+//! result) and twice backward (sums, gradient); what ReLU and pooling chose is computed again, not kept.
+//!
+//! Tensors are `(N, C, H, W)` in channels-last memory, or `(N, C)`; bf16 or `f32` in memory, `f32` in arithmetic, `f64` in
+//! sums over many.
+
+use std::borrow::Cow;
+
+use half::bf16;
+use tch::{Kind, Tensor};
+
+use super::chain::{Backward, Forward, Step};
+use super::dropout::{DropoutMask, drop_in_place};
+use super::elements::{Element, read, write};
+use super::layout::ChannelsLast;
+use super::loops::{
+    distances, gradient_sums, input_gradient, normalized, pooled, pooled_gradient, pooled_sums,
+};
+use crate::error::Result;
+use crate::layers::Weight;
+use crate::system::parallel::in_parallel;
+
+/// A batch normalisation in a chain, with the layers after it that are computed in the same pass.
+pub(super) struct NormalizationStep {
+    /// Index of gamma; beta and the running mean and variance come after it.
+    pub gamma: usize,
+    pub momentum: f64,
+    pub epsilon: f64,
+    /// True to normalise by the batch's statistics, which the running ones then follow.
+    pub training: bool,
+    pub after: After,
+}
+
+/// The layers after a normalisation that are part of its pass, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct After {
+    pub relu: bool,
+    /// Max pooling in blocks of 2 × 2; only after ReLU.
+    pub pool: bool,
+    /// The rate of a dropout; only after ReLU.
+    pub dropout: Option<f64>,
+}
+
+impl Step for NormalizationStep {
+    fn forward(&self, input: Tensor, weights: &[Weight], _record: bool) -> Result<Forward> {
+        let weights = [0, 1, 2, 3].map(|offset| &weights[self.gamma + offset].tensor);
+        let After { relu, pool, dropout } = self.after;
+        let mask = dropout.map(DropoutMask::draw).transpose()?;
+        let fused = Fused { relu, pool, mask };
+        if !self.training {
+            let output = by_running_statistics(&input, weights, self.epsilon, fused)?;
+            return Ok(Forward { output, kept: None });
+        }
+        let [gamma, beta, mean, variance] = weights;
+        let (output, statistics, normalized) =
+            Normalized::new(&input, gamma, beta, self.epsilon, fused)?;
+        for (running, new) in [(mean, statistics.mean), (variance, statistics.variance)] {
+            let _ = running.shallow_clone().f_lerp_(&new, 1.0 - self.momentum)?;
+        }
+        let tape = NormalizationTape { gamma: self.gamma, normalized };
+        Ok(Forward::recorded(output, tape))
+    }
+}
+
+struct NormalizationTape {
+    gamma: usize,
+    normalized: Normalized,
+}
+
+impl Backward for NormalizationTape {
+    fn backward(
+        self: Box<Self>,
+        gradient: Tensor,
+        _: bool,
+        gradients: &mut [Tensor],
+    ) -> Result<Tensor> {
+        let found = self.normalized.backward(&gradient)?;
+        gradients[self.gamma] = found.gamma;
+        gradients[self.gamma + 1] = found.beta;
+        Ok(found.input)
+    }
+}
+
+/// [`After`] in one step of training: with the values that are dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Fused {
+    relu: bool,
+    pool: bool,
+    mask: Option<DropoutMask>,
+}
+
+/// What the backward of a normalisation needs.
+struct Normalized {
+    input: Tensor,
+    layout: ChannelsLast,
+    fused: Fused,
+    channels: Channels,
+}
+
+/// Numbers for each channel.
+pub(super) struct Channels {
+    pub mean: Vec<f32>,
+    /// One over the standard deviation.
+    inverse: Vec<f32>,
+    /// `value * scale + shift` is the normalised value.
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+}
+
+/// What the gradients of all inputs of a channel have in common, because all have a part in mean and variance.
+pub(super) struct Common {
+    pub constant: Vec<f32>,
+    /// Times the distance from the mean.
+    pub slope: Vec<f32>,
+}
+
+impl Channels {
+    fn new(
+        mean: &[f64],
+        variance: &[f64],
+        gamma: &Tensor,
+        beta: &Tensor,
+        epsilon: f64,
+    ) -> Result<Channels> {
+        let (gamma, beta) = (Vec::<f32>::try_from(gamma)?, Vec::<f32>::try_from(beta)?);
+        let mut channels = Channels { mean: vec![], inverse: vec![], scale: vec![], shift: vec![] };
+        for (((mean, variance), gamma), beta) in mean.iter().zip(variance).zip(gamma).zip(beta) {
+            let inverse = 1.0 / (variance + epsilon).sqrt();
+            let scale = f64::from(gamma) * inverse;
+            channels.mean.push(*mean as f32);
+            channels.inverse.push(inverse as f32);
+            channels.scale.push(scale as f32);
+            channels.shift.push((f64::from(beta) - mean * scale) as f32);
+        }
+        Ok(channels)
+    }
+}
+
+/// The gradients of a normalisation's input and of its weights.
+struct Gradients {
+    input: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+}
+
+/// The statistics of a batch.
+struct Statistics {
+    mean: Tensor,
+    /// The unbiased one, which goes into the running statistics.
+    variance: Tensor,
+}
+
+/// Normalises `input` by gamma, beta, running mean and running variance, as predictions do.
+fn by_running_statistics(
+    input: &Tensor,
+    [gamma, beta, mean, variance]: [&Tensor; 4],
+    epsilon: f64,
+    fused: Fused,
+) -> Result<Tensor> {
+    let layout = ChannelsLast::of(input);
+    let input = layout.dense(input)?;
+    let [mean, variance] = [mean, variance].map(Vec::<f64>::try_from);
+    let channels = Channels::new(&mean?, &variance?, gamma, beta, epsilon)?;
+    Normalized { input, layout, fused, channels }.output()
+}
+
+impl Normalized {
+    /// Normalises `input` by the statistics of the batch, and applies what is `fused` with it.
+    fn new(
+        input: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        epsilon: f64,
+        fused: Fused,
+    ) -> Result<(Tensor, Statistics, Normalized)> {
+        let layout = ChannelsLast::of(input);
+        let input = layout.dense(input)?;
+        let (mean, squares) = match input.kind() {
+            Kind::BFloat16 => moments::<bf16>(&input, &layout),
+            _ => moments::<f32>(&input, &layout),
+        };
+        let rows = layout.rows() as f64;
+        let unbiased: Vec<f64> = squares.iter().map(|sum| sum / (rows - 1.0).max(1.0)).collect();
+        let statistics = Statistics {
+            mean: Tensor::f_from_slice(&mean)?.f_to_kind(Kind::Float)?,
+            variance: Tensor::f_from_slice(&unbiased)?.f_to_kind(Kind::Float)?,
+        };
+        let variance: Vec<f64> = squares.iter().map(|sum| sum / rows).collect();
+        let channels = Channels::new(&mean, &variance, gamma, beta, epsilon)?;
+        let normalized = Normalized { input, layout, fused, channels };
+        Ok((normalized.output()?, statistics, normalized))
+    }
+
+    fn output(&self) -> Result<Tensor> {
+        let ChannelsLast { height, width, .. } = self.layout;
+        let sides = if self.fused.pool { [height / 2, width / 2] } else { [height, width] };
+        let output = self.layout.empty(self.input.kind(), sides)?;
+        match self.input.kind() {
+            Kind::BFloat16 => self.forward::<bf16>(&output),
+            _ => self.forward::<f32>(&output),
+        }
+        Ok(output)
+    }
+
+    fn forward<E: Element>(&self, output: &Tensor) {
+        let Normalized { input, layout, fused, channels } = self;
+        let image = output.numel() / layout.images;
+        let mut rest = write::<E>(output, output.numel());
+        let mut tasks = Vec::new();
+        let input = read::<E>(input, layout.values());
+        for (first, input) in layout.blocks(input, layout.image()) {
+            let (out, after) = rest.split_at_mut(input.len() / layout.image() * image);
+            rest = after;
+            tasks.push((first * image, input, out));
+        }
+        in_parallel(layout.values(), tasks, |(start, input, out)| {
+            if fused.pool {
+                let images = input.chunks_exact(layout.image()).zip(out.chunks_exact_mut(image));
+                images.for_each(|(input, out)| pooled(input, out, layout, channels));
+            } else {
+                normalized(input, out, channels, fused.relu);
+            }
+            if let Some(mask) = fused.mask {
+                drop_in_place(out, start, mask);
+            }
+        });
+    }
+
+    /// The gradients, from that of the output.
+    fn backward(self, gradient: &Tensor) -> Result<Gradients> {
+        let gradient = ChannelsLast::of(gradient).dense(gradient)?.f_to_kind(self.input.kind())?;
+        let out = self.layout.empty(self.input.kind(), [self.layout.height, self.layout.width])?;
+        let (gamma, beta) = match self.input.kind() {
+            Kind::BFloat16 => self.gradients::<bf16>(&gradient, &out),
+            _ => self.gradients::<f32>(&gradient, &out),
+        };
+        let narrow = |values: Vec<f64>| Tensor::f_from_slice(&values)?.f_to_kind(Kind::Float);
+        Ok(Gradients { input: out, gamma: narrow(gamma)?, beta: narrow(beta)? })
+    }
+
+    fn gradients<E: Element>(&self, gradient: &Tensor, out: &Tensor) -> (Vec<f64>, Vec<f64>) {
+        let Normalized { input, layout, fused, channels } = self;
+        let image = gradient.numel() / layout.images;
+        let input = read::<E>(input, layout.values());
+        let gradient = read::<E>(gradient, gradient.numel());
+        let blocks: Vec<(usize, &[E], &[E])> = layout
+            .blocks(input, layout.image())
+            .into_iter()
+            .zip(layout.blocks(gradient, image))
+            .map(|((first, input), (_, gradient))| (first * image, input, gradient))
+            .collect();
+        let mut sums =
+            vec![(vec![0f64; layout.channels], vec![0f64; layout.channels]); blocks.len()];
+        let tasks = blocks.iter().copied().zip(&mut sums).collect();
+        in_parallel(layout.values(), tasks, |((start, input, gradient), (sum, product))| {
+            let gradient = undropped(gradient, start, fused.mask);
+            if fused.pool {
+                let images = input.chunks_exact(layout.image()).zip(gradient.chunks_exact(image));
+                images.for_each(|(input, gradient)| {
+                    pooled_sums(input, gradient, layout, channels, sum, product);
+                });
+            } else {
+                gradient_sums(input, &gradient, channels, fused.relu, sum, product);
+            }
+        });
+        let (mut sum, mut product) = (vec![0f64; layout.channels], vec![0f64; layout.channels]);
+        for (block_sum, block_product) in &sums {
+            add_to(&mut sum, block_sum);
+            add_to(&mut product, block_product);
+        }
+        // d/dx = scale * (g - mean(g) - (x - mean) * mean(g * (x - mean)) / variance)
+        let rows = layout.rows() as f64;
+        let constant = sum.iter().map(|sum| (sum / rows) as f32).collect();
+        let inverse = &channels.inverse;
+        let slope = product.iter().zip(inverse).map(|(product, inverse)| {
+            (product / rows * f64::from(*inverse) * f64::from(*inverse)) as f32
+        });
+        let common = Common { constant, slope: slope.collect() };
+        let mut rest = write::<E>(out, layout.values());
+        let mut tasks = Vec::new();
+        for block in blocks {
+            let (out, after) = rest.split_at_mut(block.1.len());
+            rest = after;
+            tasks.push((block, out));
+        }
+        in_parallel(layout.values(), tasks, |((start, input, gradient), out)| {
+            let gradient = undropped(gradient, start, fused.mask);
+            if fused.pool {
+                let images = input.chunks_exact(layout.image()).zip(gradient.chunks_exact(image));
+                let images = images.zip(out.chunks_exact_mut(layout.image()));
+                images.for_each(|((input, gradient), out)| {
+                    pooled_gradient(input, gradient, out, layout, channels, &common);
+                });
+            } else {
+                let relu = fused.relu;
+                input_gradient(input, &gradient, out, channels, relu, &common);
+            }
+        });
+        let gamma =
+            product.iter().zip(inverse).map(|(product, inverse)| product * f64::from(*inverse));
+        (gamma.collect(), sum)
+    }
+}
+
+/// A block's gradient before dropout; the block itself where nothing was dropped.
+fn undropped<E: Element>(gradient: &[E], start: usize, mask: Option<DropoutMask>) -> Cow<'_, [E]> {
+    let Some(mask) = mask else { return gradient.into() };
+    let mut before = gradient.to_vec();
+    drop_in_place(&mut before, start, mask);
+    before.into()
+}
+
+/// Mean of each channel, and the sum of squared distances from it.
+fn moments<E: Element>(input: &Tensor, layout: &ChannelsLast) -> (Vec<f64>, Vec<f64>) {
+    let channels = layout.channels;
+    let values = read::<E>(input, layout.values());
+    // Distances from some value of the channel keep squares small where the mean is large.
+    let origin: Vec<f32> = values[..channels].iter().map(|value| value.load()).collect();
+    let blocks: Vec<&[E]> =
+        layout.blocks(values, layout.image()).into_iter().map(|(_, block)| block).collect();
+    let mut sums = vec![(vec![0f64; channels], vec![0f64; channels]); blocks.len()];
+    let tasks = blocks.into_iter().zip(&mut sums).collect();
+    in_parallel(layout.values(), tasks, |(block, (sum, square))| {
+        distances(block, &origin, sum, square);
+    });
+    let (mut sum, mut square) = (vec![0f64; channels], vec![0f64; channels]);
+    for (block_sum, block_square) in &sums {
+        add_to(&mut sum, block_sum);
+        add_to(&mut square, block_square);
+    }
+    let rows = layout.rows() as f64;
+    for ((sum, square), origin) in sum.iter_mut().zip(&mut square).zip(&origin) {
+        *square = (*square - *sum * *sum / rows).max(0.0);
+        *sum = *sum / rows + f64::from(*origin);
+    }
+    (sum, square)
+}
+
+fn add_to(sums: &mut [f64], more: &[f64]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn the_result_does_not_depend_on_the_number_of_threads() {
+        tch::manual_seed(8);
+        let values = Tensor::randn([40, 12, 12, 8], (Kind::Float, Device::Cpu)) * 3.0 + 100.0;
+        let values = values.permute([0, 3, 1, 2]).to_kind(Kind::BFloat16);
+        let weights = Tensor::linspace(0.5, 2.0, 8, (Kind::Float, Device::Cpu));
+        let fused = Fused { relu: true, pool: true, mask: None };
+        let threads = tch::get_num_threads();
+        let run = |threads| {
+            tch::set_num_threads(threads);
+            let (output, _, done) =
+                Normalized::new(&values, &weights, &weights, 1e-3, fused).unwrap();
+            let found = done.backward(&output).unwrap();
+            [output, found.input, found.gamma, found.beta]
+        };
+        let (one, two) = (run(1), run(2));
+        tch::set_num_threads(threads);
+        assert!(one.iter().zip(&two).all(|(one, two)| one.equal(two)));
+    }
+
+    #[test]
+    fn a_large_mean_does_not_spoil_the_variance() {
+        let values = Tensor::from_slice(&[4096.0f32, 4097.0, 4098.0, 4099.0]).view([4, 1]);
+        let one = Tensor::ones([1], (Kind::Float, Device::Cpu));
+        let (_, statistics, _) =
+            Normalized::new(&values, &one, &one, 1e-3, Fused::default()).unwrap();
+        assert_eq!(statistics.mean.double_value(&[0]), 4097.5);
+        assert!((statistics.variance.double_value(&[0]) - 5.0 / 3.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,65 @@
+//! Weights: what a layer asks for, and what a model holds.
+
+use tch::Tensor;
+
+use super::Initializer;
+use crate::error::Result;
+
+/// A weight before anything is allocated.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WeightSpec {
+    /// `kernel`, `bias`, `gamma`, …; what stands before it names the layer.
+    pub name: String,
+    /// Its shape; a dimension a number.
+    pub shape: Vec<i64>,
+    /// How its values are first drawn.
+    pub initializer: Initializer,
+    /// False for a running statistic, which training updates without a gradient.
+    pub trainable: bool,
+}
+
+/// A tensor of a model: a weight that training changes, or a running statistic.
+pub(crate) struct Weight {
+    /// Unique in the model: the layer's name, then `kernel`, `bias`, `gamma`, `beta`, `moving_mean`, `moving_variance`.
+    pub name: String,
+    /// `f32`, contiguous.
+    pub tensor: Tensor,
+    /// True when the optimiser may change it; never for a running statistic.
+    pub trainable: bool,
+    /// True when weight decay applies: to kernels, not to biases and normalisation.
+    pub decay: bool,
+}
+
+impl WeightSpec {
+    /// A weight that training changes.
+    pub(super) fn new(name: &str, shape: &[i64], initializer: Initializer) -> WeightSpec {
+        WeightSpec { name: name.to_owned(), shape: shape.to_vec(), initializer, trainable: true }
+    }
+
+    /// A running statistic.
+    pub(super) fn statistic(name: &str, shape: &[i64], initializer: Initializer) -> WeightSpec {
+        WeightSpec { trainable: false, ..WeightSpec::new(name, shape, initializer) }
+    }
+
+    /// Number of values; none if that is more than `i64` counts.
+    pub(crate) fn values(&self) -> Option<i64> {
+        self.shape.iter().try_fold(1i64, |product, &side| product.checked_mul(side))
+    }
+
+    /// The weight with its first values, drawn from libtorch's generator.
+    pub(crate) fn draw(&self) -> Result<Weight> {
+        Ok(self.with(self.initializer.draw(&self.shape)?))
+    }
+
+    /// The weight with these values.
+    pub(crate) fn with(&self, tensor: Tensor) -> Weight {
+        let tensor = tensor.set_requires_grad(self.trainable);
+        let decay = self.shape.len() > 1;
+        Weight { name: self.name.clone(), tensor, trainable: self.trainable, decay }
+    }
+}
+
+/// True for a weight of this name that is a running statistic of batch normalisation.
+pub(crate) fn is_statistic(name: &str) -> bool {
+    name.ends_with(".moving_mean") || name.ends_with(".moving_variance")
+}
