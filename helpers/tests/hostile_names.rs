@@ -207,6 +207,8 @@ fn what_is_printed_is_text_alone() {
     let split = dataset.split(SplitConfig { stratify: false, ..SplitConfig::default() }).unwrap();
     let (names, truth) = (dataset.class_names(), dataset.labels());
     let wrong: Vec<i64> = truth.iter().map(|class| class * 3 % NAMES.len() as i64).collect();
+    // As notebook 2 prints them.
+    assert!(names.iter().all(|name| !name.contains("EVCXR_")), "{names:?}");
     let pair = [(NAMES[6], truth), (NAMES[7], &wrong[..])];
     let model = Sequential::new(dataset.image_shape()).flatten().dense(8).build(1).unwrap();
     let texts = [

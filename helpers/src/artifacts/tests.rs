@@ -12,9 +12,12 @@ use crate::system::write_atomically;
 use crate::training::EpochRecord;
 use crate::training::History;
 
+fn all_images() -> Dataset {
+    Dataset::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")).unwrap()
+}
+
 fn sample_split() -> Split {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
-    let dataset = Dataset::load(folder).unwrap().take_stratified(200, 1).unwrap();
+    let dataset = all_images().take_stratified(200, 1).unwrap();
     dataset.split(SplitConfig::default()).unwrap()
 }
 
@@ -238,4 +241,33 @@ fn predictions_of_the_same_images_are_compared() {
     assert!(text.contains("`cnn` and `transfer`, made for others"), "{text}");
     // And a list that is too short belongs to none.
     assert!(Predictions::new("cnn", &split.test, &truth[1..], false).is_err());
+}
+
+/// Notebook 4 with `-p sample 200` beside the results of all images.
+#[test]
+fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, split) = (all_images(), sample_split());
+    let sample = split.train.dataset();
+    // Nothing is there yet: a sample may go to the folder itself, and so may the next one.
+    let first = Artifacts::for_data(folder.path(), sample);
+    assert_eq!(first.folder(), folder.path());
+    first.save_metrics(&metrics("baseline", 0.5)).unwrap();
+    assert_eq!(Artifacts::for_data(folder.path(), sample).folder(), folder.path());
+    // All images may replace a sample's results.
+    let full = Artifacts::for_data(folder.path(), &all);
+    assert_eq!(full.folder(), folder.path());
+    let quick = Metrics { dataset: all.info(), quick: true, ..metrics("baseline", 0.75) };
+    full.save_metrics(&quick).unwrap();
+    assert_eq!(Artifacts::for_data(folder.path(), sample).folder(), folder.path());
+    full.save_metrics(&Metrics { quick: false, ..quick }).unwrap();
+    let next = Artifacts::for_data(folder.path(), sample);
+    assert_eq!(next.folder(), folder.path().join("sample_200"));
+    next.save_metrics(&metrics("baseline", 0.5)).unwrap();
+    // Each says what it is of.
+    let read = |artifacts: &Artifacts| artifacts.load_metrics("baseline").unwrap();
+    assert_eq!(read(&full).dataset.sampled_from, None);
+    let found = read(&next);
+    assert_eq!(found.dataset.sampled_from, Some(4000));
+    assert!(found.to_string().contains("On 200 of 4,000 images: baseline: "), "{found}");
 }

@@ -16,7 +16,7 @@ use super::split::{Split, SplitConfig, take_stratified};
 use crate::display::{Column, Table};
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
-use crate::text::with_thousands;
+use crate::text::{break_markers, with_thousands};
 
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
@@ -55,6 +55,9 @@ pub struct DatasetInfo {
     pub x_sha256: String,
     /// SHA-256 of the file `y.npy`, in hexadecimal.
     pub y_sha256: String,
+    /// How many images the files hold, where these are a sample of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled_from: Option<usize>,
 }
 
 /// Images with their labels. A clone is cheap: the pixels are shared.
@@ -103,7 +106,8 @@ impl Dataset {
         let source = Source {
             folder: folder.to_owned(),
             images,
-            class_names: labels.class_names,
+            // A notebook may print a name as it is, and none may be taken for a line of evcxr's protocol.
+            class_names: labels.class_names.iter().map(|name| break_markers(name)).collect(),
             labels_found: labels.found,
             labels_sha256: labels.sha256,
         };
@@ -135,7 +139,8 @@ impl Dataset {
         self.source.class_names.len()
     }
 
-    /// The name of each class, by class id. They come from data: escape them before they meet HTML.
+    /// The name of each class, by class id. They come from data: escape them before they meet HTML. None is a marker of
+    /// evcxr's protocol: `EVCXR_` became `EVCXR-`.
     pub fn class_names(&self) -> &[String] {
         &self.source.class_names
     }
@@ -191,6 +196,7 @@ impl Dataset {
             classes: self.classes(),
             x_sha256: self.source.images.sha256.clone(),
             y_sha256: self.source.labels_sha256.clone(),
+            sampled_from: self.rows.as_ref().map(|_| self.source.images.found.shape[0]),
         }
     }
 

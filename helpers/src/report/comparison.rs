@@ -40,8 +40,9 @@ pub fn comparative_table(models: &[Metrics]) -> Result<Table> {
         ]);
     }
     Ok(table.best(0).caption(format!(
-        "{}Scores on the same {} test images, the most accurate model first.",
+        "{}{}Scores on the same {} test images, the most accurate model first.",
         if models[0].quick { "Quick run, whose scores mean little. " } else { "" },
+        if models[0].dataset.sampled_from.is_some() { "Run on a sample. " } else { "" },
         with_thousands(models[0].split.test as f64, 0),
     )))
 }

@@ -59,8 +59,11 @@ impl Metrics {
     }
 
     pub(crate) fn sentence(&self) -> String {
+        let sample = self.dataset.sampled_from.map_or_else(String::new, |of| {
+            format!("On {} of {} images: ", thousands(self.dataset.images), thousands(of))
+        });
         format!(
-            "{}{}: {} parameters, best epoch {} of {}, trained in {:.0} s.",
+            "{}{sample}{}: {} parameters, best epoch {} of {}, trained in {:.0} s.",
             if self.quick { "Quick run: " } else { "" },
             self.name,
             thousands(self.parameters),
