@@ -35,6 +35,11 @@ fn config() -> FitConfig {
         epochs: EPOCHS,
         patience: EPOCHS,
         augmentation: Augmentation { horizontal_flip: true, shift: 1, erase: 0.2 },
+        // The one schedule that depends on the epochs before.
+        schedule: Schedule::ReduceOnPlateau,
+        learning_rate: 1e-3,
+        weight_decay: 1e-4,
+        label_smoothing: 0.0,
         ..FitConfig::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::data::augment::Augmentation;
 use crate::error::{Error, Result};
 use crate::models::Precision;
 
-/// Settings of one training run. The defaults are those of the networks in the notebooks that are trained from nothing.
+/// Settings of one training run. The defaults are those with which the notebooks train a network from nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitConfig {
@@ -39,10 +39,10 @@ impl Default for FitConfig {
             epochs: 50,
             patience: 5,
             batch_size: 128,
-            learning_rate: 1e-3,
-            schedule: Schedule::default(),
-            weight_decay: 1e-4,
-            label_smoothing: 0.0,
+            learning_rate: 2e-3,
+            schedule: Schedule::Cosine { warmup_epochs: 0.5 },
+            weight_decay: 0.02,
+            label_smoothing: 0.05,
             augmentation: Augmentation::default(),
             precision: Precision::Auto,
             seed: 42,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes, as a factor on `FitConfig::learning_rate`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Always 1.
@@ -16,7 +16,6 @@ pub enum Schedule {
     },
     /// A straight rise over the first epoch; then halved whenever the validation loss has not fallen for two epochs
     /// (Keras's `ReduceLROnPlateau(factor=0.5, patience=2)`).
-    #[default]
     ReduceOnPlateau,
 }
 

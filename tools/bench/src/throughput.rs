@@ -46,6 +46,7 @@ impl Spec {
             learning_rate: self.learning_rate,
             schedule: Schedule::Constant,
             weight_decay: 0.0,
+            label_smoothing: 0.0,
             precision: self.format.precision(),
             seed,
             ..FitConfig::default()

@@ -48,6 +48,8 @@ impl Spec {
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
             schedule: Schedule::Cosine { warmup_epochs: self.warmup_epochs },
+            weight_decay: 1e-4,
+            label_smoothing: 0.0,
             precision: self.format.precision(),
             seed,
             ..FitConfig::default()
