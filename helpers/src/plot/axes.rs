@@ -15,6 +15,9 @@ use super::style::{
 use crate::text::with_thousands;
 use crate::{Error, Result};
 
+/// Most ticks that fit along an axis.
+const MOST_TICKS: f64 = 8.0;
+
 /// An axis: its name with the unit, the range it shows, and how its values are written.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Axis {
@@ -26,8 +29,6 @@ pub(crate) struct Axis {
     pub(crate) percent: bool,
     /// Values are counts: no tick lies between two whole numbers.
     pub(crate) whole: bool,
-    /// Most ticks that fit.
-    pub(crate) most_ticks: usize,
     /// Names in place of numbers, from `low` on; an empty one stands for none.
     names: Vec<String>,
 }
@@ -41,7 +42,6 @@ impl Axis {
             log: false,
             percent: false,
             whole: false,
-            most_ticks: 8,
             names: Vec::new(),
         }
     }
@@ -139,11 +139,11 @@ impl Axis {
         if !(span.is_finite() && span > 0.0) {
             return vec![(self.low, self.text(self.low, 0))];
         }
-        let power = 10_f64.powf((span / self.most_ticks.max(2) as f64).log10().floor());
+        let power = 10_f64.powf((span / MOST_TICKS).log10().floor());
         let mut step = [1.0, 2.0, 5.0]
             .map(|factor| factor * power)
             .into_iter()
-            .find(|step| span / step <= self.most_ticks as f64)
+            .find(|step| span / step <= MOST_TICKS)
             .unwrap_or(10.0 * power);
         if self.whole {
             step = step.max(1.0).round();
@@ -168,7 +168,7 @@ impl Axis {
             &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
         };
         let (first, last) = (self.along(self.low).floor(), self.along(self.high).ceil());
-        let step = (decades / self.most_ticks.max(2) as f64).ceil().max(1.0) as usize;
+        let step = (decades / MOST_TICKS).ceil().max(1.0) as usize;
         let mut ticks = Vec::new();
         for power in (first as i32..=last as i32).step_by(step) {
             for factor in factors {
@@ -258,15 +258,6 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// Which lines of the grid are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grid {
-    None,
-    Horizontal,
-    Vertical,
-    Both,
-}
-
 /// Length of a tick; its text stands twice as far from the axis.
 const TICK: f64 = 4.0;
 /// More points than this make a line smooth enough without marks.
@@ -287,13 +278,12 @@ impl<'a, 'b> Panel<'a, 'b> {
         outer: Rect,
         title: &str,
         (x, y): (Axis, Axis),
-        grid: Grid,
     ) -> Result<Panel<'a, 'b>> {
         let (left, top) = (outer.left + y.room_left(), outer.top + 32.0);
         // A number may stand at the very end of the axis.
         let right = outer.right() - 12.0_f64.max(x.widest_tick() / 2.0);
         let (width, height) = (right - left, outer.bottom() - x.room_below() - top);
-        Panel::at(page, Rect::new(left, top, width, height), title, (x, y), grid)
+        Panel::at(page, Rect::new(left, top, width, height), title, (x, y))
     }
 
     /// A panel whose data goes into `area`; title, ticks and names around it.
@@ -302,18 +292,19 @@ impl<'a, 'b> Panel<'a, 'b> {
         area: Rect,
         title: &str,
         (x, y): (Axis, Axis),
-        grid: Grid,
     ) -> Result<Panel<'a, 'b>> {
         let bold = Text::new(TITLE_SIZE).bold();
-        // Short titles start where the data starts, long ones where the panel does not end before them.
-        let (bold, title) = bold.fitted(title, area.right() + 8.0);
-        let start = area.left.min(area.right() + 8.0 - bold.width(&title));
+        // Short titles start where the data starts, long ones where the page does not end before them.
+        let (width, height) = page.area.dim_in_pixel();
+        let room = f64::from(width) / page.scale - 16.0;
+        let (bold, title) = bold.fitted(title, room);
+        let start = area.left.min(8.0 + room - bold.width(&title));
         page.text(&title, (start, area.top - 13.0), bold)?;
         let (left, below) = (page.px(y.room_left()), page.px(x.room_below()));
-        let (width, height) = page.area.dim_in_pixel();
         let scale = page.scale;
         let (x_ticks, y_ticks) = (x.tick_style().style(scale), y.tick_style().style(scale));
         let names = (x.name.clone(), y.name.clone());
+        let named = (!x.names.is_empty(), !y.names.is_empty());
         let mut chart = ChartBuilder::on(&page.area)
             .margin_left(page.px(area.left) - left)
             .margin_top(page.px(area.top))
@@ -334,10 +325,11 @@ impl<'a, 'b> Panel<'a, 'b> {
         mesh.x_desc(name).axis_desc_style(style.style(scale));
         let (_, name) = style.fitted(&names.1, area.height + 70.0);
         mesh.y_desc(name);
-        if !matches!(grid, Grid::Vertical | Grid::Both) {
+        // Lines lead the eye to numbers, not to names.
+        if named.0 {
             mesh.disable_x_mesh();
         }
-        if !matches!(grid, Grid::Horizontal | Grid::Both) {
+        if named.1 {
             mesh.disable_y_mesh();
         }
         mesh.draw()?;

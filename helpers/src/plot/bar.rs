@@ -2,7 +2,7 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, hatch, legend, legend_size, short};
+use super::axes::{Axis, LegendEntry, LegendKind, Panel, hatch, legend, legend_size, short};
 use super::figure::Figure;
 use super::page::{Rect, Text, draw};
 use super::style::{Look, TICK_SIZE};
@@ -114,7 +114,7 @@ impl BarChart {
         let area = Rect::new(10.0 + y.room_left(), 40.0, 470.0, group * names + 6.0);
         let size = (area.right() + room + 16.0 + beside, area.bottom() + x.room_below() + 6.0);
         draw(size, self.alt(), |page| {
-            let mut panel = Panel::at(page, area, &self.title, (x, y), Grid::Vertical)?;
+            let mut panel = Panel::at(page, area, &self.title, (x, y))?;
             for (row, (index, (_, values))) in (0..self.names.len())
                 .flat_map(|row| self.series.iter().enumerate().map(move |series| (row, series)))
             {

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, Grid, Panel};
+use super::axes::{Axis, Panel};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
 use super::style::{Color, GREY, INK, NAME_SIZE, RULE, TICK_SIZE, WHITE, blues, ink_on};
@@ -67,12 +67,11 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
     let ticks = [0.0_f64, 0.05, 0.2, 0.5, 1.0];
     let scale = ticks.iter().map(|&tick| (tick.sqrt(), format!("{:.0}%", 100.0 * tick))).collect();
     let table = Table {
-        title: "Confusion matrix",
+        title: "Confusion matrix: images and share of class",
         row_axis: "True class",
         column_axis: "Predicted class",
         rows: class_names,
         columns: class_names,
-        scale_name: "Share of the true class",
         scale,
     };
     table.draw(alt, cell)
@@ -249,7 +248,6 @@ impl HeatMap {
             column_axis: &self.column_axis,
             rows: &self.rows,
             columns: &self.columns,
-            scale_name: "",
             scale,
         };
         table.draw(alt, cell)
@@ -271,7 +269,6 @@ struct Table<'a> {
     column_axis: &'a str,
     rows: &'a [String],
     columns: &'a [String],
-    scale_name: &'a str,
     /// Positions on the colour scale and their text.
     scale: Vec<(f64, String)>,
 }
@@ -302,12 +299,9 @@ impl Table<'_> {
         let scale = Text::new(TICK_SIZE).color(GREY);
         let texts: Vec<String> = self.scale.iter().map(|(_, text)| text.clone()).collect();
         let texts = scale.widest(&texts, f64::INFINITY);
-        // A scale that is shorter than its name goes without.
-        let named =
-            !self.scale_name.is_empty() && scale.width(self.scale_name) <= bar.height + 20.0;
-        let right = bar.right() + 16.0 + texts + if named { 24.0 } else { 0.0 };
+        let right = bar.right() + 16.0 + texts;
         draw((right, area.bottom() + below + 8.0), alt, |page| {
-            let panel = Panel::at(page, area, self.title, (x, y), Grid::None)?;
+            let panel = Panel::at(page, area, self.title, (x, y))?;
             for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |c| (row, c))) {
                 let (left, top) =
                     (area.left + width * column as f64, area.top + height * row as f64);
@@ -327,12 +321,7 @@ impl Table<'_> {
                     Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom),
                 )?;
             }
-            self.draw_scale(page, bar)?;
-            if named {
-                let style = scale.upwards().anchor(HPos::Center, VPos::Top);
-                page.text(self.scale_name, (bar.right() + texts + 14.0, bar.centre().1), style)?;
-            }
-            Ok(())
+            self.draw_scale(page, bar)
         })
     }
 

@@ -2,9 +2,7 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{
-    Axis, Grid, LegendEntry, LegendKind, MOST_MARKED, Panel, legend, legend_size, short,
-};
+use super::axes::{Axis, LegendEntry, LegendKind, MOST_MARKED, Panel, legend, legend_size, short};
 use super::figure::Figure;
 use super::page::{Page, Point, Rect, Text, draw};
 use super::style::{GREY, INK, Look, Marker, TICK_SIZE};
@@ -15,16 +13,8 @@ use crate::{Error, Result};
 /// The curves of a history.
 const PARTS: [&str; 2] = ["train", "validation"];
 
-/// One of the two panels of a history.
-struct Half<'a> {
-    title: &'a str,
-    name: &'a str,
-    train: fn(&EpochRow) -> f64,
-    validation: fn(&EpochRow) -> f64,
-    /// Metrics rise from epoch to epoch, losses fall.
-    rises: bool,
-    shares: bool,
-}
+/// One of the two panels of a history: title, name of the axis, and the train and the validation part's values.
+type Half = (&'static str, &'static str, [fn(&EpochRow) -> f64; 2]);
 
 impl<R: Record> History<R> {
     /// Loss and accuracy (of a denoiser: PSNR) an epoch, side by side, for the train and the validation part, the best
@@ -43,23 +33,9 @@ impl<R: Record> History<R> {
             Metric::Accuracy => ("Loss (nats)", "Accuracy per epoch", "Accuracy (%)"),
             Metric::Psnr => ("Mean squared error", "PSNR per epoch", "PSNR (dB)"),
         };
-        let halves = [
-            Half {
-                title: "Loss per epoch",
-                name: loss_name,
-                train: |row| row.loss,
-                validation: |row| row.val_loss,
-                rises: false,
-                shares: false,
-            },
-            Half {
-                title,
-                name,
-                train: |row| row.metric,
-                validation: |row| row.val_metric,
-                rises: true,
-                shares: R::METRIC == Metric::Accuracy,
-            },
+        let halves: [Half; 2] = [
+            ("Loss per epoch", loss_name, [|row| row.loss, |row| row.val_loss]),
+            (title, name, [|row| row.metric, |row| row.val_metric]),
         ];
         let entries = PARTS.map(|part| LegendEntry {
             name: part.to_owned(),
@@ -68,9 +44,9 @@ impl<R: Record> History<R> {
         });
         let width = (868.0 - legend_size(&entries).0) / 2.0;
         draw((900.0, 340.0), self.alt(&rows), |page| {
-            for (index, half) in halves.into_iter().enumerate() {
-                let outer = Rect::new(8.0 + (width + 10.0) * index as f64, 4.0, width, 330.0);
-                self.plot_half(page, outer, &rows, half)?;
+            for (half, rises) in halves.into_iter().zip([false, true]) {
+                let left = 8.0 + if rises { width + 10.0 } else { 0.0 };
+                self.plot_half(page, Rect::new(left, 4.0, width, 330.0), &rows, half, rises)?;
             }
             legend(page, &entries, (2.0 * (width + 10.0) + 4.0, 36.0))
         })
@@ -81,23 +57,21 @@ impl<R: Record> History<R> {
         page: &Page<'_>,
         outer: Rect,
         rows: &[EpochRow],
-        half: Half<'_>,
+        (title, name, values): Half,
+        rises: bool,
     ) -> Result<()> {
-        let values = |of: fn(&EpochRow) -> f64| -> Vec<Point> {
-            rows.iter().map(|row| (row.epoch as f64, of(row))).collect()
-        };
-        let (train, validation) = (values(half.train), values(half.validation));
-        let mut x = Axis::around("Epoch", train.iter().map(|point| point.0), false)?;
+        let parts = values.map(|value| -> Vec<Point> {
+            rows.iter().map(|row| (row.epoch as f64, value(row))).collect()
+        });
+        let mut x = Axis::around("Epoch", parts[0].iter().map(|point| point.0), false)?;
         x.whole = true;
-        x.most_ticks = 9;
         // There is no epoch 0.
-        x.low = x.low.max(train[0].0 - 0.9);
-        let both = train.iter().chain(&validation).map(|point| point.1);
-        let mut y = Axis::around(half.name, both, false)?;
-        if half.shares {
+        x.low = x.low.max(parts[0][0].0 - 0.9);
+        let mut y = Axis::around(name, parts.iter().flatten().map(|point| point.1), false)?;
+        if rises && R::METRIC == Metric::Accuracy {
             y = y.of_shares();
         }
-        let mut panel = Panel::inside(page, outer, half.title, (x, y), Grid::Horizontal)?;
+        let mut panel = Panel::inside(page, outer, title, (x, y))?;
         let begin = |phase: &Phase| phase.first_epoch as f64 - 0.5;
         for phase in &self.phases {
             panel.upright(begin(phase), INK, Some((7.0, 4.0)))?;
@@ -106,18 +80,18 @@ impl<R: Record> History<R> {
         if let Some(best) = best {
             panel.upright(best.epoch as f64, GREY, Some((2.0, 3.0)))?;
         }
-        for (values, part) in [train, validation].iter().zip(PARTS) {
+        for (values, part) in parts.iter().zip(PARTS) {
             panel.series(values, Look::of_part(part, 0))?;
         }
         // Texts stand where the curves are not: losses fall, metrics rise.
         let text = Text::new(TICK_SIZE);
-        let (area, rises) = (panel.area, half.rises);
+        let area = panel.area;
         for phase in &self.phases {
             let y = if rises { area.bottom() - 26.0 } else { area.top + 30.0 };
             panel.beside(begin(phase), y, &phase.name, text)?;
         }
         if let Some(best) = best {
-            let at = (best.epoch as f64, (half.validation)(best));
+            let at = (best.epoch as f64, values[1](best));
             panel.mark(Marker::STAR, at, 6.0, INK)?;
             let y = if rises { area.bottom() - 8.0 } else { area.top + 12.0 };
             panel.beside(at.0, y, &format!("best: epoch {}", best.epoch), text)?;
@@ -281,7 +255,6 @@ impl LineChart {
         let ys = self.series.iter().flat_map(|series| series.y.iter().copied());
         let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
         let mut y = Axis::around(&self.y_name, ys, self.log_y)?;
-        x.most_ticks = 9;
         x.whole = xs().all(|value| value.fract() == 0.0);
         if self.percent_y {
             y = y.of_shares();
@@ -293,7 +266,7 @@ impl LineChart {
         let beside = if many { legend_size(&entries).0 } else { 0.0 };
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
-            let mut panel = Panel::inside(page, outer, &self.title, (x, y), Grid::Both)?;
+            let mut panel = Panel::inside(page, outer, &self.title, (x, y))?;
             for (series, entry) in self.series.iter().zip(&entries) {
                 if series.level {
                     let level = [(ends.0, series.y[0]), (ends.1, series.y[0])];

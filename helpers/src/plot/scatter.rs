@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, Grid, LegendEntry, LegendKind, Panel, legend, legend_size, short};
+use super::axes::{Axis, LegendEntry, LegendKind, Panel, legend, legend_size, short};
 use super::figure::Figure;
 use super::page::{Page, Point, Rect, Text, draw};
 use super::style::{INK, Look, NAME_SIZE};
@@ -59,7 +59,7 @@ pub fn plot_scatter(
     );
     draw((width, 520.0), alt, |page| {
         let outer = Rect::new(8.0, 4.0, width - 8.0 - beside, 510.0);
-        let mut panel = Panel::inside(page, outer, title, (x, y), Grid::Both)?;
+        let mut panel = Panel::inside(page, outer, title, (x, y))?;
         // In the order of the points, so that no class covers all others.
         let looks = labels.iter().map(|&label| entries[label as usize].look);
         let cloud: Vec<(Point, Look)> = points.iter().copied().zip(looks).collect();
@@ -92,7 +92,7 @@ fn cloud_name() -> Text {
 /// Writes each name at its point, or as near to it as the other names leave room; a line leads from a name that had to
 /// move away to its point.
 fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<()> {
-    const WIDEST: f64 = 160.0;
+    const WIDEST: f64 = 240.0;
     let fitted = |(name, _): &(&str, Point)| cloud_name().fitted(name, WIDEST);
     let texts: Vec<(Text, String)> = names.iter().map(fitted).collect();
     let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
@@ -220,7 +220,7 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
     );
     draw((720.0, 400.0), alt, |page| {
         let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
-        let panel = Panel::inside(page, outer, title, (x, y), Grid::Both)?;
+        let panel = Panel::inside(page, outer, title, (x, y))?;
         let mut taken: Vec<Rect> = Vec::new();
         for (index, point) in points.iter().enumerate() {
             let look = Look::of(index);
