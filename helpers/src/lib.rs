@@ -8,6 +8,7 @@
 //! - [`models`]: the `Sequential` builder, and the `Model` that it builds
 //! - [`architectures`]: ready-made networks for the course's tasks
 //! - [`training`]: `fit`, early stopping, learning-rate schedules, `History`
+//! - [`features`]: what frozen layers make of each image, computed once
 //! - [`evaluation`]: accuracy with its interval, confusion matrix, per-class report
 //! - [`tuning`]: parameter grids, folds and the grid search
 //! - [`report`]: tables and sentences about data, trainings, scores and searches
@@ -26,8 +27,8 @@ pub mod display;
 mod engine;
 pub mod error;
 pub mod evaluation;
+pub mod features;
 pub mod layers;
-mod mapped;
 pub mod models;
 pub mod plot;
 pub mod prelude;

@@ -6,8 +6,9 @@ pub use crate::data::{
 };
 // Models. `Sequential` and `Initializer` are for networks that a notebook defines itself.
 pub use crate::architectures::{AutoencoderConfig, CnnConfig, DenseConfig, TransferConfig};
+pub use crate::features::FeatureConfig;
 pub use crate::layers::Initializer;
-pub use crate::models::{FeatureConfig, Model, Sequential};
+pub use crate::models::{Model, Sequential};
 // Training. The callbacks are for what a cell adds to `fit`.
 pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
 // Scores.

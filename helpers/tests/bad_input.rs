@@ -560,7 +560,8 @@ type Change = Box<dyn Fn(&mut FitConfig)>;
 fn wrong_settings() {
     let dataset = Dataset::load(good_folder().path()).unwrap();
     let parts = |test| {
-        let config = SplitConfig { test, validation: 0.5, seed: 1, stratify: false };
+        let config =
+            SplitConfig { test_size: test, validation_size: 0.5, random_state: 1, stratify: false };
         dataset.split(config).unwrap()
     };
     let (split, too_few) = (parts(0.3), parts(0.5));
@@ -601,6 +602,8 @@ fn wrong_settings() {
         ("weight_decay", Box::new(|config| config.weight_decay = f64::NAN)),
         ("label_smoothing", Box::new(|config| config.label_smoothing = 1.0)),
         ("label_smoothing", Box::new(|config| config.label_smoothing = -0.1)),
+        ("shift", Box::new(|config| config.augmentation.shift = 2.0)),
+        ("shift", Box::new(|config| config.augmentation.shift = f64::NAN)),
         ("erase", Box::new(move |config| config.augmentation = erase(1.5))),
         ("erase", Box::new(move |config| config.augmentation = erase(f64::NAN))),
         (
@@ -615,7 +618,7 @@ fn wrong_settings() {
     for (name, change) in cases {
         refused(&format!("`{name}`"), &[&format!("`{name}` must be")], || fit(&change));
     }
-    refused("a sample below the number of classes", &["`n` must be 0", "got 1"], || {
+    refused("a sample below the number of classes", &["`sample` must be 0", "got 1"], || {
         dataset.take_stratified(1, 1)
     });
     let build = |dropout| {
@@ -626,7 +629,12 @@ fn wrong_settings() {
         refused(&format!("dropout {dropout}"), &["`rate` must lie in 0..1"], || build(dropout));
     }
     for (test, validation) in [(0.0, 0.5), (1.0, 0.5), (-0.1, 0.5), (f64::NAN, 0.5), (0.34, 1.0)] {
-        let config = SplitConfig { test, validation, seed: 1, stratify: true };
+        let config = SplitConfig {
+            test_size: test,
+            validation_size: validation,
+            random_state: 1,
+            stratify: true,
+        };
         refused(&format!("split {test} {validation}"), &["must be"], || dataset.split(config));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
 use helpers::data::DatasetInfo;
-use helpers::data::images::Scaling;
+use helpers::data::scaling::Scaling;
 use helpers::prelude::*;
 use serde::Deserialize;
 
@@ -66,14 +66,26 @@ fn a_data_set_tells_what_was_found() {
     let found = floats.found_images();
     assert_eq!(
         (found.dtype.as_str(), found.fortran_order, found.scaling),
-        ("float64", true, Scaling::Unit)
+        ("float64", true, Scaling::Range { black: 0.0, white: 1.0 })
     );
     assert!(found.smallest >= 0.0 && found.largest < 1.0 && found.smallest < found.largest);
 
     let twelve_bits = load("twelve_bits");
-    assert_eq!(twelve_bits.found_images().scaling, Scaling::WholeRange { white: 4095 });
-    let text = twelve_bits.table().to_text();
-    assert!(text.contains("0 to 3900, 0 to 4095 scaled to 0 to 255"), "{text}");
+    let range = Scaling::Range { black: 0.0, white: 3900.0 };
+    assert_eq!(twelve_bits.found_images().scaling, range);
+    let values = |name: &str| load(name).table().to_text();
+    for (name, expected) in [
+        ("twelve_bits", "0 to 3900, 0 to 3900 scaled to 0 to 255"),
+        ("offset_16_bit", "32800 to 32870, 32800 to 32870 scaled to 0 to 255"),
+        ("whole_numbers_to_16", "0 to 16, 0 to 16 scaled to 0 to 255"),
+        ("floats_to_16", "0 to 16, 0 to 16 scaled to 0 to 255"),
+        ("minus_one_to_one", "-1 to 0.9, -1 to 1 scaled to 0 to 255"),
+        ("bool", "0 to 1, 0 to 1 scaled to 0 to 255"),
+        ("float_between", "rounded to whole numbers"),
+        ("grey_uint8", "0 to 255, taken as they are"),
+    ] {
+        assert!(values(name).contains(expected), "{name}: {}", values(name));
+    }
 
     let gaps = load("gaps");
     assert!(gaps.found_labels().renumbered && !load("classes").found_labels().renumbered);

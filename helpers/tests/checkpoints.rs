@@ -34,7 +34,7 @@ fn config() -> FitConfig {
     FitConfig {
         epochs: EPOCHS,
         patience: EPOCHS,
-        augmentation: Augmentation { horizontal_flip: true, shift: 1, erase: 0.2 },
+        augmentation: Augmentation { horizontal_flip: true, shift: 0.04, erase: 0.2 },
         // The one schedule that depends on the epochs before.
         schedule: Schedule::ReduceOnPlateau,
         learning_rate: 1e-3,

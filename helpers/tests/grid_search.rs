@@ -23,7 +23,7 @@ fn sample_folder() -> PathBuf {
 
 fn split(images: usize, seed: u64) -> Split {
     let dataset = Dataset::load(sample_folder()).unwrap().take_stratified(images, seed).unwrap();
-    dataset.split(SplitConfig { seed, ..SplitConfig::default() }).unwrap()
+    dataset.split(SplitConfig { random_state: seed, ..SplitConfig::default() }).unwrap()
 }
 
 /// A trial's result that was not worked for.

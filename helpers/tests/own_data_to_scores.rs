@@ -10,12 +10,12 @@ fn coloured_floats_with_names_are_learnt_drawn_and_saved() {
     common::run_python("colours.py", &[folder.path()]);
     let dataset = Dataset::load(folder.path()).unwrap();
     assert_eq!(dataset.class_names(), ["blue", "green", "red"], "names in the order of np.unique");
-    let split = dataset.split(SplitConfig { seed: 3, ..SplitConfig::default() }).unwrap();
+    let split = dataset.split(SplitConfig { random_state: 3, ..SplitConfig::default() }).unwrap();
 
     let network =
         CnnConfig { filters: [8, 8, 16, 16], dense: 16, dropout: 0.1, ..CnnConfig::default() };
     let mut model = network.network(dataset.image_shape(), dataset.classes()).build(1).unwrap();
-    let augmentation = Augmentation { horizontal_flip: true, shift: 1, erase: 0.0 };
+    let augmentation = Augmentation { horizontal_flip: true, shift: 0.04, erase: 0.0 };
     let config = FitConfig {
         epochs: 15,
         batch_size: 16,

@@ -37,7 +37,7 @@ fn write_npy(path: &Path, shape: &str, bytes: &[u8]) {
 /// As the notebooks do it: the seed also draws the sample.
 fn split(folder: &Path, sample: usize, seed: u64) -> Split {
     let dataset = Dataset::load(folder).unwrap().take_stratified(sample, seed).unwrap();
-    dataset.split(SplitConfig { seed, ..SplitConfig::default() }).unwrap()
+    dataset.split(SplitConfig { random_state: seed, ..SplitConfig::default() }).unwrap()
 }
 
 fn untrained(split: &Split) -> Model {
@@ -57,7 +57,7 @@ fn baseline(folder: &Path, split: &Split) -> Artifacts {
     model.save(artifacts.model_path("baseline")).unwrap();
     let (validation, test) =
         (model.evaluate(&split.validation).unwrap(), model.evaluate(&split.test).unwrap());
-    let metrics = Metrics::new("baseline", split, split.config.seed, false)
+    let metrics = Metrics::new("baseline", split, split.config.random_state, false)
         .config("split", &split.config)
         .unwrap()
         .scores(validation, test);

@@ -80,7 +80,8 @@ if sys.argv[1:]:
                 train, validates = train_test_split(
                     rest, test_size=validation, stratify=y[rest] if stratify else None, **again)
                 parts.append({
-                    "n": n, "config": {"test": test, "validation": validation, "seed": seed, "stratify": stratify},
+                    "n": n, "config": {
+                        "test_size": test, "validation_size": validation, "random_state": seed, "stratify": stratify},
                     "train": train.tolist(), "validation": validates.tolist(), "test": tests.tolist(),
                 })
     json.dump(parts, sys.stdout)

@@ -5,10 +5,10 @@
 
 mod common;
 
-use helpers::data::random::RandomState;
-use helpers::data::split::{
+use helpers::data::model_selection::{
     Draw, ShuffleSplit, StratifiedShuffleSplit, TestSize, TrainTest, train_test_split,
 };
+use helpers::data::random_state::RandomState;
 use helpers::prelude::*;
 use helpers::tuning::folds::{KFold, StratifiedKFold};
 use helpers::tuning::grid::{ParameterGrid, Parameters};
@@ -44,10 +44,13 @@ impl Case {
             "shuffled" => Ok(vec![train_test_split(labels, test_size(), Draw::Shuffled, seed)?]),
             "in order" => Ok(vec![train_test_split(labels, test_size(), Draw::InOrder, seed)?]),
             "StratifiedShuffleSplit" => {
-                StratifiedShuffleSplit { n_splits, test_size: test_size(), seed }.split(labels)
+                let random_state = seed;
+                StratifiedShuffleSplit { n_splits, test_size: test_size(), random_state }
+                    .split(labels)
             }
             "ShuffleSplit" => {
-                ShuffleSplit { n_splits, test_size: test_size(), seed }.split(labels.len())
+                let random_state = seed;
+                ShuffleSplit { n_splits, test_size: test_size(), random_state }.split(labels.len())
             }
             "KFold" => KFold { n_splits, shuffle, seed }.split(labels.len()),
             "StratifiedKFold" => StratifiedKFold { n_splits, shuffle, seed }.split(labels),
@@ -148,7 +151,7 @@ fn a_students_python_split_sees_the_same_images() {
         serde_json::from_slice(&common::run_python("splits.py", &[folder.join("y.npy")])).unwrap();
     assert_eq!(cases.len(), 40);
     for SplitCase { n, config, train, validation, test } in cases {
-        let split = whole.take_stratified(n, config.seed).unwrap().split(config).unwrap();
+        let split = whole.take_stratified(n, config.random_state).unwrap().split(config).unwrap();
         for (part, theirs) in
             [(&split.train, train), (&split.validation, validation), (&split.test, test)]
         {

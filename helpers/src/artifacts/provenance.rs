@@ -36,7 +36,7 @@ impl Metrics {
     /// # Errors
     /// If not: the error says what differs, and names the notebook that makes them.
     pub fn check_split(self, split: &Split) -> Result<Metrics> {
-        let expected = Metrics::new(&self.name, split, split.config.seed, self.quick)
+        let expected = Metrics::new(&self.name, split, split.config.random_state, self.quick)
             .config("split", &split.config)?;
         let sizes = |metrics: &Metrics| {
             let SplitSizes { train, validation, test } = metrics.split;

@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
-    /// Mirrors left and right, half of the time. Right for clothes and animals, wrong for digits and letters.
+    /// Mirrors left and right, half of the time (Keras's `RandomFlip("horizontal")`). Right for clothes and animals, wrong
+    /// for digits and letters.
     pub horizontal_flip: bool,
-    /// Moves the image by up to this many pixels each way; what comes in from outside is black.
-    pub shift: usize,
-    /// Probability of one black rectangle, 2% to 20% of the image's area (random erasing, Zhong et al. 2017).
+    /// Moves the image by up to this share of its height up or down and of its width left or right, in whole pixels
+    /// (Keras's `RandomTranslation`); what comes in from outside is black. 0.08 is 2 pixels of 28.
+    pub shift: f64,
+    /// Probability of one black rectangle, 2% to 20% of the image's area (random erasing, Zhong et al. 2020; Keras's
+    /// `RandomErasing`).
     pub erase: f64,
 }
-
-/// Pixels that no image is moved by: far beyond the largest one.
-const MOST_SHIFT: usize = 1 << 16;
 
 /// What happens to one image. Rows and columns are those of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,11 +34,12 @@ impl Augmentation {
     /// Checks the settings.
     ///
     /// # Errors
-    /// If `erase` lies outside 0..=1, or `shift` beyond any image.
+    /// If `shift` or `erase` lies outside 0..=1.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.shift > MOST_SHIFT {
-            let expected = format!("at most {MOST_SHIFT} pixels");
-            return Err(Error::parameter("shift", expected, self.shift, "0 moves nothing"));
+        if !(0.0..=1.0).contains(&self.shift) {
+            let expected = "a share of the image's side in 0..=1";
+            let advice = "0.08 moves images of 28 pixels by up to 2, and 0 moves nothing";
+            return Err(Error::parameter("shift", expected, self.shift, advice));
         }
         if (0.0..=1.0).contains(&self.erase) {
             return Ok(());
@@ -46,7 +47,7 @@ impl Augmentation {
         Err(Error::parameter("erase", "a probability in 0..=1", self.erase, "0 erases nothing"))
     }
 
-    /// Whether images stay as they are.
+    /// True when images stay as they are.
     pub fn is_none(&self) -> bool {
         *self == Augmentation::default()
     }
@@ -61,8 +62,9 @@ impl Augmentation {
 
     fn change(&self, draws: &[f32], height: usize, width: usize) -> Change {
         let between = |draw: f32, least: f64, most: f64| least + f64::from(draw) * (most - least);
-        let step = |draw: f32| {
-            (f64::from(draw) * (2 * self.shift + 1) as f64).floor() as i64 - self.shift as i64
+        let step = |draw: f32, side: usize| {
+            let most = (self.shift * side as f64).round() as i64;
+            (f64::from(draw) * (2 * most + 1) as f64).floor() as i64 - most
         };
         let mut erased = [0; 4];
         if f64::from(draws[3]) < self.erase {
@@ -76,8 +78,8 @@ impl Augmentation {
         }
         Change {
             flip: self.horizontal_flip && draws[0] < 0.5,
-            down: step(draws[1]),
-            right: step(draws[2]),
+            down: step(draws[1], height),
+            right: step(draws[2], width),
             erased,
         }
     }
@@ -134,9 +136,9 @@ mod tests {
     #[test]
     fn draws_stay_within_the_settings_and_reach_their_ends() {
         tch::manual_seed(3);
-        let augmentation = Augmentation { horizontal_flip: true, shift: 2, erase: 0.5 };
+        let augmentation = Augmentation { horizontal_flip: true, shift: 0.1, erase: 0.5 };
         let changes = augmentation.draw(2000, 28, 20).unwrap();
-        assert_eq!(changes.iter().map(|change| change.down).min(), Some(-2));
+        assert_eq!(changes.iter().map(|change| change.down).min(), Some(-3));
         assert_eq!(changes.iter().map(|change| change.right).max(), Some(2));
         assert!(
             changes
@@ -148,6 +150,28 @@ mod tests {
         assert!(
             (900..1100).contains(&erased) && (900..1100).contains(&flipped),
             "{erased} {flipped}"
+        );
+    }
+
+    #[test]
+    fn a_shift_is_a_share_of_the_side_in_whole_pixels() {
+        let farthest = |shift: f64, side: usize| {
+            tch::manual_seed(3);
+            let changes = Augmentation { shift, ..Augmentation::default() };
+            let changes = changes.draw(500, side, side).unwrap();
+            changes.iter().map(|change| change.down.max(change.right)).max().unwrap()
+        };
+        let shifts = [(0.08, 28), (0.04, 28), (0.08, 8), (0.04, 8), (0.08, 224)];
+        assert_eq!(shifts.map(|(shift, side)| farthest(shift, side)), [2, 1, 1, 0, 18]);
+    }
+
+    #[test]
+    fn a_shift_in_pixels_is_refused() {
+        let error = Augmentation { shift: 2.0, ..Augmentation::default() }.check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`shift` must be a share of the image's side in 0..=1, got 2; 0.08 moves images of 28 pixels by up to 2, and \
+             0 moves nothing"
         );
     }
 

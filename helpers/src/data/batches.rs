@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::augment::{Augmentation, Change};
-use super::dataset::Subset;
+use super::subset::Subset;
 use crate::error::Result;
 use crate::system::parallel::in_parallel;
 
@@ -147,7 +147,7 @@ impl ImageSource<'_> {
             let tasks = images.zip(&pixels).collect();
             in_parallel(values, tasks, |(out, image)| self.write(out, image));
         }
-        Ok(batch.permute([0, 3, 1, 2]))
+        Ok(batch.f_permute([0, 3, 1, 2])?)
     }
 
     fn write(&self, out: &mut [f32], image: &[u8]) {

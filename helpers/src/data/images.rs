@@ -1,35 +1,33 @@
 //! `X.npy`: images `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels become `u8`, row by row, channels last.
 //!
-//! Any integer or floating type is taken, in C or Fortran order and either byte order. What the numbers mean is told
-//! from their range; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
+//! Any integer, truth values and any float are taken, in C or Fortran order and either byte order. Their range tells what
+//! the numbers mean; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
 //!
 //! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
-//! where it is, mapped: an image is copied out when it is asked for, and the machine's page cache holds what is in use. A
-//! file that is cut meanwhile gives an error and does not end the process; `mapped.rs` says how.
+//! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::ImageShape;
-use super::npy::{Element, Header, Kind, MISSING, NpyFile, Wanted, shown_shape, unreadable, wrong};
+use super::file_errors::{MISSING, UNCHANGED, no_truth_values, shown_shape, unreadable, wrong};
+use super::npy::{Accepted, Element, Header, Kind, NpyFile};
+use super::scaling::Scaling;
 use crate::error::{Error, Result};
-use crate::mapped::MappedFile;
+use crate::system::files::read_at;
 use crate::system::memory::Memory;
 use crate::text::shown_path;
 
-/// A `uint8` file with more pixels than this many bytes stays where it is, mapped, and is not copied: 1 GiB.
+/// A `uint8` file with more pixels than this many bytes is not copied into memory: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
 
-/// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
-const SLACK: f64 = 1e-3;
+/// Fewer levels of grey than this show nothing, unless the file holds no more values either.
+const FEWEST_LEVELS: usize = 16;
 
-/// Floats that are all below this are not meant as 0 to 255: so taken, nearly black images would be left of them.
-const DARKEST: f64 = 32.0;
-
-const WANTED: Wanted = Wanted {
+const ACCEPTED: Accepted = Accepted {
     what: "images of uint8, another integer or a float",
     takes: Element::is_number,
     instead: "save it as numbers, as X.astype(np.uint8)",
@@ -37,44 +35,21 @@ const WANTED: Wanted = Wanted {
                          np.save('X.npy', np.stack(X), allow_pickle=False)",
 };
 
-/// How the values of X became `u8`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Scaling {
-    /// Whole numbers up to 255 are taken as they are.
-    AsIs,
-    /// Whole numbers of which the largest is 1: 0 is black and 1 is white (255).
-    BlackAndWhite,
-    /// Whole numbers up to 65535 beyond 255: `0..=white` is scaled to `0..=255` and rounded, where `white` is the
-    /// largest value of that many bits, as 4095 when the largest is 3900 (12 bits).
-    WholeRange {
-        /// The value that becomes 255.
-        white: u16,
-    },
-    /// Floats from 0 to 1, times 255, rounded.
-    Unit,
-    /// Floats from 0 to 255 of which the largest is at least 32, rounded.
-    Rounded,
+/// Height, width and channels of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImageShape {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
 }
 
-impl Scaling {
-    fn factor(self) -> f64 {
-        match self {
-            Scaling::AsIs | Scaling::Rounded => 1.0,
-            Scaling::BlackAndWhite | Scaling::Unit => 255.0,
-            Scaling::WholeRange { white } => 255.0 / f64::from(white),
-        }
-    }
-}
-
-impl std::fmt::Display for Scaling {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Scaling::AsIs => write!(formatter, "taken as they are"),
-            Scaling::BlackAndWhite => write!(formatter, "0 is black, 1 is white"),
-            Scaling::WholeRange { white } => write!(formatter, "0 to {white} scaled to 0 to 255"),
-            Scaling::Unit => write!(formatter, "0 to 1 scaled to 0 to 255"),
-            Scaling::Rounded => write!(formatter, "rounded to whole numbers"),
-        }
+impl ImageShape {
+    /// Bytes of one image: height x width x channels.
+    pub fn pixels(self) -> usize {
+        self.height * self.width * self.channels
     }
 }
 
@@ -85,9 +60,9 @@ pub struct FoundImages {
     pub shape: Vec<usize>,
     /// NumPy's name of the type: `uint8`, `float64`.
     pub dtype: String,
-    /// Whether the file is in Fortran order.
+    /// True when the file is in Fortran order.
     pub fortran_order: bool,
-    /// Whether its most significant bytes come first.
+    /// True when its most significant bytes come first.
     pub big_endian: bool,
     /// The smallest value in the file.
     pub smallest: f64,
@@ -95,7 +70,7 @@ pub struct FoundImages {
     pub largest: f64,
     /// How the values became `u8`.
     pub scaling: Scaling,
-    /// Whether the pixels stay in the file, which is mapped, and are taken from it as they are used, instead of in memory.
+    /// True when the pixels are not in memory but read from the file as they are used.
     pub in_file: bool,
 }
 
@@ -113,9 +88,9 @@ enum Pixels {
 }
 
 struct PixelsInFile {
-    file: MappedFile,
+    file: File,
     path: PathBuf,
-    /// Where those of the first image begin.
+    /// Where those of the first image begin, in bytes.
     start: u64,
 }
 
@@ -138,8 +113,7 @@ impl Images {
         }
     }
 
-    /// The pixels of the images in these rows of X: where they are in memory, or in `buffer`, to which those in the file
-    /// come all at once.
+    /// The pixels of the images in these rows of X: as they are in memory, or read into `buffer`.
     pub(super) fn fetch<'a>(
         &'a self,
         rows: impl Iterator<Item = usize>,
@@ -166,17 +140,20 @@ impl PixelsInFile {
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
         let PixelsInFile { file, path, start } = self;
-        let places: Vec<u64> = rows.map(|row| start + (row * size) as u64).collect();
-        buffer.resize(places.len() * size, 0);
-        file.read(&places, size, buffer).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => wrong(
-                path,
-                "the file to stay as it was",
-                "that it got shorter while it was in use".to_owned(),
-                "put it back and load it again",
-            ),
-            _ => unreadable(path, error, MISSING),
-        })
+        buffer.clear();
+        for row in rows {
+            let filled = buffer.len();
+            buffer.resize(filled + size, 0);
+            let offset = start + (row * size) as u64;
+            read_at(file, &mut buffer[filled..], offset).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => {
+                    let found = "that it got shorter while it was in use".to_owned();
+                    wrong(path, UNCHANGED, found, "put it back and load it again")
+                }
+                _ => unreadable(path, error, MISSING),
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -189,49 +166,50 @@ pub(super) struct ImageFile {
 
 impl ImageFile {
     pub(super) fn open(path: &Path) -> Result<ImageFile> {
-        let npy = NpyFile::open(path, &WANTED)?;
+        let npy = NpyFile::open(path, &ACCEPTED)?;
         let (count, shape) = image_shape(path, &npy.header().shape)?;
         Ok(ImageFile { npy, shape, count })
     }
 
-    pub(super) fn path(&self) -> PathBuf {
-        self.npy.path().to_owned()
-    }
-
     /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it.
     pub(super) fn read(mut self, largest_copy: u64, memory: Memory) -> Result<Images> {
+        let Header { element, fortran_order, data_start, ref shape } = *self.npy.header();
+        let dimensions = shape.clone();
         // Known before the file is read once; what can stay in it needs no memory.
-        let plain = self.npy.header().element.bytes == 1 && !self.npy.header().fortran_order;
-        if !(plain && self.npy.data_bytes() > largest_copy) {
+        let plain = element.bytes == 1 && !fortran_order;
+        let large = self.npy.data_bytes() > largest_copy;
+        if !(plain && large) {
             self.check_room(memory)?;
         }
         let (range, sha256) = self.range()?;
-        let scaling = self.scaling(range[1])?;
-        let Header { element, fortran_order, data_start, .. } = *self.npy.header();
-        let as_stored = element.bytes == 1 && scaling == Scaling::AsIs && !fortran_order;
-        let in_file = as_stored && self.npy.data_bytes() > largest_copy;
-        let pixels = if in_file {
-            let path = self.path();
-            let opened = self.npy.file().try_clone();
-            let file = opened.map_err(|source| unreadable(&path, source, MISSING))?;
-            let file = MappedFile::new(file);
-            Pixels::File(PixelsInFile { file, path, start: data_start as u64 })
-        } else {
-            // A plain file of two values or of signed numbers is no exception any more.
+        let scaling = self.scaling(&range)?;
+        let in_file = plain && large && scaling == Scaling::AsIs;
+        if !in_file {
+            // A plain file whose values are scaled is no exception any more.
             self.check_room(memory)?;
+        }
+        let shape = self.shape;
+        let pixels = if in_file {
+            let path = self.npy.path().to_owned();
+            Pixels::File(PixelsInFile {
+                file: self.npy.into_file(),
+                path,
+                start: data_start as u64,
+            })
+        } else {
             Pixels::Memory(self.copy(scaling)?)
         };
         let found = FoundImages {
-            shape: self.npy.header().shape.clone(),
+            shape: dimensions,
             dtype: element.name(),
             fortran_order,
             big_endian: element.big_endian,
-            smallest: range[0],
-            largest: range[1],
+            smallest: range.smallest,
+            largest: range.largest,
             scaling,
             in_file,
         };
-        Ok(Images { shape: self.shape, found, sha256, pixels })
+        Ok(Images { shape, found, sha256, pixels })
     }
 
     fn check_room(&self, memory: Memory) -> Result<()> {
@@ -242,12 +220,13 @@ impl ImageFile {
         memory.require(pixels, &work, advice)
     }
 
-    /// Smallest and largest value, and the hash of the file. Refuses what is no finite number.
-    fn range(&mut self) -> Result<([f64; 2], String)> {
-        let layout = self.layout();
-        let path = self.path();
+    /// The range of the values, and the hash of the file. Refuses what is no finite number.
+    fn range(&mut self) -> Result<(Range, String)> {
+        let order = self.order();
+        let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
-        let (mut range, mut place) = ([f64::INFINITY, f64::NEG_INFINITY], 0);
+        let mut range = Range { smallest: f64::INFINITY, largest: f64::NEG_INFINITY, index: 0 };
+        let mut index = 0;
         let plain = element.kind == Kind::Unsigned && element.bytes == 1;
         let sha256 = self.npy.each_piece_hashed(|piece| {
             if plain {
@@ -255,118 +234,151 @@ impl ImageFile {
                 let (least, most) = piece
                     .iter()
                     .fold((u8::MAX, 0), |(least, most), &byte| (byte.min(least), byte.max(most)));
-                range = [range[0].min(f64::from(least)), range[1].max(f64::from(most))];
+                range.smallest = range.smallest.min(f64::from(least));
+                range.largest = range.largest.max(f64::from(most));
                 return Ok(());
             }
-            for bytes in piece.chunks_exact(element.bytes) {
-                let value = element.number(bytes);
-                if !value.is_finite() || value < -SLACK {
-                    return Err(layout.refuse(&path, place, value));
+            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
+                if !value.is_finite() {
+                    return Err(order.refuse(&path, index, value));
                 }
-                range = [range[0].min(value), range[1].max(value)];
-                place += 1;
+                if value < range.smallest {
+                    (range.smallest, range.index) = (value, index);
+                }
+                range.largest = range.largest.max(value);
+                index += 1;
             }
             Ok(())
         })?;
         Ok((range, sha256))
     }
 
-    /// What the values mean, told from the type and the largest of them.
-    fn scaling(&self, largest: f64) -> Result<Scaling> {
-        let refuse = |expected: &str| {
-            let found = format!("{largest} as the largest");
-            Err(wrong(self.npy.path(), expected, found, "scale them, as X = X / X.max()"))
-        };
-        if self.npy.header().element.kind == Kind::Float {
-            return match largest {
-                _ if largest <= 1.0 + SLACK => Ok(Scaling::Unit),
-                _ if (DARKEST..=255.0 + SLACK).contains(&largest) => Ok(Scaling::Rounded),
-                _ => refuse("floats from 0 to 1 or from 0 to 255"),
-            };
-        }
-        match largest {
-            1.0 => Ok(Scaling::BlackAndWhite),
-            _ if largest <= 255.0 => Ok(Scaling::AsIs),
-            _ if largest <= f64::from(u16::MAX) => {
-                Ok(Scaling::WholeRange { white: u16::MAX >> (largest as u16).leading_zeros() })
+    /// What values of this range mean.
+    fn scaling(&self, range: &Range) -> Result<Scaling> {
+        let Range { smallest, largest, index } = *range;
+        Scaling::of(smallest, largest).ok_or_else(|| {
+            let path = self.npy.path();
+            if Scaling::is_negative(smallest) {
+                return self.order().refuse(path, index, smallest);
             }
-            _ => refuse("whole numbers from 0 to 65535"),
-        }
+            let found = format!("{smallest} to {largest}");
+            let advice = "scale them, as X = (X - X.min()) / (X.max() - X.min())";
+            wrong(path, "different values from 0 to 65535", found, advice)
+        })
     }
 
     /// All pixels as `u8`, in C order.
     fn copy(&mut self, scaling: Scaling) -> Result<Vec<u8>> {
-        let layout = self.layout();
+        let order = self.order();
         let element = self.npy.header().element;
+        let path = self.npy.path().to_owned();
         // The shape was checked against the length of the file: there are at most as many pixels as bytes in it.
         let total = self.count * self.shape.pixels();
         let mut pixels = Vec::new();
         pixels.try_reserve_exact(total).map_err(|_| {
+            let found = format!("{total} bytes of them");
             let advice = "close other programs or save fewer images";
-            wrong(
-                self.npy.path(),
-                "room for the images in memory",
-                format!("{total} bytes of them"),
-                advice,
-            )
+            wrong(&path, "room for the images in memory", found, advice)
         })?;
-        let factor = scaling.factor();
-        let byte = |bytes: &[u8]| (element.number(bytes) * factor + 0.5).floor() as u8;
-        if !layout.fortran_order {
+        if element.bytes == 1 && scaling == Scaling::AsIs && !order.fortran {
             self.npy.each_piece(|piece| {
-                if element.bytes == 1 && factor == 1.0 {
-                    pixels.extend_from_slice(piece);
-                } else {
-                    pixels.extend(piece.chunks_exact(element.bytes).map(byte));
-                }
+                pixels.extend_from_slice(piece);
                 Ok(())
             })?;
-        } else {
+            return Ok(pixels);
+        }
+        if order.fortran {
             pixels.resize(total, 0);
-            let mut place = 0;
-            self.npy.each_piece(|piece| {
-                for bytes in piece.chunks_exact(element.bytes) {
-                    pixels[layout.in_c_order(place)] = byte(bytes);
-                    place += 1;
+        }
+        let (mut index, mut levels) = (0, Levels::new(scaling));
+        self.npy.each_piece(|piece| {
+            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
+                let level = levels.of(value);
+                if order.fortran {
+                    pixels[order.in_c_order(index)] = level;
+                } else {
+                    pixels.push(level);
                 }
-                Ok(())
-            })?;
+                index += 1;
+            }
+            Ok(())
+        })?;
+        if let Some(left) = levels.too_few() {
+            let found = format!("{left}, with {scaling}");
+            let advice = "spread what matters over 0 to 1: low, high = np.percentile(X, [0.1, 99.9]); \
+                          X = np.clip((X - low) / (high - low), 0, 1)";
+            return Err(wrong(
+                &path,
+                &format!("at least {FEWEST_LEVELS} levels of grey"),
+                found,
+                advice,
+            ));
         }
         Ok(pixels)
     }
 
-    fn layout(&self) -> Layout {
-        Layout {
-            count: self.count,
-            shape: self.shape,
-            fortran_order: self.npy.header().fortran_order,
-        }
+    fn order(&self) -> Order {
+        Order { count: self.count, shape: self.shape, fortran: self.npy.header().fortran_order }
     }
 }
 
-/// Which pixel an element of the file is.
-#[derive(Clone, Copy)]
-struct Layout {
-    count: usize,
-    shape: ImageShape,
-    fortran_order: bool,
+/// Smallest and largest value of a file, and the index of the smallest.
+struct Range {
+    smallest: f64,
+    largest: f64,
+    index: usize,
 }
 
-impl Layout {
-    /// The place in C order of the element at this place of a file in Fortran order.
-    fn in_c_order(&self, place: usize) -> usize {
+/// Which levels of grey the values of a file become, and whether different ones become the same.
+struct Levels {
+    scaling: Scaling,
+    /// The first value that became each level.
+    first: [Option<f64>; 256],
+    merged: bool,
+}
+
+impl Levels {
+    fn new(scaling: Scaling) -> Levels {
+        Levels { scaling, first: [None; 256], merged: false }
+    }
+
+    fn of(&mut self, value: f64) -> u8 {
+        let level = self.scaling.level(value);
+        let first = *self.first[usize::from(level)].get_or_insert(value);
+        self.merged |= first != value;
+        level
+    }
+
+    /// How many levels are used, when they are so few that the pictures are lost.
+    fn too_few(&self) -> Option<usize> {
+        let used = self.first.iter().flatten().count();
+        (self.merged && used < FEWEST_LEVELS).then_some(used)
+    }
+}
+
+/// In which order the elements of a file are the pixels of its images.
+#[derive(Clone, Copy)]
+struct Order {
+    count: usize,
+    shape: ImageShape,
+    fortran: bool,
+}
+
+impl Order {
+    /// The index in C order of the element with this index in a file in Fortran order.
+    fn in_c_order(&self, index: usize) -> usize {
         let ImageShape { height, width, channels } = self.shape;
-        let (image, rest) = (place % self.count, place / self.count);
+        let (image, rest) = (index % self.count, index / self.count);
         let (row, rest) = (rest % height, rest / height);
         let (column, channel) = (rest % width, rest / width);
         ((image * height + row) * width + column) * channels + channel
     }
 
     /// The error for a value that no pixel has, with the pixel.
-    fn refuse(&self, path: &Path, place: usize, value: f64) -> Error {
-        let place = if self.fortran_order { self.in_c_order(place) } else { place };
+    fn refuse(&self, path: &Path, index: usize, value: f64) -> Error {
+        let index = if self.fortran { self.in_c_order(index) } else { index };
         let ImageShape { width, channels, .. } = self.shape;
-        let (image, pixel) = (place / self.shape.pixels(), place % self.shape.pixels());
+        let (image, pixel) = (index / self.shape.pixels(), index % self.shape.pixels());
         let (row, column, channel) =
             (pixel / channels / width, pixel / channels % width, pixel % channels);
         let mut found = format!("{value} in image {image}, row {row}, column {column}");
@@ -375,7 +387,7 @@ impl Layout {
         }
         if value.is_finite() {
             let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
-            wrong(path, "no negative values", found, advice)
+            wrong(path, "no negative values, unless all are from -1 to 1", found, advice)
         } else {
             wrong(
                 path,

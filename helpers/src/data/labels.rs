@@ -1,30 +1,26 @@
 //! `y.npy` and `classes.txt`: the class of each image.
 //!
-//! Taken are `(N,)` or `(N, 1)` whole numbers, in an integer or a floating type; `(N, K)` one-hot rows; and strings of
-//! fixed width. Whatever they were, class ids become `0..K`:
+//! Taken are `(N,)` or `(N, 1)` whole numbers, in an integer or a floating type, or truth values; `(N, K)` one-hot rows;
+//! and strings of fixed width. Whatever they were, class ids become `0..K`:
 //!
 //! - whole numbers: the distinct values in ascending order, so 0, 1, 2 stay and 3, 7, 20 become 0, 1, 2
+//! - truth values: False is 0 and True is 1
 //! - one-hot: the column
 //! - strings: the distinct strings in ascending order, as `np.unique` sorts them
 //!
-//! A class is named after its value, its column or its string. `classes.txt` gives numbered classes better names, one
-//! a line in the order of the ids.
+//! A class is named after its value, its column or its string; [`super::class_names`] reads better names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::npy::{Element, Header, Kind, NpyFile, Wanted, quoted, shown_shape, unreadable, wrong};
-use crate::error::Result;
-use crate::system::files::{ReadError, read_regular};
+use super::class_names::{check_name, choose_names, read_classes};
+use super::file_errors::{no_truth_values, quoted, shown_shape, wrong};
+use super::npy::{Accepted, Element, Header, Kind, NpyFile};
+use crate::error::{Error, Result};
 
-/// A name longer than this is no name.
-const LONGEST_NAME: usize = 200;
-/// Largest `classes.txt` that is read, in bytes.
-const LARGEST_CLASSES_FILE: u64 = 1 << 20;
-
-const WANTED: Wanted = Wanted {
+const ACCEPTED: Accepted = Accepted {
     what: "labels that are integers, one-hot rows or strings",
     takes: |element| element.is_number() || matches!(element.kind, Kind::Text | Kind::Bytes),
     instead: "save class ids, as y.astype(np.int64)",
@@ -35,7 +31,7 @@ const WANTED: Wanted = Wanted {
 /// How y.npy says which class an image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelForm {
-    /// A whole number.
+    /// A whole number or a truth value.
     Numbers,
     /// A row with a single 1.
     OneHot,
@@ -52,7 +48,7 @@ pub struct FoundLabels {
     pub dtype: String,
     /// What a label looks like.
     pub form: LabelForm,
-    /// Whether numbers with gaps, or not from 0, were numbered anew as `0..K`.
+    /// True when numbers with gaps, or not from 0, were numbered anew as `0..K`.
     pub renumbered: bool,
 }
 
@@ -73,7 +69,7 @@ pub(super) struct LabelFile {
 impl LabelFile {
     /// Opens `path`, which must hold `images` labels.
     pub(super) fn open(path: &Path, images: usize) -> Result<LabelFile> {
-        let npy = NpyFile::open(path, &WANTED)?;
+        let npy = NpyFile::open(path, &ACCEPTED)?;
         let Header { element, shape, .. } = npy.header();
         let text = matches!(element.kind, Kind::Text | Kind::Bytes);
         let form = match shape[..] {
@@ -119,7 +115,12 @@ impl LabelFile {
             LabelForm::Numbers => {
                 let (numbers, sha256) = self.numbers()?;
                 let (ids, values) = rank(&numbers);
-                let names = values.iter().map(i64::to_string).collect();
+                let name = |value: &i64| match (element.kind, value) {
+                    (Kind::Bool, 0) => "False".to_owned(),
+                    (Kind::Bool, _) => "True".to_owned(),
+                    _ => value.to_string(),
+                };
+                let names = values.iter().map(name).collect();
                 (ids, Some(values), names, sha256)
             }
             LabelForm::OneHot => {
@@ -131,7 +132,7 @@ impl LabelFile {
         let renumbered =
             values.is_some_and(|values| values.iter().zip(0..).any(|(&value, id)| value != id));
         let class_names = match read_classes(classes)? {
-            Some(lines) => check_names(classes, lines, names, self.form)?,
+            Some(lines) => choose_names(classes, lines, names, self.form == LabelForm::Strings)?,
             None => names,
         };
         let shape = self.npy.header().shape.clone();
@@ -156,9 +157,8 @@ impl LabelFile {
             if others > 0 {
                 found += &format!(", and {others} more classes as rare");
             }
-            let advice = "leave such classes out, or add images; if y holds no classes but measurements, this is no \
-                          classification";
-            return Err(wrong(path, "at least two images of each class", found, advice));
+            let advice = format!("leave such classes out, or add images; {NO_CLASSES}");
+            return Err(wrong(path, "at least two images of each class", found, &advice));
         }
         Ok(())
     }
@@ -166,36 +166,25 @@ impl LabelFile {
     fn numbers(&mut self) -> Result<(Vec<i64>, String)> {
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
-        let mut numbers = Vec::new();
+        let mut ids = Vec::new();
         let sha256 = self.npy.each_piece_hashed(|piece| {
-            for bytes in piece.chunks_exact(element.bytes) {
-                let at = |found: String| format!("{found} at place {}", numbers.len());
-                let refuse = |found, advice| {
-                    Err(wrong(&path, "class ids: whole numbers from 0", found, advice))
-                };
-                let number = if element.kind == Kind::Float {
-                    let value = element.number(bytes);
-                    if value.fract() != 0.0 || !value.is_finite() {
-                        let advice =
-                            "if y holds no classes but measurements, this is no classification";
-                        return refuse(at(value.to_string()), advice);
-                    }
-                    value as i128
-                } else {
-                    element.whole(bytes)
-                };
+            if element.kind == Kind::Float {
+                let numbers = element.numbers(piece).map_err(|_| no_truth_values(&path))?;
+                let fraction = |number: &&f64| number.fract() != 0.0 || !number.is_finite();
+                if let Some(number) = numbers.iter().find(fraction) {
+                    let index = ids.len() + numbers.iter().take_while(|n| !fraction(n)).count();
+                    return Err(no_id(&path, number.to_string(), index, NO_CLASSES));
+                }
+            }
+            for number in element.whole_numbers(piece).map_err(|_| no_truth_values(&path))? {
                 match i64::try_from(number) {
-                    Ok(number) if number >= 0 => numbers.push(number),
-                    _ => {
-                        let advice =
-                            "number the classes anew, y = np.unique(y, return_inverse=True)[1]";
-                        return refuse(at(number.to_string()), advice);
-                    }
+                    Ok(id) if id >= 0 => ids.push(id),
+                    _ => return Err(no_id(&path, number.to_string(), ids.len(), NUMBER_ANEW)),
                 }
             }
             Ok(())
         })?;
-        Ok((numbers, sha256))
+        Ok((ids, sha256))
     }
 
     /// The column of the 1 in each row, and the number of columns.
@@ -208,26 +197,26 @@ impl LabelFile {
             wrong(&path, "one-hot rows: a single 1 and zeros", found, advice)
         };
         let mut ids = vec![-1; rows];
-        let mut place = 0;
+        let mut index = 0;
         let sha256 = self.npy.each_piece_hashed(|piece| {
-            for bytes in piece.chunks_exact(element.bytes) {
-                let (row, column) = if fortran_order {
-                    (place % rows, place / rows)
-                } else {
-                    (place / columns, place % columns)
+            for number in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
+                let (row, column) = match fortran_order {
+                    true => (index % rows, index / rows),
+                    false => (index / columns, index % columns),
                 };
-                place += 1;
-                match element.number(bytes) {
-                    0.0 => {}
-                    1.0 if ids[row] == -1 => ids[row] = column as i64,
-                    1.0 => {
-                        return Err(refuse(format!(
-                            "two ones in row {row}, columns {} and {column}",
-                            ids[row]
-                        )));
-                    }
-                    other => return Err(refuse(format!("{other} in row {row}, column {column}"))),
+                index += 1;
+                if number == 0.0 {
+                    continue;
                 }
+                if number != 1.0 {
+                    return Err(refuse(format!("{number} in row {row}, column {column}")));
+                }
+                if ids[row] != -1 {
+                    let first = ids[row];
+                    let found = format!("two ones in row {row}, columns {first} and {column}");
+                    return Err(refuse(found));
+                }
+                ids[row] = column as i64;
             }
             Ok(())
         })?;
@@ -245,23 +234,29 @@ impl LabelFile {
             for bytes in piece.chunks_exact(element.bytes) {
                 let text =
                     decode(&element, bytes).and_then(|text| check_name(&text).map(|()| text));
-                match text {
-                    Ok(text) => texts.push(text),
-                    Err(found) => {
-                        let found = format!("{found} in the label at place {}", texts.len());
-                        return Err(wrong(
-                            &path,
-                            "labels of printable text",
-                            found,
-                            "clean the names and save again",
-                        ));
-                    }
-                }
+                texts.push(text.map_err(|found| {
+                    let found = format!("{found} in the label at index {}", texts.len());
+                    wrong(
+                        &path,
+                        "labels of printable text",
+                        found,
+                        "clean the names and save again",
+                    )
+                })?);
             }
             Ok(())
         })?;
         Ok((texts, sha256))
     }
+}
+
+const NO_CLASSES: &str = "if y holds no classes but measurements, this is no classification";
+const NUMBER_ANEW: &str = "number the classes anew, y = np.unique(y, return_inverse=True)[1]";
+
+/// The error for a number that is no class id.
+fn no_id(path: &Path, found: String, index: usize, advice: &str) -> Error {
+    let found = format!("{found} at index {index}");
+    wrong(path, "class ids: whole numbers from 0", found, advice)
 }
 
 /// The text of a string element, without the zeros that fill it up; or what is wrong with it.
@@ -271,29 +266,15 @@ fn decode(element: &Element, bytes: &[u8]) -> Result<String, String> {
         return String::from_utf8(bytes[..end].to_vec())
             .map_err(|_| "bytes that are not UTF-8".to_owned());
     }
-    let letter = |bytes: &[u8]| {
-        let code = Element { kind: Kind::Unsigned, bytes: 4, ..*element }.whole(bytes) as u32;
+    let letter = |bytes: &[u8; 4]| {
+        let code = match element.big_endian {
+            true => u32::from_be_bytes(*bytes),
+            false => u32::from_le_bytes(*bytes),
+        };
         char::from_u32(code).ok_or_else(|| format!("the code {code:#x}, which is no character,"))
     };
-    let text: String = bytes.chunks_exact(4).map(letter).collect::<Result<_, _>>()?;
+    let text: String = bytes.as_chunks().0.iter().map(letter).collect::<Result<_, _>>()?;
     Ok(text.trim_end_matches('\0').to_owned())
-}
-
-/// What makes a text useless as the name of a class.
-fn check_name(name: &str) -> Result<(), String> {
-    if name.trim().is_empty() {
-        return Err("nothing but blanks".to_owned());
-    }
-    if let Some(letter) =
-        name.chars().find(|letter| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
-    {
-        return Err(format!("the control character U+{:04X}", letter as u32));
-    }
-    let length = name.chars().count();
-    if length > LONGEST_NAME {
-        return Err(format!("{length} characters, where {LONGEST_NAME} are the most,"));
-    }
-    Ok(())
 }
 
 /// The rank of each value among the distinct ones, and the distinct ones in ascending order.
@@ -306,78 +287,4 @@ fn rank<T: Ord + Clone>(values: &[T]) -> (Vec<i64>, Vec<T>) {
         values.iter().map(|value| ranks[value]).collect(),
         ranks.keys().map(|&value| value.clone()).collect(),
     )
-}
-
-/// The lines of `classes.txt`; none when there is no such file.
-fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
-    let unreadable =
-        |source| unreadable(path, source, "mend the link, or remove it: the file may be left out");
-    // A dangling link is not "no such file": somebody wanted names.
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        _ => {}
-    }
-    let expected = "a text file with the name of a class on each line";
-    let bytes = read_regular(path, LARGEST_CLASSES_FILE).map_err(|unread| match unread {
-        ReadError::Io(source) => unreadable(source),
-        ReadError::Other(found) => {
-            wrong(path, expected, found, "remove it, or write the names alone into a file")
-        }
-    })?;
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Err(wrong(
-            path,
-            expected,
-            "bytes that are not UTF-8".to_owned(),
-            "save it as UTF-8",
-        ));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
-    let lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
-    let mut seen = BTreeSet::new();
-    for (number, line) in (1..).zip(&lines) {
-        if let Err(found) = check_name(line) {
-            let advice = "write one printable name a line";
-            return Err(wrong(path, expected, format!("{found} in line {number}"), advice));
-        }
-        if !seen.insert(line) {
-            let found = format!("{} a second time in line {number}", quoted(line));
-            return Err(wrong(path, "different names", found, "tell the classes apart"));
-        }
-    }
-    Ok(Some(lines))
-}
-
-/// The names of `classes.txt`, when they fit the classes found in y.
-fn check_names(
-    path: &Path,
-    lines: Vec<String>,
-    found: Vec<String>,
-    form: LabelForm,
-) -> Result<Vec<String>> {
-    if lines.len() != found.len() {
-        let expected = format!("{} names, one for each class in y.npy", found.len());
-        return Err(wrong(
-            path,
-            &expected,
-            lines.len().to_string(),
-            "write one name a line, or remove the file",
-        ));
-    }
-    if form != LabelForm::Strings {
-        return Ok(lines);
-    }
-    // The strings are the names already, and their sorted order is the one scikit-learn numbers them in.
-    match lines.iter().find(|line| found.binary_search(line).is_err()) {
-        None => Ok(found),
-        Some(stranger) => {
-            let found = format!("{}, which is no label in y.npy", quoted(stranger));
-            Err(wrong(
-                path,
-                "the strings of y.npy",
-                found,
-                "remove the file: y.npy names its classes itself",
-            ))
-        }
-    }
 }

@@ -4,16 +4,28 @@
 
 pub mod augment;
 pub mod batches;
+mod class_names;
 pub mod dataset;
+pub mod duplicates;
+mod file_errors;
 pub mod images;
 pub mod labels;
+pub mod model_selection;
 pub mod noise;
 pub mod npy;
-pub mod random;
+pub mod random_state;
+pub mod scaling;
 pub mod split;
+pub mod subset;
+#[cfg(test)]
+pub(crate) mod test_files;
 
 pub use augment::Augmentation;
 pub use batches::Normalization;
-pub use dataset::{Dataset, DatasetInfo, ImageShape, Subset};
+pub use dataset::{Dataset, DatasetInfo};
+pub use duplicates::{Duplicate, Duplicates};
+pub(crate) use file_errors::shown_shape;
+pub use images::ImageShape;
 pub use noise::{DenoisedImages, GaussianNoise, NoisyImages};
 pub use split::{Split, SplitConfig};
+pub use subset::Subset;

@@ -1,9 +1,8 @@
 //! Noise: from clean images to noisy ones.
 //!
 //! Values are those of pixels in 0..=1, `(H, W, C)` for one image. While training, noise is drawn anew for each batch
-//! from libtorch's generator; elsewhere the noise of an image depends on the seed and on the image's place in its data
-//! set alone, so that neither the size of batches nor the order or choice of images changes it. Start at
-//! [`GaussianNoise::on`].
+//! from libtorch's generator; elsewhere the noise of an image depends on the seed and the image's index in its data set
+//! alone, so that neither the batch size nor the order or choice of images changes it. Start at [`GaussianNoise::on`].
 
 use std::fmt;
 
@@ -14,8 +13,7 @@ use tch::{Kind, Tensor};
 
 use super::augment::Augmentation;
 use super::batches::{ImageSource, Normalization, Source};
-use super::dataset::Subset;
-use crate::display::{Column, Table};
+use super::subset::Subset;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
 
@@ -27,7 +25,7 @@ pub struct GaussianNoise {
     pub mean: f64,
     /// Variance of the noise, the square of its standard deviation; 0 or more.
     pub variance: f64,
-    /// Whether noisy values are cut off at 0 and 1.
+    /// True to cut noisy values off at 0 and 1.
     pub clip: bool,
 }
 
@@ -66,13 +64,14 @@ impl GaussianNoise {
 
     /// `pixels` with noise from libtorch's generator.
     fn draw_on(&self, pixels: &Tensor) -> Result<Tensor> {
-        let noisy = pixels + pixels.f_randn_like()? * self.std() + self.mean;
+        let noise = pixels.f_randn_like()?.f_mul_scalar(self.std())?;
+        let noisy = pixels.f_add(&noise)?.f_add_scalar(self.mean)?;
         Ok(if self.clip { noisy.f_clamp(0.0, 1.0)? } else { noisy })
     }
 
-    /// Adds the noise of the image at `place` of its data set.
-    fn add_to(&self, pixels: &mut [f32], seed: u64, place: usize) {
-        let mut normal = Normal::new(seed, place);
+    /// Adds the noise of the image with this index in its data set.
+    fn add_to(&self, pixels: &mut [f32], seed: u64, index: usize) {
+        let mut normal = Normal::new(seed, index);
         let (mean, std) = (self.mean, self.std());
         for pair in pixels.chunks_mut(2) {
             for (value, draw) in pair.iter_mut().zip(normal.pair()) {
@@ -97,7 +96,7 @@ impl NoisyImages {
         self.images.len()
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
@@ -129,7 +128,7 @@ impl NoisyImages {
         let work = "an array of all noisy images";
         Memory::now().require(needed, work, "take fewer images, with a smaller `sample`")?;
         let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
-        let noisy = Vec::<f32>::try_from(noisy.permute([0, 2, 3, 1]).f_reshape([-1])?)?;
+        let noisy = Vec::<f32>::try_from(noisy.f_permute([0, 2, 3, 1])?.f_reshape([-1])?)?;
         Ok(Array2::from_shape_vec((self.len(), values), noisy).expect("one row an image"))
     }
 
@@ -147,9 +146,9 @@ impl NoisyImages {
         let (mut sum, mut squares, mut values) = (0.0, 0.0, 0);
         for positions in positions.chunks(1024) {
             let (noisy, clean) = source.batch(positions, false)?;
-            let added = (noisy - clean).to_kind(Kind::Double);
-            sum += added.sum(Kind::Double).double_value(&[]);
-            squares += added.square().sum(Kind::Double).double_value(&[]);
+            let added = noisy.f_sub(&clean)?.f_to_kind(Kind::Double)?;
+            sum += added.f_sum(Kind::Double)?.f_double_value(&[])?;
+            squares += added.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
             values += added.numel();
         }
         let mean = sum / values as f64;
@@ -160,37 +159,10 @@ impl NoisyImages {
     pub(crate) fn source(&self, augmentation: Augmentation) -> NoisySource<'_> {
         NoisySource {
             clean: ImageSource::new(&self.images, Normalization::default(), augmentation),
-            places: self.images.indices(),
+            indices: self.images.indices(),
             noise: self.noise,
             seed: self.seed,
         }
-    }
-}
-
-impl NoisyImages {
-    /// The noise, and how many images have it.
-    pub fn table(&self) -> Table {
-        let GaussianNoise { mean, variance, clip } = self.noise;
-        let clip = if clip { "to 0..=1" } else { "no" };
-        Table::new([
-            Column::integer("Images"),
-            Column::decimal("Noise, mean", 2),
-            Column::decimal("Variance", 2),
-            Column::decimal("Standard deviation", 3),
-            Column::text("Clipped"),
-        ])
-        .row([
-            self.len().into(),
-            mean.into(),
-            variance.into(),
-            variance.sqrt().into(),
-            clip.into(),
-        ])
-    }
-
-    /// Shows [`NoisyImages::table`] as the result of a cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
     }
 }
 
@@ -224,20 +196,20 @@ impl fmt::Debug for DenoisedImages {
 /// Batches of noisy images and the clean ones that belong to them, both `(B, C, H, W)`.
 pub(crate) struct NoisySource<'a> {
     clean: ImageSource<'a>,
-    places: &'a [usize],
+    indices: &'a [usize],
     noise: GaussianNoise,
     seed: u64,
 }
 
 impl Source for NoisySource<'_> {
     fn len(&self) -> usize {
-        self.places.len()
+        self.indices.len()
     }
 
     fn identify(&self, hash: &mut Sha256) -> Result<()> {
         self.clean.identify(hash)?;
-        // Images keep the noise of their place in the data set.
-        hash.update(format!("{:?} {} {:?}", self.noise, self.seed, self.places));
+        // The noise of an image depends on its index in the data set.
+        hash.update(format!("{:?} {} {:?}", self.noise, self.seed, self.indices));
         Ok(())
     }
 
@@ -247,8 +219,9 @@ impl Source for NoisySource<'_> {
             return Ok((self.noise.draw_on(&clean)?, clean));
         }
         // Channels last, as the images lie in memory; `copy` keeps the strides.
-        let flat = clean.permute([0, 2, 3, 1]).f_contiguous()?;
-        let noisy = flat.copy();
+        let flat = clean.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+        let mut noisy = flat.f_empty_like()?;
+        noisy.f_copy_(&flat)?;
         let values = flat.numel();
         let out: &mut [f32] = match values {
             // Nothing has no place in memory, and a slice must have one.
@@ -258,9 +231,9 @@ impl Source for NoisySource<'_> {
         };
         let images = out.chunks_exact_mut((values / positions.len().max(1)).max(1));
         for (image, &position) in images.zip(positions) {
-            self.noise.add_to(image, self.seed, self.places[position]);
+            self.noise.add_to(image, self.seed, self.indices[position]);
         }
-        Ok((noisy.permute([0, 3, 1, 2]), clean))
+        Ok((noisy.f_permute([0, 3, 1, 2])?, clean))
     }
 }
 
@@ -268,10 +241,10 @@ impl Source for NoisySource<'_> {
 struct Normal(u64);
 
 impl Normal {
-    fn new(seed: u64, place: usize) -> Normal {
+    fn new(seed: u64, index: usize) -> Normal {
         let mut stream = Normal(seed);
         let seed = stream.bits();
-        Normal(seed ^ (place as u64 + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93))
+        Normal(seed ^ (index as u64 + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93))
     }
 
     fn bits(&mut self) -> u64 {

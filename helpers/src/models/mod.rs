@@ -2,7 +2,6 @@
 //!
 //! Start at [`Sequential::new`]; `architectures` has ready-made networks.
 
-pub mod features;
 pub mod model;
 pub(crate) mod model_file;
 mod plan;
@@ -13,7 +12,6 @@ pub mod summary;
 pub mod trained_on;
 mod weights;
 
-pub use features::{FeatureConfig, Features};
 pub use model::{Model, Probabilities};
 pub use precision::Precision;
 pub use sequential::Sequential;

@@ -11,7 +11,7 @@ use super::page::{Rect, Text, draw};
 use super::style::{
     BORDER, Color, GREY, INK, NAME_SIZE, TICK_SIZE, TITLE_SIZE, label_color, label_sign,
 };
-use crate::data::random::RandomState;
+use crate::data::random_state::RandomState;
 use crate::data::{Dataset, DenoisedImages, GaussianNoise, ImageShape, NoisyImages, Subset};
 use crate::evaluation::image_psnr_db;
 use crate::evaluation::metrics::{argmax, check_classes, check_lengths};

@@ -4,11 +4,14 @@
 //! `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
 
 pub mod comparison;
+mod dataset;
 mod denoising;
 mod evaluation;
 mod history;
 mod metrics;
+mod noise;
 mod search;
+mod split;
 mod summary;
 
 pub use comparison::comparative_table;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::random::RandomState;
-use crate::data::split::TrainTest;
+use crate::data::model_selection::TrainTest;
+use crate::data::random_state::RandomState;
 use crate::error::{Error, Result};
 
 /// Folds of equal size, each of which tests once; scikit-learn's `KFold`.

@@ -18,7 +18,7 @@ use super::network::Network;
 use super::pool::Pool;
 use super::results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults, first_of_rank_1};
 use super::trial::{TrialResult, TrialSpec};
-use crate::data::split::{Draw, TestSize, TrainTest, train_test_split};
+use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::{Split, Subset};
 use crate::display::print_line;
 use crate::error::{Error, Result};

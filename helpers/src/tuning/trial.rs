@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::network::Network;
-use crate::data::split::{Draw, TestSize, train_test_split};
+use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::system::environment::code_version;

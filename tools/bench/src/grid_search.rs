@@ -39,8 +39,8 @@ impl Spec {
     /// Searches; gives what was found, and what shows that all sides did the same.
     pub(crate) fn run(self) -> Result<Value> {
         let seed = self.seed;
-        let split =
-            Dataset::load(&self.data)?.split(SplitConfig { seed, ..SplitConfig::default() })?;
+        let split = Dataset::load(&self.data)?
+            .split(SplitConfig { random_state: seed, ..SplitConfig::default() })?;
         let search = GridSearchCv {
             param_grid: ParameterGrid::new()
                 .parameter("dropout", self.dropout)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use helpers::Result;
 use helpers::artifacts::Environment;
-use helpers::data::random::RandomState;
+use helpers::data::random_state::RandomState;
 use helpers::models::Precision;
 use helpers::prelude::*;
 use serde::Deserialize;

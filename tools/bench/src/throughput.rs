@@ -33,8 +33,8 @@ impl Spec {
     /// Trains and predicts; gives the speeds, and a score as a sign that something was learnt.
     pub(crate) fn run(self) -> Result<Value> {
         let seed = self.seed;
-        let split =
-            Dataset::load(&self.data)?.split(SplitConfig { seed, ..SplitConfig::default() })?;
+        let split = Dataset::load(&self.data)?
+            .split(SplitConfig { random_state: seed, ..SplitConfig::default() })?;
         let dataset = split.train.dataset();
         let part =
             |of: &Subset| dataset.subset(of.indices().iter().copied().take(self.images).collect());

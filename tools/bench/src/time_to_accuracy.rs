@@ -35,8 +35,8 @@ impl Spec {
     /// Trains to the end and looks afterwards when the mark was passed; null if it never was.
     pub(crate) fn run(self) -> Result<Value> {
         let seed = self.seed;
-        let split =
-            Dataset::load(&self.data)?.split(SplitConfig { seed, ..SplitConfig::default() })?;
+        let split = Dataset::load(&self.data)?
+            .split(SplitConfig { random_state: seed, ..SplitConfig::default() })?;
         let dataset = split.train.dataset();
         let most = if self.images == 0 { dataset.len() } else { self.images };
         let part = |of: &Subset| dataset.subset(of.indices().iter().copied().take(most).collect());

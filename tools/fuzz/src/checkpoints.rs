@@ -95,7 +95,8 @@ fn split() -> &'static Split {
         let pixels: Vec<u8> = (0..64u8).map(|place| place.wrapping_mul(37)).collect();
         write(&folder, "X.npy", &array("|u1", &[16, 2, 2], &pixels));
         write(&folder, "y.npy", &array("|u1", &[16], &two_classes(16)));
-        let config = SplitConfig { test: 0.25, validation: 0.25, seed: 1, stratify: true };
+        let config =
+            SplitConfig { test_size: 0.25, validation_size: 0.25, random_state: 1, stratify: true };
         let dataset = Dataset::load(folder.path()).expect("data that fit");
         dataset.split(config).expect("a split that fits")
     })

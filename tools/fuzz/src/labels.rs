@@ -39,8 +39,12 @@ fn check(dataset: &Dataset, input: &[u8]) {
         LabelForm::Numbers => {
             let numbers = numbers(&header, input);
             assert!(numbers.iter().all(|number| *number >= 0.0 && number.fract() == 0.0));
-            let values: Vec<i64> =
-                names.iter().map(|name| name.parse().expect("a number")).collect();
+            let value = |name: &String| match (header.element.kind, name.as_str()) {
+                (Kind::Bool, "False") => 0,
+                (Kind::Bool, "True") => 1,
+                (_, name) => name.parse().expect("a number"),
+            };
+            let values: Vec<i64> = names.iter().map(value).collect();
             assert!(values.is_sorted_by(|a, b| a < b), "{values:?}");
             assert!(ids.iter().zip(&numbers).all(|(&id, &n)| values[id as usize] as f64 == n));
         }

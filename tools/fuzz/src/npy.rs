@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fastrand::Rng;
-use helpers::data::images::Scaling;
 use helpers::data::npy::{Header, Kind};
+use helpers::data::scaling::Scaling;
 use helpers::prelude::*;
 
 use crate::{bounded, check_message, mutate, scratch, write};
@@ -35,21 +35,17 @@ fn check(dataset: &Dataset, input: &[u8]) {
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     assert_eq!((found.smallest, found.largest), (smallest, largest));
-    assert!(smallest >= -1e-3 && largest <= 65535.0);
-    let factor = match found.scaling {
-        Scaling::AsIs | Scaling::Rounded => 1.0,
-        Scaling::BlackAndWhite | Scaling::Unit => 255.0,
-        Scaling::WholeRange { white } => {
-            assert!(largest <= f64::from(white));
-            255.0 / f64::from(white)
-        }
+    let (black, white) = match found.scaling {
+        Scaling::AsIs => (0.0, 255.0),
+        Scaling::Range { black, white } => (black, white),
     };
+    assert!(smallest >= black - 1e-3 && largest <= white + 1e-3 && largest <= 65535.0);
     let pixels: Vec<u8> =
         (0..dataset.len()).flat_map(|image| dataset.image(image).unwrap().into_owned()).collect();
     assert_eq!(pixels.len(), values.len());
-    for (place, (&pixel, value)) in pixels.iter().zip(&values).enumerate() {
-        let exact = (value * factor).clamp(0.0, 255.0);
-        assert!((f64::from(pixel) - exact).abs() < 0.5 + 1e-9, "{pixel} for {exact} at {place}");
+    for (index, (&pixel, value)) in pixels.iter().zip(&values).enumerate() {
+        let exact = ((value - black) * 255.0 / (white - black)).clamp(0.0, 255.0);
+        assert!((f64::from(pixel) - exact).abs() < 0.5 + 1e-9, "{pixel} for {exact} at {index}");
     }
 }
 
@@ -142,7 +138,7 @@ fn number(kind: Kind, bytes: &[u8]) -> f64 {
         (Kind::Signed, 2) => f64::from(bits as u16 as i16),
         (Kind::Signed, 4) => f64::from(bits as u32 as i32),
         (Kind::Signed, 8) => bits as i64 as f64,
-        (Kind::Unsigned, _) => bits as f64,
+        (Kind::Unsigned | Kind::Bool, _) => bits as f64,
         other => panic!("{other:?} was read as a number"),
     }
 }

@@ -16,25 +16,22 @@ pub struct RandomState {
 }
 
 impl RandomState {
-    /// The state `numpy.random.RandomState(seed)` starts in.
+    /// The state that `numpy.random.RandomState(seed)` starts in.
     ///
     /// # Errors
     /// If `seed` does not fit into 32 bits: NumPy refuses such seeds too.
     pub fn new(seed: u64) -> Result<RandomState> {
         let Ok(seed) = u32::try_from(seed) else {
-            return Err(Error::Parameter {
-                name: "seed",
-                expected: format!("between 0 and {}", u32::MAX),
-                got: seed.to_string(),
-                advice: "NumPy takes 32-bit seeds only; 42 will do".to_owned(),
-            });
+            let expected = format!("between 0 and {}", u32::MAX);
+            let advice = "NumPy takes 32-bit seeds only; 42 will do";
+            return Err(Error::parameter("seed", expected, seed, advice));
         };
         let mut words = Box::new([0; STATE_WORDS]);
         let mut word = seed;
-        for (place, slot) in words.iter_mut().enumerate() {
+        for (index, slot) in words.iter_mut().enumerate() {
             *slot = word;
             word =
-                1_812_433_253_u32.wrapping_mul(word ^ (word >> 30)).wrapping_add(place as u32 + 1);
+                1_812_433_253_u32.wrapping_mul(word ^ (word >> 30)).wrapping_add(index as u32 + 1);
         }
         Ok(RandomState { words, next: STATE_WORDS })
     }
@@ -91,15 +88,15 @@ impl RandomState {
     ///
     /// `count` is at most the number of items.
     pub fn choice(&mut self, items: &[usize], count: usize) -> Vec<usize> {
-        self.permutation(items.len())[..count].iter().map(|&place| items[place]).collect()
+        self.permutation(items.len())[..count].iter().map(|&index| items[index]).collect()
     }
 
     fn refill(&mut self) {
-        for place in 0..STATE_WORDS {
-            let word = (self.words[place] & 0x8000_0000)
-                | (self.words[(place + 1) % STATE_WORDS] & 0x7fff_ffff);
+        for index in 0..STATE_WORDS {
+            let word = (self.words[index] & 0x8000_0000)
+                | (self.words[(index + 1) % STATE_WORDS] & 0x7fff_ffff);
             let twist = if word & 1 == 1 { 0x9908_b0df } else { 0 };
-            self.words[place] = self.words[(place + MIDDLE) % STATE_WORDS] ^ (word >> 1) ^ twist;
+            self.words[index] = self.words[(index + MIDDLE) % STATE_WORDS] ^ (word >> 1) ^ twist;
         }
         self.next = 0;
     }

@@ -1,0 +1,71 @@
+//! Computing features batch by batch, and writing them as they come.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::FeatureConfig;
+use super::file::{FeatureWriter, FileFormat};
+use crate::data::Subset;
+use crate::data::batches::ImageSource;
+use crate::display::Ticker;
+use crate::error::Result;
+use crate::models::model::Model;
+use crate::models::model_file::as_bytes;
+use crate::system::interrupt::InterruptGuard;
+use crate::text::{duration, thousands};
+
+/// Images that go through the network at once.
+pub(super) const BATCH: usize = 256;
+
+/// Writes what the first `layers` layers make of `images` to a new file at `path`.
+pub(super) fn compute(
+    model: &Model,
+    images: &Subset,
+    layers: usize,
+    config: FeatureConfig,
+    path: &Path,
+    format: &FileFormat,
+) -> Result<()> {
+    let mut writer = FeatureWriter::new(path, format)?;
+    let started = Instant::now();
+    let mut ticker = Ticker::new(format.images, Duration::from_secs(10));
+    let source = ImageSource::new(images, model.normalization(), Default::default());
+    let positions: Vec<usize> = (0..images.len()).collect();
+    let mut done = 0;
+    let predictor = model.predictor(0..layers, config.precision)?;
+    let interrupts = InterruptGuard::new();
+    for mirrored in [false, true].into_iter().take(if config.mirrored { 2 } else { 1 }) {
+        for batch in positions.chunks(BATCH) {
+            interrupts.check("the computation of features", "run it again, and it starts anew")?;
+            let mut input = source.pixels(batch, false)?;
+            if mirrored {
+                input = input.f_flip([3])?;
+            }
+            let output = predictor.outputs(&input)?;
+            let rows = match format.shape.len() {
+                3 => output.f_permute([0, 2, 3, 1])?,
+                _ => output,
+            };
+            writer.append(&as_bytes(&rows)?)?;
+            done += batch.len();
+            ticker.tick(done, |share, remaining| {
+                format!(
+                    "features: {:.0}% of {} images, {:.0} images/s, ETA {}",
+                    100.0 * share,
+                    thousands(format.images),
+                    done as f64 / started.elapsed().as_secs_f64(),
+                    duration(remaining)
+                )
+            });
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    writer.finish(seconds)?;
+    println!(
+        "features: {} images in {}, {:.0} images/s",
+        thousands(format.images),
+        duration(seconds),
+        format.images as f64 / seconds
+    );
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What a data set shows of itself.
+
+use std::fmt;
+
+use super::shows_its_table;
+use crate::data::labels::LabelForm;
+use crate::data::scaling::Scaling;
+use crate::data::{Dataset, ImageShape, shown_shape};
+use crate::display::{Column, Table};
+use crate::text::{thousands, with_thousands};
+
+/// A table names this many classes; a data set may have hundreds.
+const CLASSES_SHOWN: usize = 12;
+
+impl Dataset {
+    /// Shape, type, range, memory and classes, a row each.
+    pub fn table(&self) -> Table {
+        Table::new([Column::text("Data set"), Column::text("")])
+            .row(["Images".into(), self.images_sentence().into()])
+            .row(["X.npy".into(), self.x_sentence().into()])
+            .row(["Values".into(), self.values_sentence().into()])
+            .row(["Memory".into(), self.memory_sentence().into()])
+            .row(["y.npy".into(), self.y_sentence().into()])
+            .row(["Classes".into(), self.classes_sentence().into()])
+            .row(["Images a class".into(), self.balance_sentence().into()])
+    }
+
+    fn images_sentence(&self) -> String {
+        let ImageShape { height, width, channels } = self.image_shape();
+        let colour = if channels == 1 { "grey" } else { "red, green and blue" };
+        let all = if self.is_sample() {
+            format!("; a sample of {}", thousands(self.found_images().shape[0]))
+        } else {
+            String::new()
+        };
+        format!("{} of {height} x {width} pixels, {colour}{all}", thousands(self.len()))
+    }
+
+    fn x_sentence(&self) -> String {
+        let found = self.found_images();
+        let order = if found.fortran_order { ", Fortran order" } else { "" };
+        let endian = if found.big_endian { ", big-endian" } else { "" };
+        format!("shape {}, {}{order}{endian}", shown_shape(&found.shape), found.dtype)
+    }
+
+    fn values_sentence(&self) -> String {
+        let found = self.found_images();
+        let scaling = match found.scaling {
+            Scaling::AsIs if found.dtype.starts_with("float") => {
+                "rounded to whole numbers".to_owned()
+            }
+            scaling => scaling.to_string(),
+        };
+        format!("{} to {}, {scaling}", found.smallest, found.largest)
+    }
+
+    fn memory_sentence(&self) -> String {
+        let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
+        let held = if self.found_images().in_file { "read from the file" } else { "copied" };
+        format!("{megabytes} MB of uint8, {held}")
+    }
+
+    fn y_sentence(&self) -> String {
+        let found = self.found_labels();
+        let form = match (found.form, found.renumbered) {
+            (LabelForm::Numbers, false) => "a class id each",
+            (LabelForm::Numbers, true) => "a number each, renumbered from 0",
+            (LabelForm::OneHot, _) => "a one-hot row each",
+            (LabelForm::Strings, _) => "a name each",
+        };
+        format!("shape {}, {}, {form}", shown_shape(&found.shape), found.dtype)
+    }
+
+    fn classes_sentence(&self) -> String {
+        let shown = self.classes().min(CLASSES_SHOWN);
+        let names = self.class_names()[..shown].join(", ");
+        match self.classes() - shown {
+            0 => format!("{}: {names}", self.classes()),
+            more => format!("{}: {names} and {more} more", self.classes()),
+        }
+    }
+
+    fn balance_sentence(&self) -> String {
+        let counts = self.class_counts();
+        let fewest = counts.iter().min().copied().unwrap_or(0);
+        let most = counts.iter().max().copied().unwrap_or(0);
+        match fewest == most {
+            true => thousands(most),
+            false => format!("{} to {}", thousands(fewest), thousands(most)),
+        }
+    }
+}
+
+shows_its_table!(Dataset);
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ImageShape { height, width, channels } = self.image_shape();
+        write!(
+            formatter,
+            "Dataset: {} images {height} x {width} x {channels}, {} classes",
+            self.len(),
+            self.classes()
+        )
+    }
+}
