@@ -6,6 +6,7 @@ pub mod model;
 pub(crate) mod model_file;
 mod plan;
 pub mod precision;
+mod provenance;
 mod saving;
 pub mod sequential;
 pub mod summary;

@@ -57,7 +57,7 @@ impl TrainingState<'_> {
         tch::manual_seed(epoch_seed(self.config.seed, epoch));
         let order = shuffled(train.len())?;
         let batches = order.len().div_ceil(batch_size);
-        let steps = steps_per_epoch(order.len(), batch_size);
+        let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
         let mut totals = Totals::default();
         let mut learning_rate = self.config.learning_rate;
@@ -104,28 +104,10 @@ fn shuffled(count: usize) -> Result<Vec<usize>> {
     Ok(Vec::<i64>::try_from(order)?.into_iter().map(|index| index as usize).collect())
 }
 
-/// How many steps the optimiser takes in an epoch: one a batch, but none for a last batch of one image, in which batch
-/// normalisation has no spread to learn from.
-pub(super) fn steps_per_epoch(images: usize, batch_size: usize) -> usize {
-    let batches = images.div_ceil(batch_size);
-    if batches > 1 && images % batch_size == 1 { batches - 1 } else { batches }
-}
-
 /// The generator's seed for one epoch (the finaliser of SplitMix64, so that near seeds give far ones).
 fn epoch_seed(seed: u64, epoch: usize) -> i64 {
     let mut z = seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     (z ^ (z >> 31)) as i64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_last_batch_of_one_image_is_left_out() {
-        let steps = |batch_size| steps_per_epoch(7, batch_size);
-        assert_eq!([1, 2, 3, 4, 6, 7, 8].map(steps), [7, 3, 2, 2, 1, 1, 1]);
-    }
 }

@@ -121,6 +121,11 @@ impl<'a> TrainingState<'a> {
         self.stop_reason.is_some() || self.epochs.len() >= self.config.epochs
     }
 
+    /// How many steps the optimiser takes in an epoch.
+    pub(super) fn steps_per_epoch(&self) -> usize {
+        steps_per_epoch(self.train.len(), self.config.batch_size)
+    }
+
     /// Adds an epoch's figures to the record, and adapts the learning rate to them.
     pub(super) fn record(&mut self, row: EpochRow) {
         self.learning_rate.update(row.val_loss);
@@ -152,6 +157,12 @@ impl<'a> TrainingState<'a> {
     }
 }
 
+/// One step a batch, but none for a last batch of one image, in which batch normalisation has no spread to learn from.
+fn steps_per_epoch(images: usize, batch_size: usize) -> usize {
+    let batches = images.div_ceil(batch_size);
+    if batches > 1 && images % batch_size == 1 { batches - 1 } else { batches }
+}
+
 /// The epoch (counted from 1) with the lowest validation loss, the first one of equals; 0 if there is none.
 pub(super) fn best_epoch(epochs: &[EpochRow]) -> usize {
     let (mut best, mut lowest) = (0, f64::INFINITY);
@@ -161,4 +172,15 @@ pub(super) fn best_epoch(epochs: &[EpochRow]) -> usize {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_batch_of_one_image_is_left_out() {
+        let steps = |batch_size| steps_per_epoch(7, batch_size);
+        assert_eq!([1, 2, 3, 4, 6, 7, 8].map(steps), [7, 3, 2, 2, 1, 1, 1]);
+    }
 }

@@ -22,7 +22,6 @@ use crate::models::Model;
 use crate::models::model_file::{self, ModelFile, as_bytes};
 use crate::system::environment::{Environment, code_version};
 use crate::text::shown_path;
-use crate::training::epoch::steps_per_epoch;
 use crate::training::history::EpochRow;
 use crate::training::optimizer::Moments;
 use crate::training::state::TrainingState;
@@ -219,7 +218,7 @@ fn check_state(file: &ModelFile, state: &State, training: &TrainingState) -> Res
             format!("{epochs} epochs, or figures that are none"),
         ));
     }
-    let steps = steps_per_epoch(training.train.len(), training.config().batch_size) as u64;
+    let steps = training.steps_per_epoch() as u64;
     if steps.checked_mul(epochs as u64) != Some(state.steps) {
         return Err(file.broken(
             format!("{steps} steps in each of {epochs} epochs"),
