@@ -189,18 +189,7 @@ impl HeatMap {
     /// # Errors
     /// If the names or the spread do not fit the shape of the values, or no value is a finite number.
     pub fn plot(&self) -> Result<Figure> {
-        let shape = self.values.dim();
-        let spread = self.spread.as_ref().map_or(shape, Array2::dim);
-        if (self.rows.len(), self.columns.len()) != shape || spread != shape {
-            return Err(Error::Drawing {
-                message: format!(
-                    "the values have shape {shape:?}, with {} row names, {} column names and a spread of shape \
-                     {spread:?}; all must agree",
-                    self.rows.len(),
-                    self.columns.len()
-                ),
-            });
-        }
+        self.check_shapes()?;
         let by_value = |a: &(_, &f64), b: &(_, &f64)| a.1.total_cmp(b.1);
         let finite = || self.values.indexed_iter().filter(|(_, value)| value.is_finite());
         // Of equal values the first is the best; `max_by` would take the last.
@@ -251,6 +240,22 @@ impl HeatMap {
             scale,
         };
         table.draw(alt, cell)
+    }
+
+    fn check_shapes(&self) -> Result<()> {
+        let shape = self.values.dim();
+        let spread = self.spread.as_ref().map_or(shape, Array2::dim);
+        if (self.rows.len(), self.columns.len()) != shape || spread != shape {
+            return Err(Error::Drawing {
+                message: format!(
+                    "the values have shape {shape:?}, with {} row names, {} column names and a spread of shape \
+                     {spread:?}; all must agree",
+                    self.rows.len(),
+                    self.columns.len()
+                ),
+            });
+        }
+        Ok(())
     }
 }
 

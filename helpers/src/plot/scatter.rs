@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::axes::{Axis, LegendEntry, LegendKind, Panel, legend, legend_size, short};
 use super::figure::Figure;
 use super::page::{Page, Point, Rect, Text, draw};
-use super::style::{INK, Look, NAME_SIZE};
+use super::style::{Color, INK, Look, NAME_SIZE};
 use crate::evaluation::metrics::check_classes;
 use crate::text::clean_text;
 use crate::{Error, Result};
@@ -230,25 +230,34 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
                 page.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, look.color)?;
             }
             panel.mark(look.marker, (point.cost, point.accuracy), 5.5, look.color)?;
-            let text = Text::new(NAME_SIZE).bold().color(look.color);
-            let (text, name) = text.fitted(&point.name, panel.area.width / 2.0 - 20.0);
-            let (at, width) = (panel.place((point.cost, point.accuracy)), text.width(&name));
-            // Right of the point where there is room, else left of it; below a name that is already there.
-            let right = at.0 + 12.0 + width < panel.area.right();
-            let left = if right { at.0 + 12.0 } else { at.0 - 12.0 - width };
-            let mut frame = Rect::new(left, at.1 - 8.0, width, 16.0);
-            let overlaps = |frame: &Rect| {
-                taken.iter().map(|other| other.overlap(frame)).any(|(x, y)| x > 0.0 && y > 0.0)
-            };
-            while overlaps(&frame) {
-                frame.top += 4.0;
-            }
-            let text = text.anchor(HPos::Left, VPos::Center);
-            page.text_on_white(&name, (frame.left, frame.centre().1), text)?;
-            taken.push(frame);
+            name_model(&panel, point, look.color, &mut taken)?;
         }
         Ok(())
     })
+}
+
+/// Writes a model's name right of its point where there is room, else left of it; below a name that is already there.
+fn name_model(
+    panel: &Panel<'_, '_>,
+    point: &CostPoint,
+    color: Color,
+    taken: &mut Vec<Rect>,
+) -> Result<()> {
+    let text = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
+    let (text, name) = text.fitted(&point.name, panel.area.width / 2.0 - 20.0);
+    let (at, width) = (panel.place((point.cost, point.accuracy)), text.width(&name));
+    let right = at.0 + 12.0 + width < panel.area.right();
+    let left = if right { at.0 + 12.0 } else { at.0 - 12.0 - width };
+    let mut frame = Rect::new(left, at.1 - 8.0, width, 16.0);
+    let overlaps = |frame: &Rect| {
+        taken.iter().map(|other| other.overlap(frame)).any(|(x, y)| x > 0.0 && y > 0.0)
+    };
+    while overlaps(&frame) {
+        frame.top += 4.0;
+    }
+    panel.page.text_on_white(&name, (frame.left, frame.centre().1), text)?;
+    taken.push(frame);
+    Ok(())
 }
 
 #[cfg(test)]
