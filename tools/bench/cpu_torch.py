@@ -44,9 +44,9 @@ def main() -> int:
             make(libraries / missing[1], made[missing[1]])
         elif lacking and made:
             # A variable: those are looked up at once. Which library has it does not matter to the loader.
-            place = next(iter(made))
-            made[place].add(lacking[2])
-            make(libraries / place, made[place])
+            folder = next(iter(made))
+            made[folder].add(lacking[2])
+            make(libraries / folder, made[folder])
         else:
             break
     print(f"error: torch cannot be imported:\n{problem}", file=sys.stderr)

@@ -158,8 +158,8 @@ class Lite0(nn.Module):
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks, channels = [], 32
         for count, kernel, stride, expansion, filters in STAGES:
-            for place in range(count):
-                blocks.append(Block(channels, filters, kernel, stride if place == 0 else 1, expansion))
+            for index in range(count):
+                blocks.append(Block(channels, filters, kernel, stride if index == 0 else 1, expansion))
                 channels = filters
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(320, 1280, 1, bias=False)

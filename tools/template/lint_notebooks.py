@@ -80,8 +80,8 @@ class Finding:
     warning: bool = False
 
     def __str__(self) -> str:
-        place = f"{self.file}, {self.cell}" if self.cell else str(self.file)
-        return f"{'warning' if self.warning else 'error'}: {place}: {self.rule}: {self.message} ({WHY[self.rule]})"
+        where = f"{self.file}, {self.cell}" if self.cell else str(self.file)
+        return f"{'warning' if self.warning else 'error'}: {where}: {self.rule}: {self.message} ({WHY[self.rule]})"
 
 
 def tags(cell: dict) -> list:
@@ -103,10 +103,10 @@ class Lint:
         self.cells: list[dict] = []
 
     def found(self, rule: str, message: str, index: int | None = None, warning: bool = False) -> None:
-        place = "" if index is None or not self.cells else self.place(index)
-        self.findings.append(Finding(self.path, place, rule, message, warning))
+        cell = "" if index is None or not self.cells else self.name_of(index)
+        self.findings.append(Finding(self.path, cell, rule, message, warning))
 
-    def place(self, index: int) -> str:
+    def name_of(self, index: int) -> str:
         return f"cell {index % len(self.cells) + 1} ({self.cells[index].get('id', 'no id')})"
 
     def of_kind(self, kind: str) -> list[int]:
@@ -218,7 +218,7 @@ class Lint:
             self.found("setup", f"no set-up cell with `{HELPERS_DEP}` and `{HELPERS_USE}`")
             return
         for index in setups[1:]:
-            self.found("setup", f"`:dep` or `use` again, after {self.place(setups[0])}", index)
+            self.found("setup", f"`:dep` or `use` again, after {self.name_of(setups[0])}", index)
         for line in (HELPERS_DEP, HELPERS_USE):
             if line not in source_of(self.cells[setups[0]]):
                 self.found("setup", f"the set-up cell lacks `{line}`", setups[0])

@@ -56,7 +56,7 @@ impl Spec {
         };
         let history = model.fit_on(&train, &validation, fit)?;
         let passed = history.epochs.iter().position(|epoch| epoch.val_accuracy >= self.mark);
-        let epochs = &history.epochs[..passed.map_or(history.epochs.len(), |place| place + 1)];
+        let epochs = &history.epochs[..passed.map_or(history.epochs.len(), |index| index + 1)];
         // What lies before and between the epochs counts for all of them.
         let between =
             history.fit_seconds - history.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();

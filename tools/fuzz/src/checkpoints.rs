@@ -92,7 +92,7 @@ fn split() -> &'static Split {
     static SPLIT: OnceLock<Split> = OnceLock::new();
     SPLIT.get_or_init(|| {
         let folder = scratch();
-        let pixels: Vec<u8> = (0..64u8).map(|place| place.wrapping_mul(37)).collect();
+        let pixels: Vec<u8> = (0..64u8).map(|index| index.wrapping_mul(37)).collect();
         write(&folder, "X.npy", &array("|u1", &[16, 2, 2], &pixels));
         write(&folder, "y.npy", &array("|u1", &[16], &two_classes(16)));
         let config =

@@ -41,21 +41,21 @@ pub(crate) fn bytes(random: &mut Rng, input: &[u8], tokens: &[&str]) -> Vec<u8> 
 }
 
 fn change(random: &mut Rng, bytes: &mut Vec<u8>, tokens: &[&str]) {
-    let place = random.usize(..=bytes.len());
-    let end = (place + random.usize(..=16)).min(bytes.len());
+    let position = random.usize(..=bytes.len());
+    let end = (position + random.usize(..=16)).min(bytes.len());
     let token = tokens.get(random.usize(..tokens.len().max(1))).copied().unwrap_or("");
     match random.u8(..10) {
-        0 if place < bytes.len() => bytes[place] ^= 1 << random.u8(..8),
-        1 if place < bytes.len() => bytes[place] = random.u8(..),
-        2 => drop(bytes.drain(place..end)),
+        0 if position < bytes.len() => bytes[position] ^= 1 << random.u8(..8),
+        1 if position < bytes.len() => bytes[position] = random.u8(..),
+        2 => drop(bytes.drain(position..end)),
         3 => {
-            let copy = bytes[place..end].to_vec();
-            let place = random.usize(..=bytes.len());
-            bytes.splice(place..place, copy);
+            let copy = bytes[position..end].to_vec();
+            let position = random.usize(..=bytes.len());
+            bytes.splice(position..position, copy);
         }
-        4 => drop(bytes.splice(place..place, token.bytes())),
-        5 => drop(bytes.splice(place..place, (0..random.u8(..9)).map(|_| random.u8(..)))),
-        6 if random.u8(..4) == 0 => bytes.truncate(place),
+        4 => drop(bytes.splice(position..position, token.bytes())),
+        5 => drop(bytes.splice(position..position, (0..random.u8(..9)).map(|_| random.u8(..)))),
+        6 if random.u8(..4) == 0 => bytes.truncate(position),
         7 => replace(
             random,
             bytes,
@@ -70,7 +70,7 @@ fn change(random: &mut Rng, bytes: &mut Vec<u8>, tokens: &[&str]) {
     }
 }
 
-/// Puts `text` in the place of a run of bytes that are `inside`, one that follows a byte that is `before`.
+/// Replaces with `text` a run of bytes that are `inside`, one that follows a byte that is `before`.
 fn replace(
     random: &mut Rng,
     bytes: &mut Vec<u8>,
@@ -79,7 +79,7 @@ fn replace(
     inside: fn(u8) -> bool,
 ) {
     let starts: Vec<usize> = (1..bytes.len())
-        .filter(|&place| before(bytes[place - 1]) && inside(bytes[place]))
+        .filter(|&position| before(bytes[position - 1]) && inside(bytes[position]))
         .collect();
     let Some(&start) = random.choice(&starts) else { return };
     let length = bytes[start..].iter().take_while(|&&byte| inside(byte)).count();
@@ -98,12 +98,12 @@ pub(crate) fn json(random: &mut Rng, value: &mut Value) {
             }
         }
         Value::Array(items) if !items.is_empty() && random.u8(..8) > 0 => {
-            let place = random.usize(..items.len());
+            let position = random.usize(..items.len());
             match random.u8(..8) {
-                0 => drop(items.remove(place)),
-                1 => items.insert(place, items[place].clone()),
-                2 => items.swap(0, place),
-                _ => json(random, &mut items[place]),
+                0 => drop(items.remove(position)),
+                1 => items.insert(position, items[position].clone()),
+                2 => items.swap(0, position),
+                _ => json(random, &mut items[position]),
             }
         }
         other => {

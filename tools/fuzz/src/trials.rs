@@ -74,7 +74,7 @@ fn data() -> &'static Path {
     static DATA: OnceLock<TempDir> = OnceLock::new();
     let make = || {
         let folder = scratch();
-        let pixels: Vec<u8> = (0..SHAPE.iter().product()).map(|place: usize| place as u8).collect();
+        let pixels: Vec<u8> = (0..SHAPE.iter().product()).map(|index: usize| index as u8).collect();
         write(&folder, "X.npy", &array("|u1", &SHAPE, &pixels));
         write(&folder, "y.npy", &array("|u1", &SHAPE[..1], &two_classes(SHAPE[0])));
         folder

@@ -317,17 +317,17 @@ def with_marker(source, marker):
 
 
 def split_panic(text):
-    """What stderr holds before a panic's message, and that message with its place, if there is one."""
-    matches = list(re.finditer(r"^\n?thread '[^\n]*' (?:\(\d+\) )?panicked at (?P<place>[^\n]*):\n", text, re.MULTILINE))
+    """What stderr holds before a panic's message, and that message with its location, if there is one."""
+    matches = list(re.finditer(r"^\n?thread '[^\n]*' (?:\(\d+\) )?panicked at (?P<location>[^\n]*):\n", text, re.MULTILINE))
     if not matches:
         return text, ""
     last = matches[-1]
     message = re.sub(r"^note: run with `RUST_BACKTRACE=.*\n?", "", text[last.end() :], flags=re.MULTILINE).strip()
-    # evcxr's own file says nothing: it holds the cell and much more. Other places are told from the
+    # evcxr's own file says nothing: it holds the cell and much more. Other locations are told from the
     # repository or from the crate on.
-    place = re.sub(r"^.*/registry/src/[^/]+/|^.*/(?=helpers/src/)", "", last["place"])
-    place = "" if place.startswith("src/lib.rs:") else f"\nat {place}"
-    return text[: last.start()], message + place
+    location = re.sub(r"^.*/registry/src/[^/]+/|^.*/(?=helpers/src/)", "", last["location"])
+    location = "" if location.startswith("src/lib.rs:") else f"\nat {location}"
+    return text[: last.start()], message + location
 
 
 class DefaultEngine(Engine):

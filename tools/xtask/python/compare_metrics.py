@@ -57,11 +57,11 @@ def differences(old, new):
             yield f"{field}: {left} -> {right}"
 
 
-def files(place):
+def files(path):
     """The JSON files below a folder by their names in it; a file alone is its own folder."""
-    if place.is_file():
-        return {place.name: place}
-    return {str(path.relative_to(place)): path for path in sorted(place.rglob("*.json"))}
+    if path.is_file():
+        return {path.name: path}
+    return {str(file.relative_to(path)): file for file in sorted(path.rglob("*.json"))}
 
 
 def main(words=None):

@@ -96,7 +96,7 @@ impl Notebook {
         sha256(Value::from(cells).to_string().as_bytes())
     }
 
-    /// If its code names `word` as a string.
+    /// Whether its code names `word` as a string.
     pub(crate) fn quotes(&self, word: &str) -> bool {
         let quoted = format!("\"{word}\"");
         self.cells()

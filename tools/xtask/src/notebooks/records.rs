@@ -115,7 +115,7 @@ impl Records {
         run["key"] == key && whole
     }
 
-    /// If `notebook` made the file in its last run.
+    /// Whether `notebook` made the file in its last run.
     pub(crate) fn made(&self, notebook: &Notebook, file: &str) -> bool {
         !self.runs[&notebook.name]["made"][file].is_null()
     }

@@ -83,7 +83,7 @@ fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// Runs one notebook and puts the executed copy to its place.
+/// Runs one notebook and puts the executed copy where a reader finds it.
 fn run_one(
     project: &Project,
     step: &mut Step,

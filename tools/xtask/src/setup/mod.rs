@@ -1,7 +1,7 @@
 //! Everything the notebooks and the tests need, in `.tools`; one file a step.
 //!
 //! A step is skipped when its stamp says that its product was made from the inputs of today. A step
-//! works under a temporary name, moves the product to its place and writes its stamp last, so that
+//! works under a temporary name, moves the product to where it stays, and writes its stamp last, so that
 //! one that was killed half-way is simply done again.
 
 pub(crate) mod bench;

@@ -36,7 +36,7 @@ impl Stamp {
         self.with(relative, &hash)
     }
 
-    /// If the last success had the same inputs.
+    /// Whether the last success had the same inputs.
     pub(crate) fn matches(&self, project: &Project) -> bool {
         fs::read_to_string(self.path(project)).is_ok_and(|text| text == self.text)
     }
