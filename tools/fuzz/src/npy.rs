@@ -21,7 +21,7 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
-/// Every value of the file is in the pixels, at its place.
+/// Every value of the file is in the pixels, at its index.
 fn check(dataset: &Dataset, input: &[u8]) {
     let header = parse(input).expect("what was read has a header");
     let values = numbers(&header, input);
@@ -99,8 +99,8 @@ pub(crate) fn elements(header: &Header, input: &[u8]) -> Vec<Vec<u8>> {
     let sides = &header.shape;
     let count: usize = sides.iter().product();
     assert_eq!(count * header.element.bytes, data.len(), "the header declares other data");
-    let element = |place: usize| {
-        let mut bytes = data[place * header.element.bytes..][..header.element.bytes].to_vec();
+    let element = |index: usize| {
+        let mut bytes = data[index * header.element.bytes..][..header.element.bytes].to_vec();
         if header.element.big_endian {
             // A string is characters of four bytes.
             let word = if header.element.kind == Kind::Text { 4 } else { bytes.len() };
@@ -109,15 +109,16 @@ pub(crate) fn elements(header: &Header, input: &[u8]) -> Vec<Vec<u8>> {
         bytes
     };
     (0..count)
-        .map(|place| {
+        .map(|index| {
             if !header.fortran_order {
-                return element(place);
+                return element(index);
             }
-            let (mut rest, mut index) = (place, vec![0; sides.len()]);
-            for (position, side) in index.iter_mut().zip(sides).rev() {
-                (*position, rest) = (rest % side, rest / side);
+            let (mut rest, mut coordinates) = (index, vec![0; sides.len()]);
+            for (coordinate, side) in coordinates.iter_mut().zip(sides).rev() {
+                (*coordinate, rest) = (rest % side, rest / side);
             }
-            element(index.iter().zip(sides).rev().fold(0, |place, (i, side)| place * side + i))
+            let along = coordinates.iter().zip(sides).rev();
+            element(along.fold(0, |offset, (coordinate, side)| offset * side + coordinate))
         })
         .collect()
 }

@@ -282,6 +282,8 @@ def test_every_type_of_helpers_that_shows_itself_is_known():
         source = path.read_text(encoding="utf-8")
         for match in re.finditer(r"pub fn evcxr_display", source):
             names |= set(re.findall(r"^impl(?:<.*?>)? (\w+)", source[: match.start()], re.MULTILINE)[-1:])
+        for types in re.findall(r"shows_its_table!\(([^)$]*)\)", source):
+            names |= {name.split("::")[-1].split("<")[0].strip() for name in types.split(",") if name.strip()}
     assert {"Table", "Figure", "Dataset"} <= names
     assert names <= set(outputs.SHOWING_THEMSELVES)
 
