@@ -33,8 +33,6 @@ pub const PROGRESS: &str = "… ";
 pub mod class {
     /// A [`Table`](super::Table).
     pub const TABLE: &str = "helpers-table";
-    /// A picture with its caption.
-    pub const FIGURE: &str = "helpers-figure";
     /// A head or a cell of a column of numbers, aligned right.
     pub const NUMBER: &str = "number";
     /// The row marked as the best one.

@@ -46,15 +46,14 @@ impl Figure {
     }
 
     /// The figure with a sentence below it that says what to look at.
-    pub fn caption(mut self, caption: impl Into<String>) -> Figure {
-        self.caption = caption.into();
-        self
+    pub fn caption(&self, caption: impl Into<String>) -> Figure {
+        // A copy: the module `display` says why nothing that ends a cell may move a variable.
+        Figure { caption: caption.into(), ..self.clone() }
     }
 
     /// The figure with another alternative text than the one its function wrote.
-    pub fn alt(mut self, alt: impl Into<String>) -> Figure {
-        self.alt = alt.into();
-        self
+    pub fn alt(&self, alt: impl Into<String>) -> Figure {
+        Figure { alt: alt.into(), ..self.clone() }
     }
 
     /// The picture's PNG file, [`DENSITY`] pixels for each unit of [`Figure::size`].
@@ -113,6 +112,12 @@ impl Figure {
     /// Shows the figure as the result of a cell.
     pub fn evcxr_display(&self) {
         show(&self.to_html(), &self.to_text());
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
     }
 }
 
@@ -211,7 +216,11 @@ mod tests {
     #[test]
     fn text_holds_alternative_and_caption() {
         assert_eq!(figure().to_text(), "[Figure: one <dot>]");
-        assert_eq!(figure().alt("a\ndot").caption("Look.").to_text(), "[Figure: a dot]\nLook.");
+        let changed = figure().alt("a\ndot").caption("Look.");
+        assert_eq!(
+            (changed.to_text(), changed.to_string()),
+            ("[Figure: a dot]\nLook.".into(), changed.to_text())
+        );
         assert_eq!(format!("{:?}", figure()), "Figure(40 x 30: one <dot>)");
     }
 

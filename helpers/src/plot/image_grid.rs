@@ -102,12 +102,7 @@ pub fn most_confident_mistakes(
 pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> Result<Figure> {
     check_indices(indices, images.count())?;
     if columns == 0 {
-        return Err(Error::Parameter {
-            name: "columns",
-            expected: "at least 1".to_owned(),
-            got: "0".to_owned(),
-            advice: "4 suits eight images".to_owned(),
-        });
+        return Err(Error::parameter("columns", "at least 1", 0, "4 suits eight images"));
     }
     let dataset = images.dataset();
     let tile = |&index: &usize| -> Result<Tile> {
@@ -134,12 +129,7 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
         return Err(nothing_to_show());
     }
     if examples == 0 {
-        return Err(Error::Parameter {
-            name: "examples",
-            expected: "at least 1".to_owned(),
-            got: "0".to_owned(),
-            advice: "8 show how a class varies".to_owned(),
-        });
+        return Err(Error::parameter("examples", "at least 1", 0, "8 show how a class varies"));
     }
     let dataset = images.dataset();
     let names = dataset.class_names();
@@ -424,12 +414,12 @@ fn check_indices(indices: &[usize], images: usize) -> Result<()> {
         return Err(nothing_to_show());
     }
     match indices.iter().find(|&&index| index >= images) {
-        Some(outside) => Err(Error::Parameter {
-            name: "indices",
-            expected: format!("indices below {images}, the number of images"),
-            got: outside.to_string(),
-            advice: "indices count within the part that is shown".to_owned(),
-        }),
+        Some(outside) => Err(Error::parameter(
+            "indices",
+            format!("indices below {images}, the number of images"),
+            outside,
+            "indices count within the part that is shown",
+        )),
         None => Ok(()),
     }
 }
