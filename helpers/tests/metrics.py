@@ -5,7 +5,13 @@ import warnings
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 
 warnings.simplefilter("ignore")
 
@@ -35,6 +41,8 @@ def scored(rng, images, classes, skill):
         "y_true": y_true.tolist(),
         "loss": log_loss(y_true, probabilities, labels=known),
         "accuracy": accuracy_score(y_true, y_pred),
+        # For two classes scikit-learn takes the scores of one.
+        "top_3": top_k_accuracy_score(y_true, probabilities, k=3, labels=known) if classes > 2 else 1.0,
         "interval": [interval.low, interval.high],
         "matrix": confusion_matrix(y_true, y_pred, labels=known).tolist(),
         "precision": each[0].tolist(),

@@ -6,7 +6,7 @@
 mod common;
 
 use helpers::evaluation::{
-    Evaluation, argmax, classification_report, confusion_matrix, mcnemar_exact,
+    Evaluation, argmax, classification_report, confusion_matrix, mcnemar_exact, top_k_accuracy,
 };
 use ndarray::Array2;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ struct Scored {
     y_true: Vec<i64>,
     loss: f64,
     accuracy: f64,
+    top_3: f64,
     interval: [f64; 2],
     matrix: Vec<Vec<u64>>,
     precision: Vec<f64>,
@@ -61,6 +62,8 @@ fn scores_are_those_of_scikit_learn() {
         // scikit-learn cuts certain probabilities off at 1 - 1.2e-7 too: hence the tolerance.
         assert!(close(scored.loss, case.loss, 1e-6), "{number}: {} {}", scored.loss, case.loss);
         assert_eq!(scored.accuracy, case.accuracy, "{number}");
+        let top_3 = top_k_accuracy(&case.y_true, &probabilities, 3).unwrap();
+        assert!(close(top_3, case.top_3, 1e-12), "{number}: {top_3} {}", case.top_3);
         for (ours, theirs) in scored.accuracy_ci95.into_iter().zip(case.interval) {
             assert!(close(ours, theirs, 1e-12), "{number}: {ours} {theirs}");
         }

@@ -108,6 +108,35 @@ pub fn argmax(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
     .collect()
 }
 
+/// The part of the images whose true class is among the `k` most probable ones: scikit-learn's `top_k_accuracy_score`.
+///
+/// Of equally probable classes the higher id comes first, as there. The result lies in 0..=1; it is 1 where `k` is the number
+/// of classes, or more.
+///
+/// - `y_true`: class ids in `0..classes`, shape `(N,)`
+/// - `probabilities`: shape `(N, classes)`
+///
+/// # Errors
+/// If `k` is 0, there is no image, the lengths differ, a class lies outside `0..classes`, or a row holds something else than
+/// probabilities that add up to 1.
+pub fn top_k_accuracy(y_true: &[i64], probabilities: &Array2<f32>, k: usize) -> Result<f64> {
+    let (images, classes) = probabilities.dim();
+    if k == 0 {
+        return Err(Error::parameter("k", "at least 1", k, "3 asks for the three most probable"));
+    }
+    check_lengths(y_true.len(), images)?;
+    check_classes(y_true, classes)?;
+    argmax(probabilities)?;
+    let rows = probabilities.rows().into_iter().zip(y_true);
+    let found = rows.filter(|(row, class)| {
+        let class = **class as usize;
+        let before =
+            |other: usize| row[other] > row[class] || (row[other] == row[class] && other > class);
+        (0..classes).filter(|&other| before(other)).count() < k
+    });
+    Ok(found.count() as f64 / images as f64)
+}
+
 /// How far a row's sum may be from 1: `f32` and bfloat16 round.
 const ROUNDING: f32 = 0.01;
 
@@ -145,6 +174,16 @@ mod tests {
         // Of two equally probable classes the lower id is taken.
         assert_eq!((scored.images, scored.accuracy), (3, 2.0 / 3.0));
         assert_eq!(scored.accuracy_ci95, wilson_interval(2, 3));
+    }
+
+    #[test]
+    fn the_true_class_is_among_the_first_k() {
+        let probabilities = array![[0.5_f32, 0.3, 0.2], [0.2, 0.3, 0.5], [0.4, 0.4, 0.2]];
+        let top = |k| top_k_accuracy(&[1, 0, 0], &probabilities, k).unwrap();
+        // Of the two equally probable classes of the last image, class 1 comes first.
+        assert_eq!([top(1), top(2), top(3)], [0.0, 2.0 / 3.0, 1.0]);
+        let text = top_k_accuracy(&[1, 0, 0], &probabilities, 0).unwrap_err().to_string();
+        assert!(text.contains("`k` must be at least 1, got 0"), "{text}");
     }
 
     #[test]

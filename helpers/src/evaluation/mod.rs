@@ -16,4 +16,4 @@ pub use confusion::{
 pub use denoising::{
     LinearDenoiser, PrincipalComponents, Quality, image_psnr_db, principal_components, psnr_db,
 };
-pub use metrics::{Evaluation, argmax, wilson_interval};
+pub use metrics::{Evaluation, argmax, top_k_accuracy, wilson_interval};

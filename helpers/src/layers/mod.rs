@@ -14,6 +14,7 @@ mod block;
 mod conv2d;
 mod dense;
 mod dropout;
+mod elu;
 mod gaussian_noise;
 pub mod initializers;
 mod leaky_relu;
@@ -31,6 +32,7 @@ pub use self::block::{Block, Residual};
 pub use self::conv2d::Conv2d;
 pub use self::dense::Dense;
 pub use self::dropout::Dropout;
+pub use self::elu::Elu;
 pub use self::gaussian_noise::GaussianNoise;
 pub use self::initializers::{Distribution, FanMode, Initializer};
 pub use self::leaky_relu::LeakyRelu;
@@ -111,6 +113,8 @@ layers! {
     Dense,
     /// Random zeros while training.
     Dropout,
+    /// `x`, or `alpha * (exp(x) - 1)` below 0.
+    Elu,
     /// An image as one vector.
     Flatten,
     /// Random noise while training.
@@ -229,6 +233,9 @@ fn at_least_one(name: &str, value: i64) -> std::result::Result<(), String> {
     }
     Err(format!("`{name}` must be at least 1, got {value}"))
 }
+
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::ImageShape;
 use crate::layers::{
-    AveragePooling2d, BatchNormalization, Block, Conv2d, Dense, Dropout, Flatten, GaussianNoise,
-    GlobalAveragePooling2d, Initializer, Layer, LeakyRelu, MaxPooling2d, Relu, RepeatChannels,
-    Reshape, Resize, Sigmoid, UpSampling2d,
+    AveragePooling2d, BatchNormalization, Block, Conv2d, Dense, Dropout, Elu, Flatten,
+    GaussianNoise, GlobalAveragePooling2d, Initializer, Layer, LeakyRelu, MaxPooling2d, Relu,
+    RepeatChannels, Reshape, Resize, Sigmoid, UpSampling2d,
 };
 
 /// A network as a chain of layers, as Keras's `Sequential`.
@@ -108,6 +108,11 @@ impl Sequential {
     /// `x`, or `x * negative_slope` below 0; Keras's default slope is 0.3.
     pub fn leaky_relu(self, negative_slope: f64) -> Sequential {
         self.layer(LeakyRelu { negative_slope })
+    }
+
+    /// `x`, or `alpha * (exp(x) - 1)` below 0; Keras's default `alpha` is 1.
+    pub fn elu(self, alpha: f64) -> Sequential {
+        self.layer(Elu { alpha })
     }
 
     /// `1 / (1 + exp(-x))`.

@@ -1,4 +1,4 @@
-"""Writes the README's table of ratios from `export/bench.json`, the worst first: `python3 tools/bench/readme.py`."""
+"""Writes the table of ratios in docs/performance.md from `export/bench.json`, the worst first: `python3 tools/bench/performance_table.py`."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def renewed(text: str, whole: dict) -> str:
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
+    page = ROOT / "docs" / "performance.md"
     whole = json.loads((ROOT / "export" / "bench.json").read_text())
-    readme.write_text(renewed(readme.read_text(), whole))
+    page.write_text(renewed(page.read_text(), whole))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The README's table, on a made-up result."""
+"""The table of docs/performance.md, on a made-up result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import readme
+import performance_table
 
 
 def figure(key, name, unit):
@@ -54,15 +54,15 @@ ROWS = [
 
 
 def test_each_ratio_is_a_row_the_worst_first():
-    assert readme.rows(WHOLE) == ROWS
+    assert performance_table.rows(WHOLE) == ROWS
 
 
 def test_only_the_rows_of_the_table_are_replaced():
-    before = ["text", *readme.HEAD, "| old | row |", "", "| another | table |"]
-    after = ["text", *readme.HEAD, *ROWS, "", "| another | table |"]
-    assert readme.renewed("\n".join(before), WHOLE) == "\n".join(after)
+    before = ["text", *performance_table.HEAD, "| old | row |", "", "| another | table |"]
+    after = ["text", *performance_table.HEAD, *ROWS, "", "| another | table |"]
+    assert performance_table.renewed("\n".join(before), WHOLE) == "\n".join(after)
 
 
-def test_the_readme_has_the_table():
-    text = (Path(__file__).resolve().parents[3] / "README.md").read_text()
-    assert "\n".join(readme.HEAD) in text
+def test_the_page_has_the_table():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "performance.md").read_text()
+    assert "\n".join(performance_table.HEAD) in text

@@ -1,19 +1,22 @@
-//! Writes the place of libtorch into the binaries and tests of this crate, so that they run with no loader path set,
-//! and hands the versions that results depend on to `artifacts`.
+//! Writes where libtorch lies into the binaries and tests of this crate, so that they run with no loader path set, and hands
+//! the versions that results depend on to `system::environment`.
+
+mod source_hash;
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     for (name, version) in
         [("TCH", tch_version()), ("LIBTORCH", libtorch_version()), ("RUSTC", rustc_version())]
     {
         println!("cargo:rustc-env={name}_VERSION={}", version.as_deref().unwrap_or("unknown"));
     }
     println!("cargo:rerun-if-changed=src");
-    println!("cargo:rustc-env=SOURCE_HASH={:032x}", source_hash());
+    let hash = source_hash::source_hash(Path::new("src"));
+    println!("cargo:rustc-env=SOURCE_HASH={}", hash.expect("all sources below src can be read"));
     let Some(libtorch) = std::env::var_os("LIBTORCH") else { return };
     // `.tools/libtorch/lib` holds links; the wheel's own folder is where its companions are found.
     let library = Path::new(&libtorch).join("lib").join("libtorch_cpu.so");
@@ -52,25 +55,4 @@ fn rustc_version() -> Option<String> {
     let output = Command::new(std::env::var_os("RUSTC")?).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.split_whitespace().nth(1)?.to_owned())
-}
-
-/// A hash of the sources that a training or a trial of the search runs through (FNV-1a, 128 bits): those of other code are
-/// others.
-fn source_hash() -> u128 {
-    let mut files = vec!["src/tuning/trial.rs".into(), "src/bin/trial.rs".into()];
-    for room in ["data", "models", "training", "evaluation"] {
-        let entries = std::fs::read_dir(Path::new("src").join(room)).into_iter().flatten();
-        files.extend(entries.flatten().map(|entry| entry.path()));
-    }
-    files.sort();
-    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    for file in files {
-        // Between two files stands their name and a byte that no text holds.
-        let name = file.to_string_lossy().into_owned().into_bytes();
-        let text = std::fs::read(&file).unwrap_or_default();
-        for byte in name.into_iter().chain([0xff]).chain(text).chain([0xff]) {
-            hash = (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
-        }
-    }
-    hash
 }
