@@ -85,8 +85,8 @@ impl Model {
         self.weights
             .iter()
             .map(|weight| {
-                let copy = weight.tensor.f_empty_like()?;
-                let _ = copy.shallow_clone().f_copy_(&weight.tensor)?;
+                let mut copy = weight.tensor.f_empty_like()?;
+                copy.f_copy_(&weight.tensor)?;
                 Ok(copy)
             })
             .collect()
