@@ -252,16 +252,7 @@ impl GridSearchCv {
         let trials_kept = kept.iter().flatten().count();
         let candidates = trials.last().map_or(0, |trial| trial.candidate + 1);
         let n_splits = trials.last().map_or(0, |trial| trial.fold + 1);
-        if self.verbose > 0 {
-            println!(
-                "Fitting {n_splits} folds for each of {candidates} candidates, totalling {} fits, {} side by side",
-                trials.len(),
-                self.jobs()
-            );
-            if trials_kept > 0 {
-                println!("{trials_kept} of them were finished before and are not repeated");
-            }
-        }
+        self.announce(n_splits, candidates, trials_kept);
         let outcomes = pool.run(kept, &interrupt)?;
         let cv_results = self.cv_results(&trials, &outcomes, n_splits);
         let best_index = first_of_rank_1(&cv_results.rank_test_score);
@@ -304,6 +295,19 @@ impl GridSearchCv {
             self.refit(split, &mut results)?;
         }
         Ok(results)
+    }
+
+    fn announce(&self, n_splits: usize, candidates: usize, trials_kept: usize) {
+        if self.verbose == 0 {
+            return;
+        }
+        let (fits, jobs) = (n_splits * candidates, self.jobs());
+        println!(
+            "Fitting {n_splits} folds for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
+        );
+        if trials_kept > 0 {
+            println!("{trials_kept} of them were finished before and are not repeated");
+        }
     }
 
     /// Trains the best combination on all of `split.train`.
