@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array2;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
 use crate::data::Dataset;
+use crate::data::npy::write_npy;
 use crate::display::print_line;
 use crate::system::files::{ReadError, read_regular};
 use crate::system::write_atomically;
@@ -82,6 +84,11 @@ impl Artifacts {
         self.folder.join("predictions").join(format!("{name}.json"))
     }
 
+    /// Where the array of this name is kept, for a reader in Python.
+    pub fn array_path(&self, name: &str) -> PathBuf {
+        self.folder.join("predictions").join(format!("{name}.npy"))
+    }
+
     /// Where the record of the training of this name is kept, as `json` or as `csv`.
     pub fn history_path(&self, name: &str, extension: &str) -> PathBuf {
         self.folder.join("history").join(format!("{name}.{extension}"))
@@ -102,6 +109,16 @@ impl Artifacts {
             Ok(_) => Ok(path),
             Err(source) => Err(Error::MissingArtifact { path, made_by: made_by(name), source }),
         }
+    }
+
+    /// Writes an array, such as predicted probabilities, for `np.load` in Python, and returns where.
+    ///
+    /// # Errors
+    /// If the name is no file name or the folder cannot be written.
+    pub fn save_array(&self, name: &str, array: &Array2<f32>) -> Result<PathBuf> {
+        let path = self.array_path(checked(name)?);
+        write_npy(&path, array)?;
+        Ok(path)
     }
 
     /// Writes the record of a training as JSON and as CSV, and returns where.

@@ -4,6 +4,7 @@
 //! export/metrics/NAME.json          Metrics, one file for each notebook that trains
 //! export/models/NAME.safetensors    weights, the configuration in their metadata
 //! export/predictions/NAME.json      Predictions on the test part, for the comparison
+//! export/predictions/NAME.npy       the probabilities behind them, for Python
 //! export/figures/NAME.png           pictures, where a notebook saves one
 //! export/history/NAME.json, .csv    the record of a training, epoch by epoch
 //! ```

@@ -78,8 +78,8 @@ impl Normalization {
     }
 }
 
-/// Where `fit` and `predict` take their batches from.
-pub(crate) trait Source {
+/// What `fit` and `predict` take their batches from.
+pub(crate) trait BatchSource {
     /// How many examples there are.
     fn len(&self) -> usize;
 
@@ -129,7 +129,7 @@ impl ImageSource<'_> {
         let batch = Tensor::f_empty(size, (Kind::Float, Device::Cpu))?;
         let values = positions.len() * height * width * channels;
         let out: &mut [f32] = match values {
-            // Nothing has no place in memory, and a slice must have one.
+            // An empty tensor has no memory, and a slice needs an address.
             0 => &mut [],
             // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
             _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
@@ -186,7 +186,7 @@ impl ImageSource<'_> {
     }
 }
 
-impl Source for ImageSource<'_> {
+impl BatchSource for ImageSource<'_> {
     fn len(&self) -> usize {
         self.images.len()
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use super::augment::Augmentation;
-use super::batches::{ImageSource, Normalization, Source};
+use super::batches::{BatchSource, ImageSource, Normalization};
 use super::subset::Subset;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
@@ -201,7 +201,7 @@ pub(crate) struct NoisySource<'a> {
     seed: u64,
 }
 
-impl Source for NoisySource<'_> {
+impl BatchSource for NoisySource<'_> {
     fn len(&self) -> usize {
         self.indices.len()
     }
@@ -224,7 +224,7 @@ impl Source for NoisySource<'_> {
         noisy.f_copy_(&flat)?;
         let values = flat.numel();
         let out: &mut [f32] = match values {
-            // Nothing has no place in memory, and a slice must have one.
+            // An empty tensor has no memory, and a slice needs an address.
             0 => &mut [],
             // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
             _ => unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) },

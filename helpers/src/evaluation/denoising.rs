@@ -9,7 +9,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::data::batches::Source;
+use crate::data::batches::BatchSource;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
 use crate::system::memory::Memory;

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Features;
 use crate::data::Subset;
-use crate::data::batches::{Source, identify_images};
+use crate::data::batches::{BatchSource, identify_images};
 use crate::error::Result;
 
 /// Features of some images, a batch at a time.
@@ -28,7 +28,7 @@ impl FeatureSource<'_> {
     }
 }
 
-impl Source for FeatureSource<'_> {
+impl BatchSource for FeatureSource<'_> {
     fn len(&self) -> usize {
         self.images.len()
     }

@@ -27,6 +27,7 @@ use crate::layers::show_shape;
 use crate::models::model::{Model, check_room};
 use crate::models::model_file::as_bytes;
 use crate::models::precision::Precision;
+use crate::system::environment::code_version;
 use crate::system::files::remove_leftovers;
 use crate::text::{shown_path, thousands};
 use compute::{BATCH, compute};
@@ -50,7 +51,7 @@ pub struct Features {
     pub path: PathBuf,
     /// What it took to compute them, now or when they were first computed.
     pub seconds: f64,
-    /// Whether they were on disk already.
+    /// True when they were on disk already.
     pub reused: bool,
     config: FeatureConfig,
     dataset: Dataset,
@@ -190,6 +191,8 @@ impl Model {
         ));
         hash.update(settings.expect("settings are plain values"));
         hash.update(weights_sha256);
+        // Other code may compute other features from the same.
+        hash.update(code_version());
         images.each_image(|_, pixels| hash.update(pixels))?;
         Ok(format!("{:x}", hash.finalize()))
     }
@@ -201,7 +204,7 @@ impl Features {
         self.shape.iter().product::<i64>() as usize
     }
 
-    /// Whether they come from these very images.
+    /// Checks that they come from these very images.
     pub(crate) fn check_images(&self, images: &Subset) -> Result<()> {
         let (ours, theirs) = (&self.dataset, images.dataset());
         if ours.info() == theirs.info() && ours.labels() == theirs.labels() {
@@ -215,7 +218,7 @@ impl Features {
         ))
     }
 
-    /// Whether `model` would compute the same.
+    /// Checks that `model` would compute the same.
     pub(crate) fn check_model(&self, model: &Model) -> Result<()> {
         let problem = if model.fixed_layers() < self.layers {
             "those of layers that are to be trained"
@@ -233,7 +236,7 @@ impl fmt::Debug for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Features: {} images{}, {} values each, behind layer {}",
+            "Features: {} images{}, {} values each, after layer {}",
             thousands(self.dataset.len()),
             if self.config.mirrored { " and their mirror images" } else { "" },
             show_shape(&self.shape),

@@ -13,7 +13,7 @@ use super::sequential::Sequential;
 use super::summary::{Summary, SummaryRow};
 use super::trained_on::TrainedOn;
 use crate::data::Subset;
-use crate::data::batches::{ImageSource, Normalization, Source};
+use crate::data::batches::{BatchSource, ImageSource, Normalization};
 use crate::engine::{Engine, Layers};
 use crate::error::{Error, Result};
 use crate::layers::{Weight, cast, show_shape};
@@ -166,12 +166,12 @@ impl Model {
     }
 
     /// The network's outputs for everything in `source`, in order, `f32`, nothing dropped.
-    pub(crate) fn outputs_for(&self, source: &dyn Source) -> Result<Tensor> {
+    pub(crate) fn outputs_for(&self, source: &dyn BatchSource) -> Result<Tensor> {
         self.outputs_of(self.network.layers().len(), source)
     }
 
     /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
-    pub(crate) fn outputs_of(&self, depth: usize, source: &dyn Source) -> Result<Tensor> {
+    pub(crate) fn outputs_of(&self, depth: usize, source: &dyn BatchSource) -> Result<Tensor> {
         let watch = InterruptGuard::new();
         let predictor = self.predictor(source.first_layer()..depth, self.precision)?;
         let positions: Vec<usize> = (0..source.len()).collect();

@@ -5,7 +5,7 @@ use super::config::FitConfig;
 use super::history::{DenoisingHistory, History, Record};
 use super::objective::Objective;
 use super::state::TrainingState;
-use crate::data::batches::{ImageSource, Normalization, Source};
+use crate::data::batches::{BatchSource, ImageSource, Normalization};
 use crate::data::noise::GaussianNoise;
 use crate::data::{Split, Subset};
 use crate::error::{Error, Result};
@@ -115,7 +115,7 @@ impl Model {
 /// afterwards, also after an error.
 pub(crate) fn run<R: Record>(
     model: &mut Model,
-    [train, validation]: [&dyn Source; 2],
+    [train, validation]: [&dyn BatchSource; 2],
     images: TrainedOn,
     objective: Objective,
     config: &FitConfig,
@@ -168,8 +168,8 @@ fn run_epochs(
 /// Checks that there are images and memory enough for a training.
 fn check_sizes(
     model: &Model,
-    train: &dyn Source,
-    validation: &dyn Source,
+    train: &dyn BatchSource,
+    validation: &dyn BatchSource,
     config: &FitConfig,
 ) -> Result<()> {
     if train.len() < 2 || validation.len() < 1 {

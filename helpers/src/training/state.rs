@@ -9,7 +9,7 @@ use super::history::{EpochRow, History, Metric, Record};
 use super::objective::Objective;
 use super::optimizer::AdamW;
 use super::schedule::LearningRate;
-use crate::data::batches::Source;
+use crate::data::batches::BatchSource;
 use crate::error::Result;
 use crate::models::Model;
 
@@ -17,8 +17,8 @@ use crate::models::Model;
 pub struct TrainingState<'a> {
     pub(super) model: &'a mut Model,
     pub(super) config: &'a FitConfig,
-    pub(super) train: &'a dyn Source,
-    pub(super) validation: &'a dyn Source,
+    pub(super) train: &'a dyn BatchSource,
+    pub(super) validation: &'a dyn BatchSource,
     pub(super) objective: Objective,
     metric: Metric,
     pub(super) optimizer: AdamW,
@@ -42,7 +42,7 @@ pub struct TrainingState<'a> {
 impl<'a> TrainingState<'a> {
     pub(super) fn new<R: Record>(
         model: &'a mut Model,
-        [train, validation]: [&'a dyn Source; 2],
+        [train, validation]: [&'a dyn BatchSource; 2],
         objective: Objective,
         config: &'a FitConfig,
     ) -> Result<TrainingState<'a>> {

@@ -212,13 +212,13 @@ mod tests {
     #[test]
     fn no_byte_of_a_header_can_make_the_parser_panic() {
         let whole = head("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }\n");
-        for place in 0..whole.len() {
+        for index in 0..whole.len() {
             for value in 0..=255 {
                 let mut bytes = whole.clone();
-                bytes[place] = value;
+                bytes[index] = value;
                 // Version 3 takes the text as UTF-8: both ways of reading it.
                 for version in [1, 3] {
-                    if place != 6 {
+                    if index != 6 {
                         bytes[6] = version;
                     }
                     let _ = parse(&bytes);

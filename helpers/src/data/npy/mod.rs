@@ -7,6 +7,7 @@
 
 mod element;
 mod header;
+mod write;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use element::{Element, Kind};
 pub use header::Header;
+pub use write::write_npy;
 
 use header::LONGEST_HEADER;
 

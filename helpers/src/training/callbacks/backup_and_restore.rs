@@ -311,7 +311,7 @@ mod tests {
 
     use super::*;
     use crate::architectures::DenseConfig;
-    use crate::data::batches::{ImageSource, Normalization, Source};
+    use crate::data::batches::{BatchSource, ImageSource, Normalization};
     use crate::data::{Dataset, Split, SplitConfig, Subset};
     use crate::training::{Callbacks, EpochRecord, FitConfig, Objective};
 
@@ -348,7 +348,7 @@ mod tests {
         let (train, validation) = sources(&model, split);
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
         let before = model.snapshot().unwrap();
-        let sources: [&dyn Source; 2] = [&train, &validation];
+        let sources: [&dyn BatchSource; 2] = [&train, &validation];
         let mut training =
             TrainingState::new::<EpochRecord>(&mut model, sources, objective, config).unwrap();
         let mut identity = Identity::of(&training).unwrap();
