@@ -104,7 +104,9 @@ fn wrong_images() {
     let mut nan = vec![0.5f32; 96];
     nan[3 * 16 + 2 * 4 + 1] = f32::NAN;
     let (mut infinite, mut negative) = (vec![0.5f32; 96], vec![0.5f32; 96]);
-    (infinite[95], negative[0]) = (f32::INFINITY, -0.5);
+    let mut outlier: Vec<f32> = (0..96).map(|value| value as f32 / 48.0).collect();
+    outlier[7] = 60_000.0;
+    (infinite[95], negative[0]) = (f32::INFINITY, -0.25);
     let floating = |values: &[f32]| array("<f4", "(6, 4, 4)", &floats(values));
     let mut long_header = file(2, &header("'|u1'", false, "(6, 4, 4)"), &[7; 96]);
     long_header[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -168,7 +170,7 @@ fn wrong_images() {
         ("two channels", "X.npy", x("(6, 4, 4, 2)", 192), &["1 or 3 channels"]),
         ("objects", "X.npy", typed("|O", 768), &["objects", "never read"]),
         ("complex numbers", "X.npy", typed("<c8", 768), &["complex64"]),
-        ("truth values", "X.npy", typed("|b1", 96), &["bool"]),
+        ("truth values of 7", "X.npy", array("|b1", "(6, 4, 4)", &[7; 96]), &["0 or 1", "neither"]),
         ("dates", "X.npy", typed("<M8[D]", 768), &["dates or times"]),
         ("durations", "X.npy", typed("<m8[s]", 768), &["dates or times"]),
         ("strings", "X.npy", typed("<U3", 1152), &["save"]),
@@ -184,20 +186,20 @@ fn wrong_images() {
         ),
         ("not a number", "X.npy", floating(&nan), &["NaN in image 3, row 2, column 1"]),
         ("infinity", "X.npy", floating(&infinite), &["inf in image 5, row 3, column 3"]),
-        ("a negative value", "X.npy", floating(&negative), &["-0.5 in image 0, row 0, column 0"]),
-        ("floats up to 1000", "X.npy", floating(&[1000.0; 96]), &["1000 as the largest"]),
-        ("floats up to 5", "X.npy", floating(&[5.0; 96]), &["5 as the largest", "0 to 1"]),
+        ("a negative value", "X.npy", floating(&negative), &["-0.25 in image 0, row 0, column 0"]),
+        ("floats that are all 1000", "X.npy", floating(&[1000.0; 96]), &["found 1000 to 1000"]),
+        ("an outlier", "X.npy", floating(&outlier), &["16 levels of grey, found 2", "percentile"]),
         (
             "whole numbers of 32 bits",
             "X.npy",
             array("<u4", "(6, 4, 4)", &[0xff; 384]),
-            &["4294967295 as the largest"],
+            &["found 4294967295 to 4294967295"],
         ),
         (
             "a negative value, big-endian and in Fortran order",
             "X.npy",
-            file(1, &header("'>i2'", true, "(6, 4, 4)"), &[0xff; 192]),
-            &["-1 in image 0, row 0, column 0"],
+            file(1, &header("'>i2'", true, "(6, 4, 4)"), &[0xfe; 192]),
+            &["-258 in image 0, row 0, column 0"],
         ),
     ];
     check(cases);
@@ -228,14 +230,14 @@ fn wrong_labels() {
         ("fewer than images", "y.npy", y(&[0, 0, 1, 1, 1]), &["6 labels", "found 5"]),
         ("more than images", "y.npy", y(&[0, 0, 1, 1, 1, 0, 1]), &["6 labels", "found 7"]),
         ("none", "y.npy", y(&[]), &["6 labels", "found 0"]),
-        ("a negative one", "y.npy", y(&[0, 0, -1, 1, 1, 1]), &["-1 at place 2"]),
+        ("a negative one", "y.npy", y(&[0, 0, -1, 1, 1, 1]), &["-1 at index 2"]),
         ("one class", "y.npy", y(&[4; 6]), &["at least two classes", "\"4\" alone"]),
         ("one image in a class", "y.npy", y(&[0, 0, 0, 1, 1, 2]), &["1 of class \"2\""]),
         ("a class for each image", "y.npy", y(&[0, 1, 2, 3, 4, 5]), &["and 5 more classes"]),
-        ("fractions", "y.npy", floating(&[0.0, 0.5, 1.0, 1.0, 0.0, 1.0]), &["0.5 at place 1"]),
+        ("fractions", "y.npy", floating(&[0.0, 0.5, 1.0, 1.0, 0.0, 1.0]), &["0.5 at index 1"]),
         ("not a number", "y.npy", floating(&[0.0, 0.0, 1.0, 1.0, f32::NAN, 1.0]), &["NaN"]),
         ("infinity", "y.npy", floating(&[0.0, 0.0, f32::INFINITY, 1.0, 0.0, 1.0]), &["inf"]),
-        ("a number beyond 63 bits", "y.npy", array("<u8", "(6,)", &[0xff; 48]), &["at place 0"]),
+        ("a number beyond 63 bits", "y.npy", array("<u8", "(6,)", &[0xff; 48]), &["at index 0"]),
         (
             "one-hot with more classes than images",
             "y.npy",

