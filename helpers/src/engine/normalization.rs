@@ -118,6 +118,18 @@ pub(super) struct Common {
     pub slope: Vec<f32>,
 }
 
+impl Common {
+    /// From the sums, over all rows, of the gradients and of their products with the distances from the mean:
+    /// `d/dx = scale * (g - mean(g) - (x - mean) * mean(g * (x - mean)) / variance)`.
+    fn new(sum: &[f64], product: &[f64], inverse: &[f32], rows: f64) -> Common {
+        let slope = product.iter().zip(inverse).map(|(product, inverse)| {
+            (product / rows * f64::from(*inverse) * f64::from(*inverse)) as f32
+        });
+        let constant = sum.iter().map(|sum| (sum / rows) as f32).collect();
+        Common { constant, slope: slope.collect() }
+    }
+}
+
 impl Channels {
     fn new(
         mean: &[f64],
@@ -272,14 +284,7 @@ impl Normalized {
             add_to(&mut sum, block_sum);
             add_to(&mut product, block_product);
         }
-        // d/dx = scale * (g - mean(g) - (x - mean) * mean(g * (x - mean)) / variance)
-        let rows = layout.rows() as f64;
-        let constant = sum.iter().map(|sum| (sum / rows) as f32).collect();
-        let inverse = &channels.inverse;
-        let slope = product.iter().zip(inverse).map(|(product, inverse)| {
-            (product / rows * f64::from(*inverse) * f64::from(*inverse)) as f32
-        });
-        let common = Common { constant, slope: slope.collect() };
+        let common = Common::new(&sum, &product, &channels.inverse, layout.rows() as f64);
         let mut rest = write::<E>(out, layout.values());
         let mut tasks = Vec::new();
         for block in blocks {
@@ -300,9 +305,8 @@ impl Normalized {
                 input_gradient(input, &gradient, out, channels, relu, &common);
             }
         });
-        let gamma =
-            product.iter().zip(inverse).map(|(product, inverse)| product * f64::from(*inverse));
-        (gamma.collect(), sum)
+        let of_gamma = |(product, inverse): (&f64, &f32)| product * f64::from(*inverse);
+        (product.iter().zip(&channels.inverse).map(of_gamma).collect(), sum)
     }
 }
 
