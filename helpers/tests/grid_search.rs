@@ -131,8 +131,8 @@ fn folds_means_ranks_and_the_best_are_scikit_learns() {
             param_grid: case.grid.clone(),
             cv: match case.folds.as_str() {
                 "count" => n_splits.into(),
-                "k_fold" => KFold { n_splits, shuffle, seed }.into(),
-                _ => StratifiedKFold { n_splits, shuffle, seed }.into(),
+                "k_fold" => KFold { n_splits, shuffle, random_state: seed }.into(),
+                _ => StratifiedKFold { n_splits, shuffle, random_state: seed }.into(),
             },
             refit: false,
             verbose: 0,

@@ -52,8 +52,10 @@ impl Case {
                 let random_state = seed;
                 ShuffleSplit { n_splits, test_size: test_size(), random_state }.split(labels.len())
             }
-            "KFold" => KFold { n_splits, shuffle, seed }.split(labels.len()),
-            "StratifiedKFold" => StratifiedKFold { n_splits, shuffle, seed }.split(labels),
+            "KFold" => KFold { n_splits, shuffle, random_state: seed }.split(labels.len()),
+            "StratifiedKFold" => {
+                StratifiedKFold { n_splits, shuffle, random_state: seed }.split(labels)
+            }
             other => panic!("splits.py asks for {other}, which this test does not know"),
         }
     }

@@ -129,7 +129,7 @@ impl NoisyImages {
         Memory::now().require(needed, work, "take fewer images, with a smaller `sample`")?;
         let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
         let noisy = Vec::<f32>::try_from(noisy.f_permute([0, 2, 3, 1])?.f_reshape([-1])?)?;
-        Ok(Array2::from_shape_vec((self.len(), values), noisy).expect("one row an image"))
+        Array2::from_shape_vec((self.len(), values), noisy).map_err(Error::internal)
     }
 
     /// Mean and variance of what the noise really adds to these images, over all their values: those of the settings but

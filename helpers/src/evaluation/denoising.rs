@@ -267,7 +267,7 @@ impl LinearDenoiser {
             Ok(())
         })?;
         let rows = Array2::from_shape_vec((noisy.len(), pixels), restored);
-        Ok(DenoisedImages(rows.expect("one row an image")))
+        Ok(DenoisedImages(rows.map_err(Error::internal)?))
     }
 }
 
@@ -413,10 +413,9 @@ pub fn principal_components(rows: &Array2<f32>, components: usize) -> Result<Pri
     let total = variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     let points = centred.matmul(&directions.flip([1]).narrow(1, 0, components as i64));
     let points = Vec::<f32>::try_from(points.to_kind(Kind::Float).reshape([-1]))?;
-    Ok(PrincipalComponents {
-        points: Array2::from_shape_vec((rows.nrows(), components), points).expect("a row a point"),
-        explained: variances[..components].iter().map(|variance| variance / total).collect(),
-    })
+    let points = Array2::from_shape_vec((rows.nrows(), components), points);
+    let explained = variances[..components].iter().map(|variance| variance / total).collect();
+    Ok(PrincipalComponents { points: points.map_err(Error::internal)?, explained })
 }
 
 impl fmt::Debug for PrincipalComponents {

@@ -158,7 +158,7 @@ impl Model {
             }
             values.extend(Vec::<f32>::try_from(output.f_flatten(0, -1)?)?);
         }
-        Ok(Array2::from_shape_vec((images.len(), width), values).expect("one row an image"))
+        Array2::from_shape_vec((images.len(), width), values).map_err(Error::internal)
     }
 
     /// The hash of the weights of the first `layers` layers.
@@ -189,7 +189,7 @@ impl Model {
             images.dataset().image_shape(),
             images.len(),
         ));
-        hash.update(settings.expect("settings are plain values"));
+        hash.update(settings.map_err(Error::internal)?);
         hash.update(weights_sha256);
         // Other code may compute other features from the same.
         hash.update(code_version());

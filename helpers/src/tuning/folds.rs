@@ -20,12 +20,12 @@ pub struct KFold {
     /// Whether samples are drawn at random into the folds instead of in order.
     pub shuffle: bool,
     /// Seed of the draw, below 2^32; without `shuffle` it does nothing.
-    pub seed: u64,
+    pub random_state: u64,
 }
 
 impl Default for KFold {
     fn default() -> Self {
-        KFold { n_splits: 5, shuffle: true, seed: 42 }
+        KFold { n_splits: 5, shuffle: true, random_state: 42 }
     }
 }
 
@@ -33,12 +33,12 @@ impl KFold {
     /// The folds of `samples` samples.
     ///
     /// # Errors
-    /// If there are fewer than two folds or fewer samples than folds, or `seed` does not fit into 32 bits.
+    /// If there are fewer than two folds or fewer samples than folds, or `random_state` does not fit into 32 bits.
     pub fn split(&self, samples: usize) -> Result<Vec<TrainTest>> {
         check_n_splits(self.n_splits, samples, "the number of samples")?;
         let mut order: Vec<usize> = (0..samples).collect();
         if self.shuffle {
-            RandomState::new(self.seed)?.shuffle(&mut order);
+            RandomState::new(self.random_state)?.shuffle(&mut order);
         }
         let (size, larger) = (samples / self.n_splits, samples % self.n_splits);
         let mut fold_of = vec![0; samples];
@@ -66,12 +66,12 @@ pub struct StratifiedKFold {
     /// Whether the samples of a class are drawn at random into the folds instead of in order.
     pub shuffle: bool,
     /// Seed of the draw, below 2^32; without `shuffle` it does nothing.
-    pub seed: u64,
+    pub random_state: u64,
 }
 
 impl Default for StratifiedKFold {
     fn default() -> Self {
-        StratifiedKFold { n_splits: 5, shuffle: true, seed: 42 }
+        StratifiedKFold { n_splits: 5, shuffle: true, random_state: 42 }
     }
 }
 
@@ -79,14 +79,14 @@ impl StratifiedKFold {
     /// The folds of the samples with these labels.
     ///
     /// # Errors
-    /// If there are fewer than two folds, every class has fewer samples than there are folds, or `seed` does not fit
+    /// If there are fewer than two folds, every class has fewer samples than there are folds, or `random_state` does not fit
     /// into 32 bits.
     pub fn split(&self, labels: &[i64]) -> Result<Vec<TrainTest>> {
         let classes = in_order_of_appearance(labels);
         let counts: Vec<usize> = classes.iter().map(Vec::len).collect();
         let largest = counts.iter().copied().max().unwrap_or(0);
         check_n_splits(self.n_splits, largest, "the number of samples in the largest class")?;
-        let mut random = RandomState::new(if self.shuffle { self.seed } else { 0 })?;
+        let mut random = RandomState::new(if self.shuffle { self.random_state } else { 0 })?;
         let mut fold_of = vec![0; labels.len()];
         let mut dealt = 0;
         for class in &classes {
@@ -149,7 +149,7 @@ impl Folds {
     pub(super) fn split(&self, labels: &[i64]) -> Result<Vec<TrainTest>> {
         match self {
             &Folds::Count(n_splits) => {
-                StratifiedKFold { n_splits, shuffle: false, seed: 0 }.split(labels)
+                StratifiedKFold { n_splits, shuffle: false, random_state: 0 }.split(labels)
             }
             Folds::KFold(folds) => folds.split(labels.len()),
             Folds::StratifiedKFold(folds) => folds.split(labels),
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn first_folds_are_the_larger_ones() {
-        let folds = KFold { n_splits: 3, shuffle: false, seed: 0 }.split(8).unwrap();
+        let folds = KFold { n_splits: 3, shuffle: false, random_state: 0 }.split(8).unwrap();
         let tests: Vec<_> = folds.into_iter().map(|fold| fold.test).collect();
         assert_eq!(tests, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
     }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn the_next_class_is_dealt_where_the_last_one_ended() {
         // Class 9 comes first: its three samples go to folds 0, 1, 0 and are laid down in ascending order of folds.
-        let folds = StratifiedKFold { n_splits: 2, shuffle: false, seed: 0 }
+        let folds = StratifiedKFold { n_splits: 2, shuffle: false, random_state: 0 }
             .split(&[9, 9, 4, 9, 4, 4])
             .unwrap();
         assert_eq!(folds[0].test, [0, 1, 2]);

@@ -60,7 +60,7 @@ impl Spec {
                 ..FitConfig::default()
             },
             images: self.images,
-            cv: StratifiedKFold { n_splits: self.folds, shuffle: true, seed }.into(),
+            cv: StratifiedKFold { n_splits: self.folds, shuffle: true, random_state: seed }.into(),
             validation: self.validation,
             refit: false,
             n_jobs: self.jobs,

@@ -136,10 +136,9 @@ impl BackupAndRestore {
                 tensors.push((format!("second/{name}"), Tensor::f_from_slice(second)?));
             }
         }
-        let json = |text: serde_json::Result<String>| text.expect("plain values");
         let metadata = HashMap::from([
-            ("training".to_owned(), json(serde_json::to_string(&self.identity))),
-            ("state".to_owned(), json(serde_json::to_string(&state))),
+            ("training".to_owned(), model_file::to_json(&self.identity)?),
+            ("state".to_owned(), model_file::to_json(&state)?),
         ]);
         let tensors = tensors.iter().map(|(name, tensor)| (&name[..], tensor));
         model_file::write(&self.path, tensors, metadata)
@@ -274,11 +273,11 @@ impl Identity {
         let mut data = Sha256::new();
         training.train.identify(&mut data)?;
         training.validation.identify(&mut data)?;
-        let settings = serde_json::to_string(training.config()).expect("settings are plain values");
+        let settings = model_file::to_json(training.config())?;
         let Environment { threads, cpu_capability, .. } = Environment::current();
         Ok(Identity {
             format: FORMAT,
-            network: serde_json::to_string(model.network()).expect("settings are plain values"),
+            network: model_file::to_json(model.network())?,
             settings: format!("{settings} {:?}", training.objective),
             data: format!("{:x}", data.finalize()),
             first_weights: hash_of_weights(model, model.weights.iter().map(|w| &w.tensor))?,
