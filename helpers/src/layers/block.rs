@@ -45,7 +45,7 @@ fn with_inputs<'a>(
 }
 
 /// The weights of all layers, named by index and kind: `2.conv2d.kernel`.
-fn chain_weights(layers: &[Layer], input: &[i64]) -> Vec<WeightSpec> {
+pub(super) fn chain_weights(layers: &[Layer], input: &[i64]) -> Vec<WeightSpec> {
     let named = |(index, (layer, input)): (usize, (&Layer, Vec<i64>))| {
         let prefix = format!("{index}.{}", layer.kind());
         let named =
@@ -55,7 +55,8 @@ fn chain_weights(layers: &[Layer], input: &[i64]) -> Vec<WeightSpec> {
     with_inputs(layers, input).enumerate().flat_map(named).collect()
 }
 
-fn chain_kept_values(layers: &[Layer], input: &[i64], mut weights: &[Weight]) -> i64 {
+/// The sum of what all layers keep.
+pub(super) fn chain_kept_values(layers: &[Layer], input: &[i64], mut weights: &[Weight]) -> i64 {
     with_inputs(layers, input)
         .map(|(layer, input)| {
             let (own, rest) = weights.split_at(layer.weights(&input).len());
@@ -78,16 +79,8 @@ impl Operation for Block {
         chain_shape(&self.layers, input)
     }
 
-    fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
-        chain_weights(&self.layers, input)
-    }
-
-    fn is_random(&self) -> bool {
-        self.layers.iter().any(Layer::is_random)
-    }
-
-    fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
-        chain_kept_values(&self.layers, input, weights)
+    fn inner(&self) -> &[Layer] {
+        &self.layers
     }
 
     fn forward(&self, input: &Tensor, weights: &[Weight], training: bool) -> Result<Tensor> {
@@ -112,16 +105,8 @@ impl Operation for Residual {
         Ok(output)
     }
 
-    fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
-        chain_weights(&self.layers, input)
-    }
-
-    fn is_random(&self) -> bool {
-        self.layers.iter().any(Layer::is_random)
-    }
-
-    fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
-        chain_kept_values(&self.layers, input, weights)
+    fn inner(&self) -> &[Layer] {
+        &self.layers
     }
 
     fn forward(&self, input: &Tensor, weights: &[Weight], training: bool) -> Result<Tensor> {

@@ -29,6 +29,7 @@ use tch::{Kind, Tensor};
 pub use self::activation::{Relu, Relu6, Sigmoid};
 pub use self::batch_normalization::BatchNormalization;
 pub use self::block::{Block, Residual};
+use self::block::{chain_kept_values, chain_weights};
 pub use self::conv2d::Conv2d;
 pub use self::dense::Dense;
 pub use self::dropout::Dropout;
@@ -42,8 +43,8 @@ pub use self::resize::{RepeatChannels, Resize, UpSampling2d};
 pub(crate) use self::weight::{Weight, WeightSpec, is_statistic};
 use crate::error::Result;
 
-/// What a layer says about itself. All but `kind`, `output_shape` and `forward` suit a layer without weights that does the
-/// same while training and predicting.
+/// What a layer says about itself. All but `kind`, `output_shape` and `forward` suit a layer without weights that draws
+/// nothing at random; for one that is made of layers they ask those inside.
 pub(crate) trait Operation {
     /// The name of the builder's method; layers of a network are numbered by it (`dense`, `dense_1`, …).
     fn kind(&self) -> &'static str;
@@ -53,18 +54,23 @@ pub(crate) trait Operation {
 
     /// The weights it needs for an `input` that [`Operation::output_shape`] accepts, in the order in which
     /// [`Operation::forward`] takes them.
-    fn weights(&self, _input: &[i64]) -> Vec<WeightSpec> {
-        Vec::new()
+    fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
+        chain_weights(self.inner(), input)
     }
 
     /// True when it draws at random while training.
     fn is_random(&self) -> bool {
-        false
+        self.inner().iter().any(Layer::is_random)
     }
 
     /// Values of one image that a training step keeps at the least to find the gradients of its weights.
-    fn kept_values(&self, _input: &[i64], _weights: &[Weight]) -> i64 {
-        0
+    fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
+        chain_kept_values(self.inner(), input, weights)
+    }
+
+    /// The layers inside, where it is made of others.
+    fn inner(&self) -> &[Layer] {
+        &[]
     }
 
     /// What it makes of a batch `(N, …)`, by libtorch's own operations; `training` as in Keras.
