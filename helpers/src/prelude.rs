@@ -14,7 +14,7 @@ pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingStat
 // Scores.
 pub use crate::evaluation::{
     Evaluation, LinearDenoiser, Quality, argmax, classification_report, confusion_matrix,
-    most_confused, principal_components,
+    most_confused, principal_components, top_k_accuracy,
 };
 // Search.
 pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
