@@ -8,7 +8,7 @@
 //! - one-hot: the column
 //! - strings: the distinct strings in ascending order, as `np.unique` sorts them
 //!
-//! A class is named after its value, its column or its string; [`super::class_names`] reads better names.
+//! A class is named after its value, its column or its string; `classes.txt` gives better names.
 
 use std::collections::BTreeMap;
 use std::path::Path;

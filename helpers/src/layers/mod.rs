@@ -4,7 +4,7 @@
 //! does, `height × width × channels`. A flat layer gives `(units,)`. Convolutions work on channels-last memory: the
 //! strides say so, the shape stays `(N, C, H, W)`.
 //!
-//! [`forward`] is the reference: libtorch's own operations, one after the other, on any device; autograd differentiates
+//! `forward` is the reference: libtorch's own operations, one after the other, on any device; autograd differentiates
 //! it. `engine` computes the same in fewer passes over memory, and is tested against it. To add a layer, write its file
 //! and add a line to the list below; `docs/extending.md` goes through an example.
 
