@@ -103,7 +103,7 @@ fn another_split_sample_data_set_or_class_is_refused_by_name() {
     let loose = SplitConfig { stratify: false, ..SplitConfig::default() };
     let renamed = random_labels(&folder.path().join("renamed"), 1, ["zebra", "bee"]);
     let cases: [(&str, Split, &[&str]); 5] = [
-        ("seed", split(&data, 0, 7), &["`seed` 7", "`seed` 42"]),
+        ("seed", split(&data, 0, 7), &["`random_state` 7", "`random_state` 42"]),
         ("sample", split(&data, 120, 42), &["120 images (`sample`)", "200 images"]),
         (
             "stratify",
@@ -151,7 +151,10 @@ fn a_model_that_has_seen_two_splits_of_the_data_is_refused_for_both() {
     assert_eq!(model.trained_on().len(), 2, "the same images count once");
     for split in [&first, &second] {
         let message = model.check_trained_on(split).unwrap_err().to_string();
-        assert!(message.contains("`seed` 42") && message.contains("`seed` 7"), "{message}");
+        assert!(
+            message.contains("`random_state` 42") && message.contains("`random_state` 7"),
+            "{message}"
+        );
     }
 }
 
