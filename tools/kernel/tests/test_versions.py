@@ -13,7 +13,7 @@ def versions(lock_file):
 def test_a_cell_before_helpers_makes_cargo_forget_no_version(session):
     # Of cells that use no crate cargo makes a lock file without any.
     session.run('println!("{}", 1 + 1);', last="2")
-    session.run(':dep helpers = { path = "../helpers" }\nprintln!("{}", helpers::display::thousands(7));', last="7")
+    session.run(':dep helpers = { path = "../helpers" }\nprintln!("{}", helpers::text::thousands(7));', last="7")
     (folder,) = KERNEL.glob(f"sessions/{session.manager.provisioner.pid}-*/")
     tested = versions(KERNEL / "template" / "configuration" / "Cargo.lock")
     assert len(tested) > 50
