@@ -52,6 +52,8 @@ pub(super) struct ChainStep {
 #[derive(Default)]
 pub(super) struct Chain {
     pub steps: Vec<ChainStep>,
+    /// True when the output is a convolution's, which nobody else holds.
+    pub fresh: bool,
 }
 
 /// What a training step did, for its backward.
@@ -107,7 +109,11 @@ impl Step for ResidualStep {
         let mut tape = ChainTape::default();
         let inside =
             self.inside.forward(input.shallow_clone(), weights, record.then_some(&mut tape))?;
-        let output = inside.f_add(&input)?;
+        // Every block of EfficientNet-Lite0 ends in a convolution: adding in place spares the pass that writes a new tensor.
+        let output = match self.inside.fresh {
+            true => { inside }.f_add_(&input)?,
+            false => inside.f_add(&input)?,
+        };
         Ok(Forward::recorded(output, ResidualTape { inside: tape }))
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn compile(mut context: Context, mut items: &[Item]) -> Result<Chain>
         let records = needs_input_grad || trained;
         chain.steps.push(ChainStep { rule, step, needs_input_grad, records });
         context = Context { needs_input_grad: records, fresh, ..context };
+        chain.fresh = fresh;
         items = rest;
     }
     Ok(chain)
