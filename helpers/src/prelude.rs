@@ -25,8 +25,8 @@ pub use crate::plot::{
     BarChart, CostPoint, LineChart, most_confident_mistakes, plot_accuracy_cost, plot_confusion,
     plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
 };
-// Tables and sentences.
-pub use crate::display::{Cell, Column, Table};
+// Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
+pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};
 pub use crate::report::{
     comparative_table, compare_denoisers, decibels_text, denoising_sentence, gain_text,
 };

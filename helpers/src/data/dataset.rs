@@ -53,30 +53,25 @@ struct Loaded {
 }
 
 impl Dataset {
-    /// Reads `X.npy`, `y.npy` and, when it is there, `classes.txt` from `folder`.
-    ///
-    /// - `X.npy`: `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels; any integer, truth values or any float
-    ///   ([`super::scaling::Scaling`] says how they become `u8`), C or Fortran order, either byte order
-    /// - `y.npy`: `(N,)` or `(N, 1)` whole numbers or truth values, one-hot rows `(N, K)`, or strings of fixed width; class ids become
-    ///   `0..K` in ascending order of what was found
-    /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
-    ///
-    /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
-    /// copied into memory up to [`LARGEST_COPY`] bytes; those of a larger `uint8` file are read from it when they are used.
+    /// As [`Dataset::load`], and tells `watch` the share of `X.npy` that is read, in 0..=1, again and again.
     ///
     /// # Errors
-    /// If a file is missing or not as above, lengths differ, the pixels have no range that means grey levels, there are
-    /// fewer than two classes, a class has fewer than two images, or there is no room in memory for the pixels.
-    pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
-        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now())
+    /// As [`Dataset::load`].
+    pub fn load_watched(folder: impl AsRef<Path>, watch: &mut dyn FnMut(f64)) -> Result<Dataset> {
+        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now(), watch)
     }
 
-    fn load_copying(folder: &Path, largest_copy: u64, memory: Memory) -> Result<Dataset> {
+    fn load_copying(
+        folder: &Path,
+        largest_copy: u64,
+        memory: Memory,
+        watch: &mut dyn FnMut(f64),
+    ) -> Result<Dataset> {
         // Both headers first: a wrong file is named before a large one is read.
         let images = ImageFile::open(&folder.join("X.npy"))?;
         let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
         let labels = labels.read(&folder.join("classes.txt"))?;
-        let images = images.read(largest_copy, memory)?;
+        let images = images.read(largest_copy, memory, watch)?;
         let loaded = Loaded {
             folder: folder.to_owned(),
             images,
@@ -244,9 +239,11 @@ mod tests {
     fn images_that_stay_in_their_file_have_the_pixels_of_copied_ones() {
         let folder = ten_images();
         let copied =
-            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }).unwrap();
+            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }, &mut |_| {})
+                .unwrap();
         let in_file =
-            Dataset::load_copying(folder.path(), 29, Memory { available: Some(0) }).unwrap();
+            Dataset::load_copying(folder.path(), 29, Memory { available: Some(0) }, &mut |_| {})
+                .unwrap();
         assert!(!copied.found_images().in_file && in_file.found_images().in_file);
         assert_eq!(*in_file.image(7).unwrap(), [70, 71, 72]);
         for image in 0..10 {
@@ -261,7 +258,8 @@ mod tests {
         let folder = ten_images();
         let load = |largest_copy| {
             let memory = Memory { available: Some(30) };
-            let dataset = Dataset::load_copying(folder.path(), largest_copy, memory).unwrap();
+            let dataset =
+                Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| {}).unwrap();
             dataset.take_stratified(9, 1).unwrap().subset(vec![8, 0, 3, 3, 1]).unwrap()
         };
         let (copied, in_file) = (load(30), load(29));
@@ -287,7 +285,7 @@ mod tests {
     fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
         let folder = ten_images();
         let memory = Memory { available: Some(0) };
-        let dataset = Dataset::load_copying(folder.path(), 29, memory).unwrap();
+        let dataset = Dataset::load_copying(folder.path(), 29, memory, &mut |_| {}).unwrap();
         let copied = Dataset::load(folder.path()).unwrap();
         let path = folder.path().join("X.npy");
         let file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -323,7 +321,8 @@ mod tests {
         let folder = ten_images();
         let load = |available| {
             let memory = Memory { available: Some(available) };
-            Dataset::load_copying(folder.path(), 30, memory).map_err(|error| error.to_string())
+            Dataset::load_copying(folder.path(), 30, memory, &mut |_| {})
+                .map_err(|error| error.to_string())
         };
         assert_eq!(load(30).unwrap().len(), 10);
         let text = load(29).unwrap_err();
@@ -337,7 +336,7 @@ mod tests {
         let mask: Vec<u8> = (0..30).map(|value| value % 2).collect();
         std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &mask)).unwrap();
         let memory = Memory { available: Some(29) };
-        assert!(Dataset::load_copying(folder.path(), 29, memory).is_err());
+        assert!(Dataset::load_copying(folder.path(), 29, memory, &mut |_| {}).is_err());
     }
 
     #[test]

@@ -171,8 +171,14 @@ impl ImageFile {
         Ok(ImageFile { npy, shape, count })
     }
 
-    /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it.
-    pub(super) fn read(mut self, largest_copy: u64, memory: Memory) -> Result<Images> {
+    /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it. `watch` is told the
+    /// share of the work that is done.
+    pub(super) fn read(
+        mut self,
+        largest_copy: u64,
+        memory: Memory,
+        watch: &mut dyn FnMut(f64),
+    ) -> Result<Images> {
         let Header { element, fortran_order, data_start, ref shape } = *self.npy.header();
         let dimensions = shape.clone();
         // Known before the file is read once; what can stay in it needs no memory.
@@ -181,7 +187,14 @@ impl ImageFile {
         if !(plain && large) {
             self.check_room(memory)?;
         }
-        let (range, sha256) = self.range()?;
+        // The file is read once for its range and hash, and once more where its pixels are copied.
+        let passes = if plain && large { 1 } else { 2 };
+        let (mut read, total) = (0, (passes * self.npy.data_bytes()) as f64);
+        let mut watch = |bytes: usize| {
+            read += bytes;
+            watch(read as f64 / total);
+        };
+        let (range, sha256) = self.range(&mut watch)?;
         let scaling = self.scaling(&range)?;
         let in_file = plain && large && scaling == Scaling::AsIs;
         if !in_file {
@@ -197,7 +210,7 @@ impl ImageFile {
                 start: data_start as u64,
             })
         } else {
-            Pixels::Memory(self.copy(scaling)?)
+            Pixels::Memory(self.copy(scaling, &mut watch)?)
         };
         let found = FoundImages {
             shape: dimensions,
@@ -221,7 +234,7 @@ impl ImageFile {
     }
 
     /// The range of the values, and the hash of the file. Refuses what is no finite number.
-    fn range(&mut self) -> Result<(Range, String)> {
+    fn range(&mut self, watch: &mut dyn FnMut(usize)) -> Result<(Range, String)> {
         let order = self.order();
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
@@ -229,6 +242,7 @@ impl ImageFile {
         let mut index = 0;
         let plain = element.kind == Kind::Unsigned && element.bytes == 1;
         let sha256 = self.npy.each_piece_hashed(|piece| {
+            watch(piece.len());
             if plain {
                 // Bytes cannot be wrong, and this is the usual case: a loop that the compiler turns into wide steps.
                 let (least, most) = piece
@@ -268,7 +282,7 @@ impl ImageFile {
     }
 
     /// All pixels as `u8`, in C order.
-    fn copy(&mut self, scaling: Scaling) -> Result<Vec<u8>> {
+    fn copy(&mut self, scaling: Scaling, watch: &mut dyn FnMut(usize)) -> Result<Vec<u8>> {
         let order = self.order();
         let element = self.npy.header().element;
         let path = self.npy.path().to_owned();
@@ -282,6 +296,7 @@ impl ImageFile {
         })?;
         if element.bytes == 1 && scaling == Scaling::AsIs && !order.fortran {
             self.npy.each_piece(|piece| {
+                watch(piece.len());
                 pixels.extend_from_slice(piece);
                 Ok(())
             })?;
@@ -292,6 +307,7 @@ impl ImageFile {
         }
         let (mut index, mut levels) = (0, Levels::new(scaling));
         self.npy.each_piece(|piece| {
+            watch(piece.len());
             for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
                 let level = levels.of(value);
                 if order.fortran {

@@ -1,7 +1,8 @@
-//! What a cell shows: HTML tables and pictures by evcxr's display protocol, and lines while it runs.
+//! What a cell shows: HTML tables and pictures by evcxr's display protocol, and how far it has come while it runs.
 //!
 //! A value that ends a cell shows itself through its method `evcxr_display`, which hands [`show`] two texts: HTML for
-//! the page, and plain text for the terminal and for logs. Start at [`Table`].
+//! the page, and plain text for the terminal and for logs. Start at [`Table`]; what changes while a cell runs is a
+//! [`LiveDisplay`].
 //!
 //! # A value must not be moved by the expression that shows it
 //!
@@ -17,12 +18,20 @@
 //! type joins `SHOWING_THEMSELVES` in `tools/template/outputs.py`, and its `Debug` text begins with its name and `(` or
 //! `:`.
 
+pub(crate) mod chart;
+mod live;
+mod loading;
 mod progress;
 mod protocol;
+mod show;
 mod table;
 
-pub(crate) use progress::{Ticker, print_line};
+pub(crate) use live::FRONT;
+pub use live::LiveDisplay;
+pub(crate) use progress::{Bar, Board, Ticker, print_line};
 pub use protocol::{blocks, show};
+pub(crate) use show::shows_its_html;
+pub use show::{Show, ShowResult};
 pub use table::{Cell, Column, Format, Table};
 
 /// Begins each line that is of interest only while a cell runs.
@@ -39,4 +48,8 @@ pub mod class {
     pub const BEST: &str = "best";
     /// The first of the rows of totals or means, below a line.
     pub const TOTAL: &str = "total";
+    /// How far a cell has come: a bar and words.
+    pub const PROGRESS_BAR: &str = "helpers-progress";
+    /// What was found while a cell ran: charts, and lines that are folded away.
+    pub const LIVE: &str = "helpers-live";
 }

@@ -1,9 +1,11 @@
-//! Lines that are printed while a cell runs: those that stay, and those that tell how far it has come.
+//! How far a cell has come: a bar that is replaced in place where a front does that, lines elsewhere.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::PROGRESS;
-use crate::text::clean_sentence;
+use super::class::{LIVE, PROGRESS_BAR};
+use super::{LiveDisplay, PROGRESS};
+use crate::text::{clean_sentence, escape_sentence};
 
 /// Prints a line that may hold text from elsewhere (a path, an error, a class name): it stays one line and is never a
 /// marker of evcxr's protocol.
@@ -16,7 +18,7 @@ fn print_progress(text: &str) {
     println!("{PROGRESS}{}", clean_sentence(text));
 }
 
-/// Prints progress now and then in work of many steps: a notebook shows whole lines only, as they are printed.
+/// Prints progress now and then in work of many steps: where nothing is replaced in place.
 pub(crate) struct Ticker {
     steps: usize,
     interval: Duration,
@@ -34,18 +36,186 @@ impl Ticker {
     /// Prints what `line` makes of the share that is done and of the seconds that remain, if it is time for a line and
     /// the work is not over.
     pub(crate) fn tick(&mut self, done: usize, line: impl FnOnce(f64, f64) -> String) {
+        if self.is_due(done) {
+            let (share, remaining) = self.left(done);
+            print_progress(&line(share, remaining));
+        }
+    }
+
+    /// Whether the last line was long enough ago and the work is not over.
+    fn is_due(&mut self, done: usize) -> bool {
         if done == 0 || done >= self.steps || self.last.elapsed() < self.interval {
-            return;
+            return false;
         }
         self.last = Instant::now();
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let remaining = elapsed * (self.steps - done) as f64 / done as f64;
-        print_progress(&line(done as f64 / self.steps as f64, remaining));
+        true
     }
+
+    /// The share that is done, and the seconds that remain.
+    fn left(&self, done: usize) -> (f64, f64) {
+        let (done, steps) = (done as f64, self.steps as f64);
+        (done / steps, self.started.elapsed().as_secs_f64() * (steps - done) / done)
+    }
+}
+
+/// Work of many steps: a bar while it lasts, then one line. Work that is over soon shows no bar.
+pub(crate) struct Bar {
+    ticker: Ticker,
+    display: LiveDisplay,
+    /// What stands beside the bar.
+    words: String,
+}
+
+/// Between two lines where no bar is drawn.
+const LINES: Duration = Duration::from_secs(10);
+/// Until a bar is drawn, and between two of its states.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+impl Bar {
+    /// Begins work of so many steps.
+    pub(crate) fn new(steps: usize) -> Bar {
+        let display = LiveDisplay::new();
+        let interval = if display.is_live() { PATIENCE } else { LINES };
+        Bar { ticker: Ticker::new(steps, interval), display, words: String::new() }
+    }
+
+    /// Shows what `words` makes of the share that is done and of the seconds that remain, now and then.
+    pub(crate) fn tick(&mut self, done: usize, words: impl FnOnce(f64, f64) -> String) {
+        if !self.display.is_live() {
+            self.ticker.tick(done, words);
+        } else if self.ticker.is_due(done) {
+            let (share, remaining) = self.ticker.left(done);
+            self.words = words(share, remaining);
+            self.display.replace(&bar_html(share, &self.words), &clean_sentence(&self.words));
+        }
+    }
+
+    /// Ends the work: `line` takes the bar's place.
+    pub(crate) fn finish(self, line: &str) {
+        if !self.display.is_shown() {
+            print_line(line);
+        }
+        self.close(line);
+    }
+
+    /// Ends work of which nothing is to be said unless it took long enough for a bar.
+    pub(crate) fn close(mut self, line: &str) {
+        self.words.clear();
+        if self.display.is_shown() {
+            self.display.update(line);
+        }
+    }
+}
+
+/// An error or an interrupt has ended the work: the bar says how far it came.
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if !self.words.is_empty() {
+            self.display.update(&format!("ended early: {}", self.words));
+        }
+    }
+}
+
+/// Work with a record: a bar over what was found so far, and lines that are folded away below it. Where no front
+/// replaces them in place, the lines are printed as they come, and nothing else is.
+///
+/// Bar and record are displays of their own, so that what a reader has unfolded stays so while the bar moves.
+pub(crate) struct Board {
+    bar: LiveDisplay,
+    record: LiveDisplay,
+    /// What a line is about: `epochs`.
+    what: &'static str,
+    lines: Vec<String>,
+}
+
+/// So many of the last lines are in the record while the work lasts; at its end all are.
+const LINES_SO_FAR: usize = 100;
+
+impl Board {
+    /// An empty record of `what`.
+    pub(crate) fn new(what: &'static str) -> Board {
+        Board { bar: LiveDisplay::new(), record: LiveDisplay::new(), what, lines: Vec::new() }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.bar.is_live()
+    }
+
+    /// Adds a line to the record.
+    pub(crate) fn line(&mut self, line: &str) {
+        if self.is_live() {
+            self.lines.push(clean_sentence(line));
+        } else {
+            print_line(line);
+        }
+    }
+
+    /// Whether it is time to move the bar.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_live() && self.bar.is_due()
+    }
+
+    /// Moves the bar.
+    pub(crate) fn bar(&mut self, share: f64, words: &str) {
+        if self.is_live() {
+            self.bar.replace(&bar_html(share, words), &clean_sentence(words));
+        }
+    }
+
+    /// Shows the record below what `found` makes, if it is time for it.
+    pub(crate) fn record(&mut self, found: impl FnOnce() -> String) {
+        if !self.lines.is_empty() && self.record.is_due() {
+            self.show_record(&found(), self.lines.len().saturating_sub(LINES_SO_FAR));
+        }
+    }
+
+    /// Ends the work: a sentence takes the bar's place, and the record is whole.
+    pub(crate) fn finish(&mut self, sentence: &str, found: impl FnOnce() -> String) {
+        if !self.is_live() {
+            return;
+        }
+        self.bar.update(sentence);
+        if !self.lines.is_empty() {
+            self.show_record(&found(), 0);
+        }
+    }
+
+    /// Shows `found` and the lines from `first` on.
+    fn show_record(&mut self, found: &str, first: usize) {
+        let lines = &self.lines[first..];
+        let head = format!("{} {}", self.lines.len(), self.what);
+        self.record.replace(&record_html(found, &head, lines), &lines.join("\n"));
+    }
+}
+
+/// What was found, and lines folded away behind `head`.
+fn record_html(found: &str, head: &str, lines: &[String]) -> String {
+    let mut html = format!(
+        "<div class=\"{LIVE}\">{found}<details><summary>{head}</summary><pre style=\"white-space:pre-wrap\">"
+    );
+    for line in lines {
+        html += &escape_sentence(line);
+        html.push('\n');
+    }
+    html + "</pre></details></div>"
+}
+
+/// A bar with words beside it.
+fn bar_html(share: f64, words: &str) -> String {
+    let words = escape_sentence(words);
+    let mut html = format!("<div class=\"{PROGRESS_BAR}\">");
+    let _ = write!(
+        html,
+        "<progress max=\"1\" value=\"{share:.4}\" aria-label=\"{words}\" style=\"width:14em;max-width:100%;vertical-align:middle\">\
+         </progress> {words}</div>"
+    );
+    html
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Show;
+    use super::super::chart::{Chart, Point, side_by_side};
     use super::*;
 
     #[test]
@@ -61,5 +231,59 @@ mod tests {
         assert_eq!(made, [0.25, 0.5, 0.75]);
         let mut rare = Ticker::new(4, Duration::from_secs(3600));
         rare.tick(2, |_, _| unreachable!("an hour has not passed"));
+    }
+
+    /// `tools/template/tests/live.json` is what the tests of the pages open in a browser. After a change here:
+    /// `WRITE_LIVE=1 cargo test -p helpers --lib the_pages_are_tested`.
+    #[test]
+    fn the_pages_are_tested_with_what_is_shown() {
+        let points = |value: fn(f64) -> f64| -> Vec<Point> {
+            (1..=18).map(|epoch| f64::from(epoch)).map(|epoch| (epoch, value(epoch))).collect()
+        };
+        let loss = Chart {
+            title: "Loss",
+            values: "Loss (nats)",
+            percent: false,
+            rises: false,
+            train: &points(|epoch| 0.3 + 1.0 / epoch),
+            validation: &points(|epoch| 0.35 + 0.9 / epoch + 0.02 * (epoch - 13.0).max(0.0)),
+            best: 13,
+        };
+        let accuracy = Chart {
+            title: "Accuracy",
+            values: "Accuracy (%)",
+            percent: true,
+            rises: true,
+            train: &points(|epoch| 0.95 - 0.3 / epoch),
+            validation: &points(|epoch| 0.9 - 0.25 / epoch),
+            best: 13,
+        };
+        let lines: Vec<String> = (1..=18)
+            .map(|epoch| format!("epoch {epoch:>2}/30  <loss> {:.4}", 1.0 / f64::from(epoch)))
+            .collect();
+        let record = record_html(&side_by_side(&[loss, accuracy]), "18 epochs", &lines);
+        let sentence = "stopped after epoch 18 of 30: no better val_loss for 5 epochs";
+        let outputs = [
+            [Show::html(sentence), Show::text(sentence)],
+            [record, lines.join("\n")],
+            [bar_html(0.25, "epoch 8/30, step 1/4, <loss> 0.1"), "epoch 8/30".to_owned()],
+        ];
+        let text = serde_json::to_string_pretty(&outputs).unwrap() + "\n";
+        let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tools/template/tests/live.json");
+        if std::env::var_os("WRITE_LIVE").is_some() {
+            std::fs::write(&kept, &text).unwrap();
+        }
+        let found = std::fs::read_to_string(&kept).unwrap_or_default();
+        assert!(found == text, "live.json is an older one; make it again as said above");
+    }
+
+    #[test]
+    fn a_bar_holds_its_words_as_text() {
+        let html = bar_html(0.25, "<b>&");
+        assert!(
+            html.contains("value=\"0.2500\"") && html.ends_with("</progress> &lt;b&gt;&amp;</div>"),
+            "{html}"
+        );
     }
 }

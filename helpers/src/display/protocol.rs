@@ -9,19 +9,31 @@ const END: &str = "EVCXR_END_CONTENT";
 
 /// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
 ///
-/// Call it once a cell, from a method `evcxr_display`: a second one would replace the first.
+/// Call it once a cell, from a method `evcxr_display`: under evcxr alone a second one replaces the first. What is to
+/// change while the cell runs is a [`LiveDisplay`](super::LiveDisplay).
 pub fn show(html: &str, plain: &str) {
-    let text = blocks(html, plain);
-    // Nobody is there to read an error about a closed stdout.
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    write_out(&blocks(html, plain));
 }
 
 /// The lines that [`show`] prints: a block of HTML and one of plain text, neither of which can end early.
 pub fn blocks(html: &str, plain: &str) -> String {
+    blocks_with("", html, plain)
+}
+
+/// As [`blocks`], with what follows the MIME type.
+pub(super) fn blocks_with(attributes: &str, html: &str, plain: &str) -> String {
     let (html, plain) = (break_markers(html), break_markers(plain));
-    format!("{BEGIN} text/html\n{html}\n{END}\n{BEGIN} text/plain\n{plain}\n{END}\n")
+    format!(
+        "{BEGIN} text/html{attributes}\n{html}\n{END}\n{BEGIN} text/plain{attributes}\n{plain}\n{END}\n"
+    )
+}
+
+/// Writes lines to stdout in one go, so that no other thread's line comes between.
+pub(super) fn write_out(text: &str) {
+    // Nobody is there to read an error about a closed stdout.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
 }
 
 #[cfg(test)]

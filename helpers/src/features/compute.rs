@@ -1,13 +1,13 @@
 //! Computing features batch by batch, and writing them as they come.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::FeatureConfig;
 use super::file::{FeatureWriter, FileFormat};
 use crate::data::Subset;
 use crate::data::batches::ImageSource;
-use crate::display::Ticker;
+use crate::display::Bar;
 use crate::error::Result;
 use crate::models::model::Model;
 use crate::models::model_file::as_bytes;
@@ -28,7 +28,7 @@ pub(super) fn compute(
 ) -> Result<()> {
     let mut writer = FeatureWriter::new(path, format)?;
     let started = Instant::now();
-    let mut ticker = Ticker::new(format.images, Duration::from_secs(10));
+    let mut bar = Bar::new(format.images);
     let source = ImageSource::new(images, model.normalization(), Default::default());
     let positions: Vec<usize> = (0..images.len()).collect();
     let mut done = 0;
@@ -48,7 +48,7 @@ pub(super) fn compute(
             };
             writer.append(&as_bytes(&rows)?)?;
             done += batch.len();
-            ticker.tick(done, |share, remaining| {
+            bar.tick(done, |share, remaining| {
                 format!(
                     "features: {:.0}% of {} images, {:.0} images/s, ETA {}",
                     100.0 * share,
@@ -61,11 +61,11 @@ pub(super) fn compute(
     }
     let seconds = started.elapsed().as_secs_f64();
     writer.finish(seconds)?;
-    println!(
+    bar.finish(&format!(
         "features: {} images in {}, {:.0} images/s",
         thousands(format.images),
         duration(seconds),
         format.images as f64 / seconds
-    );
+    ));
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tch::Kind;
 
+use crate::display::Bar;
 use crate::error::{Error, Result};
 use crate::system::files::{PendingFile, open_regular, read_at};
 use crate::text::clean_text;
@@ -104,13 +105,18 @@ impl FeatureFile {
         let mut hash = Sha256::new();
         let mut piece = vec![0; format.bytes().min(1 << 20) as usize];
         let (mut offset, end) = (features.start, features.start + format.bytes());
+        let mut bar = Bar::new(format.bytes() as usize);
         while offset < end {
             let now = (end - offset).min(piece.len() as u64) as usize;
             read_at(&features.file, &mut piece[..now], offset)
                 .map_err(|error| unreadable(path, error))?;
             hash.update(&piece[..now]);
             offset += now as u64;
+            bar.tick((offset - features.start) as usize, |share, _| {
+                format!("features: {:.0}% of the file read and checked", 100.0 * share)
+            });
         }
+        bar.close("features: the file is read and checked");
         hash.update(&features.seconds);
         let found = format!("{:x}", hash.finalize());
         if found != features.sha256 {

@@ -71,7 +71,7 @@ impl Model {
     ///
     /// They are kept in `folder`, under a name that holds the hash of the images, the weights and the settings, and
     /// read from there when they are asked for again; older ones of the same layer make room. A file that is not as
-    /// it was written is computed anew, and why is printed. A line is printed every ten seconds.
+    /// it was written is computed anew, and why is printed. A bar shows how far it has come.
     ///
     /// # Errors
     /// If no layer is frozen, the images differ in shape from what the model was built for, or the folder cannot be

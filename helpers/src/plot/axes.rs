@@ -12,6 +12,7 @@ use super::page::{Dash, Mark, Page, Point, Rect, Surface, Text, rgb};
 use super::style::{
     BORDER, Color, GREY, GRID, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE,
 };
+use crate::display::chart::tick_step;
 use crate::text::with_thousands;
 use crate::{Error, Result};
 
@@ -139,12 +140,7 @@ impl Axis {
         if !(span.is_finite() && span > 0.0) {
             return vec![(self.low, self.text(self.low, 0))];
         }
-        let power = 10_f64.powf((span / MOST_TICKS).log10().floor());
-        let mut step = [1.0, 2.0, 5.0]
-            .map(|factor| factor * power)
-            .into_iter()
-            .find(|step| span / step <= MOST_TICKS)
-            .unwrap_or(10.0 * power);
+        let mut step = tick_step(span, MOST_TICKS);
         if self.whole {
             step = step.max(1.0).round();
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use base64::Engine;
 
 use super::style::Color;
-use crate::display::show;
+use crate::display::{show, shows_its_html};
 use crate::system::write_atomically;
 use crate::text::{clean_sentence, clean_text, escape_sentence};
 use crate::{Error, Result};
@@ -114,6 +114,8 @@ impl Figure {
         show(&self.to_html(), &self.to_text());
     }
 }
+
+shows_its_html!(Figure);
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

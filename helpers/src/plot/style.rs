@@ -6,6 +6,7 @@
 use std::f64::consts::TAU;
 
 use super::page::{Dash, Point};
+use crate::display::chart;
 
 /// Red, green and blue.
 pub type Color = [u8; 3];
@@ -23,9 +24,9 @@ pub(crate) const BORDER: Color = [205, 205, 205];
 pub(crate) const GRID: Color = [230, 230, 230];
 
 /// The colour of everything that belongs to the train part.
-pub const TRAIN: Color = [0, 114, 178];
+pub const TRAIN: Color = chart::TRAIN;
 /// The colour of everything that belongs to the validation part.
-pub const VALIDATION: Color = [213, 94, 0];
+pub const VALIDATION: Color = chart::VALIDATION;
 /// The colour of everything that belongs to the test part.
 pub const TEST: Color = [0, 158, 115];
 

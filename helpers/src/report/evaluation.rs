@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{interval_text, shows_its_table};
-use crate::display::{Column, Table};
+use crate::display::{Column, Show, Table};
 use crate::evaluation::{ClassScores, ClassificationReport, Evaluation};
 use crate::text::{clean_text, thousands};
 
@@ -28,6 +28,16 @@ impl Evaluation {
     /// Shows the scores as the result of a cell.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl Show for Evaluation {
+    fn html(&self) -> String {
+        self.table().to_html()
+    }
+
+    fn text(&self) -> String {
+        self.table().to_text()
     }
 }
 

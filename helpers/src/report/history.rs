@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::display::{Column, Table};
+use crate::display::{Column, Show, Table};
 use crate::training::history::{EpochRow, History, Metric, Record};
 
 impl<R: Record> History<R> {
@@ -42,6 +42,16 @@ impl<R: Record> History<R> {
     /// Shows the table as the result of a cell.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl<R: Record> Show for History<R> {
+    fn html(&self) -> String {
+        self.table().to_html()
+    }
+
+    fn text(&self) -> String {
+        self.table().to_text()
     }
 }
 

@@ -27,6 +27,16 @@ macro_rules! shows_its_table {
             }
         }
 
+        impl $crate::display::Show for $type {
+            fn html(&self) -> String {
+                self.table().to_html()
+            }
+
+            fn text(&self) -> String {
+                self.table().to_text()
+            }
+        }
+
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.table().to_text())

@@ -18,8 +18,8 @@ impl Model {
     /// Trains on `split.train`, steered by `split.validation`; `split.test` is not looked at.
     ///
     /// The weights of the epoch with the lowest validation loss are restored at the end, however training ends
-    /// (Keras's `EarlyStopping(restore_best_weights=True)`, also when no early stop happens). A line is printed for
-    /// each epoch.
+    /// (Keras's `EarlyStopping(restore_best_weights=True)`, also when no early stop happens). A bar and a chart show how
+    /// it goes, or a line for each epoch: see [`Progress`](super::Progress).
     ///
     /// # Errors
     /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
@@ -132,8 +132,12 @@ pub(crate) fn run<R: Record>(
     let ended = run_epochs(&mut training, &mut callbacks, &guard);
     // Also after an error: whoever looks at the model then finds the best that training has reached.
     let restored = training.restore_best_weights();
-    ended.map_err(|error| with_advice(error, &training))?;
-    restored?;
+    if let Err(error) = ended.map_err(|error| with_advice(error, &training)).and(restored) {
+        for callback in &mut callbacks {
+            callback.on_train_error(&mut training, &error);
+        }
+        return Err(error);
+    }
     for callback in &mut callbacks {
         callback.on_train_end(&mut training)?;
     }

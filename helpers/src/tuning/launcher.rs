@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::trial::{TrialResult, TrialSpec};
+use crate::display::FRONT;
 use crate::error::{Error, Result};
 use crate::system::environment::code_version;
 use crate::text::{clean_text, shown_path};
@@ -76,6 +77,8 @@ impl Launcher for LocalProcesses {
         let text = serde_json::to_vec(spec).map_err(|error| error.to_string())?;
         let mut child = Command::new(&self.program)
             .env("OMP_NUM_THREADS", spec.threads.to_string())
+            // Nobody looks at its trainings.
+            .env_remove(FRONT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,15 +1,16 @@
-//! Trials side by side: which are to be run, the threads that run them, what is kept, a line for each.
+//! Trials side by side: which are to be run, the threads that run them, what is kept, how far they have come.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::grid::params_text;
 use super::launcher::Launcher;
 use super::results::{ErrorScore, Scoring};
 use super::search::Trial;
 use super::trial::{TrialResult, TrialSpec};
-use crate::display::print_line;
+use crate::display::Board;
 use crate::error::{Error, Result};
 use crate::system::files::read_regular;
 use crate::system::interrupt::InterruptGuard;
@@ -63,10 +64,10 @@ impl Pool<'_> {
     ) -> Result<Vec<Result<TrialResult, String>>> {
         let waiting: Vec<usize> =
             (0..self.trials.len()).filter(|&index| kept[index].is_none()).collect();
+        let log = Mutex::new(Log::new(self, &kept));
         let outcomes: Vec<Mutex<Option<Result<TrialResult, String>>>> =
             kept.into_iter().map(|result| Mutex::new(result.map(Ok))).collect();
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let log = Mutex::new(Log::new(waiting.len(), self.trials.len(), self.verbose));
         let first_error: Mutex<Option<Error>> = Mutex::new(None);
         let stop_with = |error: Error| {
             stop.store(true, Ordering::SeqCst);
@@ -76,6 +77,7 @@ impl Pool<'_> {
             while !stop.load(Ordering::SeqCst) && !interrupt.is_interrupted() {
                 let Some(&index) = waiting.get(next.fetch_add(1, Ordering::SeqCst)) else { break };
                 let trial = &self.trials[index];
+                locked(&log).began();
                 let outcome = self.launcher.run(&trial.spec);
                 match &outcome {
                     Ok(result) => self.keep(result).unwrap_or_else(stop_with),
@@ -88,7 +90,7 @@ impl Pool<'_> {
                     }
                     Err(_) => {}
                 }
-                locked(&log).ended(trial, self.scoring, &outcome);
+                locked(&log).ended(trial, &outcome);
                 *locked(&outcomes[index]) = Some(outcome);
             }
         };
@@ -97,15 +99,15 @@ impl Pool<'_> {
                 scope.spawn(work);
             }
         });
-        if let Some(error) =
-            first_error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
-        {
-            return Err(error);
-        }
+        let first_error = locked(&first_error).take();
         let all_ran = outcomes.iter().all(|outcome| locked(outcome).is_some());
-        if !all_ran {
-            interrupt.check("the search", "run it again: finished trials are not repeated")?;
-        }
+        let ended = match first_error {
+            Some(error) => Err(error),
+            None if all_ran => Ok(()),
+            None => interrupt.check("the search", "run it again: finished trials are not repeated"),
+        };
+        locked(&log).over(&ended);
+        ended?;
         let unfinished = || Err("it did not run".to_owned());
         Ok(outcomes
             .into_iter()
@@ -119,40 +121,138 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The lines of a search, one a trial.
-struct Log {
+/// What is shown of a search: a bar with counts and the best so far, and a line for each trial.
+struct Log<'a> {
+    pool: &'a Pool<'a>,
+    board: Board,
     started: Instant,
+    /// Trials to run; the others were kept.
     waiting: usize,
-    trials: usize,
+    running: usize,
     ended: usize,
-    verbose: u8,
+    failed: usize,
+    /// The scores of each combination's trials so far.
+    scores: Vec<Vec<f64>>,
+    /// Trials of a combination.
+    folds: usize,
 }
 
-impl Log {
-    fn new(waiting: usize, trials: usize, verbose: u8) -> Log {
-        Log { started: Instant::now(), waiting, trials, ended: 0, verbose }
+impl<'a> Log<'a> {
+    fn new(pool: &'a Pool<'a>, kept: &[Option<TrialResult>]) -> Log<'a> {
+        let last = pool.trials.last();
+        let waiting = kept.iter().filter(|result| result.is_none()).count();
+        let mut log = Log {
+            pool,
+            board: Board::new("trials"),
+            started: Instant::now(),
+            waiting,
+            running: 0,
+            ended: 0,
+            failed: 0,
+            scores: vec![Vec::new(); last.map_or(0, |trial| trial.candidate + 1)],
+            folds: last.map_or(0, |trial| trial.fold + 1),
+        };
+        for (trial, result) in pool.trials.iter().zip(kept) {
+            result.iter().for_each(|result| log.score(trial, result));
+        }
+        log
     }
 
-    fn ended(&mut self, trial: &Trial, scoring: Scoring, outcome: &Result<TrialResult, String>) {
+    fn score(&mut self, trial: &Trial, result: &TrialResult) {
+        self.scores[trial.candidate].push(self.pool.scoring.of(&result.test));
+    }
+
+    fn began(&mut self) {
+        self.running += 1;
+        self.show();
+    }
+
+    fn ended(&mut self, trial: &Trial, outcome: &Result<TrialResult, String>) {
+        self.running -= 1;
         self.ended += 1;
-        if self.verbose == 0 {
-            return;
-        }
-        let remaining = self.started.elapsed().as_secs_f64() * (self.waiting - self.ended) as f64
-            / self.ended as f64;
-        let number = self.trials - self.waiting + self.ended;
-        let head = format!("trial {number:>3}/{}  ETA {:>8}", self.trials, duration(remaining));
-        print_line(&match outcome {
+        let number = self.pool.trials.len() - self.waiting + self.ended;
+        let head =
+            format!("trial {number:>3}/{}  ETA {:>8}", self.pool.trials.len(), self.remaining());
+        let line = match outcome {
             Ok(result) => {
-                let (name, score) = (scoring.name(), scoring.of(&result.test));
+                self.score(trial, result);
+                let (name, score) = (self.pool.scoring.name(), self.pool.scoring.of(&result.test));
                 let mut line = format!("{head}  {name} {score:.4}  {trial}");
-                if self.verbose > 1 {
+                if self.pool.verbose > 1 {
                     let [fit, score] = [result.fit_seconds, result.score_seconds].map(duration);
                     line += &format!("  fit {fit}, score {score}");
                 }
                 line
             }
-            Err(message) => format!("{head}  FAILED: {trial}: {message}"),
-        });
+            Err(message) => {
+                self.failed += 1;
+                format!("{head}  FAILED: {trial}: {message}")
+            }
+        };
+        if self.pool.verbose > 0 {
+            self.board.line(&line);
+        }
+        self.show();
+    }
+
+    /// The time until all have ended, in words.
+    fn remaining(&self) -> String {
+        let left = (self.waiting - self.ended) as f64 / self.ended as f64;
+        duration(self.started.elapsed().as_secs_f64() * left)
+    }
+
+    fn show(&mut self) {
+        if self.pool.verbose == 0 || !self.board.is_live() {
+            return;
+        }
+        let trials = self.pool.trials.len();
+        let over = trials - self.waiting + self.ended;
+        let eta = match self.ended {
+            0 => String::new(),
+            _ => format!(", ETA {}", self.remaining()),
+        };
+        let words = format!("{}, {} running{eta}{}", self.counts(), self.running, self.best());
+        self.board.bar(over as f64 / trials.max(1) as f64, &words);
+        self.board.record(String::new);
+    }
+
+    /// `12 of 60 trials done, 1 failed`.
+    fn counts(&self) -> String {
+        let (trials, done) = (self.pool.trials.len(), self.ended - self.failed);
+        let kept = trials - self.waiting;
+        format!("{} of {trials} trials done, {} failed", kept + done, self.failed)
+    }
+
+    /// The combination with the best mean among those whose trials have all ended well.
+    fn best(&self) -> String {
+        let whole = |candidate: &usize| self.scores[*candidate].len() == self.folds;
+        let mean =
+            |candidate: usize| self.scores[candidate].iter().sum::<f64>() / self.folds as f64;
+        // The first one of equals, as in the results.
+        let best = (0..self.scores.len())
+            .filter(whole)
+            .reduce(|best, next| if mean(next) > mean(best) { next } else { best });
+        best.map_or_else(String::new, |best| {
+            let params = &self.pool.trials[best * self.folds].params;
+            format!(
+                "; best so far: mean {} {:.4}, {}",
+                self.pool.scoring.name(),
+                mean(best),
+                params_text(params)
+            )
+        })
+    }
+
+    /// The search has ended, well or with an error.
+    fn over(&mut self, ended: &Result<()>) {
+        if self.pool.verbose == 0 {
+            return;
+        }
+        let seconds = duration(self.started.elapsed().as_secs_f64());
+        let sentence = match ended {
+            Ok(()) => format!("{} in {seconds}{}", self.counts(), self.best()),
+            Err(error) => format!("{}; {error}{}", self.counts(), self.best()),
+        };
+        self.board.finish(&sentence.replace("best so far", "best"), String::new);
     }
 }

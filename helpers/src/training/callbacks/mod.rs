@@ -15,7 +15,7 @@ pub use progress::Progress;
 
 use super::config::FitConfig;
 use super::state::TrainingState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Something that is done around the epochs of a training: Keras's `Callback`.
 ///
@@ -90,6 +90,12 @@ pub trait Callback {
         let _ = training;
         Ok(())
     }
+
+    /// In place of [`Callback::on_train_end`] when an error or an interrupt ends training, the weights of the best epoch
+    /// so far restored.
+    fn on_train_error(&mut self, training: &mut TrainingState<'_>, error: &Error) {
+        let _ = (training, error);
+    }
 }
 
 /// A step of the optimiser that has ended.
@@ -126,7 +132,7 @@ impl Callbacks {
         self
     }
 
-    /// Without [`Progress`]: nothing is printed of epochs, as with Keras's `verbose=0`.
+    /// Without [`Progress`]: nothing is shown of epochs, as with Keras's `verbose=0`.
     pub fn silent(mut self) -> Callbacks {
         self.silent = true;
         self
@@ -169,5 +175,9 @@ impl<C: Callback> Callback for Rc<RefCell<C>> {
 
     fn on_train_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         self.borrow_mut().on_train_end(training)
+    }
+
+    fn on_train_error(&mut self, training: &mut TrainingState<'_>, error: &Error) {
+        self.borrow_mut().on_train_error(training, error);
     }
 }

@@ -1,48 +1,66 @@
-//! A line for each epoch, and in an epoch that takes long one now and then.
+//! How far a training has come: a bar with the time that is left, and charts of loss and metric that grow by the epoch.
+//! Where no front replaces them in place, a line for each epoch, and in an epoch that takes long one now and then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Callback, TrainBatch};
-use crate::display::{Ticker, print_line};
-use crate::error::Result;
+use crate::display::chart::{Chart, Point, side_by_side};
+use crate::display::{Board, Ticker, print_line};
+use crate::error::{Error, Result};
 use crate::text::duration;
 use crate::training::history::{EpochRow, Metric};
 use crate::training::state::{TrainingState, best_epoch};
 
-/// Prints a line for each epoch: Keras's `verbose=2`. `fit` has one unless its callbacks are
-/// [`silent`](super::Callbacks::silent).
-#[derive(Default)]
+/// Shows how training goes: a progress bar and a chart, or Keras's `verbose=2`, a line for each epoch, where nothing
+/// can be replaced in place. `fit` has one unless its callbacks are [`silent`](super::Callbacks::silent).
 pub struct Progress {
-    /// Of the epoch that runs.
+    board: Board,
+    /// Epochs that have a line.
+    told: usize,
+    /// Of the epoch that runs, where lines are printed.
     ticker: Option<Ticker>,
+    /// Of the training.
+    epochs: usize,
+    /// When this process's first epoch began, and the epochs before it.
+    began: (Instant, usize),
 }
 
 /// Between two lines of one epoch.
 const INTERVAL: Duration = Duration::from_secs(20);
 
+impl Default for Progress {
+    fn default() -> Progress {
+        let (board, began) = (Board::new("epochs"), (Instant::now(), 0));
+        Progress { board, told: 0, ticker: None, epochs: 0, began }
+    }
+}
+
 impl Callback for Progress {
     fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        // What an earlier process printed: the cell that is run again shows the whole training.
-        let mut seconds = 0.0;
-        for count in 1..=training.epochs().len() {
-            let epochs = &training.epochs()[..count];
-            seconds += epochs[count - 1].seconds;
-            print_epoch(epochs, training, seconds);
-        }
+        // What an earlier process found: the cell that is run again shows the whole training.
+        self.tell(training);
         if !training.is_over() {
             training.notes.iter().for_each(|note| print_line(&format!("note: {note}")));
+            let epoch = training.epochs().len();
+            self.epochs = training.config().epochs;
+            self.began = (Instant::now(), epoch);
+            self.board.bar(
+                epoch as f64 / self.epochs as f64,
+                &format!("epoch {}/{}", epoch + 1, self.epochs),
+            );
         }
+        self.board.record(|| charts(training));
         Ok(())
     }
 
     fn on_epoch_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         let batches = training.train.len().div_ceil(training.config().batch_size);
-        self.ticker = Some(Ticker::new(batches, INTERVAL));
+        self.ticker = (!self.board.is_live()).then(|| Ticker::new(batches, INTERVAL));
         Ok(())
     }
 
     fn on_train_batch_end(&mut self, batch: &TrainBatch) -> Result<()> {
-        let TrainBatch { epoch, batch, loss, .. } = *batch;
+        let TrainBatch { epoch, batch, batches, loss } = *batch;
         if let Some(ticker) = &mut self.ticker {
             ticker.tick(batch, |share, remaining| {
                 let (percent, remaining) = (100.0 * share, duration(remaining));
@@ -50,32 +68,84 @@ impl Callback for Progress {
                     "epoch {epoch}: {percent:.0}% of the images, loss {loss:.4}, {remaining} left"
                 )
             });
+        } else if self.board.is_due() {
+            let (began, before) = self.began;
+            let done = (epoch - 1) as f64 + batch as f64 / batches as f64;
+            let epochs = self.epochs as f64;
+            let left = began.elapsed().as_secs_f64() * (epochs - done) / (done - before as f64);
+            let words = format!(
+                "epoch {epoch}/{}, step {batch}/{batches}, loss {loss:.4}, ETA {}",
+                self.epochs,
+                duration(left)
+            );
+            self.board.bar(done / epochs, &words);
         }
         Ok(())
     }
 
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        print_epoch(training.epochs(), training, training.seconds());
+        self.tell(training);
+        self.board.record(|| charts(training));
         Ok(())
     }
 
     fn on_train_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        if let Some(reason) = training.stopped_early() {
-            let best_epoch = training.best_epoch();
-            print_line(&format!(
-                "stopped: {reason}; the weights of epoch {best_epoch} are restored"
-            ));
+        let Some(best) = training.epochs().get(training.best_epoch().wrapping_sub(1)) else {
+            return Ok(());
+        };
+        let restored = format!("the weights of epoch {} are restored", best.epoch);
+        if !self.board.is_live() {
+            if let Some(reason) = training.stopped_early() {
+                print_line(&format!("stopped: {reason}; {restored}"));
+            }
+            return Ok(());
         }
+        let ran = training.epochs().len();
+        let ended = match training.stopped_early() {
+            Some(reason) => {
+                format!("stopped after epoch {ran} of {}: {reason}", training.config().epochs)
+            }
+            None => format!("all {ran} epochs"),
+        };
+        let sentence = format!(
+            "{ended}; {restored}: val_loss {:.digits$}, {}; {}",
+            best.val_loss,
+            training.metric().show("val_", best.val_metric),
+            duration(training.seconds()),
+            digits = training.metric().loss_digits(),
+        );
+        self.board.finish(&sentence, || charts(training));
         Ok(())
+    }
+
+    fn on_train_error(&mut self, training: &mut TrainingState<'_>, error: &Error) {
+        // An epoch whose other callbacks failed has not been told yet.
+        self.tell(training);
+        self.board.finish(&error.to_string(), || charts(training));
     }
 }
 
-/// Prints the last of these epochs, which have taken so long.
-fn print_epoch(epochs: &[EpochRow], training: &TrainingState, seconds: f64) {
-    let Some(row) = epochs.last() else { return };
-    let (metric, most): (Metric, usize) = (training.metric(), training.config().epochs);
+impl Progress {
+    /// Adds a line for each epoch that has none.
+    fn tell(&mut self, training: &TrainingState) {
+        for count in self.told + 1..=training.epochs().len() {
+            let epochs = &training.epochs()[..count];
+            let seconds = match count == training.epochs().len() {
+                true => training.seconds(),
+                false => epochs.iter().map(|row| row.seconds).sum(),
+            };
+            self.board.line(&epoch_line(epochs, training, seconds));
+        }
+        self.told = training.epochs().len();
+    }
+}
+
+/// What is told of the last of these epochs, which have taken so long.
+fn epoch_line(epochs: &[EpochRow], training: &TrainingState, seconds: f64) -> String {
+    let (row, most) = (&epochs[epochs.len() - 1], training.config().epochs);
+    let metric = training.metric();
     let left = seconds / epochs.len() as f64 * (most - epochs.len()) as f64;
-    println!(
+    format!(
         "epoch {:>2}/{most}  {:>6}  ETA {:>8}  loss {:.digits$}  {}  val_loss {:.digits$}  {}{}",
         row.epoch,
         duration(row.seconds),
@@ -86,5 +156,37 @@ fn print_epoch(epochs: &[EpochRow], training: &TrainingState, seconds: f64) {
         metric.show("val_", row.val_metric),
         if best_epoch(epochs) == row.epoch { "  * best" } else { "" },
         digits = metric.loss_digits(),
-    );
+    )
+}
+
+/// Loss and metric of all epochs so far, side by side where there is room.
+fn charts(training: &TrainingState) -> String {
+    let epochs = training.epochs();
+    let points = |value: fn(&EpochRow) -> f64| -> Vec<Point> {
+        epochs.iter().map(|row| (row.epoch as f64, value(row))).collect()
+    };
+    let (loss, title, values) = match training.metric() {
+        Metric::Accuracy => ("Loss (nats)", "Accuracy", "Accuracy (%)"),
+        Metric::Psnr => ("Mean squared error", "PSNR", "PSNR (dB)"),
+    };
+    let best = training.best_epoch();
+    let losses = Chart {
+        title: "Loss",
+        values: loss,
+        percent: false,
+        rises: false,
+        train: &points(|row| row.loss),
+        validation: &points(|row| row.val_loss),
+        best,
+    };
+    let metrics = Chart {
+        title,
+        values,
+        percent: training.metric() == Metric::Accuracy,
+        rises: true,
+        train: &points(|row| row.metric),
+        validation: &points(|row| row.val_metric),
+        best,
+    };
+    side_by_side(&[losses, metrics])
 }

@@ -1,0 +1,39 @@
+//! Loading a data set, with a bar where that takes long.
+
+use std::path::Path;
+
+use super::Bar;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::text::duration;
+
+impl Dataset {
+    /// Reads `X.npy`, `y.npy` and, when it is there, `classes.txt` from `folder`.
+    ///
+    /// - `X.npy`: `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels; any integer, truth values or any float
+    ///   ([`Scaling`](crate::data::scaling::Scaling) says how they become `u8`), C or Fortran order, either byte order
+    /// - `y.npy`: `(N,)` or `(N, 1)` whole numbers or truth values, one-hot rows `(N, K)`, or strings of fixed width; class ids become
+    ///   `0..K` in ascending order of what was found
+    /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
+    ///
+    /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
+    /// copied into memory up to [`LARGEST_COPY`](crate::data::images::LARGEST_COPY) bytes; those of a larger `uint8` file are read from it when they are used.
+    ///
+    /// # Errors
+    /// If a file is missing or not as above, lengths differ, the pixels have no range that means grey levels, there are
+    /// fewer than two classes, a class has fewer than two images, or there is no room in memory for the pixels.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
+        let mut bar = Bar::new(STEPS);
+        let dataset = Dataset::load_watched(folder, &mut |share| {
+            bar.tick((share * STEPS as f64) as usize, |share, remaining| {
+                let (percent, remaining) = (100.0 * share, duration(remaining));
+                format!("reading X.npy: {percent:.0}%, {remaining} left")
+            });
+        })?;
+        bar.close("X.npy is read");
+        Ok(dataset)
+    }
+}
+
+/// Steps of the bar.
+const STEPS: usize = 1000;
