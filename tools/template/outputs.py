@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import bs4
 import nbformat
 from executed import Notebook
 
@@ -31,12 +32,15 @@ SHOWING_THEMSELVES = (
     "Summary",
     "Table",
 )
+# What a training or a search found while it ran (helpers/src/display): charts, and lines that are folded away.
+LIVE = "helpers-live"
 DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(SHOWING_THEMSELVES)})(?:\(|:| \{{)")
 
 
 def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:
     """Takes out what says nothing to a reader, and notes what should not have been shown as it is."""
     drop_progress(source)
+    drop_repeated_charts(source)
     for number, cell in enumerate(source.cells, start=1):
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if is_shown(out, f"cell {cell.get('id', number)}", notebook)]
@@ -51,6 +55,20 @@ def drop_progress(source: nbformat.NotebookNode) -> None:
                 out.text = "".join(line for line in lines if not line.startswith("… "))
         if "outputs" in cell:
             cell.outputs = [out for out in cell.outputs if out.output_type != "stream" or out.text]
+
+
+def drop_repeated_charts(source: nbformat.NotebookNode) -> None:
+    """Leaves out the charts that grew while a training ran where its cell also shows the finished figure."""
+    for cell in source.cells:
+        shown = [out.data for out in cell.get("outputs", []) if "text/html" in out.get("data", {})]
+        if not any("<figure" in data["text/html"] for data in shown):
+            continue
+        for data in shown:
+            if LIVE in data["text/html"]:
+                soup = bs4.BeautifulSoup(data["text/html"], "html.parser")
+                for chart in soup.select(f".{LIVE} svg"):
+                    chart.decompose()
+                data["text/html"] = str(soup)
 
 
 def is_shown(output: nbformat.NotebookNode, cell: str, notebook: Notebook) -> bool:

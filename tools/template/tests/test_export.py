@@ -222,6 +222,23 @@ def test_how_far_a_cell_had_come_is_left_out(exported):
     assert [pre.text for pre in page.select(".stream pre")] == ["features: read\nepoch  1/3  … loss 0.5\n"]
 
 
+def test_a_training_is_a_sentence_and_charts_over_folded_lines(exported):
+    page = exported(n04_baseline_model=with_output(*synthetic.live()[:2]))["04_baseline_model"]
+    assert [chart["role"] for chart in page.select(".rich svg")] == ["img", "img"]
+    assert page.select_one(".rich svg")["aria-label"].startswith("Loss, Loss (nats), over 18 epochs.")
+    folded = page.select_one(".rich details")
+    assert folded.summary.text == "18 epochs" and not folded.has_attr("open")
+    assert len(folded.pre.text.splitlines()) == 18 and "<loss>" in folded.pre.text
+    assert exported.warnings == []
+
+
+def test_the_finished_figure_takes_the_place_of_the_charts_that_grew(exported):
+    page = exported(n04_baseline_model=with_output(*synthetic.live()[:2], synthetic.shown(synthetic.figure())))
+    article = page["04_baseline_model"].find("article")
+    assert article.svg is None and len(article.select("figure img")) == 1
+    assert len(article.select_one("details pre").text.splitlines()) == 18
+
+
 def test_standard_error_is_labelled(exported):
     page = exported(n04_baseline_model=with_output(new_output("stream", name="stderr", text="watch out")))[
         "04_baseline_model"
