@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from parameters import declaration, declarations, is_parameters_cell, source_of, statements
@@ -22,6 +23,8 @@ LONGEST_CELL = 15
 WIDEST_LINE = 120
 NAME = re.compile(r"^(\d\d)_[a-z0-9_]+$")
 TITLE = re.compile(r"^#\s+(\d+)\.\s+\S")
+TASKS = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
+TASK = re.compile(r"^(\d+)\. (\*\*.+)$", re.MULTILINE)
 CELL_ID = re.compile(r"^[a-z][a-z0-9-]{1,63}$")
 CHANCE_ID = re.compile(r"^(?=.*\d)[0-9a-f]{8}$")
 DEP = re.compile(r"^\s*:dep\b", re.MULTILINE)
@@ -48,6 +51,7 @@ WHY = {
     "json": "papermill and JupyterLab cannot open the file",
     "name": "names and titles give the order of the tasks",
     "title": "the number of a title is the number of its file",
+    "task": "a notebook answers the task in the words of the course, and a reader compares the two",
     "kernel": "papermill starts the kernel that the file names",
     "format": "cell ids exist from nbformat 4.5 on",
     "parameters": "papermill puts its values after the one cell tagged `parameters`, and reads their types there",
@@ -117,6 +121,7 @@ class Lint:
         if self.read():
             self.check_file()
             self.check_title()
+            self.check_task()
             self.check_cells()
             self.check_setup()
             self.check_parameters()
@@ -160,6 +165,13 @@ class Lint:
             self.found("title", f"the first cell does not start with a title like `{wanted}`", 0)
         elif name and int(title[1]) != int(name[1]):
             self.found("title", f"the title says {title[1]}, the file says {name[1]}", 0)
+
+    def check_task(self) -> None:
+        """The first cell quotes the task of this notebook, word for word."""
+        name = NAME.match(self.path.stem)
+        task = tasks().get(int(name[1])) if name else None
+        if task and not (self.cells and f"\n> {task}\n" in source_of(self.cells[0]) + "\n"):
+            self.found("task", f"the first cell does not quote `> {task[:60]}…` from docs/{TASKS.name}", 0)
 
     def check_cells(self) -> None:
         seen: dict[str, int] = {}
@@ -261,6 +273,12 @@ class Lint:
             self.found("conclusion", "the last cell is not text", -1)
         elif not any(CONCLUSION.search(source_of(self.cells[index])) for index in self.of_kind("markdown")):
             self.found("conclusion", "no heading `## Conclusion`", -1)
+
+
+@cache
+def tasks() -> dict[int, str]:
+    """The tasks of the course, by number."""
+    return {int(number): words for number, words in TASK.findall(TASKS.read_text(encoding="utf-8"))}
 
 
 def lint_file(path: Path) -> list[Finding]:

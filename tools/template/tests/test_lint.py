@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lint_notebooks
 import pytest
-from lint_notebooks import lint, lint_file, main
+from lint_notebooks import lint, lint_file, main, tasks
 
 # What every training takes, with a comment that holds a semicolon.
 NAMES = """let data = "../data"; // folder; of X.npy
@@ -19,12 +19,14 @@ let patience: usize = 5;
 let seed: u64 = 42;
 """
 
+TASK = f"> {tasks()[6]}"
+
 GOOD = {
     "nbformat": 4,
     "nbformat_minor": 5,
     "metadata": {"kernelspec": {"name": "rust", "display_name": "Rust", "language": "rust"}},
     "cells": [
-        {"cell_type": "markdown", "id": "title", "metadata": {}, "source": ["# 6. A convolutional network\n", "\n", "With 12% for test."]},
+        {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# 6. A convolutional network\n\n{TASK}\n\nWith 12% for test."},
         {
             "cell_type": "code", "id": "setup", "metadata": {}, "outputs": [], "execution_count": None,
             "source": ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;',
@@ -75,10 +77,15 @@ def test_a_good_notebook_breaks_no_rule(check):
 BROKEN = {
     "name": [(lambda book: None, "6_cnn.ipynb"), (lambda book: None, "06-cnn.ipynb")],
     "title": [
-        put(0, "source", "# 7. A convolutional network"),
-        put(0, "source", "# A convolutional network"),
-        put(0, "source", "## 6. A convolutional network"),
+        put(0, "source", f"# 7. A convolutional network\n\n{TASK}"),
+        put(0, "source", f"# A convolutional network\n\n{TASK}"),
+        put(0, "source", f"## 6. A convolutional network\n\n{TASK}"),
         put(0, "cell_type", "raw"),
+    ],
+    "task": [
+        put(0, "source", "# 6. A convolutional network"),
+        put(0, "source", f"# 6. A convolutional network\n\n> {tasks()[7]}"),
+        put(0, "source", f"# 6. A convolutional network\n\n{TASK.replace('Train', 'Fit')}"),
     ],
     "kernel": [meta(kernelspec={"name": "python3"}), meta(kernelspec={})],
     "format": [lambda book: book.update(nbformat_minor=4)],
@@ -145,7 +152,7 @@ def test_a_broken_rule_is_found_alone(check, rule, change):
 def test_only_what_trains_takes_the_parameters_of_a_training(check):
     def of(parameters, code="let user = 1;"):
         def change(book):
-            book["cells"][0]["source"] = "# 9. A table"
+            book["cells"][0]["source"] = f"# 9. A table\n\n> {tasks()[9]}"
             book["cells"][2]["source"] = parameters
             book["cells"][3]["source"] = code
 
