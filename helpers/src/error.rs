@@ -193,6 +193,11 @@ impl Error {
         Error::Parameter { name, expected, got, advice }
     }
 
+    /// An [`Error::Drawing`]: what is wrong with the picture, and what to do.
+    pub(crate) fn drawing(message: impl Into<String>) -> Error {
+        Error::Drawing { message: message.into() }
+    }
+
     /// An [`Error::Internal`]: for what no file, parameter or lack of memory can cause.
     pub(crate) fn internal(problem: impl ToString) -> Error {
         Error::Internal { message: problem.to_string() }

@@ -14,7 +14,7 @@ pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingStat
 // Scores.
 pub use crate::evaluation::{
     Evaluation, LinearDenoiser, Quality, argmax, classification_report, confusion_matrix,
-    most_confused, principal_components, top_k_accuracy,
+    most_confident_mistakes, most_confused, principal_components, top_k_accuracy,
 };
 // Search.
 pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
@@ -22,8 +22,8 @@ pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
 pub use crate::artifacts::{Artifacts, Denoising, Metrics, Predictions, compare_predictions};
 // Figures.
 pub use crate::plot::{
-    BarChart, CostPoint, LineChart, most_confident_mistakes, plot_accuracy_cost, plot_confusion,
-    plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
+    BarChart, CostPoint, LineChart, plot_accuracy_cost, plot_confusion, plot_denoised,
+    plot_predictions, plot_scatter, random_indices, show_classes, show_images,
 };
 // Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};

@@ -142,6 +142,22 @@ pub fn thousands(number: usize) -> String {
     with_thousands(number as f64, 0)
 }
 
+/// A number with about four digits.
+pub(crate) fn short(value: f64) -> String {
+    let size = value.abs();
+    let digits = if size == 0.0 || size >= 1000.0 {
+        0
+    } else {
+        (3.0 - size.log10().floor()).clamp(0.0, 8.0) as usize
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
 /// For serde: a number of decibels in JSON, which has no infinity; equal images have one, written as null.
 ///
 /// ```ignore

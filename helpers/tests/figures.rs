@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use helpers::data::{Dataset, Subset};
+use helpers::data::{Dataset, GaussianNoise, Subset};
+use helpers::evaluation::{LinearDenoiser, most_confident_mistakes};
 use helpers::plot::{
-    BarChart, CostPoint, Figure, HeatMap, ImageRow, LineChart, compare_images,
-    most_confident_mistakes, plot_accuracy_cost, plot_confusion, plot_predictions, plot_scatter,
-    random_indices, show_classes, show_images, style,
+    BarChart, CostPoint, Figure, HeatMap, LineChart, plot_accuracy_cost, plot_confusion,
+    plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
+    style,
 };
 use helpers::training::{EpochRecord, History};
 use ndarray::Array2;
@@ -233,8 +234,7 @@ fn lines_over_linear_and_logarithmic_axes() {
         LineChart::new("Quality against rate", "Bottleneck (values per image)", "PSNR (dB)")
             .log_x()
             .line("network", &values, &[15.9, 17.0, 18.1, 19.1, 19.6])
-            .line("linear denoiser", &values, &[13.9, 15.0, 16.1, 16.9, 17.1])
-            .level("noisy input", 7.0);
+            .line("linear denoiser", &values, &[13.9, 15.0, 16.1, 16.9, 17.1]);
     keep(&chart.plot().unwrap(), "rate");
     let steps: Vec<f64> = (0..400).map(f64::from).collect();
     let rate = |step: &f64| 1e-3 * (step / 60.0).min(1.0) * (1.0 - step / 420.0);
@@ -267,24 +267,31 @@ fn points_are_scattered_by_class() {
 #[test]
 fn versions_of_images_are_compared() {
     let dataset = sample();
-    let clean: Vec<Vec<f32>> = (0..8)
-        .map(|i| dataset.image(i).unwrap().iter().map(|&v| f32::from(v) / 255.0).collect())
-        .collect();
-    let noise = |(place, value): (usize, &f32)| value + ((place * 7919) % 100) as f32 / 70.0 - 0.6;
-    let noisy: Vec<Vec<f32>> =
-        clean.iter().map(|image| image.iter().enumerate().map(noise).collect()).collect();
-    let row = |name: &str, images: &[Vec<f32>], note: Option<&str>| ImageRow {
-        name: name.to_owned(),
-        images: images.to_vec(),
-        notes: note.map_or_else(Vec::new, |note| vec![note.to_owned(); 8]),
-    };
-    let rows = [
-        row("clean", &clean, None),
-        row("noisy", &noisy, Some("7.2 dB")),
-        row("denoised", &clean, Some("19.1 dB")),
+    let noise = GaussianNoise { mean: 0.0, variance: 0.1, clip: false };
+    let noisy = noise.on(&dataset.subset((5..105).collect()).unwrap(), 1);
+    let linear = LinearDenoiser::fit(noisy.clean(), noise, 1).unwrap();
+    let denoised = linear.denoise(&noisy, 16).unwrap();
+    let figure = plot_denoised(&noisy, &[("linear", &denoised)], &[3, 0, 50, 99]).unwrap();
+    let text = figure.alt_text();
+    assert!(text.contains("4 images, in rows before, noisy ("), "{text}");
+    assert_eq!(text.matches(" dB").count(), 8, "{text}");
+    keep(&figure, "denoised");
+    let other = noise.on(&dataset.subset(vec![1, 2]).unwrap(), 1);
+    let errors = [
+        (
+            plot_denoised(&noisy, &[], &[100]),
+            "`indices` must be indices below 100, the number of images, got 100; ",
+        ),
+        (plot_denoised(&noisy, &[], &[]), "cannot draw: there is no image to show"),
+        (
+            plot_denoised(&other, &[("linear", &denoised)], &[0]),
+            "`restored` must be of shape (2, 784), a row for each clean image, got (100, 784); ",
+        ),
     ];
-    let figure = compare_images("Denoising of test images", dataset.image_shape(), &rows).unwrap();
-    keep(&figure, "compare");
+    for (result, expected) in errors {
+        let text = result.unwrap_err().to_string();
+        assert!(text.starts_with(expected), "{text}\nexpected: {expected}");
+    }
 }
 
 /// About 850 of 1000 right in each class, the rest spread unevenly.
@@ -312,6 +319,21 @@ fn confusion_matrices_of_few_and_many_classes() {
     }
 }
 
+/// A map of these values, their indices for names.
+fn heat_map(values: Array2<f64>) -> HeatMap {
+    let names = |count: usize| (String::new(), (0..count).map(|name| name.to_string()).collect());
+    let (rows, columns) = values.dim();
+    HeatMap {
+        title: String::new(),
+        rows: names(rows),
+        columns: names(columns),
+        spread: values.clone(),
+        values,
+        percent: false,
+        digits: 3,
+    }
+}
+
 #[test]
 fn heat_map_of_a_grid_search() {
     let names = ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"];
@@ -319,14 +341,16 @@ fn heat_map_of_a_grid_search() {
         0.868 + 0.003 * ((row * 5 + column * 7) % 6) as f64 - 0.002 * row as f64
     });
     let spread = values.mapv(|value| 0.001 + 0.1 * (value - 0.86));
-    let figure = HeatMap::new("Mean validation accuracy (%) over 3 folds", values)
-        .rows("Dropout", ["0.0", "0.1", "0.3", "0.5"])
-        .columns("Kernel initializer", names)
-        .spread(spread)
-        .percent(2)
-        .plot()
-        .unwrap();
-    keep(&figure, "heat_map");
+    let map = HeatMap {
+        title: "Mean validation accuracy (%) over 3 folds".to_owned(),
+        rows: ("Dropout".to_owned(), ["0.0", "0.1", "0.3", "0.5"].map(str::to_owned).to_vec()),
+        columns: ("Kernel initializer".to_owned(), names.map(str::to_owned).to_vec()),
+        values,
+        spread,
+        percent: true,
+        digits: 2,
+    };
+    keep(&map.plot().unwrap(), "heat_map");
 }
 
 #[test]
@@ -480,14 +504,12 @@ fn no_value_makes_a_drawing_panic() {
     let mut drawn = 0;
     for (index, &a) in odd.iter().enumerate() {
         let (b, text) = (odd[(3 * index + 1) % odd.len()], &texts[index % texts.len()]);
-        for chart in [
-            LineChart::new(text, text, text),
-            LineChart::new(text, text, text).log_x().log_y(),
-            LineChart::new(text, text, text).percent_y(),
-        ] {
-            let chart = chart.line(text, &[a, b, a], &[b, a, b]).labels([text.clone()]);
+        for chart in
+            [LineChart::new(text, text, text), LineChart::new(text, text, text).log_x().log_y()]
+        {
+            let chart = chart.line(text, &[a, b, a], &[b, a, b]);
             drawn += usize::from(chart.plot().is_ok());
-            drawn += usize::from(chart.level("level", a).line("empty", &[], &[]).plot().is_ok());
+            drawn += usize::from(chart.line("empty", &[], &[]).plot().is_ok());
         }
         let names = [text.clone(), String::new()];
         for chart in
@@ -495,8 +517,12 @@ fn no_value_makes_a_drawing_panic() {
         {
             drawn += usize::from(chart.bars(text, &[a, b]).bars("", &[b, a]).plot().is_ok());
         }
-        let map = HeatMap::new(text, ndarray::array![[a, b]]).columns(text, names.clone());
-        drawn += usize::from(map.spread(ndarray::array![[b, a]]).plot().is_ok());
+        let map = HeatMap {
+            columns: (text.clone(), names.to_vec()),
+            spread: ndarray::array![[b, a]],
+            ..heat_map(ndarray::array![[a, b]])
+        };
+        drawn += usize::from(map.plot().is_ok());
         let point = CostPoint { name: text.clone(), cost: a, accuracy: b, interval: [b, a] };
         drawn += usize::from(plot_accuracy_cost(text, text, &[point.clone(), point]).is_ok());
         let points = ndarray::array![[a as f32, b as f32], [b as f32, a as f32]];
@@ -518,7 +544,6 @@ fn what_cannot_be_drawn_is_named() {
     let (_, right) = predicted(&dataset, 2, |_| false);
     let broken =
         CostPoint { name: "cnn".into(), cost: f64::NAN, accuracy: 0.9, interval: [0.8, 0.95] };
-    let row = ImageRow { name: "clean".into(), images: vec![vec![0.0; 9]], notes: vec![] };
     let line = LineChart::new("", "", "");
     let mut empty = history(1);
     empty.epochs.clear();
@@ -545,21 +570,17 @@ fn what_cannot_be_drawn_is_named() {
             plot_predictions(&part, &Array2::zeros((2, 10)), &[0]),
             "image 0 has the sum 0, expected probabilities",
         ),
-        (compare_images("", dataset.image_shape(), &[]), "cannot draw: there is no image to show"),
-        (
-            compare_images("", dataset.image_shape(), &[row]),
-            "cannot draw: row `clean` has 1 images of 9 values, expected 1 of 784",
-        ),
         (
             plot_confusion(&Array2::zeros((2, 3)), &names),
             "cannot draw: the matrix has shape (2, 3) and there are 2 class names",
         ),
         (
-            HeatMap::new("", Array2::zeros((2, 2))).rows("", ["a"]).plot(),
+            HeatMap { rows: ("".into(), vec!["a".into()]), ..heat_map(Array2::zeros((2, 2))) }
+                .plot(),
             "cannot draw: the values have shape (2, 2), with 1 row names",
         ),
         (
-            HeatMap::new("", Array2::from_elem((1, 1), f64::NAN)).plot(),
+            heat_map(Array2::from_elem((1, 1), f64::NAN)).plot(),
             "cannot draw: the heat map holds no finite number",
         ),
         (

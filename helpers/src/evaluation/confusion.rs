@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{check_classes, check_lengths};
+use super::metrics::{argmax, check_classes, check_lengths};
 use crate::Result;
 
 /// Counts of (true class, predicted class) pairs.
@@ -52,6 +52,28 @@ pub fn most_confused(matrix: &Array2<u64>) -> Vec<Confusion> {
         .collect();
     confused.sort_by_key(|pair| std::cmp::Reverse(pair.images));
     confused
+}
+
+/// The indices of at most `n` wrong predictions, the most confident first; equal ones in their order.
+///
+/// - `probabilities`: shape `(N, classes)`
+/// - `y_true`: class ids, shape `(N,)`
+///
+/// # Errors
+/// If the lengths differ, a class lies outside `0..classes`, or a row does not add up to 1.
+pub fn most_confident_mistakes(
+    probabilities: &Array2<f32>,
+    y_true: &[i64],
+    n: usize,
+) -> Result<Vec<usize>> {
+    check_lengths(y_true.len(), probabilities.nrows())?;
+    check_classes(y_true, probabilities.ncols())?;
+    let y_pred = argmax(probabilities)?;
+    let sure = |image: usize| probabilities[(image, y_pred[image] as usize)];
+    let mut wrong: Vec<usize> = (0..y_true.len()).filter(|&i| y_true[i] != y_pred[i]).collect();
+    wrong.sort_by(|&a, &b| sure(b).total_cmp(&sure(a)).then(a.cmp(&b)));
+    wrong.truncate(n);
+    Ok(wrong)
 }
 
 /// Precision, recall and F1 of one class, or of a mean over classes.

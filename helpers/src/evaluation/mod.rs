@@ -11,7 +11,7 @@ mod model;
 pub use compare::{Comparison, Comparisons, mcnemar_exact};
 pub use confusion::{
     ClassScores, ClassificationReport, Confusion, classification_report, confusion_matrix,
-    most_confused,
+    most_confident_mistakes, most_confused,
 };
 pub use denoising::{
     LinearDenoiser, PrincipalComponents, Quality, image_psnr_db, principal_components, psnr_db,

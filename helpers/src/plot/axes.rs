@@ -3,12 +3,10 @@
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
-use plotters::element::Rectangle;
-use plotters::series::{DashedLineSeries, LineSeries};
-use plotters::style::Color as _;
+use plotters::style::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::page::{Dash, Mark, Page, Point, Rect, Surface, Text, rgb};
+use super::page::{Dash, Page, Point, Rect, Surface, Text};
 use super::style::{
     BORDER, Color, GREY, GRID, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE,
 };
@@ -26,8 +24,6 @@ pub(crate) struct Axis {
     pub(crate) low: f64,
     pub(crate) high: f64,
     pub(crate) log: bool,
-    /// Fractions, written as percent.
-    pub(crate) percent: bool,
     /// Values are counts: no tick lies between two whole numbers.
     pub(crate) whole: bool,
     /// Names in place of numbers, from `low` on; an empty one stands for none.
@@ -36,15 +32,8 @@ pub(crate) struct Axis {
 
 impl Axis {
     pub(crate) fn new(name: &str, low: f64, high: f64) -> Axis {
-        Axis {
-            name: name.to_owned(),
-            low,
-            high,
-            log: false,
-            percent: false,
-            whole: false,
-            names: Vec::new(),
-        }
+        let (log, whole, names) = (false, false, Vec::new());
+        Axis { name: name.to_owned(), low, high, log, whole, names }
     }
 
     /// An axis of names, each a unit wide, the first one at its low end.
@@ -67,15 +56,16 @@ impl Axis {
         values: impl IntoIterator<Item = f64>,
         log: bool,
     ) -> Result<Axis> {
-        let refused = |message: String| Err(Error::Drawing { message });
-        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
-        if values.is_empty() {
+        let refused = |message: String| Err(Error::drawing(message));
+        let (low, high) = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        if low > high {
             return refused(format!(
                 "nothing to draw along `{name}`: expected at least one finite number"
             ));
         }
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if log && low <= 0.0 {
             return refused(format!(
                 "`{name}` is logarithmic and holds {low}, expected numbers above 0; draw it linear"
@@ -101,13 +91,12 @@ impl Axis {
         Ok(axis)
     }
 
-    /// The axis for shares, in percent: the margin ends shortly behind 0 and 100%.
-    pub(crate) fn of_shares(mut self) -> Axis {
-        self.percent = true;
+    /// The axis for percent: the margin ends shortly behind 0 and 100.
+    pub(crate) fn of_percent(mut self) -> Axis {
         let room = 0.02 * (self.high - self.low);
-        if self.low <= 1.0 && self.high >= 0.0 {
+        if self.low <= 100.0 && self.high >= 0.0 {
             self.low = self.low.max(-room);
-            self.high = self.high.min(1.0 + room).max(self.low + 1e-6);
+            self.high = self.high.min(100.0 + room).max(self.low + 1e-4);
         }
         self
     }
@@ -138,20 +127,17 @@ impl Axis {
     fn even_ticks(&self) -> Vec<(f64, String)> {
         let span = self.high - self.low;
         if !(span.is_finite() && span > 0.0) {
-            return vec![(self.low, self.text(self.low, 0))];
+            return vec![(self.low, tick_text(self.low, 0))];
         }
         let mut step = tick_step(span, MOST_TICKS);
         if self.whole {
             step = step.max(1.0).round();
         }
-        let shown = if self.percent { 100.0 * step } else { step };
-        let digits = (-(shown * 1.000_001).log10().floor()).clamp(0.0, 12.0) as usize;
+        let digits = (-(step * 1.000_001).log10().floor()).clamp(0.0, 12.0) as usize;
         let first = (self.low / step - 1e-9).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
-        (first..=last)
-            .map(|index| index as f64 * step)
-            .map(|value| (value, self.text(value, digits)))
-            .collect()
+        let values = (first..=last).map(|index| index as f64 * step);
+        values.map(|value| (value, tick_text(value, digits))).collect()
     }
 
     fn log_ticks(&self) -> Vec<(f64, String)> {
@@ -172,21 +158,12 @@ impl Axis {
                 if value < self.low * 0.999_999 || value > self.high * 1.000_001 {
                     continue;
                 }
-                let shown = if self.percent { 100.0 * value } else { value };
-                let digits = (-shown.log10().floor()).clamp(0.0, 12.0) as usize
-                    + usize::from(*factor == 1.5 && shown < 10.0);
-                ticks.push((value, self.text(value, digits)));
+                let digits = (-value.log10().floor()).clamp(0.0, 12.0) as usize
+                    + usize::from(*factor == 1.5 && value < 10.0);
+                ticks.push((value, tick_text(value, digits)));
             }
         }
         ticks
-    }
-
-    fn text(&self, value: f64, digits: usize) -> String {
-        let shown = if self.percent { 100.0 * value } else { value };
-        if shown != 0.0 && !(1e-4..1e7).contains(&shown.abs()) {
-            return format!("{shown:e}").replace('-', "−");
-        }
-        with_thousands(shown, digits)
     }
 
     fn tick_style(&self) -> Text {
@@ -195,8 +172,8 @@ impl Axis {
     }
 
     fn widest_tick(&self) -> f64 {
-        let texts: Vec<String> = self.ticks().into_iter().map(|(_, text)| text).collect();
-        self.tick_style().widest(&texts, f64::INFINITY)
+        let texts = self.ticks().into_iter().map(|(_, text)| text);
+        self.tick_style().widest(texts, f64::INFINITY)
     }
 
     /// The width that ticks and name take left of a panel.
@@ -208,6 +185,13 @@ impl Axis {
     /// The height that ticks and name take below a panel.
     pub(crate) fn room_below(&self) -> f64 {
         if self.name.is_empty() { 24.0 } else { 40.0 }
+    }
+}
+
+fn tick_text(value: f64, digits: usize) -> String {
+    match value.abs() {
+        size if size == 0.0 || (1e-4..1e7).contains(&size) => with_thousands(value, digits),
+        _ => format!("{value:e}").replace('-', "−"),
     }
 }
 
@@ -235,22 +219,6 @@ impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
         let tick = self.ticks().into_iter().find(|(tick, _)| tick == value);
         tick.map(|(_, text)| text).unwrap_or_default()
-    }
-}
-
-/// A number with about four digits.
-pub(crate) fn short(value: f64) -> String {
-    let size = value.abs();
-    let digits = if size == 0.0 || size >= 1000.0 {
-        0
-    } else {
-        (3.0 - size.log10().floor()).clamp(0.0, 8.0) as usize
-    };
-    let text = format!("{value:.digits$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
     }
 }
 
@@ -297,10 +265,6 @@ impl<'a, 'b> Panel<'a, 'b> {
         let start = area.left.min(8.0 + room - bold.width(&title));
         page.text(&title, (start, area.top - 13.0), bold)?;
         let (left, below) = (page.px(y.room_left()), page.px(x.room_below()));
-        let scale = page.scale;
-        let (x_ticks, y_ticks) = (x.tick_style().style(scale), y.tick_style().style(scale));
-        let names = (x.name.clone(), y.name.clone());
-        let named = (!x.names.is_empty(), !y.names.is_empty());
         let mut chart = ChartBuilder::on(&page.area)
             .margin_left(page.px(area.left) - left)
             .margin_top(page.px(area.top))
@@ -308,24 +272,24 @@ impl<'a, 'b> Panel<'a, 'b> {
             .margin_bottom(height as i32 - page.px(area.bottom()) - below)
             .y_label_area_size(left)
             .x_label_area_size(below)
-            .build_cartesian_2d(x, y)?;
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, area.width + 40.0);
+        let (_, y_name) = name.fitted(&y.name, area.height + 70.0);
         let mut mesh = chart.configure_mesh();
-        mesh.light_line_style(rgb(WHITE).mix(0.0))
+        mesh.light_line_style(TRANSPARENT)
             .bold_line_style(page.stroke(1.0, GRID))
             .axis_style(page.stroke(1.0, RULE))
             .set_all_tick_mark_size(page.px(TICK))
-            .x_label_style(x_ticks)
-            .y_label_style(y_ticks)
-            .axis_desc_style(Text::new(NAME_SIZE).style(scale));
-        let (style, name) = Text::new(NAME_SIZE).fitted(&names.0, area.width + 40.0);
-        mesh.x_desc(name).axis_desc_style(style.style(scale));
-        let (_, name) = style.fitted(&names.1, area.height + 70.0);
-        mesh.y_desc(name);
+            .x_label_style(x.tick_style().style(page.scale))
+            .y_label_style(y.tick_style().style(page.scale))
+            .axis_desc_style(name.style(page.scale))
+            .x_desc(x_name)
+            .y_desc(y_name);
         // Lines lead the eye to numbers, not to names.
-        if named.0 {
+        if !x.names.is_empty() {
             mesh.disable_x_mesh();
         }
-        if named.1 {
+        if !y.names.is_empty() {
             mesh.disable_y_mesh();
         }
         mesh.draw()?;
@@ -338,24 +302,13 @@ impl<'a, 'b> Panel<'a, 'b> {
         (f64::from(x) / self.page.scale, f64::from(y) / self.page.scale)
     }
 
-    /// Draws a line through pairs of values, interrupted where one is no number.
-    pub(crate) fn line(&mut self, values: &[Point], width: f64, look: Look) -> Result<()> {
-        let style = self.page.stroke(width, look.color);
+    /// Draws a series: a line through pairs of values, interrupted where one is no number, with as many marks as can be
+    /// told apart.
+    pub(crate) fn series(&self, values: &[Point], look: Look) -> Result<()> {
         for run in values.split(|&value| !is_finite(value)) {
-            match look.dash {
-                None => self.chart.draw_series(LineSeries::new(run.to_vec(), style))?,
-                Some((on, off)) => {
-                    let (on, off) = (self.page.px(on), self.page.px(off));
-                    self.chart.draw_series(DashedLineSeries::new(run.to_vec(), on, off, style))?
-                }
-            };
+            let points: Vec<Point> = run.iter().map(|&value| self.place(value)).collect();
+            self.page.line(&points, 2.0, look.color, look.dash)?;
         }
-        Ok(())
-    }
-
-    /// Draws a series: a line with as many marks as can be told apart.
-    pub(crate) fn series(&mut self, values: &[Point], look: Look) -> Result<()> {
-        self.line(values, 2.0, look)?;
         if values.len() > MOST_MARKED {
             return Ok(());
         }
@@ -373,58 +326,35 @@ impl<'a, 'b> Panel<'a, 'b> {
         if is_finite(at) { self.page.mark(marker, self.place(at), radius, color) } else { Ok(()) }
     }
 
-    /// Draws half-transparent marks, each with the look of its point, for clouds of points.
-    pub(crate) fn cloud(&mut self, points: &[(Point, Look)], radius: f64) -> Result<()> {
-        let radius = radius * self.page.scale;
-        let marks = points.iter().filter(|(at, _)| is_finite(*at)).map(|&(at, look)| Mark {
-            at,
-            marker: look.marker,
-            radius,
-            color: look.color,
-            opacity: 0.6,
-        });
-        self.chart.draw_series(marks)?;
-        Ok(())
-    }
-
-    /// Fills the rectangle between two pairs of values; gives its place on the page.
-    pub(crate) fn fill(&mut self, from: Point, to: Point, color: Color) -> Result<Rect> {
-        let filled = Rectangle::new([from, to], rgb(color).filled());
-        self.chart.draw_series(std::iter::once(filled))?;
-        let ((left, top), (right, bottom)) = (self.place(from), self.place(to));
-        Ok(Rect::new(left.min(right), top.min(bottom), (right - left).abs(), (bottom - top).abs()))
-    }
-
     /// Draws an upright line through the whole panel.
     pub(crate) fn upright(&self, x: f64, color: Color, dash: Dash) -> Result<()> {
         let at = self.place((x, 0.0)).0;
         let (from, to) = ((at, self.area.top), (at, self.area.bottom()));
-        self.page.dashed(&[from, to], 1.2, color, dash)
+        self.page.line(&[from, to], 1.2, color, dash)
     }
 
     /// Writes a text right of an upright line through `x`, or left of it where the panel ends.
     pub(crate) fn beside(&self, x: f64, y: f64, text: &str, style: Text) -> Result<()> {
-        let (at, width) = (self.place((x, 0.0)).0, style.width(text));
-        let fits = at + 6.0 + width < self.area.right();
-        let left = if fits { at + 6.0 } else { at - 6.0 - width };
+        let left = self.left_beside(self.place((x, 0.0)).0, 6.0, style.width(text));
         self.page.text_on_white(text, (left, y), style.anchor(HPos::Left, VPos::Bottom))
+    }
+
+    /// Where a text of this width begins that stands `gap` right of a point or, where the panel ends, left of it.
+    pub(crate) fn left_beside(&self, at: f64, gap: f64, width: f64) -> f64 {
+        if at + gap + width < self.area.right() { at + gap } else { at - gap - width }
     }
 }
 
-fn is_finite((x, y): Point) -> bool {
+pub(crate) fn is_finite((x, y): Point) -> bool {
     x.is_finite() && y.is_finite()
 }
 
-/// What a legend says of one series.
-pub(crate) struct LegendEntry {
-    pub(crate) name: String,
-    pub(crate) look: Look,
-    pub(crate) kind: LegendKind,
-}
+/// What a legend says of one series: its name, its look, and the sign before the name.
+pub(crate) type LegendEntry = (String, Look, Sign);
 
 /// What stands before a name in the legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LegendKind {
+pub(crate) enum Sign {
     Line,
     LineAndMarker,
     Marker,
@@ -441,54 +371,53 @@ fn legend_style() -> Text {
     Text::new(NAME_SIZE - 0.5)
 }
 
-/// Width and height that a legend takes, its border included.
-pub(crate) fn legend_size(entries: &[LegendEntry]) -> (f64, f64) {
-    let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
-    let widest = legend_style().widest(&names, LEGEND_TEXT);
-    (widest + LEGEND_SIGN + 22.0, LEGEND_ROW * entries.len() as f64 + 9.0)
+/// The width that a legend takes, its border included.
+pub(crate) fn legend_width(entries: &[LegendEntry]) -> f64 {
+    let names = entries.iter().map(|(name, ..)| name);
+    legend_style().widest(names, LEGEND_TEXT) + LEGEND_SIGN + 22.0
 }
 
 /// Draws a legend with its left upper corner at a point; beside a panel it never covers data.
 pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Point) -> Result<()> {
-    let (width, height) = legend_size(entries);
-    let frame = Rect::new(left, top, width, height);
+    let height = LEGEND_ROW * entries.len() as f64 + 9.0;
+    let frame = Rect::new(left, top, legend_width(entries), height);
     page.fill(frame, WHITE)?;
     page.frame(frame, 0.75, BORDER)?;
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, (name, Look { color, dash, marker }, sign)) in entries.iter().enumerate() {
         let y = top + 4.5 + LEGEND_ROW * (index as f64 + 0.5);
         let (start, end) = (left + 9.0, left + 3.0 + LEGEND_SIGN);
         let middle = ((start + end) / 2.0, y);
-        let Look { color, dash, marker } = entry.look;
-        match entry.kind {
-            LegendKind::Block(series) => {
+        if matches!(sign, Sign::Line | Sign::LineAndMarker) {
+            page.line(&[(start, y), (end, y)], 2.0, *color, *dash)?;
+        }
+        match sign {
+            Sign::Line => {}
+            Sign::LineAndMarker => page.mark(*marker, middle, 3.6, *color)?,
+            Sign::Marker => page.mark(*marker, middle, 4.2, *color)?,
+            Sign::Block(series) => {
                 let block = Rect::new(middle.0 - 8.0, y - 5.5, 16.0, 11.0);
-                page.fill(block, color)?;
-                hatch(page, block, series)?;
-            }
-            LegendKind::Marker => page.mark(marker, middle, 4.2, color)?,
-            LegendKind::Line => page.dashed(&[(start, y), (end, y)], 2.0, color, dash)?,
-            LegendKind::LineAndMarker => {
-                page.dashed(&[(start, y), (end, y)], 2.0, color, dash)?;
-                page.mark(marker, middle, 3.6, color)?;
+                bar(page, block, *color, *series)?;
             }
         }
-        let style = legend_style().color(INK).anchor(HPos::Left, VPos::Center);
-        page.text_in(LEGEND_TEXT, &entry.name, (left + 9.0 + LEGEND_SIGN, y), style)?;
+        let style = legend_style().anchor(HPos::Left, VPos::Center);
+        page.text_in(LEGEND_TEXT, name, (left + 9.0 + LEGEND_SIGN, y), style)?;
     }
     Ok(())
 }
 
-/// White lines on a bar that tell its series without colour: none for the first, then upright ones, a level one, both.
-pub(crate) fn hatch(page: &Page<'_>, bar: Rect, series: usize) -> Result<()> {
-    if series % 4 % 2 == 1 {
-        for step in 1..(bar.width / 7.0).ceil() as usize {
-            let x = bar.left + 7.0 * step as f64;
-            page.line(&[(x, bar.top), (x, bar.bottom())], 1.3, WHITE)?;
+/// Draws a bar, with white lines that tell its series without colour: none for the first, then upright ones, a level
+/// one, both.
+pub(crate) fn bar(page: &Page<'_>, area: Rect, color: Color, series: usize) -> Result<()> {
+    page.fill(area, color)?;
+    if series % 2 == 1 {
+        for step in 1..(area.width / 7.0).ceil() as usize {
+            let x = area.left + 7.0 * step as f64;
+            page.line(&[(x, area.top), (x, area.bottom())], 1.3, WHITE, None)?;
         }
     }
     if series % 4 >= 2 {
-        let y = bar.centre().1;
-        page.line(&[(bar.left, y), (bar.right(), y)], 1.3, WHITE)?;
+        let y = area.centre().1;
+        page.line(&[(area.left, y), (area.right(), y)], 1.3, WHITE, None)?;
     }
     Ok(())
 }
@@ -512,8 +441,7 @@ mod tests {
             ["0", "1,000", "2,000", "3,000", "4,000", "5,000", "6,000", "7,000"]
         );
         assert_eq!(texts(&Axis::new("", -1.0, 1.0)), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
-        let percent = Axis { percent: true, ..Axis::new("", 0.895, 0.947) };
-        assert_eq!(texts(&percent), ["90", "91", "92", "93", "94"]);
+        assert_eq!(texts(&Axis::new("", 89.5, 94.7)), ["90", "91", "92", "93", "94"]);
         let epochs = Axis { whole: true, ..Axis::new("", 0.9, 3.1) };
         assert_eq!(texts(&epochs), ["1", "2", "3"]);
         let log = Axis { log: true, ..Axis::new("", 8.0, 160.0) };
@@ -556,11 +484,9 @@ mod tests {
             (1e15, 1e15 + 2.0),
         ];
         for (low, high) in ranges {
-            for (log, percent, whole) in
-                [(false, false, false), (false, true, true), (low > 0.0, false, false)]
-            {
+            for (log, whole) in [(false, false), (false, true), (low > 0.0, false)] {
                 let axis = Axis::around("", [low, high], log).unwrap();
-                let axis = Axis { percent, whole, ..axis };
+                let axis = Axis { whole, ..axis };
                 let ticks = texts(&axis);
                 assert!(ticks.len() < 40, "{low} to {high}: {ticks:?}");
                 assert!(ticks.iter().all(|text| text.len() < 30), "{low} to {high}: {ticks:?}");

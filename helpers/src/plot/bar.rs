@@ -2,11 +2,11 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, LegendEntry, LegendKind, Panel, hatch, legend, legend_size, short};
+use super::axes::{Axis, LegendEntry, Panel, Sign, bar, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Rect, Text, draw};
 use super::style::{Look, TICK_SIZE};
-use crate::text::{clean_text, with_thousands};
+use crate::text::{clean_text, short, with_thousands};
 use crate::{Error, Result};
 
 /// Horizontal bars, one for each name and series, the value at the end of each.
@@ -26,8 +26,10 @@ pub struct BarChart {
     value_name: String,
     names: Vec<String>,
     series: Vec<(String, Vec<f64>)>,
+    /// Digits after the point; without it, about four digits in all.
     digits: Option<usize>,
-    percent: bool,
+    /// What values are multiplied by to be shown: 100 for percent.
+    factor: f64,
 }
 
 impl BarChart {
@@ -43,7 +45,7 @@ impl BarChart {
             names: names.to_vec(),
             series: Vec::new(),
             digits: None,
-            percent: false,
+            factor: 1.0,
         }
     }
 
@@ -61,25 +63,18 @@ impl BarChart {
         chart
     }
 
-    /// The chart with this many digits after the point; without it, about four digits in all.
-    pub fn digits(mut self, digits: usize) -> BarChart {
-        self.digits = Some(digits);
-        self
-    }
-
     /// The chart with its values, which are fractions, written as percent with this many digits after the point.
     pub fn percent(mut self, digits: usize) -> BarChart {
-        self.percent = true;
+        self.factor = 100.0;
         self.digits = Some(digits);
         self
     }
 
     fn text(&self, value: f64) -> String {
-        let shown = if self.percent { 100.0 * value } else { value };
         match self.digits {
             _ if !value.is_finite() => "–".to_owned(),
-            Some(digits) => with_thousands(shown, digits),
-            None => short(shown),
+            Some(digits) => with_thousands(self.factor * value, digits),
+            None => short(self.factor * value),
         }
     }
 
@@ -89,42 +84,39 @@ impl BarChart {
     /// If there is no bar, or a series has more or fewer values than there are names, or a value below 0.
     pub fn plot(&self) -> Result<Figure> {
         self.check()?;
-        let (names, count) = (self.names.len() as f64, self.series.len() as f64);
         let many = self.series.len() > 1;
         let (thickness, between) = if many { (13.0, 11.0) } else { (19.0, 9.0) };
-        let group = thickness * count + between;
+        let group = thickness * self.series.len() as f64 + between;
         let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, 420.0).1;
         let y = Axis::of_names("", self.names.iter().map(fitted).collect()).reversed();
         let all = || self.series.iter().flat_map(|(_, values)| values).copied();
-        let highest = all().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let length = |value: f64| if value.is_finite() { self.factor * value } else { 0.0 };
+        let longest = all().map(length).fold(0.0, f64::max);
         let mut x =
-            Axis::new(&self.value_name, 0.0, if highest > 0.0 { 1.04 * highest } else { 1.0 });
-        x.percent = self.percent;
-        x.whole = self.digits == Some(0) && !self.percent;
-        let entry = |(index, (name, _)): (usize, &(String, Vec<f64>))| LegendEntry {
-            name: name.clone(),
-            look: Look::of_part(name, index),
-            kind: LegendKind::Block(index),
+            Axis::new(&self.value_name, 0.0, if longest > 0.0 { 1.04 * longest } else { 1.0 });
+        x.whole = self.digits == Some(0);
+        let entry = |(index, (name, _)): (usize, &(String, Vec<f64>))| {
+            (name.clone(), Look::of_part(name, index), Sign::Block(index))
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
-        let beside = if many { legend_size(&entries).0 + 10.0 } else { 0.0 };
+        let beside = if many { legend_width(&entries) + 10.0 } else { 0.0 };
         let value_style = Text::new(TICK_SIZE).anchor(HPos::Left, VPos::Center);
-        let texts: Vec<String> = all().map(|value| self.text(value)).collect();
-        let room = value_style.widest(&texts, 200.0).max(48.0);
-        let area = Rect::new(10.0 + y.room_left(), 40.0, 470.0, group * names + 6.0);
+        let room = value_style.widest(all().map(|value| self.text(value)), 200.0).max(48.0);
+        let height = group * self.names.len() as f64 + 6.0;
+        let area = Rect::new(10.0 + y.room_left(), 40.0, 470.0, height);
         let size = (area.right() + room + 16.0 + beside, area.bottom() + x.room_below() + 6.0);
         draw(size, self.alt(), |page| {
-            let mut panel = Panel::at(page, area, &self.title, (x, y))?;
-            for (row, (index, (_, values))) in (0..self.names.len())
-                .flat_map(|row| self.series.iter().enumerate().map(move |series| (row, series)))
-            {
-                let value = if values[row].is_finite() { values[row] } else { 0.0 };
-                let top = row as f64 + (between / 2.0 + thickness * index as f64) / group;
-                let bottom = top + (thickness - 1.5) / group;
-                let bar = panel.fill((0.0, top), (value, bottom), entries[index].look.color)?;
-                hatch(page, bar, index)?;
-                let end = (bar.right() + 6.0, bar.centre().1);
-                page.text_on_white(&self.text(values[row]), end, value_style)?;
+            let panel = Panel::at(page, area, &self.title, (x, y))?;
+            for (index, (series, values)) in self.series.iter().enumerate() {
+                for (row, &value) in values.iter().enumerate() {
+                    let top = row as f64 + (between / 2.0 + thickness * index as f64) / group;
+                    let (left, upper) = panel.place((0.0, top));
+                    let end = panel.place((length(value), top + (thickness - 1.5) / group));
+                    let area = Rect::new(left, upper, end.0 - left, end.1 - upper);
+                    bar(page, area, Look::of_part(series, index).color, index)?;
+                    let end = (area.right() + 6.0, area.centre().1);
+                    page.text_on_white(&self.text(value), end, value_style)?;
+                }
             }
             if many {
                 legend(page, &entries, (size.0 - beside, area.top))?;
@@ -134,7 +126,7 @@ impl BarChart {
     }
 
     fn check(&self) -> Result<()> {
-        let refused = |message: String| Err(Error::Drawing { message });
+        let refused = |message: String| Err(Error::drawing(message));
         for (series, values) in &self.series {
             let series = clean_text(series);
             if values.len() != self.names.len() {

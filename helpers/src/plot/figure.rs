@@ -51,11 +51,6 @@ impl Figure {
         Figure { caption: caption.into(), ..self.clone() }
     }
 
-    /// The figure with another alternative text than the one its function wrote.
-    pub fn alt(&self, alt: impl Into<String>) -> Figure {
-        Figure { alt: alt.into(), ..self.clone() }
-    }
-
     /// The picture's PNG file, [`DENSITY`] pixels for each unit of [`Figure::size`].
     pub fn png(&self) -> &[u8] {
         &self.png
@@ -218,7 +213,7 @@ mod tests {
     #[test]
     fn text_holds_alternative_and_caption() {
         assert_eq!(figure().to_text(), "[Figure: one <dot>]");
-        let changed = figure().alt("a\ndot").caption("Look.");
+        let changed = Figure { alt: "a\ndot".into(), ..figure() }.caption("Look.");
         assert_eq!(
             (changed.to_text(), changed.to_string()),
             ("[Figure: a dot]\nLook.".into(), changed.to_text())

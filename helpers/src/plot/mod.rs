@@ -19,8 +19,7 @@ pub use bar::BarChart;
 pub use figure::Figure;
 pub use heat_map::{HeatMap, plot_confusion};
 pub use image_grid::{
-    ImageRow, Images, compare_images, most_confident_mistakes, plot_denoised, plot_predictions,
-    random_indices, show_classes, show_images,
+    Images, plot_denoised, plot_predictions, random_indices, show_classes, show_images,
 };
 pub use line::LineChart;
 pub use scatter::{CostPoint, plot_accuracy_cost, plot_scatter};

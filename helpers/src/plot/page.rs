@@ -12,7 +12,7 @@
 
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
 use plotters::coord::Shift;
-use plotters::element::{BitMapElement, Drawable, PathElement, PointCollection, Rectangle};
+use plotters::element::{BitMapElement, DashedPathElement, PathElement, Polygon, Rectangle};
 use plotters::prelude::{DrawingArea, IntoDrawingArea, RGBColor, ShapeStyle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform};
@@ -80,9 +80,10 @@ pub(crate) struct Text {
     pub(crate) size: f64,
     pub(crate) color: Color,
     pub(crate) bold: bool,
-    across: HPos,
-    down: VPos,
-    upwards: bool,
+    pub(crate) across: HPos,
+    pub(crate) down: VPos,
+    /// Turned by a quarter, to be read from below.
+    pub(crate) upwards: bool,
 }
 
 impl Text {
@@ -104,19 +105,18 @@ impl Text {
         Text { across, down, ..self }
     }
 
-    /// Turned by a quarter, to be read from below.
-    pub(crate) fn upwards(self) -> Text {
-        Text { upwards: true, ..self }
-    }
-
     /// The width of a text on the page.
     pub(crate) fn width(self, text: &str) -> f64 {
         typeset(text, self.size, self.bold).width
     }
 
     /// The width of the widest of these texts, at most `most`.
-    pub(crate) fn widest(self, texts: &[String], most: f64) -> f64 {
-        texts.iter().map(|text| self.width(text)).fold(0.0, f64::max).min(most)
+    pub(crate) fn widest<T: AsRef<str>>(
+        self,
+        texts: impl IntoIterator<Item = T>,
+        most: f64,
+    ) -> f64 {
+        texts.into_iter().map(|text| self.width(text.as_ref())).fold(0.0, f64::max).min(most)
     }
 
     /// The text in a width: smaller by up to a fifth where that suffices, else cut, with an ellipsis.
@@ -210,13 +210,12 @@ impl DrawingBackend for Surface<'_> {
         self.0.draw_pixel(at, color)
     }
 
-    fn draw_line<S: BackendStyle>(
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
         &mut self,
-        from: BackendCoord,
-        to: BackendCoord,
+        corners: I,
         style: &S,
     ) -> Drawn {
-        self.0.draw_line(from, to, style)
+        self.0.fill_polygon(corners, style)
     }
 
     fn draw_rect<S: BackendStyle>(
@@ -227,10 +226,6 @@ impl DrawingBackend for Surface<'_> {
         fill: bool,
     ) -> Drawn {
         self.0.draw_rect(from, to, style, fill)
-    }
-
-    fn blit_bitmap(&mut self, at: BackendCoord, size: (u32, u32), pixels: &[u8]) -> Drawn {
-        self.0.blit_bitmap(at, size, pixels)
     }
 
     /// Each piece of the line by itself, corners rounded.
@@ -244,29 +239,21 @@ impl DrawingBackend for Surface<'_> {
         // A polygon includes the pixels of its border.
         let half = ((width - 1.0) / 2.0).max(0.5);
         for pair in points.windows(2) {
-            let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
-            let (dx, dy) = (f64::from(bx - ax), f64::from(by - ay));
+            let (a, b) = (pair[0], pair[1]);
+            let (dx, dy) = (f64::from(b.0 - a.0), f64::from(b.1 - a.1));
             let length = dx.hypot(dy);
             if length == 0.0 {
                 continue;
             }
             let (nx, ny) = (-dy / length * half, dx / length * half);
-            let corner = |x: i32, y: i32, side: f64| {
-                (
-                    (f64::from(x) + side * nx).round() as i32,
-                    (f64::from(y) + side * ny).round() as i32,
-                )
-            };
-            let corners = [
-                corner(ax, ay, 1.0),
-                corner(ax, ay, -1.0),
-                corner(bx, by, -1.0),
-                corner(bx, by, 1.0),
-            ];
-            self.fill_polygon(corners, &color)?;
+            let moved = |at: i32, by: f64| (f64::from(at) + by).round() as i32;
+            let corner =
+                |(x, y): BackendCoord, side: f64| (moved(x, side * nx), moved(y, side * ny));
+            let corners = [corner(a, 1.0), corner(a, -1.0), corner(b, -1.0), corner(b, 1.0)];
+            self.0.fill_polygon(corners, &color)?;
         }
         for &joint in points.get(1..points.len().saturating_sub(1)).unwrap_or_default() {
-            self.draw_circle(joint, half.round() as u32, &color, true)?;
+            self.0.draw_circle(joint, half.round() as u32, &color, true)?;
         }
         Ok(())
     }
@@ -300,26 +287,12 @@ impl DrawingBackend for Surface<'_> {
                 let (dx, dy) =
                     turn.transform(corner.x as i32 + column as i32, corner.y as i32 + row as i32);
                 // Whole pixels: averaging makes the edges smooth, and few colours make the file small.
-                let pixel = match coverage >= 0.5 {
-                    true => self.0.draw_pixel((x + dx, y + dy), color),
-                    false => Ok(()),
-                };
-                if drawn.is_ok() {
-                    drawn = pixel;
+                if coverage >= 0.5 && drawn.is_ok() {
+                    drawn = self.0.draw_pixel((x + dx, y + dy), color);
                 }
             });
         }
         drawn
-    }
-
-    fn estimate_text_size<S: BackendTextStyle>(
-        &self,
-        text: &str,
-        style: &S,
-    ) -> Result<(u32, u32), DrawingErrorKind<BitMapBackendError>> {
-        let bold = matches!(style.style(), FontStyle::Bold);
-        let width = typeset(text, style.size(), bold).width;
-        Ok((width.ceil() as u32, (CAPITAL * style.size()).ceil() as u32))
     }
 }
 
@@ -327,7 +300,7 @@ impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErro
     for Error
 {
     fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Error {
-        Error::Drawing { message: error.to_string() }
+        Error::drawing(error.to_string())
     }
 }
 
@@ -350,17 +323,13 @@ pub(crate) fn draw(
 ) -> Result<Figure> {
     // Larger ones are a mistake of the caller, and would take gigabytes.
     const LARGEST: f64 = 8_000.0;
-    let side = |side: f64| (side.ceil() as usize).max(1);
-    if !(width <= LARGEST && height <= LARGEST) {
-        return Err(Error::Drawing {
-            message: format!(
-                "the picture would be {} x {} units large, expected at most {LARGEST}; show fewer things in it",
-                side(width),
-                side(height)
-            ),
-        });
+    let fits = width <= LARGEST && height <= LARGEST;
+    let [width, height] = [width, height].map(|side| (side.ceil() as usize).max(1));
+    if !fits {
+        return Err(Error::drawing(format!(
+            "the picture would be {width} x {height} units large, expected at most {LARGEST}; show fewer things in it"
+        )));
     }
-    let (width, height) = (side(width), side(height));
     // 108 bytes a unit: beyond a hundred and some MB edges are less smooth.
     let samples = match width * height {
         0..1_500_000 => SAMPLES,
@@ -384,10 +353,9 @@ fn averaged(pixels: Vec<u8>, width: usize, samples: usize) -> Vec<u8> {
     let mut means = Vec::with_capacity(pixels.len() / (samples * samples));
     for band in pixels.chunks_exact(samples * row) {
         for left in (0..row).step_by(side) {
-            let square = |line: usize| &band[line * row + left..line * row + left + side];
-            for channel in 0..3 {
-                let values =
-                    (0..samples).flat_map(|line| square(line)[channel..].iter().step_by(3));
+            for channel in left..left + 3 {
+                let values = (0..samples)
+                    .flat_map(|line| band[line * row + channel..][..side - 2].iter().step_by(3));
                 let sum: usize = values.map(|&value| usize::from(value)).sum();
                 means.push(((sum + samples * samples / 2) / (samples * samples)) as u8);
             }
@@ -420,34 +388,28 @@ impl Page<'_> {
     pub(crate) fn frame(&self, rect: Rect, width: f64, color: Color) -> Result<()> {
         let (left, right) = (rect.left - width / 2.0, rect.right() + width / 2.0);
         for y in [rect.top, rect.bottom()] {
-            self.line(&[(left, y), (right, y)], width, color)?;
+            self.line(&[(left, y), (right, y)], width, color, None)?;
         }
         for x in [rect.left, rect.right()] {
-            self.line(&[(x, rect.top), (x, rect.bottom())], width, color)?;
+            self.line(&[(x, rect.top), (x, rect.bottom())], width, color, None)?;
         }
         Ok(())
     }
 
     /// Draws a line through points.
-    pub(crate) fn line(&self, points: &[Point], width: f64, color: Color) -> Result<()> {
-        let points: Vec<BackendCoord> = points.iter().map(|&point| self.at(point)).collect();
-        Ok(self.area.draw(&PathElement::new(points, self.stroke(width, color)))?)
-    }
-
-    /// Draws a dashed line.
-    pub(crate) fn dashed(
+    pub(crate) fn line(
         &self,
         points: &[Point],
         width: f64,
         color: Color,
         dash: Dash,
     ) -> Result<()> {
-        let Some((on, off)) = dash else { return self.line(points, width, color) };
         let points: Vec<BackendCoord> = points.iter().map(|&point| self.at(point)).collect();
-        let (on, off) = (self.px(on), self.px(off));
-        let line =
-            plotters::element::DashedPathElement::new(points, on, off, self.stroke(width, color));
-        Ok(self.area.draw(&line)?)
+        let style = self.stroke(width, color);
+        let Some((on, off)) = dash.map(|(on, off)| (self.px(on), self.px(off))) else {
+            return Ok(self.area.draw(&PathElement::new(points, style))?);
+        };
+        Ok(self.area.draw(&DashedPathElement::new(points, on, off, style))?)
     }
 
     /// Draws one line of text at a point, as its style anchors it.
@@ -473,15 +435,22 @@ impl Page<'_> {
 
     /// Draws a mark with a thin white rim that keeps it apart from what is below.
     pub(crate) fn mark(&self, marker: Marker, at: Point, radius: f64, color: Color) -> Result<()> {
-        let mark = |radius: f64, color: Color| Mark {
-            at: self.at(at),
-            marker,
-            radius: radius * self.scale,
-            color,
-            opacity: 1.0,
-        };
-        self.area.draw(&mark(radius + 0.7, WHITE))?;
-        Ok(self.area.draw(&mark(radius, color))?)
+        self.shape(marker, at, radius + 0.7, rgb(WHITE))?;
+        self.shape(marker, at, radius, rgb(color))
+    }
+
+    /// Draws a mark without a rim, in a colour that may let through what is below.
+    pub(crate) fn shape(
+        &self,
+        marker: Marker,
+        at: Point,
+        radius: f64,
+        color: impl Into<ShapeStyle>,
+    ) -> Result<()> {
+        let (x, y) = self.at(at);
+        let corner = |(dx, dy): Point| (x + dx.round() as i32, y + dy.round() as i32);
+        let corners = marker.outline(radius * self.scale).into_iter().map(corner);
+        Ok(self.area.draw(&Polygon::new(corners.collect::<Vec<_>>(), color))?)
     }
 
     /// Draws an image into a rectangle: each of its pixels as a crisp block or, where it is larger, means.
@@ -504,42 +473,6 @@ impl Page<'_> {
         let image =
             BitMapElement::<_>::with_owned_buffer(self.at((rect.left, rect.top)), size, shown);
         image.map_or(Ok(()), |image| Ok(self.area.draw(&image)?))
-    }
-}
-
-/// A mark as an element of plotters: at a point of the page, or of a chart's values.
-pub(crate) struct Mark<At> {
-    pub(crate) at: At,
-    pub(crate) marker: Marker,
-    /// In pixels of the surface.
-    pub(crate) radius: f64,
-    pub(crate) color: Color,
-    pub(crate) opacity: f64,
-}
-
-impl<'a, At> PointCollection<'a, At> for &'a Mark<At> {
-    type Point = &'a At;
-    type IntoIter = std::iter::Once<&'a At>;
-
-    fn point_iter(self) -> Self::IntoIter {
-        std::iter::once(&self.at)
-    }
-}
-
-impl<At, B: DrawingBackend> Drawable<B> for Mark<At> {
-    fn draw<I: Iterator<Item = BackendCoord>>(
-        &self,
-        points: I,
-        backend: &mut B,
-        _: (u32, u32),
-    ) -> Result<(), DrawingErrorKind<B::ErrorType>> {
-        let color = rgb(self.color).mix(self.opacity).to_backend_color();
-        for (x, y) in points {
-            let corner = |&(dx, dy): &Point| (x + dx.round() as i32, y + dy.round() as i32);
-            let outline = self.marker.outline(self.radius);
-            backend.fill_polygon(outline.iter().map(corner), &color)?;
-        }
-        Ok(())
     }
 }
 
@@ -591,8 +524,8 @@ mod tests {
     fn what_lies_outside_the_page_is_left_out() {
         let far = [(-50.0, 3.0), (6e9, 3.0), (f64::NAN, f64::INFINITY), (5.0, -1e300)];
         let pixels = inked(|page| {
-            page.line(&far[..2], 2.0, INK)?;
-            page.dashed(&[far[0], (60.0, 40.0)], 2.0, INK, Some((4.0, 2.0)))?;
+            page.line(&far[..2], 2.0, INK, None)?;
+            page.line(&[far[0], (60.0, 40.0)], 2.0, INK, Some((4.0, 2.0)))?;
             page.mark(Marker::STAR, (30.0, 20.0), 4.0, INK)?;
             page.text("clipped", (-20.0, 22.0), Text::new(30.0))
         });
@@ -608,7 +541,7 @@ mod tests {
             .map(|step| (15.0 + 3.0 * angle(step).cos(), 10.0 - 3.0 * angle(step).sin()))
             .chain([(12.1, 9.9), (18.0, 10.0)])
             .collect();
-        let pixels = inked(|page| page.line(&points, 6.0, INK));
+        let pixels = inked(|page| page.line(&points, 6.0, INK, None));
         // The half disc inside and around the curve is filled.
         for row in 11..20 {
             let columns: Vec<usize> =
@@ -621,8 +554,7 @@ mod tests {
     #[test]
     fn text_lies_where_its_anchor_says() {
         let at = |across, down, upwards| {
-            let text = Text::new(10.0).anchor(across, down);
-            let text = if upwards { text.upwards() } else { text };
+            let text = Text { upwards, ..Text::new(10.0).anchor(across, down) };
             bounds(&inked(|page| page.text("H", (15.0, 10.0), text)))
         };
         // Capitals are 0.729 units of the size high: 14.6 pixels.

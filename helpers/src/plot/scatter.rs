@@ -1,14 +1,15 @@
 //! Points: clouds by class, and accuracy against what it costs.
 
 use ndarray::Array2;
+use plotters::style::Color as _;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, LegendEntry, LegendKind, Panel, legend, legend_size, short};
+use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width};
 use super::figure::Figure;
-use super::page::{Page, Point, Rect, Text, draw};
-use super::style::{Color, INK, Look, NAME_SIZE};
+use super::page::{Page, Point, Rect, Text, draw, rgb};
+use super::style::{INK, Look, NAME_SIZE};
 use crate::evaluation::metrics::check_classes;
-use crate::text::clean_text;
+use crate::text::{clean_text, short};
 use crate::{Error, Result};
 
 /// Points in the plane by class, such as the codes of an autoencoder: a colour and a mark for each class, its name at
@@ -28,29 +29,23 @@ pub fn plot_scatter(
     class_names: &[String],
 ) -> Result<Figure> {
     if points.ncols() != 2 || points.nrows() != labels.len() {
-        return Err(Error::Drawing {
-            message: format!(
-                "the points have shape {:?} and there are {} labels, expected ({1}, 2); take two columns",
-                points.dim(),
-                labels.len()
-            ),
-        });
+        return Err(Error::drawing(format!(
+            "the points have shape {:?} and there are {} labels, expected ({1}, 2); take two columns",
+            points.dim(),
+            labels.len()
+        )));
     }
     check_classes(labels, class_names.len())?;
     let points: Vec<Point> =
         points.rows().into_iter().map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
     let x = Axis::around(x_name, points.iter().map(|point| point.0), false)?;
     let y = Axis::around(y_name, points.iter().map(|point| point.1), false)?;
-    let entry = |(class, name): (usize, &String)| LegendEntry {
-        name: name.clone(),
-        look: Look::of(class),
-        kind: LegendKind::Marker,
-    };
+    let entry = |(class, name): (usize, &String)| (name.clone(), Look::of(class), Sign::Marker);
     let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
     // More classes than fit beside the chart are named in it alone.
     const MOST_ENTRIES: usize = 24;
     let few = entries.len() <= MOST_ENTRIES;
-    let beside = if few { legend_size(&entries).0 + 10.0 } else { 0.0 };
+    let beside = if few { legend_width(&entries) + 10.0 } else { 0.0 };
     let width = 650.0 + beside;
     let alt = format!(
         "{title}: {} points of {} classes, {x_name} across and {y_name} upwards.",
@@ -59,11 +54,13 @@ pub fn plot_scatter(
     );
     draw((width, 520.0), alt, |page| {
         let outer = Rect::new(8.0, 4.0, width - 8.0 - beside, 510.0);
-        let mut panel = Panel::inside(page, outer, title, (x, y))?;
+        let panel = Panel::inside(page, outer, title, (x, y))?;
         // In the order of the points, so that no class covers all others.
-        let looks = labels.iter().map(|&label| entries[label as usize].look);
-        let cloud: Vec<(Point, Look)> = points.iter().copied().zip(looks).collect();
-        panel.cloud(&cloud, if labels.len() > 2000 { 1.8 } else { 2.6 })?;
+        let radius = if labels.len() > 2000 { 1.8 } else { 2.6 };
+        for (&at, &label) in points.iter().zip(labels).filter(|(at, _)| is_finite(**at)) {
+            let Look { color, marker, .. } = Look::of(label as usize);
+            page.shape(marker, panel.place(at), radius, rgb(color).mix(0.6))?;
+        }
         let mut names = Vec::new();
         for (class, name) in class_names.iter().enumerate() {
             let of_class =
@@ -101,7 +98,7 @@ fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<(
     for (rect, point) in boxes.iter().zip(&points) {
         let (x, y) = rect.centre();
         if (x - point.0).abs() > rect.width / 2.0 || (y - point.1).abs() > rect.height / 2.0 {
-            page.line(&[(x, y), *point], 1.2, INK)?;
+            page.line(&[(x, y), *point], 1.2, INK, None)?;
         }
     }
     for ((style, text), rect) in texts.iter().zip(&boxes) {
@@ -186,27 +183,25 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         [point.cost, point.accuracy].iter().chain(&point.interval).all(|value| value.is_finite())
     };
     if let Some(point) = points.iter().find(|point| !numbers(point)) {
-        return Err(Error::Drawing {
-            message: format!(
-                "model `{}` has a cost or an accuracy that is no finite number; run its notebook again",
-                clean_text(&point.name)
-            ),
-        });
+        return Err(Error::drawing(format!(
+            "model `{}` has a cost or an accuracy that is no finite number; run its notebook again",
+            clean_text(&point.name)
+        )));
     }
     let costs = || points.iter().map(|point| point.cost);
     let low = costs().fold(f64::INFINITY, f64::min);
     let high = costs().fold(0.0, f64::max);
     let mut x = Axis::around(cost_name, costs(), low > 0.0 && high > 4.0 * low)?;
     // Room for the names, which stand beside the points.
-    if x.log {
+    (x.low, x.high) = if x.log {
         let margin = (high / low).powf(0.18);
-        (x.low, x.high) = (low / margin, high * margin);
+        (low / margin, high * margin)
     } else {
-        let margin = 0.18 * (high - low).max(0.2 * high.abs()).max(x.high - x.low);
-        (x.low, x.high) = (low - margin, high + margin);
-    }
-    let ends = points.iter().flat_map(|point| point.interval);
-    let y = Axis::around("Test accuracy (%)", ends, false)?.of_shares();
+        let margin = 0.18 * (0.2 * high.abs()).max(x.high - x.low);
+        (low - margin, high + margin)
+    };
+    let ends = points.iter().flat_map(|point| point.interval).map(|end| 100.0 * end);
+    let y = Axis::around("Test accuracy (%)", ends, false)?.of_percent();
     let described: Vec<String> = points
         .iter()
         .map(|CostPoint { name, cost, accuracy, interval }| {
@@ -221,43 +216,30 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
     draw((720.0, 400.0), alt, |page| {
         let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
         let panel = Panel::inside(page, outer, title, (x, y))?;
-        let mut taken: Vec<Rect> = Vec::new();
+        let (mut marks, mut names, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
         for (index, point) in points.iter().enumerate() {
-            let look = Look::of(index);
-            let ends = point.interval.map(|end| panel.place((point.cost, end)));
-            page.line(&ends, 1.8, look.color)?;
+            let Look { color, marker, .. } = Look::of(index);
+            let at = |share: f64| panel.place((point.cost, 100.0 * share));
+            let (ends, (x, y)) = (point.interval.map(at), at(point.accuracy));
+            page.line(&ends, 1.8, color, None)?;
             for (x, y) in ends {
-                page.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, look.color)?;
+                page.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, color, None)?;
             }
-            panel.mark(look.marker, (point.cost, point.accuracy), 5.5, look.color)?;
-            name_model(&panel, point, look.color, &mut taken)?;
+            marks.push((marker, (x, y), color));
+            let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
+            let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
+            let width = style.width(&name);
+            boxes.push(Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0));
+            names.push((style, name));
         }
-        Ok(())
+        // Names that would overlap make room for each other.
+        spread(&mut boxes, panel.area);
+        for ((style, name), area) in names.iter().zip(&boxes) {
+            page.text_on_white(name, (area.left, area.centre().1), *style)?;
+        }
+        // Last, so that no name covers a point.
+        marks.into_iter().try_for_each(|(marker, at, color)| page.mark(marker, at, 5.5, color))
     })
-}
-
-/// Writes a model's name right of its point where there is room, else left of it; below a name that is already there.
-fn name_model(
-    panel: &Panel<'_, '_>,
-    point: &CostPoint,
-    color: Color,
-    taken: &mut Vec<Rect>,
-) -> Result<()> {
-    let text = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
-    let (text, name) = text.fitted(&point.name, panel.area.width / 2.0 - 20.0);
-    let (at, width) = (panel.place((point.cost, point.accuracy)), text.width(&name));
-    let right = at.0 + 12.0 + width < panel.area.right();
-    let left = if right { at.0 + 12.0 } else { at.0 - 12.0 - width };
-    let mut frame = Rect::new(left, at.1 - 8.0, width, 16.0);
-    let overlaps = |frame: &Rect| {
-        taken.iter().map(|other| other.overlap(frame)).any(|(x, y)| x > 0.0 && y > 0.0)
-    };
-    while overlaps(&frame) {
-        frame.top += 4.0;
-    }
-    panel.page.text_on_white(&name, (frame.left, frame.centre().1), text)?;
-    taken.push(frame);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -89,23 +89,27 @@ impl SearchResults {
     pub fn heat_map(&self, rows: &str, columns: &str) -> Result<HeatMap> {
         let (row_names, row_of) = self.values_of(rows)?;
         let (column_names, column_of) = self.values_of(columns)?;
-        let mut means = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
-        let mut spreads = means.clone();
+        let mut values = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
+        let mut spread = values.clone();
         // The worst first, so that the best stays; a failed one has the last rank.
         for candidate in self.cv_results.by_rank().into_iter().rev() {
             let cell = (row_of[candidate], column_of[candidate]);
-            means[cell] = self.cv_results.mean_test_score[candidate];
-            spreads[cell] = self.cv_results.std_test_score[candidate];
+            values[cell] = self.cv_results.mean_test_score[candidate];
+            spread[cell] = self.cv_results.std_test_score[candidate];
         }
-        let title = match self.scoring {
-            Scoring::Accuracy => "Mean accuracy over the folds (%)",
-            Scoring::NegLogLoss => "Mean negative log loss over the folds",
+        let (title, percent, digits) = match self.scoring {
+            Scoring::Accuracy => ("Mean accuracy over the folds (%)", true, 2),
+            Scoring::NegLogLoss => ("Mean negative log loss over the folds", false, 4),
         };
-        let map = HeatMap::new(title, means)
-            .rows(axis(rows), row_names)
-            .columns(axis(columns), column_names)
-            .spread(spreads);
-        Ok(if self.scoring == Scoring::Accuracy { map.percent(2) } else { map.digits(4) })
+        Ok(HeatMap {
+            title: title.to_owned(),
+            rows: (axis(rows), row_names),
+            columns: (axis(columns), column_names),
+            values,
+            spread,
+            percent,
+            digits,
+        })
     }
 
     /// The values of a parameter in the grid's order, and which of them each combination has.
