@@ -55,8 +55,8 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
     let scale = ticks.map(|tick| (tick.sqrt(), format!("{:.0}%", 100.0 * tick)));
     let [rows, columns] =
         ["True class", "Predicted class"].map(|axis| (axis.to_owned(), class_names.to_vec()));
-    let title = "Confusion matrix: images and share of class";
-    draw_table(title, [&rows, &columns], &scale, alt, cell)
+    let scale = ("Share of the true class", &scale[..]);
+    draw_table("Confusion matrix", [&rows, &columns], scale, alt, cell)
 }
 
 /// `3.4%`, `12%`, `<0.1%`.
@@ -161,7 +161,8 @@ impl HeatMap {
             text(low),
             text(high)
         );
-        draw_table(&self.title, [&self.rows, &self.columns], &scale, alt, cell)
+        // The title says what the colours are.
+        draw_table(&self.title, [&self.rows, &self.columns], ("", &scale), alt, cell)
     }
 }
 
@@ -179,11 +180,11 @@ const WIDEST_NAME: f64 = 260.0;
 /// Draws cells in rows and columns.
 ///
 /// - `sides`: of rows and of columns, what varies along them and the name of each
-/// - `scale`: positions on the colour scale and their text
+/// - `scale`: what the colours are, positions among them, and their text
 fn draw_table(
     title: &str,
     [(row_axis, rows), (column_axis, columns)]: [&(String, Vec<String>); 2],
-    scale: &[(f64, String)],
+    (scale_name, scale): (&str, &[(f64, String)]),
     alt: String,
     cell: impl Fn((usize, usize)) -> Cell,
 ) -> Result<Figure> {
@@ -204,7 +205,8 @@ fn draw_table(
     let area = Rect::new(8.0 + y.room_left(), 38.0, width * across as f64, height * down as f64);
     let below = if turned { widest + 38.0 } else { x.room_below() };
     let bar = Rect::new(area.right() + 22.0, area.top, 14.0, area.height.min(320.0));
-    let right = bar.right() + 16.0 + name.widest(scale.iter().map(|tick| &tick.1), f64::INFINITY);
+    let numbers = name.widest(scale.iter().map(|tick| &tick.1), f64::INFINITY);
+    let right = bar.right() + numbers + if scale_name.is_empty() { 16.0 } else { 32.0 };
     draw((right, area.bottom() + below + 8.0), alt, |page| {
         let panel = Panel::at(page, area, title, (x, y))?;
         for at in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
@@ -222,6 +224,8 @@ fn draw_table(
             let name = Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom);
             page.text(column_axis, (area.centre().0, area.bottom() + below), name)?;
         }
+        let upwards = Text { upwards: true, ..name.color(GREY).anchor(HPos::Center, VPos::Bottom) };
+        page.text(scale_name, (right - 10.0, bar.centre().1), upwards)?;
         draw_scale(page, bar, scale)
     })
 }

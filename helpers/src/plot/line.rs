@@ -207,7 +207,8 @@ impl LineChart {
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
         let many = entries.len() > 1;
         let beside = if many { legend_width(&entries) } else { 0.0 };
-        let width = 720.0;
+        // What is wider than 840 units in all is made smaller on a page, its text too.
+        let width = f64::min(720.0, 840.0 - beside);
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
             let panel = Panel::inside(page, outer, &self.title, (x, y))?;
