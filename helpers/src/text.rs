@@ -181,6 +181,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_short_number_has_four_digits_and_no_zeros_at_its_end() {
+        let texts = [8220.4, 916.5, 70.0, 2.0, 1.0 / 3.0, 0.0074, 0.0].map(short);
+        assert_eq!(texts, ["8220", "916.5", "70", "2", "0.3333", "0.0074", "0"]);
+    }
+
+    #[test]
     fn markup_in_a_class_name_stays_text() {
         assert_eq!(
             escape_html("<script>alert('x')</script>"),
