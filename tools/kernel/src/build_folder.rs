@@ -1,8 +1,12 @@
 //! A folder that evcxr builds in: its configuration, its locked versions, copies of it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -53,27 +57,60 @@ pub(crate) fn kept_lock_file(build: &Path) -> PathBuf {
     build.join("configuration/Cargo.lock")
 }
 
-/// Puts the locked versions back whenever cargo has forgotten them, as it does when it compiles a cell that uses no crate.
-/// What is compiled for `:dep helpers` after that would be other versions, and take minutes.
-pub(crate) fn keep_lock_file(build: PathBuf) {
+/// Puts the locked versions back whenever cargo has forgotten them, and keeps those that a cell has added.
+///
+/// Cargo forgets what the package before it does not need: a cell that uses no crate, and evcxr's check of a `:dep`, which
+/// asks about a package with that one dependency. What is compiled next would be other versions of everything: it takes
+/// minutes, and every variable of a type of helpers is lost.
+pub(crate) fn keep_lock_file(build: PathBuf, compiling: Arc<AtomicBool>) {
     let (lock_file, kept) = (build.join("Cargo.lock"), kept_lock_file(&build));
     thread::spawn(move || {
+        let mut seen = None;
         loop {
-            // A cell takes longer to compile once cargo has read and written the file.
-            thread::sleep(Duration::from_millis(50));
-            if has_no_dependency(&lock_file) {
+            // Between cargo's answer about a `:dep` and the next time that it reads the file pass some ten milliseconds.
+            let pause = if compiling.load(Ordering::Relaxed) { 2 } else { 50 };
+            thread::sleep(Duration::from_millis(pause));
+            let now =
+                fs::metadata(&lock_file).ok().map(|about| (about.modified().ok(), about.ino()));
+            if now.is_some() && now != seen {
                 // Without it the next `:dep` is slow, and nothing else.
-                let fresh = build.join("Cargo.lock.kept");
-                let _ = fs::copy(&kept, &fresh).and_then(|_| fs::rename(&fresh, &lock_file));
+                let _ = settle_lock_file(&lock_file, &kept);
+                seen =
+                    fs::metadata(&lock_file).ok().map(|about| (about.modified().ok(), about.ino()));
             }
         }
     });
 }
 
-/// Whether this lock file is that of a package that depends on nothing, which is a short one.
-fn has_no_dependency(lock_file: &Path) -> bool {
-    fs::metadata(lock_file).is_ok_and(|about| about.len() < 400)
-        && fs::read_to_string(lock_file).is_ok_and(|text| text.matches("[[package]]").count() == 1)
+/// Of the lock file and the one that is kept the fuller one stays, in both places.
+fn settle_lock_file(lock_file: &Path, kept: &Path) -> io::Result<()> {
+    let (now, before) = (fs::read_to_string(lock_file)?, fs::read_to_string(kept)?);
+    if now == before || now.is_empty() {
+        return Ok(());
+    }
+    let (locked, known) = (packages(&now), packages(&before));
+    let (from, to) = match known.is_subset(&locked) {
+        true => (lock_file, kept),
+        false => (kept, lock_file),
+    };
+    let fresh = to.with_extension("lock.new");
+    fs::copy(from, &fresh)?;
+    fs::rename(fresh, to)
+}
+
+/// The packages that a lock file names, with their versions, but for evcxr's own.
+fn packages(lock_file: &str) -> BTreeSet<(&str, &str)> {
+    lock_file
+        .split("[[package]]\n")
+        .skip(1)
+        .filter_map(|package| {
+            let mut lines = package.lines();
+            let name = lines.next()?.strip_prefix("name = ")?;
+            let version = lines.next()?.strip_prefix("version = ")?;
+            Some((name, version))
+        })
+        .filter(|(name, _)| *name != "\"ctx\"" && *name != "\"evcxr_dummy_validate_dep\"")
+        .collect()
 }
 
 /// A path as one word of a shell command.
@@ -115,7 +152,6 @@ fn is_only_replaced(file: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
     use std::process::Command;
     use std::time::UNIX_EPOCH;
 
@@ -143,6 +179,36 @@ mod tests {
             fs::metadata(to.join("deps/helpers.d")).unwrap().modified().unwrap(),
             UNIX_EPOCH
         );
+    }
+
+    /// A lock file with these packages.
+    fn locked(packages: &[(&str, &str)]) -> String {
+        let text = |(name, version): &(&str, &str)| {
+            format!("\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n")
+        };
+        packages.iter().map(text).collect()
+    }
+
+    #[test]
+    fn versions_are_kept_and_new_ones_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock_file, kept) = (folder.path().join("Cargo.lock"), folder.path().join("kept"));
+        let all = locked(&[("ctx", "1.0.0"), ("helpers", "0.1.0"), ("tch", "0.26.0")]);
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        for forgetful in [
+            locked(&[("ctx", "1.0.0")]),
+            locked(&[("evcxr_dummy_validate_dep", "0.0.1"), ("itertools", "0.13.0")]),
+            locked(&[("ctx", "1.0.0"), ("helpers", "0.1.0"), ("tch", "0.27.0")]),
+        ] {
+            fs::write(&kept, &all).unwrap();
+            fs::write(&lock_file, forgetful).unwrap();
+            settle_lock_file(&lock_file, &kept).unwrap();
+            assert_eq!((read(&lock_file), read(&kept)), (all.clone(), all.clone()));
+        }
+        let more = all.clone() + &locked(&[("itertools", "0.13.0")]);
+        fs::write(&lock_file, &more).unwrap();
+        settle_lock_file(&lock_file, &kept).unwrap();
+        assert_eq!((read(&lock_file), read(&kept)), (more.clone(), more));
     }
 
     #[test]

@@ -22,12 +22,22 @@ pub(crate) fn environment(paths: &Paths) -> Vec<(&'static str, String)> {
         if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     vec![
         (REPOSITORY_VARIABLE, paths.root().display().to_string()),
+        // So that what rustc says of a cell can be kept.
+        ("RUSTC_WORKSPACE_WRAPPER", paths.installed_binary().display().to_string()),
         (LIBTORCH_VARIABLE, paths.linked_libtorch().display().to_string()),
         (loader_path, torch.display().to_string()),
         ("RUST_BACKTRACE", "0".to_owned()),
         ("RUST_SRC_PATH", paths.rust_src().display().to_string()),
         ("GOMP_SPINCOUNT", "20000".to_owned()),
     ]
+}
+
+/// Removes environment variables of this process, so that what it starts does not find them.
+pub(crate) fn remove_environment<const N: usize>(names: [&str; N]) {
+    for name in names {
+        // SAFETY: called from `main` before any other thread is started.
+        unsafe { env::remove_var(name) };
+    }
 }
 
 /// Sets environment variables of this process.

@@ -8,22 +8,29 @@
 //! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel, one copy of the template;
 //!   with `--ready` it first looks at what a notebook begins with, to be quick when one is opened
 //!
-//! evcxr starts this same binary again as the process that runs the cells.
+//! A kernel is four processes of this same binary, each started by the one before: the front, which Jupyter talks to;
+//! `evcxr_jupyter`, which compiles cells; the relay, which evcxr takes for the process that runs them; and the runner, which
+//! does. Cargo starts it in place of rustc, too.
 
 mod build_folder;
 mod environment;
 mod files;
+mod front;
 mod install;
-mod interrupt;
 mod libtorch;
+mod link;
+mod parent;
 mod paths;
-mod runtime;
+mod relay;
+mod runner;
 mod session;
 mod template;
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use front::inner::INNER_VARIABLE;
 use paths::Paths;
 
 /// What a subcommand gives back: nothing, or a message for the person who called it.
@@ -35,9 +42,12 @@ usage: notebook-kernel build-template [--repository ROOT]
        notebook-kernel --control_file FILE [--ready]";
 
 fn main() -> ExitCode {
-    runtime::prepare_if_child();
+    runner::run_if_runner();
+    relay::run_if_relay();
+    runner::prepare_if_child();
+    front::diagnostics::run_if_rustc();
     evcxr::runtime_hook();
-    match run(std::env::args().skip(1).collect()) {
+    match run(env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -49,9 +59,13 @@ fn main() -> ExitCode {
 fn run(arguments: Vec<String>) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        // evcxr_jupyter reads the file's name from the command line by itself.
-        ["--control_file", _] => session::serve(&Paths::find(None)?, false),
-        ["--control_file", _, "--ready"] => session::serve(&Paths::find(None)?, true),
+        ["--control_file", _] if env::var_os(INNER_VARIABLE).is_some() => {
+            session::serve_behind_front()
+        }
+        ["--control_file", file] => session::serve(&Paths::find(None)?, Path::new(file), false),
+        ["--control_file", file, "--ready"] => {
+            session::serve(&Paths::find(None)?, Path::new(file), true)
+        }
         ["build-template", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
             template::build(&Paths::find(repository)?)

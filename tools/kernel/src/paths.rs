@@ -8,6 +8,9 @@ use crate::Outcome;
 /// Names the repository to a kernel; the kernelspec sets it.
 pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";
 
+/// The library that `template/flush.rs` makes, from the repository's root.
+pub(crate) const FLUSH_LIBRARY: &str = ".tools/kernel/libnotebook_flush.so";
+
 /// The paths under one repository root.
 pub(crate) struct Paths {
     root: PathBuf,
@@ -65,6 +68,10 @@ impl Paths {
 
     pub(crate) fn sessions(&self) -> PathBuf {
         self.kernel().join("sessions")
+    }
+
+    pub(crate) fn flush_library(&self) -> PathBuf {
+        self.root.join(FLUSH_LIBRARY)
     }
 
     /// What evcxr's analyser sees of Rust's standard library (`template/rust_src.rs`).

@@ -1,4 +1,4 @@
-//! One kernel's own copy of the warm build, from its start to its end.
+//! One kernel from start to end: its front, evcxr behind it, and its own copy of the warm build.
 //!
 //! evcxr's build folder must have one user only. So each kernel gets a folder in `sessions/` and
 //! holds a lock on `NAME.lock` beside it. The lock goes with the process, however it ends: a folder
@@ -10,23 +10,51 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::build_folder;
-use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
+use crate::environment::{LIBTORCH_VARIABLE, environment};
 use crate::files::{lock, remove};
-use crate::interrupt;
+use crate::front::diagnostics::DIAGNOSTICS_VARIABLE;
+use crate::front::inner::Place;
+use crate::front::{self, Prepared};
+use crate::parent;
 use crate::paths::Paths;
-use crate::runtime::{self, BACKTRACE_VARIABLE};
+use crate::runner::BACKTRACE_VARIABLE;
 use crate::template::Stamp;
 
+/// A Unix socket's path has room for some hundred bytes.
+const LONGEST_SOCKET_FOLDER: usize = 70;
+
 /// Runs one kernel until Jupyter ends it; `ready`: one that is started before anybody asks for it.
-pub(crate) fn serve(paths: &Paths, ready: bool) -> Outcome {
+pub(crate) fn serve(paths: &Paths, connection_file: &Path, ready: bool) -> Outcome {
     let Some(built) = Stamp::read(&paths.template()) else {
         return Err("the Rust kernel has no warm build yet; run `cargo xtask setup`".into());
     };
-    if Stamp::now(paths)? != built {
+    let root = paths.root().to_owned();
+    front::serve(paths, connection_file, move || {
+        let prepare = || prepare(&Paths::find(Some(root))?, &built, ready);
+        prepare().map_err(|error: Box<dyn std::error::Error>| {
+            format!("the kernel does not start: {error}")
+        })
+    })
+}
+
+/// In the process behind the front: evcxr as it is, until the front ends.
+pub(crate) fn serve_behind_front() -> Outcome {
+    silence_stdout()?;
+    parent::end_with_it();
+    // evcxr_jupyter reads the connection file's name from the command line by itself.
+    Ok(evcxr_jupyter::main()?)
+}
+
+fn prepare(paths: &Paths, built: &Stamp, ready: bool) -> Outcome<Prepared> {
+    if Stamp::now(paths)? != *built {
         eprintln!(
             "note: helpers or its dependencies changed since the kernel's warm build: the first cell compiles \
              what changed; `cargo xtask setup` makes later kernels quick again"
@@ -36,27 +64,31 @@ pub(crate) fn serve(paths: &Paths, ready: bool) -> Outcome {
     let helpers = paths.helpers();
     let configuration =
         build_folder::write_configuration(&session.folder, ready.then_some(&*helpers))?;
+    let compiling = Arc::new(AtomicBool::new(false));
+    build_folder::keep_lock_file(session.folder.clone(), compiling.clone());
+    let diagnostics = session.folder.join("diagnostics");
 
     // Somebody may have chosen other values, but for the libtorch that the warm build was made for: with another one all
     // is compiled anew. Cargo sets one for whatever it starts.
     let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
     let variables = environment(paths).into_iter().filter(|(name, _)| wanted(name));
-    set_environment(variables.collect::<Vec<_>>());
-    set_environment([
-        (BACKTRACE_VARIABLE, env::var("RUST_BACKTRACE").unwrap_or_default()),
+    let own = [
+        (BACKTRACE_VARIABLE, env::var("RUST_BACKTRACE").unwrap_or_else(|_| "0".to_owned())),
         ("EVCXR_TMPDIR", session.folder.display().to_string()),
         ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
         // evcxr_jupyter brings the kernelspec it finds up to date; here it finds none, and so leaves
         // a kernelspec that the user has installed elsewhere alone.
         ("JUPYTER_PATH", configuration.display().to_string()),
-    ]);
-    silence_stdout()?;
-    interrupt::pass_on(&session.folder);
-    build_folder::keep_lock_file(session.folder.clone());
-    runtime::end_with_parent();
-    let result = evcxr_jupyter::main();
-    drop(session);
-    Ok(result?)
+        (DIAGNOSTICS_VARIABLE, diagnostics.display().to_string()),
+    ];
+    let environment = variables.chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(Prepared {
+        place: Place { sockets: session.sockets.path().to_owned(), environment },
+        generated: session.folder.join("src/lib.rs"),
+        diagnostics,
+        compiling,
+        _session: Box::new(session),
+    })
 }
 
 /// The build folder of one kernel, removed with the value.
@@ -64,6 +96,8 @@ struct Session {
     folder: PathBuf,
     lock_file: PathBuf,
     _lock: File,
+    /// Where the front and evcxr meet, a folder for its owner alone.
+    sockets: TempDir,
 }
 
 impl Session {
@@ -79,7 +113,13 @@ impl Session {
             let own = lock(&lock_file)?;
             (folder, lock_file, own)
         };
-        let session = Session { folder, lock_file, _lock: own };
+        fs::create_dir_all(&folder)?;
+        // In the session's folder one that is left behind is removed with it.
+        let sockets = match folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
+            true => tempfile::Builder::new().prefix("sockets-").tempdir_in(&folder)?,
+            false => tempfile::Builder::new().prefix("rust-kernel-").tempdir()?,
+        };
+        let session = Session { folder, lock_file, _lock: own, sockets };
         let shared = File::create(paths.kernel().join("template.lock"))?;
         shared.lock_shared()?;
         build_folder::copy(&paths.template(), &session.folder)?;

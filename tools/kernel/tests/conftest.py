@@ -1,5 +1,6 @@
 """A kernel to talk to."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -8,8 +9,46 @@ from queue import Empty
 import pytest
 from jupyter_client import KernelManager
 
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
+ROOT = Path(__file__).resolve().parents[3]
+NOTEBOOKS = ROOT / "notebooks"
 SECONDS = 240
+
+
+def plain(text):
+    """Text without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+class Cell:
+    """What a cell that was run left behind."""
+
+    def __init__(self, reply, messages):
+        self.reply = reply["content"]
+        self.metadata = reply["metadata"]
+        self.messages = messages
+        self.status = self.reply["status"]
+        self.name = self.reply.get("ename")
+        self.text = self.reply.get("evalue", "")
+        self.traceback = plain("\n".join(self.reply.get("traceback", [])))
+
+    def of(self, *kinds):
+        return [message["content"] for message in self.messages if message["msg_type"] in kinds]
+
+    def stream(self, name="stdout"):
+        return "".join(content["text"] for content in self.of("stream") if content["name"] == name)
+
+    @property
+    def shown(self):
+        """The plain text of all that was shown, values last, without what was replaced."""
+        return [content["data"].get("text/plain") for content in self.of("display_data", "execute_result")]
+
+    @property
+    def value(self):
+        values = self.of("execute_result")
+        return values[0]["data"].get("text/plain") if values else None
+
+    def __repr__(self):
+        return f"{self.status} {self.name}: {self.text}\n{self.traceback}\n{self.stream()}{self.stream('stderr')}"
 
 
 class Session:
@@ -30,33 +69,73 @@ class Session:
         """As JupyterLab's stop button."""
         self.manager.interrupt_kernel()
 
-    def run(self, code, stop_at=None, last=None):
-        """Runs a cell to its end and gives what it printed; interrupts it once ``stop_at`` is printed.
+    def send(self, code, **options):
+        """Asks for a cell to be run."""
+        return self.client.execute(code, **{"allow_stdin": False, **options})
 
-        What a cell prints last may arrive after the kernel said that it is idle; ``last`` is waited for.
-        """
-        request = self.client.execute(code)
-        printed, idle, deadline = "", False, time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            if idle and (last is None or last in printed):
-                return printed
+    def run(self, code, stop_at=None, stop_after=None, answers=(), **options):
+        """Runs a cell to its end. Interrupts it once ``stop_at`` is printed, or so many seconds after it was sent."""
+        return self.finish(self.send(code, allow_stdin=bool(answers), **options), stop_at, stop_after, answers)
+
+    def finish(self, request, stop_at=None, stop_after=None, answers=()):
+        """What becomes of a cell that was sent; ``seconds`` says how long it took after an interrupt."""
+        messages, idle, answers = [], False, list(answers)
+        begun = time.monotonic()
+        stopped = None
+        while not idle:
+            assert time.monotonic() < begun + SECONDS, f"the cell never ends; so far: {messages}"
+            if stop_after is not None and time.monotonic() > begun + stop_after:
+                self.interrupt()
+                stopped, stop_after = time.monotonic(), None
+            if answers and self.client.stdin_channel.msg_ready():
+                self.client.get_stdin_msg()
+                self.client.input(answers.pop(0))
             try:
-                message = self.client.get_iopub_msg(timeout=1)
+                message = self.client.get_iopub_msg(timeout=0.02 if stop_after is not None or answers else 0.2)
             except Empty:
                 continue
             if message["parent_header"].get("msg_id") != request:
                 continue
-            content = message["content"]
-            printed += content.get("text", "") if message["msg_type"] == "stream" else ""
-            if stop_at and stop_at in printed:
+            messages.append(message)
+            if stop_at and stop_at in str(message["content"].get("text", "")):
                 self.interrupt()
-                stop_at = None
-            idle = idle or content.get("execution_state") == "idle"
-        raise AssertionError(f"waited for {last or 'the end of the cell'}; so far it printed:\n{printed}")
+                stopped, stop_at = time.monotonic(), None
+            idle = message["content"].get("execution_state") == "idle"
+        cell = Cell(self.reply(request), messages)
+        cell.seconds = time.monotonic() - (stopped or begun)
+        return cell
+
+    def reply(self, request):
+        while True:
+            reply = self.client.get_shell_msg(timeout=SECONDS)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply
+
+    def ask(self, kind, channel="shell", **content):
+        """Any other request, and the content of its reply."""
+        message = self.client.session.msg(kind, content)
+        getattr(self.client, f"{channel}_channel").send(message)
+        get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
+        while True:
+            reply = get(timeout=30)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return reply["content"]
+
+    def is_alive(self, name="kept"):
+        """Whether a variable that was set to 41 is still there."""
+        return self.run(f"{name} + 1").value == "42"
+
+
+@pytest.fixture(scope="module")
+def session():
+    session = Session()
+    yield session
+    session.close()
 
 
 @pytest.fixture
-def session():
+def own_session():
+    """For a test that leaves a kernel worse than it was."""
     session = Session()
     yield session
     session.close()

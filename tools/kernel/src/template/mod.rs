@@ -3,6 +3,7 @@
 //! A template is made in a folder of its own and moved to where kernels look when it is whole, its stamp
 //! written last: one that was killed half-way is made anew by the next call.
 
+mod flush;
 mod profile;
 mod rust_src;
 mod stamp;
@@ -33,6 +34,10 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
     let _only_one = lock(&paths.kernel().join("build.lock"))?;
     let stamp = Stamp::now(paths)?;
     let present = Stamp::read(&paths.template());
+    let same_base = present.as_ref().is_some_and(|present| present.base == stamp.base);
+    if !same_base || !paths.flush_library().exists() {
+        flush::make(paths)?;
+    }
     let fresh = present.as_ref() == Some(&stamp) && paths.linked_libtorch().exists();
     if !fresh || !rust_src::is_whole(paths) {
         rust_src::link(paths)?;
@@ -46,7 +51,7 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
     libtorch::make_stand_in(paths)?;
     let building = paths.kernel().join("template.new");
     remove(&building)?;
-    if present.is_some_and(|present| present.base == stamp.base) {
+    if same_base {
         println!("kernel template: compiling what changed in helpers and its dependencies");
         build_folder::copy(&paths.template(), &building)?;
         fs::remove_file(building.join("stamp"))?;

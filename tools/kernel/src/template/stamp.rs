@@ -42,10 +42,7 @@ impl Stamp {
         // Whatever changes in it: the build script of helpers reads it.
         add_file(&mut sources, &paths.lock_file())?;
         add_folder(&mut sources, &paths.helpers())?;
-        Ok(Stamp {
-            base: format!("{:x}", base.finalize()),
-            sources: format!("{:x}", sources.finalize()),
-        })
+        Ok(Stamp { base: hex::encode(base.finalize()), sources: hex::encode(sources.finalize()) })
     }
 
     /// The stamp that `template` was finished with; none if it is missing or not whole.

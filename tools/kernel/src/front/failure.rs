@@ -1,0 +1,400 @@
+//! Why a cell failed, for its reader and for programs: a name, a sentence, and lines with the place in the notebook.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::diagnostics::{self, Diagnostic, short_path};
+use super::locate::{Place, Sources};
+use super::notebook::Notebook;
+use super::source::Problem;
+use super::teach;
+
+const LOST: &str = "all variables are lost with it: run the cells above once more";
+/// The signals that end a process by themselves.
+const SIGNALS: [(i32, &str, &str); 6] = [
+    (libc::SIGABRT, "Aborted", "it aborted (signal 6)"),
+    (
+        libc::SIGSEGV,
+        "SegmentationFault",
+        "a segmentation fault (signal 11), which safe Rust does not have",
+    ),
+    (libc::SIGBUS, "BusError", "a bus error (signal 7)"),
+    (
+        libc::SIGILL,
+        "IllegalInstruction",
+        "an instruction that this processor does not know (signal 4)",
+    ),
+    (libc::SIGFPE, "ArithmeticError", "an arithmetic exception (signal 8)"),
+    (libc::SIGKILL, "Killed", "it was killed (signal 9), most likely because the memory was full"),
+];
+
+/// All that is known of how a cell ended.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) panicked: Option<String>,
+    pub(crate) returned: Option<String>,
+    pub(crate) unloadable: Option<String>,
+    /// The exit code or signal of the process that ran the cells.
+    pub(crate) exited: Option<(Option<i32>, Option<i32>)>,
+    /// evcxr's own errors: the contents of its messages.
+    pub(crate) errors: Vec<Value>,
+    /// evcxr says that the cell failed.
+    pub(crate) refused: bool,
+    pub(crate) interrupted: bool,
+    /// The cell asked for input, and the client allows no questions.
+    pub(crate) asked_in_vain: bool,
+    /// evcxr itself is gone.
+    pub(crate) without_evcxr: bool,
+    pub(crate) last_error: String,
+}
+
+/// What an `error` message holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) traceback: Vec<String>,
+}
+
+/// Where to look for the cell's places.
+pub(crate) struct Evidence<'a> {
+    pub(crate) number: i64,
+    pub(crate) code: &'a str,
+    /// What evcxr made of the cell.
+    pub(crate) generated: &'a str,
+    /// What rustc said of it.
+    pub(crate) diagnostics: &'a Path,
+    pub(crate) notebook: &'a Notebook,
+}
+
+impl Failure {
+    pub(crate) fn new(name: &str, text: impl Into<String>) -> Failure {
+        let text = text.into();
+        let traceback = with_name(name, &text);
+        Failure { name: name.to_owned(), text, traceback }
+    }
+
+    pub(crate) fn content(&self) -> Value {
+        json!({ "ename": self.name, "evalue": self.text, "traceback": self.traceback })
+    }
+
+    /// A cell that ended before it ran, by an interrupt.
+    pub(crate) fn interrupted_before() -> Failure {
+        Failure::new(
+            "Interrupted",
+            "the cell was interrupted before it ran; all variables are as they were",
+        )
+    }
+
+    /// A cell whose brackets do not fit.
+    pub(crate) fn of_shape(problem: &Problem, number: i64, code: &str) -> Failure {
+        let at = problem.at;
+        let line = code.lines().nth(at.line - 1).unwrap_or_default();
+        let width = at.line.to_string().len();
+        let blank = " ".repeat(width);
+        let mut failure =
+            Failure::new("SyntaxError", format!("{} (line {})", problem.message, at.line));
+        failure.traceback = vec![
+            format!("\x1b[31;1merror\x1b[0m: {}", problem.message),
+            format!(
+                "{blank}\x1b[34m-->\x1b[0m cell [{number}], line {}, column {}",
+                at.line, at.column
+            ),
+            format!("\x1b[34m{} |\x1b[0m {line}", at.line),
+            format!("\x1b[34m{blank} |\x1b[0m {}\x1b[31m^\x1b[0m", " ".repeat(at.column - 1)),
+        ];
+        failure
+    }
+
+    /// Why the cell failed; nothing if it went well.
+    pub(crate) fn of(outcome: &Outcome, evidence: &Evidence) -> Option<Failure> {
+        if outcome.without_evcxr {
+            return Some(Failure::new(
+                "DeadKernel",
+                format!("evcxr, which compiles the cells, has ended, and is started again; {LOST}"),
+            ));
+        }
+        if let Some((code, signal)) = outcome.exited {
+            return Some(of_exit(code, signal, outcome));
+        }
+        if outcome.asked_in_vain {
+            return Some(Failure::new(
+                "StdinNotImplementedError",
+                "the cell reads from standard input, and whoever runs it answers no questions; it was given an end of input",
+            ));
+        }
+        if let Some(message) = &outcome.panicked {
+            return Some(of_panic(message, evidence));
+        }
+        if let Some(message) = &outcome.returned {
+            let name = if outcome.interrupted { "Interrupted" } else { "Error" };
+            let text = match message.trim_end() {
+                "" => last_lines(&outcome.last_error),
+                text => text.to_owned(),
+            };
+            return Some(Failure::new(name, text));
+        }
+        if let Some(message) = &outcome.unloadable {
+            let text =
+                format!("the cell cannot be loaded: {message}; all variables are as they were");
+            return Some(Failure::new("LoadError", text));
+        }
+        if outcome.refused {
+            return Some(of_compiling(&outcome.errors, evidence));
+        }
+        let text =
+            "the cell was interrupted while it read input; all variables are as it left them";
+        outcome.interrupted.then(|| Failure::new("Interrupted", text))
+    }
+}
+
+fn of_exit(code: Option<i32>, signal: Option<i32>, outcome: &Outcome) -> Failure {
+    if outcome.interrupted {
+        let text = format!(
+            "the cell does not listen to interrupts, so the process that runs cells was ended, and {LOST}"
+        );
+        return Failure::new("Interrupted", text);
+    }
+    if outcome.last_error.contains("has overflowed its stack") {
+        let text = format!(
+            "the stack overflowed, as it does when a function calls itself without end; {LOST}"
+        );
+        return Failure::new("StackOverflow", text);
+    }
+    let known = signal.and_then(|signal| SIGNALS.iter().find(|(number, ..)| *number == signal));
+    let (name, how) = match (known, signal, code) {
+        (Some((_, name, how)), ..) => (*name, (*how).to_owned()),
+        (None, Some(signal), _) => ("Ended", format!("signal {signal}")),
+        (None, None, code) => ("Exited", format!("exit code {}", code.unwrap_or_default())),
+    };
+    Failure::new(name, format!("the cell ended the process that runs cells: {how}; {LOST}"))
+}
+
+static PANIC: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*thread '[^\n]*' (?:\(\d+\) )?panicked at ([^\n]*?):(\d+):(\d+):\n")
+        .expect("a pattern that a test has tried")
+});
+
+fn of_panic(message: &str, evidence: &Evidence) -> Failure {
+    let found = PANIC.captures(message);
+    let text = &message[found.as_ref().map_or(0, |found| found[0].len())..];
+    let is_hint = |line: &str| line.starts_with("note: run with `RUST_BACKTRACE");
+    let text: Vec<&str> = text.lines().filter(|line| !is_hint(line)).collect();
+    let text = text.join("\n").trim().to_owned();
+    let mut failure =
+        Failure::new("Panic", if text.is_empty() { "the cell panicked" } else { &text });
+    if let Some(found) = found {
+        let number = |at: usize| found[at].parse().unwrap_or(0);
+        let sources =
+            Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook);
+        let place =
+            sources.place(number(2), number(3)).filter(|_| found[1].ends_with("src/lib.rs"));
+        match place {
+            Some(place) => failure.traceback.extend(with_line(place, evidence)),
+            None if &found[1] == "src/lib.rs" => {}
+            None => {
+                let path = short_path(&found[1]);
+                failure.traceback.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
+            }
+        }
+    }
+    failure
+}
+
+/// A place and what stands there.
+fn with_line(place: Place, evidence: &Evidence) -> Vec<String> {
+    let Place { cell, position } = place;
+    let earlier =
+        evidence.notebook.latest().find(|ran| ran.number == cell).map(|ran| ran.code.as_str());
+    let code = if cell == evidence.number { evidence.code } else { earlier.unwrap_or_default() };
+    let line = code.lines().nth(position.line - 1).unwrap_or_default();
+    let blank = " ".repeat(position.line.to_string().len());
+    vec![
+        format!(
+            "{blank}\x1b[34m-->\x1b[0m cell [{cell}], line {}, column {}",
+            position.line, position.column
+        ),
+        format!("\x1b[34m{} |\x1b[0m {line}", position.line),
+    ]
+}
+
+fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
+    let sources =
+        Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook);
+    let mut diagnostics = diagnostics::read(evidence.diagnostics);
+    let mut texts: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    let mut traceback: Vec<String> = Vec::new();
+    for error in errors {
+        let message = error["evalue"].as_str().unwrap_or_default();
+        // Two mistakes may have one message.
+        let at = diagnostics.iter().position(|diagnostic| diagnostic.is(message));
+        let diagnostic = at.map(|at| diagnostics.remove(at));
+        let (lines, place) = match &diagnostic {
+            Some(diagnostic) => diagnostic.show(&sources),
+            None => (in_evcxrs_words(error, evidence.number), None),
+        };
+        if traceback.windows(lines.len().max(1)).any(|shown| shown == lines) {
+            continue;
+        }
+        texts.push(match place {
+            Some(place) if place.cell == evidence.number => {
+                format!("{message} (line {})", place.position.line)
+            }
+            Some(Place { cell, position }) => {
+                format!("{message} (cell [{cell}], line {})", position.line)
+            }
+            None => message.to_owned(),
+        });
+        let code = diagnostic.as_ref().map_or("", |diagnostic: &Diagnostic| &diagnostic.code);
+        if let Some(hint) =
+            teach::hint(message, code, evidence.notebook).filter(|hint| !hints.contains(hint))
+        {
+            hints.push(hint);
+        }
+        if !traceback.is_empty() {
+            traceback.push(String::new());
+        }
+        traceback.extend(lines);
+    }
+    for hint in &hints {
+        traceback.push(String::new());
+        traceback.push(format!("\x1b[36;1mhelp\x1b[0m: {hint}"));
+    }
+    let first = texts.first().map_or("the cell cannot be compiled", String::as_str);
+    let text = match texts.len() {
+        0 | 1 => first.to_owned(),
+        count => format!("{first}, and {} more", count - 1),
+    };
+    let text = hints.first().map_or(text.clone(), |hint| format!("{text}: {hint}"));
+    Failure { name: "CompileError".to_owned(), text, traceback }
+}
+
+/// An error that rustc did not find, or of which evcxr has made another one.
+fn in_evcxrs_words(error: &Value, number: i64) -> Vec<String> {
+    let message = error["evalue"].as_str().unwrap_or_default();
+    let mut lines = with_name("error", message);
+    let traceback = error["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let traceback: Vec<&str> = traceback.collect();
+    // A report with the place in it names evcxr's own count of cells.
+    static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"command_\d+:(\d+):(\d+)").expect("a pattern that a test has tried")
+    });
+    if let Some(found) = traceback.iter().find_map(|line| COMMAND.captures(line)) {
+        lines.push(format!(
+            " \x1b[34m-->\x1b[0m cell [{number}], line {}, column {}",
+            &found[1], &found[2]
+        ));
+    }
+    lines
+}
+
+fn with_name(name: &str, text: &str) -> Vec<String> {
+    format!("\x1b[31;1m{name}\x1b[0m: {text}").lines().map(str::to_owned).collect()
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len() {
+        0 => "the cell returned an error without a text".to_owned(),
+        count => lines[count.saturating_sub(3)..].join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::{Shape, shape};
+    use super::*;
+
+    const GENERATED: &str = "#![allow(unused)]\nfn run() {\nlet x = load();\nx[3]\n}";
+
+    fn failure(outcome: Outcome) -> Option<Failure> {
+        let notebook = Notebook::default();
+        let evidence = Evidence {
+            number: 5,
+            code: "let x = load();\nx[3]",
+            generated: GENERATED,
+            diagnostics: Path::new("/nowhere"),
+            notebook: &notebook,
+        };
+        Failure::of(&outcome, &evidence)
+    }
+
+    #[test]
+    fn a_panic_tells_the_line_of_the_cell() {
+        let message = "\nthread '<unnamed>' (12) panicked at src/lib.rs:4:1:\nindex out of bounds\n\
+            note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        let failure =
+            failure(Outcome { panicked: Some(message.to_owned()), ..Outcome::default() }).unwrap();
+        assert_eq!(
+            (failure.name.as_str(), failure.text.as_str()),
+            ("Panic", "index out of bounds")
+        );
+        let traceback = failure.traceback.join("\n");
+        assert!(traceback.contains("cell [5], line 2, column 1"), "{traceback}");
+        assert!(traceback.ends_with("x[3]") && !traceback.contains("lib.rs"), "{traceback}");
+    }
+
+    #[test]
+    fn a_panic_elsewhere_tells_that_place() {
+        let message =
+            "thread 'main' panicked at /home/x/helpers/src/data.rs:3:4:\nno images\nat all\n";
+        let failure =
+            failure(Outcome { panicked: Some(message.to_owned()), ..Outcome::default() }).unwrap();
+        assert_eq!(failure.text, "no images\nat all");
+        assert_eq!(failure.traceback.last().unwrap(), "  at helpers/src/data.rs:3:4");
+    }
+
+    #[test]
+    fn how_the_process_ended_is_said_in_words() {
+        let of = |code, signal, last_error: &str| {
+            let exited = Some((code, signal));
+            failure(Outcome { exited, last_error: last_error.to_owned(), ..Outcome::default() })
+                .unwrap()
+        };
+        assert_eq!(of(Some(0), None, "").name, "Exited");
+        assert_eq!(of(None, Some(libc::SIGABRT), "").name, "Aborted");
+        assert_eq!(
+            of(None, Some(libc::SIGABRT), "thread 'main' has overflowed its stack\n").name,
+            "StackOverflow"
+        );
+        let killed = of(None, Some(libc::SIGKILL), "");
+        assert!(
+            killed.text.contains("memory was full") && killed.text.contains("variables are lost")
+        );
+        let exited = Some((None, Some(libc::SIGINT)));
+        let interrupted =
+            failure(Outcome { exited, interrupted: true, ..Outcome::default() }).unwrap();
+        assert_eq!(interrupted.name, "Interrupted");
+        assert!(interrupted.text.contains("does not listen"));
+    }
+
+    #[test]
+    fn a_good_cell_has_no_failure() {
+        assert_eq!(failure(Outcome::default()), None);
+    }
+
+    #[test]
+    fn an_error_that_came_without_its_text_is_what_was_written_last() {
+        let outcome = Outcome {
+            returned: Some(String::new()),
+            last_error: "one\ngone\n".to_owned(),
+            ..Outcome::default()
+        };
+        assert_eq!(failure(outcome).unwrap().text, "one\ngone");
+    }
+
+    #[test]
+    fn a_bracket_is_shown_where_it_is() {
+        let code = "let é = 1;\nprintln!(\"{é}\";";
+        let Shape::Open { problem: Some(problem), .. } = shape(code) else { panic!() };
+        let failure = Failure::of_shape(&problem, 3, code);
+        assert_eq!(failure.name, "SyntaxError");
+        let traceback = failure.traceback.join("\n");
+        assert!(traceback.contains("cell [3], line 2, column 9"), "{traceback}");
+        assert!(traceback.ends_with("        \x1b[31m^\x1b[0m"), "{traceback}");
+    }
+}

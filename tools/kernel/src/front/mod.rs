@@ -1,0 +1,451 @@
+//! What Jupyter talks to. Behind it is `evcxr_jupyter` as it is, on sockets of its own; the front adds what that one does not
+//! say: that a cell failed, what it shows while it runs, that the kernel is busy; and it answers by itself whatever needs no
+//! compiler.
+//!
+//! Everything is decided in one place, by one task: [`Front::handle`] takes what has happened, one thing after the other.
+//! Who reads and writes sockets does so in tasks of their own (`sockets.rs`, `inner.rs`).
+
+mod assist;
+mod cell;
+mod cells;
+pub(crate) mod diagnostics;
+mod failure;
+mod history;
+mod info;
+pub(crate) mod inner;
+mod interrupt;
+mod locate;
+mod notebook;
+mod output;
+mod requests;
+mod sockets;
+mod source;
+mod teach;
+mod wire;
+
+use std::collections::{HashSet, VecDeque};
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::cell::Cell;
+use self::failure::Failure;
+use self::history::History;
+use self::inner::{Inner, Place};
+use self::notebook::Notebook;
+use self::output::Published;
+use self::sockets::{Connection, Outside};
+use self::wire::Message;
+use crate::Outcome;
+use crate::link::{Order, Report};
+use crate::paths::Paths;
+
+/// How many events wait at most; whoever has more of them waits.
+const EVENTS: usize = 256;
+/// How often the front looks whether the program that started it is still there.
+const LOOK: Duration = Duration::from_secs(1);
+/// evcxr answers a request before it is idle again, so nothing more comes this long after.
+const ANSWERED: Duration = Duration::from_secs(2);
+
+/// Which socket a message came through; evcxr's by the number of that evcxr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Shell,
+    Control,
+    Stdin,
+    InnerShell(u64),
+    InnerIopub(u64),
+}
+
+/// Something that has happened.
+pub(crate) enum Event {
+    Received(Channel, Message),
+    /// The session's folder is there, or why not.
+    Prepared(Result<Prepared, String>),
+    InnerStarted(u64, Result<Inner, String>),
+    InnerEnded(u64, Option<i32>),
+    /// A line that evcxr has written to its standard error.
+    Said(u64, String),
+    RelayStarted(u128, mpsc::UnboundedSender<Order>),
+    Told(u128, Report),
+    RelayEnded(u128),
+    Interrupted,
+    /// The kernel is to end.
+    Terminated,
+}
+
+/// A session as the front needs it.
+pub(crate) struct Prepared {
+    pub(crate) place: Place,
+    /// The file that evcxr makes of a cell.
+    pub(crate) generated: PathBuf,
+    /// What rustc said of it.
+    pub(crate) diagnostics: PathBuf,
+    /// True while a cell is being compiled.
+    pub(crate) compiling: Arc<AtomicBool>,
+    /// Kept until the kernel ends.
+    pub(crate) _session: Box<dyn Send>,
+}
+
+/// A relay that is connected.
+struct Relay {
+    number: u128,
+    /// Its process, once it has told.
+    process: Option<i32>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What evcxr has been asked.
+struct Work {
+    id: String,
+    kind: WorkKind,
+    reply: Option<Message>,
+    idle: Option<Instant>,
+    /// True when all that the relay had to tell about it has been told.
+    synced: bool,
+}
+
+#[derive(PartialEq)]
+enum WorkKind {
+    /// Whether it is there.
+    Hello,
+    Cell,
+    /// A cell that has been answered already; evcxr has still to be done with it.
+    Abandoned,
+    /// A completion or a question for documentation.
+    Assist(Box<Message>),
+}
+
+/// A failed cell: its answer waits a moment, so that all that was asked before it is in the queue and can be aborted.
+struct Concluding {
+    at: Instant,
+    cell: Cell,
+    failure: Failure,
+}
+
+struct Front {
+    outside: Outside,
+    prepared: Option<Prepared>,
+    inner: Option<Inner>,
+    /// How many times evcxr was started, and how many times in a row it ended before it answered.
+    starts: u64,
+    vain_starts: u64,
+    is_ready: bool,
+    relays: Vec<Relay>,
+    work: Option<Work>,
+    /// The one completion or question that waits for evcxr.
+    next_assist: Option<Message>,
+    queue: VecDeque<Message>,
+    cell: Option<Cell>,
+    concluding: Option<Concluding>,
+    /// True from the order that the next cell must not run until the relay has it.
+    refusing: bool,
+    end_compilers_at: Option<Instant>,
+    count: i64,
+    /// What output belongs to that comes when no cell is running.
+    last_request: Message,
+    history: History,
+    notebook: Notebook,
+    private_names: Option<HashSet<String>>,
+    repository: PathBuf,
+    events: mpsc::Sender<Event>,
+}
+
+/// Serves one kernel to its end. `prepare` makes the session's folder, which takes a second; questions are answered before.
+pub(crate) fn serve(
+    paths: &Paths,
+    connection_file: &Path,
+    prepare: impl FnOnce() -> Result<Prepared, String> + Send + 'static,
+) -> Outcome {
+    let connection = Connection::read(connection_file)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let served = runtime.block_on(run(paths, &connection, prepare));
+    // Nobody waits for what reads sockets.
+    runtime.shutdown_background();
+    served
+}
+
+async fn run(
+    paths: &Paths,
+    connection: &Connection,
+    prepare: impl FnOnce() -> Result<Prepared, String> + Send + 'static,
+) -> Outcome {
+    let (events, mut happened) = mpsc::channel(EVENTS);
+    for (kind, make) in [
+        (SignalKind::interrupt(), (|| Event::Interrupted) as fn() -> Event),
+        (SignalKind::terminate(), || Event::Terminated),
+        (SignalKind::hangup(), || Event::Terminated),
+    ] {
+        let (mut signals, events) = (signal(kind)?, events.clone());
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() && events.send(make()).await.is_ok() {}
+        });
+    }
+    let outside = Outside::open(connection, &events).await?;
+    let prepared = events.clone();
+    tokio::task::spawn_blocking(move || {
+        let _ = prepared.blocking_send(Event::Prepared(prepare()));
+    });
+
+    let mut front = Front::new(outside, paths, events);
+    front.publish(&front.last_request.clone(), "status", json!({ "execution_state": "starting" }));
+    let parent = parent_id();
+    let mut looked = Instant::now();
+    let ended = loop {
+        let deadline = front.deadline().map_or(looked + LOOK, |at| at.min(looked + LOOK));
+        let event = tokio::select! {
+            event = happened.recv() => event,
+            () = tokio::time::sleep_until(deadline.into()) => None,
+        };
+        if let Some(event) = event
+            && let Some(ended) = front.handle(event)
+        {
+            break ended;
+        }
+        front.tick(Instant::now());
+        if looked + LOOK <= Instant::now() {
+            looked = Instant::now();
+            if parent_id() != parent {
+                break Ok(());
+            }
+        }
+    };
+    if let Some(inner) = &front.inner {
+        inner.kill();
+    }
+    let Front { outside, prepared, .. } = front;
+    outside.close().await;
+    drop(prepared);
+    ended.map_err(Into::into)
+}
+
+impl Front {
+    fn new(outside: Outside, paths: &Paths, events: mpsc::Sender<Event>) -> Front {
+        Front {
+            outside,
+            prepared: None,
+            inner: None,
+            starts: 0,
+            vain_starts: 0,
+            is_ready: false,
+            relays: vec![],
+            work: None,
+            next_assist: None,
+            queue: VecDeque::new(),
+            cell: None,
+            concluding: None,
+            refusing: false,
+            end_compilers_at: None,
+            count: 0,
+            last_request: Message::new("start", json!({})),
+            history: History::open(paths.kernel().join("history.jsonl")),
+            notebook: Notebook::default(),
+            private_names: None,
+            repository: paths.root().to_owned(),
+            events,
+        }
+    }
+
+    /// Does what an event asks for; gives how the kernel ends, if it does.
+    fn handle(&mut self, event: Event) -> Option<Result<(), String>> {
+        match event {
+            Event::Received(Channel::Shell, message) => return self.shell_request(message),
+            Event::Received(Channel::Control, message) => return self.control_request(&message),
+            Event::Received(Channel::Stdin, message) => self.take_answer(&message),
+            Event::Received(Channel::InnerShell(number), message) => {
+                if self.is_current(number) {
+                    self.take_reply(message);
+                }
+            }
+            Event::Received(Channel::InnerIopub(number), message) => {
+                if self.is_current(number) {
+                    self.take_published(message);
+                }
+            }
+            Event::Prepared(Ok(prepared)) => {
+                self.prepared = Some(prepared);
+                self.start_inner();
+            }
+            Event::Prepared(Err(problem)) => return self.cannot_start(problem),
+            Event::InnerStarted(number, Ok(inner)) if number == self.starts => self.greet(inner),
+            Event::InnerStarted(number, Err(problem)) if number == self.starts => {
+                return self.cannot_start(problem);
+            }
+            Event::InnerEnded(number, code) if number == self.starts => {
+                return self.inner_ended(code);
+            }
+            Event::Said(number, line) if number == self.starts => self.look_at(&line),
+            Event::InnerStarted(..) | Event::InnerEnded(..) | Event::Said(..) => {}
+            Event::RelayStarted(number, orders) => {
+                let relay = Relay { number, process: None, orders };
+                if self.refusing
+                    || self.work.as_ref().is_some_and(|work| work.kind == WorkKind::Abandoned)
+                {
+                    let _ = relay.orders.send(Order::Allow(false));
+                }
+                self.relays.push(relay);
+            }
+            Event::Told(number, report) => {
+                if let Some(relay) = self.relays.iter_mut().find(|relay| relay.number == number) {
+                    match report {
+                        Report::Started { relay: process } => relay.process = Some(process),
+                        // Until it is ready, evcxr runs cells of its own.
+                        _ if !self.is_ready => {}
+                        report => self.take_report(report),
+                    }
+                }
+            }
+            Event::RelayEnded(number) => {
+                self.relays.retain(|relay| relay.number != number);
+                self.sync();
+            }
+            Event::Interrupted => self.interrupt(),
+            Event::Terminated => return Some(Ok(())),
+        }
+        None
+    }
+
+    /// When [`Front::tick`] has something to do.
+    fn deadline(&self) -> Option<Instant> {
+        let cell = self.cell.as_ref().and_then(Cell::deadline);
+        let concluding = self.concluding.as_ref().map(|concluding| concluding.at);
+        let unanswered = self.work.as_ref().filter(|work| work.reply.is_none());
+        let answered = unanswered.and_then(|work| work.idle).map(|idle| idle + ANSWERED);
+        [cell, concluding, answered, self.end_compilers_at].into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let published = self.cell.as_mut().map(|cell| cell.tick(now)).unwrap_or_default();
+        self.publish_all(published);
+        self.end_what_is_late(now);
+        if self.concluding.as_ref().is_some_and(|concluding| concluding.at <= now) {
+            self.conclude();
+        }
+        let unanswered = self.work.as_ref().filter(|work| work.reply.is_none());
+        if unanswered.is_some_and(|work| work.idle.is_some_and(|idle| idle + ANSWERED <= now)) {
+            // evcxr has lost the part of itself that runs cells.
+            self.kill_inner();
+        }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.number == number)
+    }
+
+    fn start_inner(&mut self) {
+        let Some(prepared) = &self.prepared else { return };
+        self.starts += 1;
+        let (place, number, events) = (prepared.place.clone(), self.starts, self.events.clone());
+        tokio::spawn(async move {
+            let started =
+                Inner::start(&place, number, &events).await.map_err(|error| error.to_string());
+            let _ = events.send(Event::InnerStarted(number, started)).await;
+        });
+    }
+
+    /// evcxr answers when it has started.
+    fn greet(&mut self, inner: Inner) {
+        let hello = Message::new("kernel_info_request", json!({}));
+        inner.ask(&hello, json!({}));
+        self.inner = Some(inner);
+        self.begin_work(hello.id(), WorkKind::Hello);
+    }
+
+    fn begin_work(&mut self, id: &str, kind: WorkKind) {
+        self.work = Some(Work { id: id.to_owned(), kind, reply: None, idle: None, synced: false });
+    }
+
+    fn cannot_start(&mut self, problem: String) -> Option<Result<(), String>> {
+        let cell = self
+            .cell
+            .take()
+            .or_else(|| self.queue.pop_front().map(|request| Cell::new(request, self.count)));
+        if let Some(cell) = cell {
+            self.fail(cell, Failure::new("DeadKernel", problem.clone()));
+            self.conclude();
+        }
+        Some(Err(problem))
+    }
+
+    fn inner_ended(&mut self, code: Option<i32>) -> Option<Result<(), String>> {
+        let was_ready = std::mem::take(&mut self.is_ready);
+        self.inner = None;
+        self.refusing = false;
+        let work = self.work.take();
+        if let Some(WorkKind::Assist(request)) = work.map(|work| work.kind) {
+            self.answer_without_evcxr(&request);
+        }
+        if let Some(mut cell) = self.cell.take() {
+            self.notebook.lost_all(cell.number);
+            // evcxr's command `:quit`.
+            if code == Some(0) && cell.code().lines().any(|line| line.trim() == ":quit") {
+                self.succeed(cell, None);
+                return Some(Ok(()));
+            }
+            cell.outcome.without_evcxr = true;
+            self.end_cell(cell);
+        }
+        self.vain_starts = if was_ready { 0 } else { self.vain_starts + 1 };
+        if self.vain_starts > 1 {
+            return self.cannot_start(
+                "evcxr ends before it has started; what it said stands above".to_owned(),
+            );
+        }
+        self.start_inner();
+        None
+    }
+
+    fn kill_inner(&mut self) {
+        if let Some(inner) = &self.inner {
+            inner.kill();
+        }
+        // Once is enough.
+        if let Some(work) = &mut self.work {
+            work.idle = None;
+        }
+    }
+
+    fn look_at(&mut self, line: &str) {
+        if let Some(cell) = &mut self.cell {
+            cell.compiling.look_at(line);
+        }
+        if line.starts_with("execution error: ") {
+            self.kill_inner();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(relay) = self.relays.last() {
+            let _ = relay.orders.send(order);
+        }
+    }
+
+    fn set_compiling(&self, compiling: bool) {
+        if let Some(prepared) = &self.prepared {
+            prepared.compiling.store(compiling, Ordering::SeqCst);
+        }
+    }
+
+    fn publish(&self, parent: &Message, kind: &str, content: Value) {
+        self.outside.iopub.send(parent.child(kind, content));
+    }
+
+    /// Publishes output of the cell, or of the one before.
+    fn publish_all(&self, published: Vec<Published>) {
+        let parent = self.cell.as_ref().map_or(&self.last_request, |cell| &cell.request);
+        for (kind, content) in published {
+            self.publish(parent, kind, content);
+        }
+    }
+
+    fn status(&self, parent: &Message, state: &str) {
+        self.publish(parent, "status", json!({ "execution_state": state }));
+    }
+}

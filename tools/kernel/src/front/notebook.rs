@@ -1,0 +1,99 @@
+//! The cells that were run in this kernel, and what became of their variables: what a person needs to know whose cell cannot
+//! find one.
+
+use super::source::{declares, mentions};
+
+#[derive(Default)]
+pub(crate) struct Notebook {
+    cells: Vec<Ran>,
+    /// How many of the cells had run when all variables were lost, and the number of the cell that lost them.
+    lost: Option<(usize, i64)>,
+}
+
+/// A cell that was run.
+pub(crate) struct Ran {
+    pub(crate) number: i64,
+    pub(crate) code: String,
+    well: bool,
+}
+
+impl Notebook {
+    pub(crate) fn ran(&mut self, number: i64, code: &str, well: bool) {
+        self.cells.push(Ran { number, code: code.to_owned(), well });
+    }
+
+    /// All variables are gone, with the cell of this number.
+    pub(crate) fn lost_all(&mut self, number: i64) {
+        self.lost = Some((self.cells.len(), number));
+    }
+
+    /// The cells that were run, the latest first.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = &Ran> {
+        self.cells.iter().rev()
+    }
+
+    /// What became of a variable that a cell cannot find; nothing if no cell has set one of this name.
+    pub(crate) fn what_became_of(&self, name: &str) -> Option<String> {
+        let set = self.cells.iter().rposition(|ran| declares(&ran.code, name))?;
+        let number = self.cells[set].number;
+        if let Some((cells, by)) = self.lost.filter(|(cells, _)| set < *cells) {
+            let _ = cells;
+            return Some(format!(
+                "`{name}` was lost with all other variables when cell [{by}] ended; run the cells above once more, cell \
+                 [{number}] sets it"
+            ));
+        }
+        if !self.cells[set].well {
+            return Some(format!(
+                "cell [{number}] sets `{name}`, but it failed; mend it and run it again"
+            ));
+        }
+        let later = &self.cells[set + 1..];
+        let moved = later
+            .iter()
+            .rev()
+            .find(|ran| mentions(&ran.code, name))
+            .map_or(number, |ran| ran.number);
+        Some(format!(
+            "`{name}` was moved away in cell [{moved}]; use `&{name}` or `{name}.clone()` there, and run cell [{number}] \
+             again, which sets it"
+        ))
+    }
+
+    /// True if a cell has named this crate in a `:dep`.
+    pub(crate) fn has_dependency(&self, name: &str) -> bool {
+        let line = format!(":dep {name}");
+        self.cells.iter().any(|ran| {
+            ran.well && ran.code.lines().any(|code| code.trim_start().starts_with(&line))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_what_became_of_a_variable() {
+        let mut notebook = Notebook::default();
+        notebook.ran(1, "let dataset = load()?;", true);
+        notebook.ran(2, "dataset.len()", true);
+        notebook.ran(3, "let theirs = dataset;", true);
+        notebook.ran(4, "let other = load(\"nowhere\")?;", false);
+        let told =
+            |name: &str, notebook: &Notebook| notebook.what_became_of(name).unwrap_or_default();
+        assert!(
+            told("dataset", &notebook)
+                .starts_with("`dataset` was moved away in cell [3]; use `&dataset`")
+        );
+        assert!(told("dataset", &notebook).contains("run cell [1] again"));
+        assert!(told("other", &notebook).starts_with("cell [4] sets `other`, but it failed"));
+        assert_eq!(told("nobody", &notebook), "");
+        notebook.lost_all(5);
+        assert!(
+            told("theirs", &notebook).contains("lost with all other variables when cell [5] ended")
+        );
+        notebook.ran(6, "let theirs = load()?;", true);
+        assert!(told("theirs", &notebook).starts_with("`theirs` was moved away in cell [6]"));
+    }
+}

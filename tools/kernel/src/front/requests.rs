@@ -1,0 +1,164 @@
+//! Requests, and the answers that need no compiler.
+
+use serde_json::{Value, json};
+
+use super::source::{Shape, shape};
+use super::wire::Message;
+use super::{Front, WorkKind, assist, info};
+
+impl Front {
+    /// Something for the kernel to do; how the kernel ends, if it does.
+    pub(super) fn shell_request(&mut self, message: Message) -> Option<Result<(), String>> {
+        match message.kind() {
+            "execute_request" => {
+                self.queue.push_back(message);
+                self.next_cell();
+            }
+            "complete_request" | "inspect_request" => self.assist(message),
+            // Clients that are older than the control channel.
+            "shutdown_request" => return self.shut_down(&message, false),
+            "interrupt_request" => {
+                self.answer(&message, json!({ "status": "ok" }), false);
+                self.interrupt();
+            }
+            "comm_open" => {
+                self.status(&message, "busy");
+                let content = json!({ "comm_id": message.content["comm_id"], "data": {} });
+                self.publish(&message, "comm_close", content);
+                self.idle(&message);
+            }
+            "comm_msg" | "comm_close" => {
+                self.status(&message, "busy");
+                self.idle(&message);
+            }
+            kind if kind.ends_with("_request") => {
+                let content = self.content_of_answer(&message);
+                self.answer(&message, content, false);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Something about the kernel itself, which does not wait for cells.
+    pub(super) fn control_request(&mut self, message: &Message) -> Option<Result<(), String>> {
+        match message.kind() {
+            "shutdown_request" => return self.shut_down(message, true),
+            "interrupt_request" => {
+                self.answer(message, json!({ "status": "ok" }), true);
+                self.interrupt();
+            }
+            kind if kind.ends_with("_request") => {
+                let content = self.content_of_answer(message);
+                self.answer(message, content, true);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn content_of_answer(&self, message: &Message) -> Value {
+        match message.kind() {
+            "kernel_info_request" => info::kernel_info(&self.repository),
+            "is_complete_request" => match shape(message.text("code")) {
+                Shape::Whole => json!({ "status": "complete" }),
+                Shape::Open { indent, .. } => {
+                    json!({ "status": "incomplete", "indent": " ".repeat(indent) })
+                }
+                Shape::Wrong(_) => json!({ "status": "invalid" }),
+            },
+            "history_request" => self.history.answer(&message.content),
+            "comm_info_request" => json!({ "status": "ok", "comms": {} }),
+            // The debug adapter protocol's way to say no.
+            "debug_request" => json!({
+                "type": "response",
+                "seq": 0,
+                "request_seq": message.content["seq"],
+                "command": message.content["command"],
+                "success": false,
+                "message": "Rust cells have no debugger",
+            }),
+            kind => json!({
+                "status": "error",
+                "ename": "NotImplementedError",
+                "evalue": format!("this kernel knows no `{kind}`"),
+                "traceback": [],
+            }),
+        }
+    }
+
+    fn answer(&self, message: &Message, content: Value, on_control: bool) {
+        self.status(message, "busy");
+        let outlet = if on_control { &self.outside.control } else { &self.outside.shell };
+        outlet.send(message.reply(content));
+        self.idle(message);
+    }
+
+    /// The kernel is done with this; clients that show one state for all are told that a cell is running still.
+    fn idle(&self, message: &Message) {
+        self.status(message, "idle");
+        if let Some(cell) = &self.cell {
+            self.status(&cell.request, "busy");
+        }
+    }
+
+    fn shut_down(&self, message: &Message, on_control: bool) -> Option<Result<(), String>> {
+        let content = json!({ "status": "ok", "restart": message.content["restart"] == true });
+        self.publish(message, "shutdown_reply", content.clone());
+        self.answer(message, content, on_control);
+        Some(Ok(()))
+    }
+
+    /// A completion, or a question for documentation: evcxr answers, if it has nothing else to do.
+    fn assist(&mut self, message: Message) {
+        self.status(&message, "busy");
+        let waits = |kind: &WorkKind| matches!(kind, WorkKind::Hello | WorkKind::Assist(_));
+        if self.cell.is_some() || !self.work.as_ref().is_none_or(|work| waits(&work.kind)) {
+            return self.answer_without_evcxr(&message);
+        }
+        // Somebody who types on has no use for the answer to what was there before.
+        if let Some(older) = self.next_assist.replace(message) {
+            self.answer_without_evcxr(&older);
+        }
+        self.send_assist();
+    }
+
+    pub(super) fn send_assist(&mut self) {
+        if self.work.is_some() || !self.is_ready {
+            return;
+        }
+        let (Some(message), Some(inner)) = (self.next_assist.take(), &self.inner) else { return };
+        if self.cell.is_some() {
+            return self.answer_without_evcxr(&message);
+        }
+        let asked = match message.kind() {
+            "complete_request" => assist::completion_for_evcxr(&message.content),
+            _ => assist::inspection_for_evcxr(&message.content),
+        };
+        inner.ask(&message, asked);
+        self.begin_work(&message.id().to_owned(), WorkKind::Assist(Box::new(message)));
+    }
+
+    pub(super) fn answer_assist(&mut self, request: &Message, answer: Value) {
+        let content = match request.kind() {
+            "complete_request" => {
+                let sources = self.repository.join("helpers/src");
+                let private =
+                    self.private_names.get_or_insert_with(|| assist::private_names(&sources));
+                assist::completion_from_evcxr(&request.content, answer, private)
+            }
+            _ => answer,
+        };
+        self.outside.shell.send(request.reply(content));
+        self.idle(request);
+    }
+
+    pub(super) fn answer_without_evcxr(&self, request: &Message) {
+        let content = match request.kind() {
+            "complete_request" => assist::no_completion(&request.content),
+            _ => assist::no_inspection(),
+        };
+        self.outside.shell.send(request.reply(content));
+        self.idle(request);
+    }
+}

@@ -1,0 +1,157 @@
+//! The process that runs the cells: loads what evcxr has compiled, calls it, and says when it has come to its end.
+//!
+//! It does what evcxr's own does, with three differences: commands and answers have a socket of their own, so that the
+//! cells' standard input and output are theirs; what a cell has printed without a line break is written out when it ends;
+//! and a cell that cannot be loaded ends with that message, and not the process with all variables.
+
+use std::env;
+use std::ffi::{CStr, CString, c_void};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+
+use crate::environment::{remove_environment, set_environment};
+use crate::paths::{FLUSH_LIBRARY, REPOSITORY_VARIABLE};
+use crate::{libtorch, parent};
+
+/// evcxr marks the process that it starts for the cells with this variable.
+pub(crate) const CHILD_VARIABLE: &str = "EVCXR_IS_RUNTIME";
+/// Names the descriptor of the socket to the runner.
+pub(crate) const COMMAND_VARIABLE: &str = "NOTEBOOK_RUNNER";
+/// Carries the kernel's `RUST_BACKTRACE` past evcxr, which sets it to 1.
+pub(crate) const BACKTRACE_VARIABLE: &str = "NOTEBOOK_BACKTRACE";
+
+/// What the relay says besides evcxr's own `LOAD_AND_RUN LIBRARY FUNCTION`.
+pub(crate) const FLUSH: &str = "FLUSH";
+/// What the runner answers.
+pub(crate) const DONE: &str = "DONE";
+pub(crate) const FAILED: &str = "FAILED ";
+
+/// A cell: takes the variables and gives them back.
+type Cell = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
+
+/// In evcxr's own process for cells, which the warm build uses, and in the runner: what cells need of a process.
+pub(crate) fn prepare_if_child() {
+    if env::var_os(CHILD_VARIABLE).is_none() {
+        return;
+    }
+    if let Ok(backtrace) = env::var(BACKTRACE_VARIABLE) {
+        set_environment([("RUST_BACKTRACE", backtrace)]);
+    }
+    libtorch::load();
+    parent::end_with_it();
+}
+
+/// In the runner: runs cells, and does not come back.
+pub(crate) fn run_if_runner() {
+    let Ok(descriptor) = env::var(COMMAND_VARIABLE) else { return };
+    let Ok(descriptor) = descriptor.parse::<RawFd>() else { return };
+    remove_environment([COMMAND_VARIABLE, "RUSTC_WORKSPACE_WRAPPER"]);
+    take_interrupts();
+    prepare_if_child();
+    // SAFETY: the relay has opened it for this process, which has no other name for it.
+    let command = unsafe {
+        // Nothing that a cell starts gets it.
+        libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+        UnixStream::from_raw_fd(descriptor)
+    };
+    let answers = command.try_clone();
+    let (cells, waiting) = mpsc::channel();
+    thread::spawn(move || listen(command, &cells));
+    let mut variables = std::ptr::null_mut();
+    if let Ok(mut answers) = answers {
+        while let Ok(line) = waiting.recv() {
+            let answer = match load_and_run(&line, variables) {
+                Ok(kept) => {
+                    variables = kept;
+                    DONE.to_owned()
+                }
+                Err(message) => FAILED.to_owned() + &message.replace('\n', " "),
+            };
+            flush();
+            if writeln!(answers, "{answer}").is_err() {
+                break;
+            }
+        }
+    }
+    // Destructors of variables do not run when a notebook's process ends; with evcxr's own they do not, either.
+    std::process::exit(0)
+}
+
+/// An interrupt ends this process, unless what runs listens to it. A shell has what a script starts in the background ignore
+/// interrupts, and all that it starts in turn.
+fn take_interrupts() {
+    // SAFETY: the calls take numbers, and a set that the first of them makes.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGINT);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+    }
+}
+
+/// Passes cells on to the main thread, and flushes whenever that is wished, in the middle of a cell, too.
+fn listen(command: UnixStream, cells: &mpsc::Sender<String>) {
+    for line in BufReader::new(command).lines().map_while(Result::ok) {
+        if line == FLUSH {
+            // In a thread of its own: a cell that holds its output for itself holds this up.
+            thread::spawn(flush);
+        } else if cells.send(line).is_err() {
+            return;
+        }
+    }
+    // The relay is gone, and with it everybody who could see what the cell does.
+    // SAFETY: `_exit` ends the process at once. Exit handlers must not run: the main thread may be inside a cell.
+    unsafe { libc::_exit(0) }
+}
+
+fn load_and_run(line: &str, variables: *mut c_void) -> Result<*mut c_void, String> {
+    // The library's path may hold blanks.
+    let call = line.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
+    let (library, function) = call.ok_or_else(|| format!("cannot read the command `{line}`"))?;
+    let cell = find(library, function)?;
+    // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing, and gives the
+    // like back. The library is never closed, so what variables point to stays.
+    let cell: Cell = unsafe { std::mem::transmute::<*mut c_void, Cell>(cell) };
+    Ok(unsafe { cell(variables) })
+}
+
+/// The address of a function in a library, which is loaded and stays.
+fn find(library: &str, function: &str) -> Result<*mut c_void, String> {
+    let c_string = |text: &str| CString::new(text).map_err(|error| error.to_string());
+    let (library, function) = (c_string(library)?, c_string(function)?);
+    // SAFETY: both names end with a zero. What runs when a library is loaded is code of the person whose kernel this is.
+    // `dlerror` gives a text that ends with a zero, or nothing.
+    unsafe {
+        let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
+        let address = match handle.is_null() {
+            true => handle,
+            false => libc::dlsym(handle, function.as_ptr()),
+        };
+        if address.is_null() {
+            let error = libc::dlerror();
+            let known = (!error.is_null()).then(|| CStr::from_ptr(error).to_string_lossy());
+            return Err(known.map_or_else(|| "no such function".to_owned(), Into::into));
+        }
+        Ok(address)
+    }
+}
+
+/// Writes out what cells have printed without a line break: cells share a standard library, this program has its own, and
+/// so a library that is linked with theirs has to do it (`template/flush.rs`).
+fn flush() {
+    static FLUSH: OnceLock<Option<extern "C" fn()>> = OnceLock::new();
+    let found = FLUSH.get_or_init(|| {
+        let root = PathBuf::from(env::var_os(REPOSITORY_VARIABLE)?);
+        let address = find(root.join(FLUSH_LIBRARY).to_str()?, "notebook_flush").ok()?;
+        // SAFETY: `template/flush.rs` defines it so.
+        Some(unsafe { std::mem::transmute::<*mut c_void, extern "C" fn()>(address) })
+    });
+    if let Some(flush) = found {
+        flush();
+    }
+}

@@ -1,0 +1,156 @@
+"""Every program that runs notebooks notices a failed cell by itself."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import NOTEBOOKS, ROOT
+from failures import FAILURES
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+KERNEL = {"name": "rust", "display_name": "Rust", "language": "rust"}
+BIN = ROOT / ".tools" / "python" / "bin"
+
+
+def notebook(*sources, tags=()):
+    cells = [new_code_cell(source) for source in sources]
+    for cell in cells:
+        cell.metadata["tags"] = list(tags)
+    return new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+
+
+def errors(nb):
+    return [[output for output in cell.outputs if output.output_type == "error"] for cell in nb.cells]
+
+
+def call(folder, nb, *words):
+    path = folder / "source.ipynb"
+    nbformat.write(nb, path)
+    command = [str(BIN / words[0]), *(word.replace("SOURCE", str(path)) for word in words[1:])]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+class Attached(NotebookClient):
+    """nbclient on a kernel that is there already, so that a table of failures does not start a kernel for each."""
+
+    def __init__(self, nb, session, **options):
+        super().__init__(nb, km=session.manager, kernel_name="rust", shutdown_kernel="graceful", **options)
+        self.kc = session.manager.client()
+
+    async def run_on_it(self):
+        self.reset_execution_trackers()
+        self.kc.start_channels()
+        await self.async_wait_ready()
+        try:
+            for index, cell in enumerate(self.nb.cells):
+                await self.async_execute_cell(cell, index, execution_count=self.code_cells_executed + 1)
+        finally:
+            self.kc.stop_channels()
+
+    async def async_wait_ready(self):
+        from jupyter_core.utils import ensure_async
+
+        await ensure_async(self.kc.wait_for_ready(timeout=60))
+
+
+def run_attached(nb, session, **options):
+    import asyncio
+
+    asyncio.run(Attached(nb, session, **options).run_on_it())
+    return nb
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_nbclient_stops(session, kind):
+    source, name, word = FAILURES[kind]
+    nb = notebook("let before = 1;", source, "let after = 2;")
+    with pytest.raises(CellExecutionError) as raised:
+        run_attached(nb, session)
+    assert raised.value.ename == name
+    assert word in raised.value.evalue
+    assert [len(found) for found in errors(nb)] == [0, 1, 0]
+    assert nb.cells[2].execution_count is None
+
+
+def test_nbclient_goes_on_where_an_exception_is_expected(session):
+    nb = notebook(*(source for source, _, _ in FAILURES.values()), tags=["raises-exception"])
+    run_attached(nb, session)
+    assert [[error.ename for error in found] for found in errors(nb)] == [[name] for _, name, _ in FAILURES.values()]
+
+
+def test_nbclient_goes_on_where_errors_are_allowed(session):
+    nb = notebook('panic!("no");', "40 + 2")
+    run_attached(nb, session, allow_errors=True)
+    assert nb.cells[1].outputs[0].data["text/plain"] == "42"
+
+
+def test_papermill_stops_with_its_own_engine(tmp_path):
+    out = tmp_path / "out.ipynb"
+    nb = notebook("let before = 1;", FAILURES["exit"][0], "let after = 2;")
+    run = call(tmp_path, nb, "papermill", "SOURCE", str(out), "--engine", "nbclient", "--no-progress-bar")
+    assert run.returncode == 1, run.stderr
+    assert "Exited" in run.stderr
+    nb = nbformat.read(out, 4)
+    (failed,) = [found for found in errors(nb) if found and found[0].ename == "Exited"]
+    assert nb.metadata.papermill.exception is True
+    assert nb.cells[-1].execution_count is None
+
+
+def test_nbconvert_stops(tmp_path):
+    nb = notebook("let before = 1;", 'std::fs::read("missing.npy")?;', 'println!("never");')
+    run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--to", "html", "SOURCE")
+    assert run.returncode == 1, run.stderr
+    assert "No such file" in run.stderr
+    assert not (tmp_path / "source.html").exists()
+
+
+def test_nbconvert_goes_on_where_errors_are_allowed(tmp_path):
+    nb = notebook(*(source for source, _, _ in FAILURES.values()), 'println!("the end");')
+    run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--allow-errors", "--to", "notebook", "SOURCE")
+    assert run.returncode == 0, run.stderr
+    executed = nbformat.read(tmp_path / "source.nbconvert.ipynb", 4)
+    assert [[error.ename for error in found] for found in errors(executed)][:-1] == [[name] for _, name, _ in FAILURES.values()]
+    assert executed.cells[-1].outputs[0].text == "the end\n"
+    assert executed.metadata.language_info.pygments_lexer == "rust"
+
+
+def test_nbmake_stops(tmp_path):
+    nbformat.write(notebook('panic!("no");', "1"), tmp_path / "fails.ipynb")
+    nbformat.write(notebook('panic!("no");', tags=["raises-exception"]), tmp_path / "expects.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbmake", "-p", "no:cacheprovider", "-q", str(tmp_path)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 1, run.stdout
+    assert "1 failed, 1 passed" in run.stdout, run.stdout
+    assert "Panic: no" in run.stdout
+
+
+def test_as_vs_code_speaks_to_a_kernel(session):
+    """VS Code's Jupyter extension asks who is there, runs hidden cells for itself, and sends all cells of "Run All" at once."""
+    client = session.client
+    assert session.ask("kernel_info_request")["language_info"]["name"] == "rust"
+    assert session.ask("comm_info_request", target_name="jupyter.widget")["comms"] == {}
+    hidden = session.run("", silent=False, store_history=False)
+    assert hidden.status == "ok"
+    sources = ["let before = 41;", "before + 1", 'panic!("here");', 'println!("never");', "before"]
+    requests = [client.execute(source, silent=False, store_history=True, stop_on_error=True) for source in sources]
+    cells = [session.finish(request) for request in requests]
+    assert [cell.status for cell in cells] == ["ok", "ok", "error", "aborted", "aborted"]
+    assert cells[1].value == "42"
+    # It shows the error from the output, and marks the cell by the reply.
+    assert cells[2].of("error")[0]["ename"] == cells[2].reply["ename"] == "Panic"
+    assert "no debugger" in session.ask("debug_request", "control", type="request", seq=1, command="debugInfo")["message"]
+
+
+def test_jupyters_console_knows_whether_a_cell_is_whole(session):
+    assert session.ask("is_complete_request", code="fn one() {") == {"status": "incomplete", "indent": "    "}
+    assert session.ask("is_complete_request", code="1")["status"] == "complete"
+
+
+def test_the_kernelspec_is_whole():
+    spec = json.loads((ROOT / ".tools/python/share/jupyter/kernels/rust/kernel.json").read_text())
+    assert spec["language"] == "rust"
+    assert NOTEBOOKS.is_dir()

@@ -1,0 +1,82 @@
+"""A cell that fails is answered with an error, and what was asked behind it with `aborted`."""
+
+import pytest
+from failures import EVCXR_DIES, FAILURES
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failed_cell_is_an_error(session, kind):
+    source, name, word = FAILURES[kind]
+    failing = session.send(source)
+    behind = [session.send("let never = 1;"), session.send('println!("never");')]
+
+    cell = session.finish(failing)
+    assert (cell.status, cell.name) == ("error", name), cell
+    assert word in cell.text, cell
+    (error,) = cell.of("error")
+    assert error == {key: cell.reply[key] for key in ("ename", "evalue", "traceback")}
+    assert word.removeprefix("(line ").removesuffix(")") in cell.traceback
+    for frame in ("lib.rs", "evcxr", "command_", "__rust"):
+        assert frame not in cell.traceback, cell
+    assert "panicked at" not in cell.stream("stderr"), "the error says it"
+    for request in behind:
+        aborted = session.finish(request)
+        assert aborted.status == "aborted"
+        assert not aborted.of("execute_input", "stream")
+    # The kernel goes on at once.
+    assert session.run("40 + 2").value == "42"
+
+
+def test_output_before_a_failure_stays(session):
+    cell = session.run('eprintln!("a warning");\nprint!("loading ... ");\nstd::fs::read("/nowhere")?;')
+    assert cell.stream() == "loading ... "
+    assert cell.stream("stderr") == "a warning\n"
+    assert cell.text == "No such file or directory (os error 2)"
+    cell = session.run('println!("before");\nlet none: Option<i32> = None;\nnone.unwrap();')
+    assert cell.stream() == "before\n"
+    assert "line 3, column" in cell.traceback, cell
+
+
+def test_variables_survive_a_panic_and_an_error(session):
+    session.run("let kept = 41;")
+    for source in ("panic!(\"no\");", "Err::<(), _>(\"no\")?;", "let bad = nowhere;", "let bad = (1;"):
+        assert session.run(source).status == "error"
+        assert session.is_alive()
+
+
+def test_who_wants_it_goes_on_behind_a_failure(session):
+    failing = session.send('panic!("no");', stop_on_error=False)
+    behind = session.send("40 + 2")
+    assert session.finish(failing).status == "error"
+    assert session.finish(behind).value == "42"
+
+
+def test_a_cell_asked_after_the_answer_runs(session):
+    for _ in range(3):
+        assert session.run('panic!("no");').status == "error"
+        assert session.run("40 + 2").value == "42"
+
+
+def test_a_panic_in_a_function_of_another_cell_tells_that_cell(session):
+    cell = session.run("fn third(x: &[i32]) -> i32 {\n    // why\n    x[2]\n}")
+    number = cell.reply["execution_count"]
+    cell = session.run("third(&[])")
+    assert f"cell [{number}], line 3, column 5" in cell.traceback, cell
+
+
+def test_a_panic_in_another_thread_is_text(session):
+    cell = session.run('let _ = std::thread::spawn(|| panic!("elsewhere")).join();\nprintln!("after");')
+    assert cell.status == "ok"
+    assert "elsewhere" in cell.stream("stderr")
+    assert cell.stream() == "after\n"
+
+
+def test_evcxr_that_dies_is_an_error_and_started_again(own_session):
+    session = own_session
+    failing = session.send(EVCXR_DIES)
+    behind = session.send("1")
+    cell = session.finish(failing)
+    assert cell.name == "DeadKernel", cell
+    assert "all variables are lost" in cell.text
+    assert session.finish(behind).status == "aborted"
+    assert session.run("40 + 2").value == "42"

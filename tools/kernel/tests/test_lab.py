@@ -1,0 +1,104 @@
+"""JupyterLab in a browser: "Run All Cells" stops at the first cell that fails, and what a cell shows is there while it runs."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbformat.v4 import new_code_cell, new_notebook
+
+sys.path.append(str(ROOT / "tools" / "template" / "tests"))
+
+from browser import Browser, Page, find_chromium  # noqa: E402
+
+KERNEL = {"name": "rust", "display_name": "Rust", "language": "rust"}
+CELLS = [
+    'println!("first");',
+    'for step in 0..8 { println!("step {step}"); std::thread::sleep(std::time::Duration::from_millis(250)); }',
+    "let x: Vec<i32> = vec![];\nx[3]",
+    'println!("never");',
+]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab on a folder of its own: its address."""
+    folder, own = tmp_path / "notebooks", tmp_path / "own"
+    folder.mkdir()
+    nb = new_notebook(cells=[new_code_cell(source) for source in CELLS], metadata={"kernelspec": KERNEL})
+    nbformat.write(nb, folder / "fails.ipynb")
+    variables = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    environment = {**os.environ, **{name: str(own) for name in variables}}
+    log = open(tmp_path / "log", "w")
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+               "--ServerApp.port=0", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield address(own, server, tmp_path / "log")
+    finally:
+        server.terminate()
+        server.wait(60)
+        log.close()
+
+
+def address(own, server, log):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        for file in own.glob("jpserver-*.json"):
+            told = json.loads(file.read_text() or "{}")
+            if told.get("port"):
+                return told["url"] + "lab/tree/fails.ipynb?token=" + told["token"]
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+def open_page(browser, url):
+    target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+    session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    page = Page(browser, target, session, url)
+    for domain in ("Page", "Runtime"):
+        page.call(f"{domain}.enable")
+    page.resize(1280, 1000)
+    page.load()
+    return page
+
+
+def wait_for(page, expression, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if page.ask(expression):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{expression}: {page.ask('document.body.innerText')[-3000:]}")
+
+
+OUTPUTS = "[...document.querySelectorAll('.jp-CodeCell')].map(cell => cell.querySelector('.jp-OutputArea').innerText)"
+PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(prompt => prompt.innerText)"
+
+
+@pytest.mark.browser
+def test_run_all_stops_and_shows_output_while_a_cell_runs(lab):
+    program = find_chromium()
+    assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
+    with Browser(program) as browser:
+        page = open_page(browser, lab)
+        wait_for(page, "document.querySelectorAll('.jp-CodeCell').length >= 4")
+        wait_for(page, "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+        # Highlighted as Rust.
+        assert page.ask("document.querySelectorAll('.jp-CodeCell .cm-line span').length") > 5
+        page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        wait_for(page, f"{OUTPUTS}[1].includes('step 2')")
+        assert "step 7" not in page.ask(OUTPUTS)[1], "the cell still runs"
+        wait_for(page, f"{OUTPUTS}[2].includes('index out of bounds')")
+        wait_for(page, f"!{PROMPTS}.some(prompt => prompt.includes('*'))")
+        outputs, prompts = page.ask(OUTPUTS), page.ask(PROMPTS)
+        assert outputs[0].strip() == "first"
+        assert "cell [3], line 2, column 1" in outputs[2]
+        assert outputs[3].strip() == ""
+        assert [bool(re.search(r"\d", prompt)) for prompt in prompts] == [True, True, True, False]

@@ -1,0 +1,91 @@
+"""Errors as somebody meets them who begins with Rust, or with notebooks."""
+
+def test_a_compile_error_shows_rustcs_words_at_the_cells_lines(session):
+    cell = session.run('// one\n\nlet number: i32 = 1;\nlet text: String = number;')
+    assert cell.name == "CompileError"
+    assert cell.text == "mismatched types (line 4)"
+    number = cell.reply["execution_count"]
+    assert f"--> cell [{number}], line 4, column 20" in cell.traceback
+    assert "4 | let text: String = number;" in cell.traceback
+    assert "expected due to this" in cell.traceback
+    assert "try using a conversion method" in cell.traceback
+    assert "\x1b[" in "".join(cell.reply["traceback"]), "in colours"
+
+
+def test_with_letters_that_are_not_ascii_too(session):
+    cell = session.run('let größe = "ä"; let n: i32 = größe;')
+    assert "line 1, column 31" in cell.traceback, cell
+    assert "expected `i32`, found `&str`" in cell.traceback
+
+
+def test_every_error_is_shown_once(session):
+    cell = session.run("let a: i32 = \"1\";\nlet b: String = 2;")
+    assert cell.text == "mismatched types (line 1), and 1 more", cell
+    assert cell.traceback.count("error[E0308]") == 2
+
+
+def test_an_import_that_is_missing_is_told(session):
+    cell = session.run("let map: HashMap<i32, i32> = HashMap::new();")
+    assert "use std::collections::HashMap;" in cell.traceback, cell
+
+
+def test_a_variable_that_was_moved_tells_where(session):
+    first = session.run('let words = vec!["a".to_owned()];').reply["execution_count"]
+    second = session.run("let theirs = words;").reply["execution_count"]
+    cell = session.run("words.len()")
+    assert f"`words` was moved away in cell [{second}]; use `&words` or `words.clone()` there" in cell.text, cell
+    assert f"run cell [{first}] again" in cell.text
+    assert "help: `words` was moved away" in cell.traceback
+
+
+def test_a_variable_of_a_cell_that_failed_tells_so(session):
+    number = session.run('let half = 1;\nlet loaded = std::fs::read("/nowhere")?;').reply["execution_count"]
+    cell = session.run("loaded.len()")
+    assert f"cell [{number}] sets `loaded`, but it failed" in cell.text, cell
+
+
+def test_without_the_set_up_cell(own_session):
+    session = own_session
+    cell = session.run('let dataset = Dataset::load("../data/sample")?;')
+    assert "the set-up cell (`:dep helpers = …` and `use helpers::prelude::*;`) has not run" in cell.text, cell
+    cell = session.run("use helpers::prelude::*;")
+    assert "has not run in this kernel" in cell.text, cell
+
+
+def test_a_borrow_cannot_be_kept(session):
+    session.run("let numbers = vec![1, 2, 3];")
+    for source in ("let first = &numbers[0];", "let owned = String::from(\"a\");\nlet part = owned.as_str();"):
+        cell = session.run(source)
+        assert "a borrow cannot be kept from cell to cell" in cell.text, cell
+        assert "EVCXR" not in cell.traceback and "persisted" not in cell.traceback.split("help:")[-1]
+    assert session.run("numbers.len()").value == "3"
+
+
+def test_a_type_without_a_name_cannot_be_kept(session):
+    cell = session.run("let doubled = (0..3).map(|x| x * 2);")
+    assert "`doubled`" in cell.text and "`.collect::<Vec<_>>()`" in cell.text, cell
+    cell = session.run("let half = |x: f64| x / 2.0;")
+    assert "write a function (`fn half(" in cell.text, cell
+    cell = session.run("let parsed = \"1\".parse().unwrap();")
+    assert "write it (`let parsed: Vec<f64> = …`)" in cell.text or "type annotations needed" in cell.traceback, cell
+
+
+def test_a_bracket_tells_its_line(session):
+    cell = session.run('let a = 1;\nprintln!("{}", (a + 1;\nlet b = 2;')
+    assert cell.name == "SyntaxError"
+    assert "line 2" in cell.text
+    assert "printl" in cell.traceback
+
+
+def test_a_dependency_that_is_not_there(session):
+    cell = session.run(':dep nowhere = { path = "../nowhere" }')
+    assert cell.status == "error"
+    assert "nowhere" in cell.text
+
+
+def test_no_internals_in_any_message(session):
+    for source in ("numbers.nothing();", "struct A;\nlet a = A;\na", "let x = 1;\nx = 2;", "1 + \"a\"", "foo!()"):
+        cell = session.run(source)
+        assert cell.status == "error", source
+        for word in ("evcxr", "lib.rs", "command_", "EVCXR"):
+            assert word not in cell.traceback, cell
