@@ -6,7 +6,8 @@ line: ``papermill notebook.ipynb out.ipynb -p epochs 3``.
 - ``literals``: Rust types, and Python values written as Rust literals of these types
 - ``declarations``: what the cell tagged ``parameters`` declares
 - ``parameters``: new values for it
-- ``engine``: the run itself, which stops at the first cell that fails
+- ``engine``: where the kernel runs, and that a run ends with the program that started it
+- ``ready``: a kernel that JupyterLab keeps ready
 """
 
 import contextlib

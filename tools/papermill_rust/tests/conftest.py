@@ -39,7 +39,7 @@ class Run:
         return [cell for cell in self.nb.cells if cell.cell_type == "code"]
 
     def stream(self, index, name="stdout"):
-        return [output.text for output in self.code[index].outputs if output.get("name") == name]
+        return "".join(output.text for output in self.code[index].outputs if output.get("name") == name)
 
     def errors(self, index):
         return [output for output in self.code[index].outputs if output.output_type == "error"]

@@ -1,7 +1,8 @@
-"""Runs in the real kernel: what a good notebook leaves, and that every kind of failure stops the run."""
+"""Runs in the real kernel: what a good notebook leaves, that a failure stops the run, and where paths lead."""
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from conftest import PACKAGE, notebook
 from jupyter_client import KernelManager
 from nbformat.v4 import new_notebook
 
-from papermill_rust.engine import DefaultEngine, NBClientEngine, RustEngine, split_panic, with_marker
+from papermill_rust.engine import DefaultEngine, NBClientEngine, RustEngine
 
 PARAMETERS = """\
 let epochs: usize = 50; // at most
@@ -47,8 +48,8 @@ def test_a_good_notebook_runs_to_its_end(papermill):
         *sources,
     ]
     assert [cell.execution_count for cell in run.code] == list(range(1, 10))
-    assert run.stream(6) == ["".join(f"epoch {epoch}\n" for epoch in range(1, 41))]
-    assert run.stream(6, "stderr") == ["a warning\n"]
+    assert run.stream(6) == "".join(f"epoch {epoch}\n" for epoch in range(1, 41))
+    assert run.stream(6, "stderr") == "a warning\n"
     result, directory = run.code[7].outputs[0], run.code[8].outputs[0]
     assert result.data["text/plain"] == '"7 0.5 40 ../data"'
     assert result.execution_count == 8
@@ -82,37 +83,21 @@ def test_a_notebook_from_standard_input_runs_in_the_folder_that_is_named(papermi
     assert nbformat.reads(output, 4).cells[-1].outputs[0].data["text/plain"] == "true"
 
 
-FAILURES = {
-    "panic": ('let x: Vec<i32> = vec![];\nprintln!("before");\nx[3]', "Panic", "index out of bounds"),
-    "expectation": ('let n: i32 = "1".parse().unwrap();\nlet m: i32 = "x".parse().expect("a number");', "Panic", "a number"),
-    "question mark": ('let text = std::fs::read_to_string("missing.npy")?;\ntext.len()', "Error", "No such file"),
-    "abort": ("std::process::abort()", "Error", "signal: 6"),
-    "exit": ("std::process::exit(0)", "Error", "exit status: 0"),
-    "compile error": ("let y: i32 = nowhere;", "Error", "nowhere"),
-    "late compile error": ("let y: i32 = 1;\nlet z: i32 = y + missing;", "Error", "missing"),
-    "unknown command": (":nonsense", "Error", "Unrecognised command"),
-}
-
-
-@pytest.mark.parametrize("kind", FAILURES)
-def test_a_failed_cell_stops_the_run(papermill, kind):
-    source, name, message = FAILURES[kind]
-
+def test_a_failed_cell_stops_the_run(papermill):
+    """Every kind of failure, and every other client: `tools/kernel/tests`."""
+    source = 'let text = std::fs::read_to_string("missing.npy")?;\ntext.len()'
     run = papermill.run(notebook('let before: i32 = 1;\neprintln!("a warning before");', source, "let after = 2;"))
 
     assert run.status == 1, run.text
     (error,) = run.errors(1)
-    assert error.ename == name
-    assert message in error.evalue
-    assert message in "\n".join(error.traceback)
-    assert message in run.text, "the command line says it too"
+    assert error.ename == "Error"
+    assert "No such file" in error.evalue
+    assert "No such file" in run.text, "the command line says it too"
     assert run.code[1].source == source
     assert run.code[1].execution_count == 2
     assert run.code[2].execution_count is None, "the next cell is not run"
     assert run.nb.metadata.papermill.exception is True
-    assert "cell_2_done" not in nbformat.writes(run.nb)
-    assert "command_" not in nbformat.writes(run.nb)
-    assert run.stream(0, "stderr") == ["a warning before\n"]
+    assert run.stream(0, "stderr") == "a warning before\n"
 
 
 def test_a_cell_past_its_time_limit_stops_the_run_and_was_saved_on_the_way(papermill):
@@ -127,26 +112,29 @@ def test_a_cell_past_its_time_limit_stops_the_run_and_was_saved_on_the_way(paper
 
     assert seen, "the notebook on disk shows what a running cell has printed"
     assert run.status == 1, run.text
-    (error,) = run.errors(0)
-    assert (error.ename, error.evalue) == ("TimeLimit", "the cell passed its time limit of 8 s")
-    (text,) = run.stream(0)
-    assert text.startswith("step 1\nstep 2\n")
+    assert "timed out" in run.text
+    assert run.stream(0).startswith("step 1\nstep 2\n")
     assert run.code[1].execution_count is None
 
 
-def test_a_dead_kernel_is_reported(papermill):
+def test_a_run_that_is_killed_takes_its_kernel_with_it(papermill):
     source = (
-        "use std::os::unix::process::parent_id;\n"
-        'std::process::Command::new("kill").arg("-9").arg(parent_id().to_string()).status();\n'
-        "std::thread::sleep(std::time::Duration::from_secs(30));"
+        'println!("{}", std::process::id());\nstd::thread::sleep(std::time::Duration::from_secs(600));'
     )
-
-    run = papermill.run(notebook(source, "1"))
-
-    assert run.status not in (0, None)
-    (error,) = run.errors(0)
-    assert error.evalue == "the kernel died while it ran this cell"
-    assert run.code[1].execution_count is None
+    process = papermill.start(notebook(source), "--autosave-cell-every", 1)
+    runner = None
+    while runner is None:
+        assert process.poll() is None
+        time.sleep(0.2)
+        text = papermill.output.read_text() if papermill.output.exists() else ""
+        found = re.search(r'"(\d+)\\n"', text)
+        runner = found and int(found[1])
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{runner}"):
+        assert time.monotonic() < deadline, "the process that runs cells goes on"
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("within", [".", "notebooks", "elsewhere"])
@@ -195,34 +183,6 @@ def test_other_languages_keep_papermills_own_engine():
     python = new_notebook(metadata={"kernelspec": kernelspec})
     assert DefaultEngine._engine(python) is NBClientEngine
     assert DefaultEngine._engine(notebook()) is RustEngine
-
-
-@pytest.mark.parametrize(
-    ("source", "sent"),
-    [
-        ("let x = 1;", "let m: bool = true; let x = 1;"),
-        (":dep a = \"1\"\n\n// why\nuse a::b;\nb()", ":dep a = \"1\"\n\n// why\nlet m: bool = true; use a::b;\nb()"),
-        ("#![allow(dead_code)]\nlet x = 1;", "#![allow(dead_code)]\nlet m: bool = true; let x = 1;"),
-        ("std::process::abort()", "let m: bool = true; std::process::abort()"),
-        ("!ls\nx", "!ls\nlet m: bool = true; x"),
-        (":vars", ":vars"),
-        ("// nothing", "// nothing"),
-        (":dep a = \"1\"\n", ":dep a = \"1\"\n"),
-    ],
-)
-def test_the_marker_goes_before_the_first_statement(source, sent):
-    assert with_marker(source, "m") == sent
-
-
-def test_a_panic_message_loses_its_frame():
-    text = (
-        "a warning\n\nthread '<unnamed>' (123) panicked at src/lib.rs:27:9:\nindex out of bounds\n"
-        "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
-    )
-    assert split_panic(text) == ("a warning\n", "index out of bounds")
-    other = "thread 'main' panicked at /home/x/helpers/src/data.rs:3:4:\nno images\nat all\n"
-    assert split_panic(other) == ("", "no images\nat all\nat helpers/src/data.rs:3:4")
-    assert split_panic("plain words") == ("plain words", "")
 
 
 WATCHED = """

@@ -127,6 +127,11 @@ impl Notebook {
         if let Some(papermill) = self.content["metadata"]["papermill"].as_object_mut() {
             papermill.insert("output_path".to_owned(), json!(project.show(path)));
         }
+        for cell in self.content["cells"].as_array_mut().into_iter().flatten() {
+            if let Some(outputs) = cell["outputs"].as_array_mut() {
+                join_streams(outputs);
+            }
+        }
         let mut bytes = Vec::new();
         let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
@@ -135,6 +140,18 @@ impl Notebook {
         bytes.push(b'\n');
         write_whole(path, &bytes).map_err(|error| Failure::of_file("write", path, &error))
     }
+}
+
+/// Makes one output of a text that came in several pieces, as text does that is shown while a cell runs.
+fn join_streams(outputs: &mut Vec<Value>) {
+    outputs.dedup_by(|after, before| {
+        let is_stream = |output: &Value| output["output_type"] == "stream";
+        let joins = is_stream(before) && is_stream(after) && before["name"] == after["name"];
+        if joins {
+            before["text"] = (text_of(&before["text"]) + &text_of(&after["text"])).into();
+        }
+        joins
+    });
 }
 
 /// Text in a notebook: a string, or a list of lines.
@@ -200,6 +217,32 @@ pub(crate) mod tests {
             .map(|code| json!({"cell_type": "code", "source": code, "metadata": {}, "outputs": []}))
             .collect();
         Notebook { name: name.to_owned(), declarations, content: json!({"cells": cells}) }
+    }
+
+    #[test]
+    fn text_in_several_pieces_becomes_one_output() {
+        let stream =
+            |name: &str, text: Value| json!({"output_type": "stream", "name": name, "text": text});
+        let picture = json!({"output_type": "display_data", "data": {}});
+        let mut outputs = vec![
+            stream("stdout", json!("epoch 1\n")),
+            stream("stdout", json!(["epoch 2\n", "epoch 3\n"])),
+            stream("stderr", json!("a warning\n")),
+            stream("stdout", json!("epoch 4\n")),
+            picture.clone(),
+            stream("stdout", json!("end\n")),
+        ];
+        join_streams(&mut outputs);
+        assert_eq!(
+            outputs,
+            [
+                stream("stdout", json!("epoch 1\nepoch 2\nepoch 3\n")),
+                stream("stderr", json!("a warning\n")),
+                stream("stdout", json!("epoch 4\n")),
+                picture,
+                stream("stdout", json!("end\n")),
+            ]
+        );
     }
 
     #[test]
