@@ -68,7 +68,7 @@ pub(crate) struct Bar {
 
 /// Between two lines where no bar is drawn.
 const LINES: Duration = Duration::from_secs(10);
-/// Until a bar is drawn, and between two of its states.
+/// Until a bar is drawn, if as much is left, and between two of its states.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 impl Bar {
@@ -85,6 +85,9 @@ impl Bar {
             self.ticker.tick(done, words);
         } else if self.ticker.is_due(done) {
             let (share, remaining) = self.ticker.left(done);
+            if remaining < PATIENCE.as_secs_f64() && !self.display.is_shown() {
+                return;
+            }
             self.words = words(share, remaining);
             self.display.replace(&bar_html(share, &self.words), &clean_sentence(&self.words));
         }
