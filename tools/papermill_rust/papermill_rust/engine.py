@@ -1,7 +1,8 @@
 """Runs Rust notebooks with papermill's own engine, which stops at the first cell that fails because the kernel tells it.
 
 What is added: the kernel runs in the notebook's own folder, so that its relative paths hold; the parameters that it declares
-are known to the translator; and a run ends with the program that started it.
+are known to the translator; what a cell shows in one place again and again is logged (``live``); and a run ends with the
+program that started it.
 """
 
 import os
@@ -16,6 +17,7 @@ from papermill.engines import Engine, NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillException
 from papermill.utils import nb_language
 
+from . import live  # noqa: F401
 from .declarations import declared_by
 from .parameters import RustTranslator
 
