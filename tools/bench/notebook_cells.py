@@ -1,8 +1,8 @@
 """A notebook's first cells through the Jupyter protocol: `notebook_cells.py < spec.json`, the result is the last line.
 
-Times run from the moment a kernel is asked for. With `ready` it was started in advance, as JupyterLab does it; with
-`restart` another one has run the notebook's first cell before, and its successor was started in advance. A cell's time
-runs from its request to the kernel's being idle again.
+Times run from the moment a kernel is asked for; with `warm` from its first cell, when it was started before and has answered
+a completion, as one whose notebook was opened some seconds ago; with `restart` from the restart of one that has run the
+notebook's first cell. A cell's time runs from its request to the kernel's being idle again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,6 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-# The module alone: the peers' environment has no papermill.
-sys.path.insert(0, str(ROOT / "tools" / "papermill_rust" / "papermill_rust"))
-
-import ready  # noqa: E402
-
 # evcxr as it comes compiles libtorch's bindings in the first cell.
 LONGEST_CELL = 1800
 # What one would write with Keras instead of the notebook of this name.
@@ -77,13 +72,6 @@ def measure(spec: dict) -> dict:
     folder = str(ROOT / "notebooks")
     sessions = Path(spec["sessions"]) if spec["sessions"] else None
     before = set(sessions.iterdir()) if sessions and sessions.is_dir() else set()
-    keeps_ready = spec["start"] != "cold" and spec["language"] == "rust"
-    if keeps_ready:
-        ready.PAUSE = LONGEST_CELL  # no other one while this one is measured
-        keep_ready(spec, folder)
-        manager.provisioner = ready.ReadyProvisioner(
-            kernel_id="bench", kernel_spec=specification, parent=manager
-        )
     cells = cells_of(spec)
     started = time.perf_counter()
     manager.start_kernel(cwd=folder)
@@ -91,10 +79,11 @@ def measure(spec: dict) -> dict:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=LONGEST_CELL)
-        if spec["start"] == "restart":
+        if spec["start"] == "warm":
+            client.complete("let", reply=True, timeout=LONGEST_CELL)
+            started = time.perf_counter()
+        elif spec["start"] == "restart":
             run(client, cells[0], spec["language"])
-            if keeps_ready:
-                keep_ready(spec, folder)
             started = time.perf_counter()
             manager.restart_kernel(now=False)
             client.wait_for_ready(timeout=LONGEST_CELL)
@@ -118,13 +107,6 @@ def measure(spec: dict) -> dict:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=False)
-
-
-def keep_ready(spec: dict, folder: str) -> None:
-    """Waits until a kernel waits."""
-    ready.waiting.start(spec["argv"], folder, {**os.environ, **spec["variables"]})
-    if not ready.waiting.answers.wait(LONGEST_CELL):
-        raise RuntimeError("no kernel is kept ready: it needs 4 GiB of free memory")
 
 
 def run(client: BlockingKernelClient, code: str, language: str) -> list:

@@ -1,8 +1,8 @@
 """How a notebook feels: from the start of the kernel to the first value on the page, and how long a cell takes.
 
 Our kernel runs the first cells of notebooks 01 and 04, a Python kernel those that one would write instead, with Keras;
-both through the Jupyter protocol, as JupyterLab does, on the same X.npy. Both are measured thrice: ours started when it
-is asked for, kept ready, as JupyterLab keeps one for the next notebook, and restarted with another one kept ready.
+both through the Jupyter protocol, as JupyterLab does, on the same X.npy. Both are measured thrice: started when the first
+cell is run, opened before, and restarted.
 `--stock` adds evcxr as it comes, which compiles for minutes first.
 """
 
@@ -25,7 +25,7 @@ FIGURES = [
     Figure("disk_megabytes", "disk", "MB", higher_is_better=False),
 ]
 # How a kernel starts, and what is said of it in a title.
-STARTS = {"cold": "", "ready": ", ready", "restart": ", restarted"}
+STARTS = {"cold": "", "warm": ", warm", "restart": ", restarted"}
 NOTEBOOKS = {"01_data_loading": 9, "04_baseline_model": 4}
 ROOM = measure.ROOT / ".tools" / "kernel"
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         ),
     ]  # fmt: skip
-    never_ready = []
+    only_cold = []
     if args.stock:
         stock = "evcxr_jupyter"
         if shutil.which(stock) is None:
@@ -67,10 +67,10 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         build = str(measure.SCRATCH / "evcxr")
         libtorch = str(measure.ROOT / ".tools" / "libtorch")
         settings = {"EVCXR_TMPDIR": build, "LIBTORCH": libtorch}
-        never_ready.append(ours("stock evcxr", [stock, *connection], build, **settings))
+        only_cold.append(ours("stock evcxr", [stock, *connection], build, **settings))
     sections = {}
     for (notebook, cells), (start, title) in itertools.product(NOTEBOOKS.items(), STARTS.items()):
-        taking_part = sides + (never_ready if start == "cold" else [])
+        taking_part = sides + (only_cold if start == "cold" else [])
         spec = {"data": str(args.data), "notebook": notebook, "cells": cells, "start": start}
         found = measure.rounds(taking_part, args.rounds, spec, args.seed, one_line)
         results = [[result for _, result in runs] for runs in found]

@@ -22,8 +22,6 @@ pub(crate) fn environment(paths: &Paths) -> Vec<(&'static str, String)> {
         if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     vec![
         (REPOSITORY_VARIABLE, paths.root().display().to_string()),
-        // So that what rustc says of a cell can be kept.
-        ("RUSTC_WORKSPACE_WRAPPER", paths.installed_binary().display().to_string()),
         (LIBTORCH_VARIABLE, paths.linked_libtorch().display().to_string()),
         (loader_path, torch.display().to_string()),
         ("RUST_BACKTRACE", "0".to_owned()),

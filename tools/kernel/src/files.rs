@@ -1,8 +1,11 @@
-//! Locks between kernels, and folders that go.
+//! Locks between kernels, folders that go, files that others see whole or not at all.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::process;
+
+use sha2::{Digest, Sha256};
 
 /// Waits for the lock on `file`; it is held until the value is dropped or the process ends.
 pub(crate) fn lock(file: &Path) -> io::Result<File> {
@@ -16,5 +19,48 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Writes a file, and the folder it is in, so that who reads it sees all of it or what was there before.
+pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let fresh = file.with_extension(format!("new{}", process::id()));
+    let written = fs::write(&fresh, content).and_then(|()| fs::rename(&fresh, file));
+    if written.is_err() {
+        let _ = fs::remove_file(fresh);
+    }
+    written
+}
+
+/// A name for these parts, in hexadecimal digits.
+pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("in/a/file.txt");
+        write_whole(&file, b"one").unwrap();
+        write_whole(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_parts_of_a_digest_are_told_apart() {
+        assert_ne!(digest([&b"ab"[..], b"c"]), digest([&b"a"[..], b"bc"]));
     }
 }

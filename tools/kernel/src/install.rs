@@ -1,5 +1,4 @@
-//! The kernelspec `rust`, so that Jupyter finds this kernel, and a line of configuration that has Jupyter's server keep
-//! one ready (`papermill_rust.ready`).
+//! The kernelspec `rust`, so that Jupyter finds this kernel.
 
 use std::env;
 use std::fs;
@@ -11,8 +10,7 @@ use crate::Outcome;
 use crate::environment::environment;
 use crate::paths::Paths;
 
-/// Puts this binary into `.tools/kernel`, a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`, and the
-/// server's configuration into `PREFIX/etc/jupyter`.
+/// Puts this binary into `.tools/kernel`, and a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`.
 pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
     let binary = paths.installed_binary();
     let running = env::current_exe()?;
@@ -34,17 +32,13 @@ pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
         "language": "rust",
         "interrupt_mode": "signal",
         "env": environment,
-        "metadata": { "kernel_provisioner": { "provisioner_name": "rust-ready" } },
     });
     let folder = prefix.join("share/jupyter/kernels/rust");
     fs::create_dir_all(&folder)?;
     let file = folder.join("kernel.json");
     fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&specification)?))?;
-    let server =
-        json!({ "ServerApp": { "jpserver_extensions": { "papermill_rust.ready": true } } });
-    let configuration = prefix.join("etc/jupyter/jupyter_server_config.d");
-    fs::create_dir_all(&configuration)?;
-    fs::write(configuration.join("papermill_rust.json"), format!("{server}\n"))?;
+    // Older kernels had the server keep one ready, by a module that is gone.
+    let _ = fs::remove_file(prefix.join("etc/jupyter/jupyter_server_config.d/papermill_rust.json"));
     println!("kernel: installed as `rust` in {}", folder.display());
     Ok(())
 }

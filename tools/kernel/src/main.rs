@@ -1,16 +1,16 @@
 //! The Jupyter kernel of the notebooks: evcxr on a warm build of helpers.
 //!
 //! evcxr compiles every dependency anew for each kernel, minutes of work for libtorch's bindings.
-//! Here `build-template` compiles them once, and a kernel starts on a copy of that build:
+//! Here `build-template` compiles them once, and kernels link cells with that build:
 //!
 //! - `notebook-kernel build-template --repository ROOT` makes `.tools/kernel/template`, or finds it fresh
 //! - `notebook-kernel install --repository ROOT --prefix VENV` writes the kernelspec `rust` into VENV
-//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel, one copy of the template;
-//!   with `--ready` it first looks at what a notebook begins with, to be quick when one is opened
+//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel
 //!
 //! A kernel is four processes of this same binary, each started by the one before: the front, which Jupyter talks to;
 //! `evcxr_jupyter`, which compiles cells; the relay, which evcxr takes for the process that runs them; and the runner, which
-//! does. Cargo starts it in place of rustc, too.
+//! does. evcxr finds it also where it looks for cargo, rustc and rustup (`toolchain`). `rehearse` is called by
+//! `build-template`.
 
 mod build_folder;
 mod environment;
@@ -25,6 +25,7 @@ mod relay;
 mod runner;
 mod session;
 mod template;
+mod toolchain;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -39,13 +40,15 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: notebook-kernel build-template [--repository ROOT]
        notebook-kernel install [--repository ROOT] --prefix VENV
-       notebook-kernel --control_file FILE [--ready]";
+       notebook-kernel --control_file FILE";
 
 fn main() -> ExitCode {
+    if let Some(code) = toolchain::run_if_called() {
+        return code;
+    }
     runner::run_if_runner();
     relay::run_if_relay();
     runner::prepare_if_child();
-    front::diagnostics::run_if_rustc();
     evcxr::runtime_hook();
     match run(env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,10 +65,8 @@ fn run(arguments: Vec<String>) -> Outcome {
         ["--control_file", _] if env::var_os(INNER_VARIABLE).is_some() => {
             session::serve_behind_front()
         }
-        ["--control_file", file] => session::serve(&Paths::find(None)?, Path::new(file), false),
-        ["--control_file", file, "--ready"] => {
-            session::serve(&Paths::find(None)?, Path::new(file), true)
-        }
+        ["--control_file", file] => session::serve(&Paths::find(None)?, Path::new(file)),
+        ["rehearse", template] => session::rehearse(&Paths::find(None)?, template.into()),
         ["build-template", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
             template::build(&Paths::find(repository)?)

@@ -62,6 +62,12 @@ impl Paths {
         self.kernel().join("notebook-kernel")
     }
 
+    /// The warm builds: the one in use, those that kernels still use, one that is being made.
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.kernel().join("templates")
+    }
+
+    /// A link to the warm build that kernels start on.
     pub(crate) fn template(&self) -> PathBuf {
         self.kernel().join("template")
     }

@@ -15,7 +15,7 @@ use std::thread;
 
 use crate::environment::{remove_environment, set_environment};
 use crate::paths::{FLUSH_LIBRARY, REPOSITORY_VARIABLE};
-use crate::{libtorch, parent};
+use crate::{libtorch, parent, toolchain};
 
 /// evcxr marks the process that it starts for the cells with this variable.
 pub(crate) const CHILD_VARIABLE: &str = "EVCXR_IS_RUNTIME";
@@ -41,6 +41,7 @@ pub(crate) fn prepare_if_child() {
     if let Ok(backtrace) = env::var(BACKTRACE_VARIABLE) {
         set_environment([("RUST_BACKTRACE", backtrace)]);
     }
+    toolchain::restore_environment();
     libtorch::load();
     parent::end_with_it();
 }
@@ -49,7 +50,7 @@ pub(crate) fn prepare_if_child() {
 pub(crate) fn run_if_runner() {
     let Ok(descriptor) = env::var(COMMAND_VARIABLE) else { return };
     let Ok(descriptor) = descriptor.parse::<RawFd>() else { return };
-    remove_environment([COMMAND_VARIABLE, "RUSTC_WORKSPACE_WRAPPER"]);
+    remove_environment([COMMAND_VARIABLE]);
     take_interrupts();
     prepare_if_child();
     // SAFETY: the relay has opened it for this process, which has no other name for it.
@@ -113,7 +114,10 @@ fn load_and_run(line: &str, variables: *mut c_void) -> Result<*mut c_void, Strin
     // The library's path may hold blanks.
     let call = line.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
     let (library, function) = call.ok_or_else(|| format!("cannot read the command `{line}`"))?;
-    let cell = find(library, function)?;
+    let cell = find(library, function).or_else(|error| {
+        // Without its number: one that is run again is the same then, and is not compiled again.
+        find(library, toolchain::without_number(function)).map_err(|_| error)
+    })?;
     // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing, and gives the
     // like back. The library is never closed, so what variables point to stays.
     let cell: Cell = unsafe { std::mem::transmute::<*mut c_void, Cell>(cell) };

@@ -1,4 +1,4 @@
-//! One kernel from start to end: its front, evcxr behind it, and its own copy of the warm build.
+//! One kernel from start to end: its front, evcxr behind it, and its own folder.
 //!
 //! evcxr's build folder must have one user only. So each kernel gets a folder in `sessions/` and
 //! holds a lock on `NAME.lock` beside it. The lock goes with the process, however it ends: a folder
@@ -10,15 +10,15 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use evcxr::CommandContext;
 use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::build_folder;
-use crate::environment::{LIBTORCH_VARIABLE, environment};
+use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
 use crate::files::{lock, remove};
 use crate::front::diagnostics::DIAGNOSTICS_VARIABLE;
 use crate::front::inner::Place;
@@ -26,19 +26,17 @@ use crate::front::{self, Prepared};
 use crate::parent;
 use crate::paths::Paths;
 use crate::runner::BACKTRACE_VARIABLE;
-use crate::template::Stamp;
+use crate::template::{self, Stamp};
+use crate::toolchain::{self, Mode};
 
 /// A Unix socket's path has room for some hundred bytes.
 const LONGEST_SOCKET_FOLDER: usize = 70;
 
-/// Runs one kernel until Jupyter ends it; `ready`: one that is started before anybody asks for it.
-pub(crate) fn serve(paths: &Paths, connection_file: &Path, ready: bool) -> Outcome {
-    let Some(built) = Stamp::read(&paths.template()) else {
-        return Err("the Rust kernel has no warm build yet; run `cargo xtask setup`".into());
-    };
+/// Runs one kernel until Jupyter ends it.
+pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
     let root = paths.root().to_owned();
     front::serve(paths, connection_file, move || {
-        let prepare = || prepare(&Paths::find(Some(root))?, &built, ready);
+        let prepare = || prepare(&Paths::find(Some(root))?);
         prepare().map_err(|error: Box<dyn std::error::Error>| {
             format!("the kernel does not start: {error}")
         })
@@ -53,42 +51,44 @@ pub(crate) fn serve_behind_front() -> Outcome {
     Ok(evcxr_jupyter::main()?)
 }
 
-fn prepare(paths: &Paths, built: &Stamp, ready: bool) -> Outcome<Prepared> {
-    if Stamp::now(paths)? != *built {
-        eprintln!(
-            "note: helpers or its dependencies changed since the kernel's warm build: the first cell compiles \
-             what changed; `cargo xtask setup` makes later kernels quick again"
-        );
-    }
-    let session = Session::start(paths)?;
-    let helpers = paths.helpers();
-    let configuration =
-        build_folder::write_configuration(&session.folder, ready.then_some(&*helpers))?;
-    let compiling = Arc::new(AtomicBool::new(false));
-    build_folder::keep_lock_file(session.folder.clone(), compiling.clone());
-    let diagnostics = session.folder.join("diagnostics");
-
-    // Somebody may have chosen other values, but for the libtorch that the warm build was made for: with another one all
-    // is compiled anew. Cargo sets one for whatever it starts.
-    let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
-    let variables = environment(paths).into_iter().filter(|(name, _)| wanted(name));
-    let own = [
-        (BACKTRACE_VARIABLE, env::var("RUST_BACKTRACE").unwrap_or_else(|_| "0".to_owned())),
-        ("EVCXR_TMPDIR", session.folder.display().to_string()),
-        ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
-        // evcxr_jupyter brings the kernelspec it finds up to date; here it finds none, and so leaves
-        // a kernelspec that the user has installed elsewhere alone.
-        ("JUPYTER_PATH", configuration.display().to_string()),
-        (DIAGNOSTICS_VARIABLE, diagnostics.display().to_string()),
-    ];
-    let environment = variables.chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
+fn prepare(paths: &Paths) -> Outcome<Prepared> {
+    let session = Session::start(paths, None)?;
+    let template = session.template.clone();
+    // What is there too much of takes room, and nothing else.
+    thread::spawn(move || toolchain::trim(&template));
+    let variables = session.environment(paths)?.into_iter();
     Ok(Prepared {
-        place: Place { sockets: session.sockets.path().to_owned(), environment },
+        place: Place {
+            sockets: session.sockets.path().to_owned(),
+            environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(),
+        },
         generated: session.folder.join("src/lib.rs"),
-        diagnostics,
-        compiling,
+        diagnostics: session.diagnostics(),
         _session: Box::new(session),
     })
+}
+
+/// Runs the first cells of a notebook on `template`, without a front, and fails if they are not compiled as they shall be.
+pub(crate) fn rehearse(paths: &Paths, template: PathBuf) -> Outcome {
+    let session = Session::start(paths, Some(template))?;
+    set_environment(session.environment(paths)?);
+    let (mut context, outputs) = CommandContext::new().map_err(|error| error.to_string())?;
+    let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
+    let mut shown = String::new();
+    for cell in
+        [":load_config --quiet", &build_folder::first_cell(&paths.helpers()), template::COUNT]
+    {
+        let outputs = context.execute(cell).map_err(|error| error.to_string())?;
+        shown = outputs.get("text/plain").unwrap_or_default().to_owned();
+    }
+    drop(context);
+    if shown.trim() != "2" {
+        return Err(printed.join().unwrap_or_default().join("\n").into());
+    }
+    if session.folder.join("target").exists() {
+        return Err("cells are compiled by cargo".into());
+    }
+    Ok(())
 }
 
 /// The build folder of one kernel, removed with the value.
@@ -98,32 +98,91 @@ struct Session {
     _lock: File,
     /// Where the front and evcxr meet, a folder for its owner alone.
     sockets: TempDir,
+    /// The warm build that cells are linked with; it stays as long as the lock on it is held.
+    template: PathBuf,
+    _template_lock: File,
 }
 
 impl Session {
-    fn start(paths: &Paths) -> Outcome<Session> {
+    /// On `template`, or on the one that is in use.
+    fn start(paths: &Paths, template: Option<PathBuf>) -> Outcome<Session> {
+        let (template, template_lock) = hold_template(paths, template)?;
+        let cannot = |error: io::Error| {
+            format!("the kernel cannot write to {}: {error}", paths.kernel().display())
+        };
         let sessions = paths.sessions();
-        fs::create_dir_all(&sessions)?;
+        fs::create_dir_all(&sessions).map_err(cannot)?;
         let (folder, lock_file, own) = {
-            let _alone = lock(&paths.kernel().join("sessions.lock"))?;
+            let _alone = lock(&paths.kernel().join("sessions.lock")).map_err(cannot)?;
             remove_stale(&sessions)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let folder = sessions.join(format!("{}-{}", process::id(), now.as_micros()));
             let lock_file = folder.with_extension("lock");
-            let own = lock(&lock_file)?;
+            let own = lock(&lock_file).map_err(cannot)?;
             (folder, lock_file, own)
         };
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(&folder).map_err(cannot)?;
         // In the session's folder one that is left behind is removed with it.
         let sockets = match folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
             true => tempfile::Builder::new().prefix("sockets-").tempdir_in(&folder)?,
             false => tempfile::Builder::new().prefix("rust-kernel-").tempdir()?,
         };
-        let session = Session { folder, lock_file, _lock: own, sockets };
-        let shared = File::create(paths.kernel().join("template.lock"))?;
-        shared.lock_shared()?;
-        build_folder::copy(&paths.template(), &session.folder)?;
-        Ok(session)
+        let versions = build_folder::kept_lock_file(&template);
+        fs::copy(versions, folder.join("Cargo.lock")).map_err(cannot)?;
+        toolchain::install(&folder).map_err(cannot)?;
+        let _template_lock = template_lock;
+        Ok(Session { folder, lock_file, _lock: own, sockets, template, _template_lock })
+    }
+
+    /// What evcxr and all that it starts find in their environment.
+    fn environment(&self, paths: &Paths) -> Outcome<Vec<(&'static str, String)>> {
+        let built = Stamp::read(&self.template);
+        let now = Stamp::now(paths)?;
+        if built.as_ref() != Some(&now) {
+            eprintln!(
+                "note: helpers or its dependencies changed since the kernel's warm build: the first cell compiles \
+                 what changed; `cargo xtask setup` makes later kernels quick again"
+            );
+        }
+        let is_known = built.is_some_and(|built| built.base == now.base);
+        let mode = if is_known { Mode::Know } else { Mode::Forget };
+        let configuration = build_folder::write_configuration(&self.folder)?;
+        // Somebody may have chosen other values, but for the libtorch that the warm build was made for: with another one all
+        // is compiled anew. Cargo sets one for whatever it starts.
+        let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
+        let mut variables = environment(paths);
+        variables.retain(|(name, _)| wanted(name));
+        variables.extend(toolchain::environment(&self.folder, &self.template, mode));
+        let backtrace = env::var("RUST_BACKTRACE").unwrap_or_else(|_| "0".to_owned());
+        variables.extend([
+            (BACKTRACE_VARIABLE, backtrace),
+            ("EVCXR_TMPDIR", self.folder.display().to_string()),
+            ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
+            // evcxr_jupyter brings the kernelspec it finds up to date; here it finds none, and so leaves
+            // a kernelspec that the user has installed elsewhere alone.
+            ("JUPYTER_PATH", configuration.display().to_string()),
+            (DIAGNOSTICS_VARIABLE, self.diagnostics().display().to_string()),
+        ]);
+        Ok(variables)
+    }
+
+    fn diagnostics(&self) -> PathBuf {
+        self.folder.join("diagnostics")
+    }
+}
+
+/// A whole template, and a lock that keeps it.
+fn hold_template(paths: &Paths, template: Option<PathBuf>) -> Outcome<(PathBuf, File)> {
+    let missing = "the Rust kernel has no warm build yet; run `cargo xtask setup`";
+    let shared = File::create(paths.kernel().join("template.lock")).map_err(|_| missing)?;
+    // While another one takes its place, it may not be removed.
+    shared.lock_shared()?;
+    let template = template.or_else(|| template::current(paths)).ok_or(missing)?;
+    let held = File::options().create(true).append(true).open(template::lock_file(&template))?;
+    held.lock_shared()?;
+    match Stamp::read(&template) {
+        Some(_) => Ok((template, held)),
+        None => Err(missing.into()),
     }
 }
 

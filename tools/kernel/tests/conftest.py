@@ -11,6 +11,7 @@ from jupyter_client import KernelManager
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = ROOT / "notebooks"
+KERNEL = ROOT / ".tools" / "kernel"
 SECONDS = 240
 
 
@@ -124,6 +125,12 @@ class Session:
     def is_alive(self, name="kept"):
         """Whether a variable that was set to 41 is still there."""
         return self.run(f"{name} + 1").value == "42"
+
+
+def folder_of(session):
+    """The folder of a session, in which its cells are compiled."""
+    (folder,) = KERNEL.glob(f"sessions/{session.manager.provisioner.pid}-*/")
+    return folder
 
 
 @pytest.fixture(scope="module")

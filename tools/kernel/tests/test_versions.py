@@ -1,9 +1,8 @@
 """Whatever a notebook begins with, helpers comes in the versions that were tested, and compiled already."""
 
 import re
-from pathlib import Path
 
-KERNEL = Path(__file__).resolve().parents[3] / ".tools" / "kernel"
+from conftest import KERNEL, folder_of
 
 
 def versions(lock_file):
@@ -11,10 +10,10 @@ def versions(lock_file):
 
 
 def test_a_cell_before_helpers_makes_cargo_forget_no_version(session):
-    # Of cells that use no crate cargo makes a lock file without any.
-    session.run('println!("{}", 1 + 1);', last="2")
-    session.run(':dep helpers = { path = "../helpers" }\nprintln!("{}", helpers::text::thousands(7));', last="7")
-    (folder,) = KERNEL.glob(f"sessions/{session.manager.provisioner.pid}-*/")
+    # Of cells that use no crate cargo would make a lock file without any.
+    assert session.run('println!("{}", 1 + 1);').stream() == "2\n"
+    cell = session.run(':dep helpers = { path = "../helpers" }\nprintln!("{}", helpers::text::thousands(7));')
+    assert cell.stream() == "7\n"
     tested = versions(KERNEL / "template" / "configuration" / "Cargo.lock")
     assert len(tested) > 50
-    assert versions(folder / "Cargo.lock") == tested
+    assert versions(folder_of(session) / "Cargo.lock") == tested

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::failure::Outcome;
 use super::output::{Output, Published};
 use super::wire::Message;
+use crate::toolchain::LEFT_TO_CARGO;
 
 /// From when on a wait for a compiler is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -88,6 +89,8 @@ impl Cell {
 pub(crate) struct Compiling {
     id: String,
     crates: Vec<String>,
+    /// Why cargo compiles the cell, which takes longer.
+    reason: Option<String>,
     began: Instant,
     told: Option<Instant>,
 }
@@ -97,39 +100,48 @@ impl Compiling {
         Compiling {
             id: format!("compiling-{id}"),
             crates: vec![],
+            reason: None,
             began: Instant::now(),
             told: None,
         }
     }
 
-    /// Looks at a line that evcxr has written: `   Compiling itertools v0.13.0`.
+    /// Looks at a line that evcxr has written: `   Compiling itertools v0.13.0`, or why the cell is left to cargo.
     pub(crate) fn look_at(&mut self, line: &str) {
-        if let Some(words) = line.trim_start().strip_prefix("Compiling ") {
-            if self.crates.is_empty() {
-                self.began = Instant::now();
-            }
-            self.crates.push(words.split(" (").next().unwrap_or(words).to_owned());
+        let Some(words) = line.trim_start().strip_prefix("Compiling ") else { return };
+        if !self.is_at_it() {
+            self.began = Instant::now();
         }
+        match words.strip_prefix(LEFT_TO_CARGO) {
+            Some(reason) => self.reason = Some(reason.to_owned()),
+            None => self.crates.push(words.split(" (").next().unwrap_or(words).to_owned()),
+        }
+    }
+
+    fn is_at_it(&self) -> bool {
+        !self.crates.is_empty() || self.reason.is_some()
     }
 
     fn deadline(&self) -> Option<Instant> {
         let next = self.told.map_or(self.began + PATIENCE, |told| told + RENEWED);
-        (!self.crates.is_empty()).then_some(next)
+        self.is_at_it().then_some(next)
     }
 
     fn tick(&mut self, now: Instant) -> Option<Published> {
         if !self.deadline().is_some_and(|deadline| deadline <= now) {
             return None;
         }
-        let last = self.crates.last().map_or("", String::as_str);
+        let last = self.crates.last().map_or("this cell", String::as_str);
         let seconds = now.duration_since(self.began).as_secs();
         let others = match self.crates.len() {
             0 | 1 => String::new(),
             count => format!(", the crate number {count}"),
         };
-        let text = format!(
-            "compiling {last}{others}, which this kernel needs for the first time: {seconds} s ..."
-        );
+        let reason = match &self.reason {
+            Some(reason) => format!(" with cargo, as {reason}"),
+            None => ", which this kernel needs for the first time".to_owned(),
+        };
+        let text = format!("compiling {last}{others}{reason}: {seconds} s ...");
         let published = self.published(&text);
         self.told = Some(now);
         Some(published)
@@ -138,10 +150,12 @@ impl Compiling {
     /// The last word, once the cell is compiled.
     pub(crate) fn done(&mut self) -> Option<Published> {
         let crates = std::mem::take(&mut self.crates);
+        self.reason = None;
         self.told?;
         let seconds = self.began.elapsed().as_secs_f64();
         let names = match crates.len() {
-            0..=3 => crates.join(", "),
+            0 => "this cell".to_owned(),
+            1..=3 => crates.join(", "),
             count => format!("{count} crates, {} last", crates[count - 1]),
         };
         let published = self.published(&format!("compiled {names}: {seconds:.0} s"));
@@ -186,5 +200,15 @@ mod tests {
                 .starts_with("compiled itertools v0.13.0: ")
         );
         assert!(compiling.done().is_none() && compiling.deadline().is_none());
+
+        compiling.look_at("   Compiling this cell with cargo: helpers has changed");
+        compiling.tick(compiling.began + PATIENCE).unwrap();
+        compiling.look_at("   Compiling helpers v0.1.0 (/work/helpers)");
+        let (_, content) = compiling.tick(now + 10 * RENEWED).unwrap();
+        let text = content["data"]["text/plain"].as_str().unwrap();
+        assert!(
+            text.starts_with("compiling helpers v0.1.0 with cargo, as helpers has changed: "),
+            "{text}"
+        );
     }
 }

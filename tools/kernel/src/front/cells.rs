@@ -72,7 +72,6 @@ impl Front {
             let _ = fs::remove_file(&prepared.diagnostics);
         }
         self.order(Order::Allow(true));
-        self.set_compiling(true);
         self.begin_work(&id, WorkKind::Cell);
     }
 
@@ -91,7 +90,7 @@ impl Front {
                 self.is_ready = true;
                 self.work_done();
             }
-            WorkKind::Assist(_) => self.work_done(),
+            WorkKind::Assist(_) | WorkKind::WarmUp => self.work_done(),
         }
     }
 
@@ -152,7 +151,6 @@ impl Front {
                 self.work_done();
             }
             Report::Loading => {
-                self.set_compiling(false);
                 let Some(cell) = &mut self.cell else { return };
                 cell.stage = Stage::Running;
                 let done = cell.compiling.done();
@@ -197,16 +195,15 @@ impl Front {
             work.reply.is_some() && (!of_a_cell || settled)
         };
         let Some(work) = self.work.take_if(|work| is_done(work)) else { return };
+        let has_started = work.kind == WorkKind::Hello;
         match (work.kind, work.reply) {
             (WorkKind::Cell, Some(reply)) => {
-                self.set_compiling(false);
                 if let Some(mut cell) = self.cell.take() {
                     cell.outcome.refused = reply.content["status"] != "ok";
                     self.end_cell(cell);
                 }
             }
             (WorkKind::Abandoned, _) => {
-                self.set_compiling(false);
                 self.order(Order::Allow(true));
             }
             (WorkKind::Assist(request), Some(reply)) => self.answer_assist(&request, reply.content),
@@ -214,6 +211,9 @@ impl Front {
         }
         self.send_cell();
         self.next_cell();
+        if has_started {
+            self.warm_up();
+        }
         self.send_assist();
     }
 

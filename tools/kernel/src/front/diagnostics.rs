@@ -1,13 +1,9 @@
 //! rustc's own words about a cell, with the cell's lines in place of those of evcxr's file.
 //!
-//! evcxr hands a compile error on with less than rustc said. So cargo starts rustc through this program
-//! (`RUSTC_WORKSPACE_WRAPPER`), what it said is kept in a file of the session, and shown from there.
+//! evcxr hands a compile error on with less than rustc said. What it said is kept in a file of the session (`toolchain`), and
+//! shown from there.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::{env, fs};
 
@@ -16,11 +12,8 @@ use serde_json::Value;
 
 use super::locate::{Place, Sources};
 
-/// Names the file to rustc's wrapper.
+/// Names the file to what starts rustc.
 pub(crate) const DIAGNOSTICS_VARIABLE: &str = "NOTEBOOK_DIAGNOSTICS";
-/// evcxr's name for the crate that a cell becomes.
-const CELL_CRATE: &str = "ctx";
-
 /// Something that rustc found wrong.
 #[derive(Debug)]
 pub(crate) struct Diagnostic {
@@ -32,34 +25,12 @@ pub(crate) struct Diagnostic {
     notes: Vec<String>,
 }
 
-/// In the process that cargo starts in place of rustc: runs rustc, keeps what it says of a cell, and does not come back.
-pub(crate) fn run_if_rustc() {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let Some((rustc, arguments)) = arguments.split_first() else { return };
-    if Path::new(rustc).file_name() != Some("rustc".as_ref()) {
-        return;
+/// Keeps what rustc says of a cell, in the process that compiles it.
+pub(crate) fn keep(said: &[u8]) {
+    if let Some(file) = env::var_os(DIAGNOSTICS_VARIABLE) {
+        // Without the file an error is told in evcxr's words.
+        let _ = fs::write(file, said);
     }
-    let mut command = Command::new(rustc);
-    command.args(arguments);
-    let of_a_cell =
-        arguments.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == CELL_CRATE);
-    let file = env::var_os(DIAGNOSTICS_VARIABLE).filter(|_| of_a_cell);
-    let ran = match file {
-        // Comes back only if there is no such program.
-        None => Err(command.exec()),
-        Some(file) => command.stderr(Stdio::piped()).output().map(|output| {
-            // Without the file an error is told in evcxr's words.
-            let _ = fs::write(file, &output.stderr);
-            let _ = io::stderr().write_all(&output.stderr);
-            let _ = io::stdout().write_all(&output.stdout);
-            output.status.code().unwrap_or(1)
-        }),
-    };
-    let code = ran.unwrap_or_else(|error| {
-        eprintln!("cannot run {}: {error}", rustc.display());
-        1
-    });
-    std::process::exit(code);
 }
 
 /// The errors that rustc found in the last cell; none if it was not asked.

@@ -21,13 +21,12 @@ mod requests;
 mod sockets;
 mod source;
 mod teach;
+mod warm_up;
 mod wire;
 
 use std::collections::{HashSet, VecDeque};
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -87,8 +86,6 @@ pub(crate) struct Prepared {
     pub(crate) generated: PathBuf,
     /// What rustc said of it.
     pub(crate) diagnostics: PathBuf,
-    /// True while a cell is being compiled.
-    pub(crate) compiling: Arc<AtomicBool>,
     /// Kept until the kernel ends.
     pub(crate) _session: Box<dyn Send>,
 }
@@ -118,6 +115,8 @@ enum WorkKind {
     Cell,
     /// A cell that has been answered already; evcxr has still to be done with it.
     Abandoned,
+    /// A completion that nobody waits for.
+    WarmUp,
     /// A completion or a question for documentation.
     Assist(Box<Message>),
 }
@@ -424,12 +423,6 @@ impl Front {
     fn order(&self, order: Order) {
         if let Some(relay) = self.relays.last() {
             let _ = relay.orders.send(order);
-        }
-    }
-
-    fn set_compiling(&self, compiling: bool) {
-        if let Some(prepared) = &self.prepared {
-            prepared.compiling.store(compiling, Ordering::SeqCst);
         }
     }
 

@@ -112,7 +112,9 @@ impl Front {
     /// A completion, or a question for documentation: evcxr answers, if it has nothing else to do.
     fn assist(&mut self, message: Message) {
         self.status(&message, "busy");
-        let waits = |kind: &WorkKind| matches!(kind, WorkKind::Hello | WorkKind::Assist(_));
+        let waits = |kind: &WorkKind| {
+            matches!(kind, WorkKind::Hello | WorkKind::WarmUp | WorkKind::Assist(_))
+        };
         if self.cell.is_some() || !self.work.as_ref().is_none_or(|work| waits(&work.kind)) {
             return self.answer_without_evcxr(&message);
         }

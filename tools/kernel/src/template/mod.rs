@@ -1,9 +1,11 @@
-//! The warm build: a build directory of evcxr in which helpers and all it depends on are compiled.
+//! The warm build: a build directory of evcxr in which helpers and all it depends on are compiled, and what is known of it
+//! (`toolchain`).
 //!
-//! A template is made in a folder of its own and moved to where kernels look when it is whole, its stamp
-//! written last: one that was killed half-way is made anew by the next call.
+//! Each is made in a folder of its own, its stamp is written when it is whole, and a link that kernels follow is changed
+//! last. One that was killed half-way is removed by the next call; one that a kernel still uses stays until that has ended.
 
 mod flush;
+mod library;
 mod profile;
 mod rust_src;
 mod stamp;
@@ -11,12 +13,14 @@ mod stamp;
 use std::env;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evcxr::CommandContext;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{STAMP, Stamp, State};
 
 use crate::Outcome;
 use crate::build_folder;
@@ -24,21 +28,33 @@ use crate::environment::{environment, set_environment};
 use crate::files::{lock, remove};
 use crate::libtorch;
 use crate::paths::Paths;
+use crate::toolchain::{self, Mode};
 
 /// How often a long build says that it is still at it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// The warm build that kernels start on.
+pub(crate) fn current(paths: &Paths) -> Option<PathBuf> {
+    fs::read_link(paths.template()).ok().map(|name| paths.kernel().join(name))
+}
+
+/// Held by whoever uses a template.
+pub(crate) fn lock_file(template: &Path) -> PathBuf {
+    template.with_extension("lock")
+}
+
 /// Makes the template, or says that it is fresh.
 pub(crate) fn build(paths: &Paths) -> Outcome {
-    fs::create_dir_all(paths.kernel())?;
+    fs::create_dir_all(paths.templates())?;
     let _only_one = lock(&paths.kernel().join("build.lock"))?;
-    let stamp = Stamp::now(paths)?;
-    let present = Stamp::read(&paths.template());
-    let same_base = present.as_ref().is_some_and(|present| present.base == stamp.base);
-    if !same_base || !paths.flush_library().exists() {
+    let (stamp, state) = (Stamp::now(paths)?, State::now(paths)?);
+    let present = current(paths).and_then(|folder| Some((Stamp::read(&folder)?, folder)));
+    let present_base = present.as_ref().map(|(present, _)| &present.base);
+    if present_base != Some(&stamp.base) || !paths.flush_library().exists() {
         flush::make(paths)?;
     }
-    let fresh = present.as_ref() == Some(&stamp) && paths.linked_libtorch().exists();
+    let fresh = present.as_ref().is_some_and(|(present, _)| *present == stamp)
+        && paths.linked_libtorch().exists();
     if !fresh || !rust_src::is_whole(paths) {
         rust_src::link(paths)?;
     }
@@ -49,15 +65,18 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
 
     let start = Instant::now();
     libtorch::make_stand_in(paths)?;
-    let building = paths.kernel().join("template.new");
-    remove(&building)?;
-    if same_base {
-        println!("kernel template: compiling what changed in helpers and its dependencies");
-        build_folder::copy(&paths.template(), &building)?;
-        fs::remove_file(building.join("stamp"))?;
-    } else {
-        println!("kernel template: compiling helpers and all it depends on (minutes)");
-        fs::create_dir_all(building.join("configuration"))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let building = paths.templates().join(now.as_micros().to_string());
+    // Another set-up would find it without a stamp and remove it.
+    let in_use = fs::File::create(lock_file(&building))?;
+    in_use.lock_shared()?;
+    fs::create_dir_all(building.join("configuration"))?;
+    match present.filter(|(present, _)| present.base == stamp.base) {
+        Some((_, folder)) => {
+            println!("kernel template: compiling what changed in helpers and its dependencies");
+            build_folder::copy(&folder.join("target"), &building.join("target"))?;
+        }
+        None => println!("kernel template: compiling helpers and all it depends on (minutes)"),
     }
     fs::copy(paths.lock_file(), build_folder::kept_lock_file(&building))?;
     let folder = paths.kernel().join(".cargo");
@@ -65,19 +84,30 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
     fs::write(folder.join("config.toml"), profile::profile())?;
 
     compile(paths, &building, start)?;
+    toolchain::restore_environment();
     remove_cells(&building)?;
     // What cargo has made of the lock file: the same versions, without packages that are not needed.
     fs::copy(building.join("Cargo.lock"), build_folder::kept_lock_file(&building))?;
+    state.write(&toolchain::folder(&building))?;
     stamp.write(&building)?;
+    if State::now(paths)? == state {
+        link_cells(paths, &building)?;
+    } else {
+        println!("note: helpers was edited meanwhile; run `cargo xtask setup` once more");
+    }
     replace(paths, &building)?;
     println!("kernel template: ready after {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Runs what every notebook starts with, through evcxr itself, in `folder`.
+/// Runs what every notebook starts with, through evcxr itself, in `folder`. What stands in for cargo looks on and learns.
 fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
-    let configuration = build_folder::write_configuration(folder, None)?;
+    let configuration = build_folder::write_configuration(folder)?;
+    fs::create_dir_all(toolchain::folder(folder))?;
+    fs::write(toolchain::folder(folder).join("rustc"), rustc().display().to_string())?;
+    toolchain::install(folder)?;
     set_environment(environment(paths));
+    set_environment(toolchain::environment(folder, folder, Mode::Learn));
     set_environment([
         ("EVCXR_TMPDIR", folder.display().to_string()),
         ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
@@ -94,18 +124,18 @@ fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
         CommandContext::new().map_err(|error| format!("evcxr does not start: {error}"))?;
     let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
     let mut shown = String::new();
-    for cell in [
-        ":load_config --quiet",
-        &build_folder::first_cell(Path::new("helpers")),
-        "let first: usize = 1;\nfirst + 1",
-    ] {
+    let first = build_folder::first_cell(Path::new("helpers"));
+    // How cells are compiled for each level of optimisation, the usual one last.
+    for cell in
+        [":load_config --quiet", &first, ":opt 1\n1", ":opt 2\n1", ":opt 3\n1", ":opt 0\n1", COUNT]
+    {
         let outputs = context
             .execute(cell)
             .map_err(|error| format!("cannot compile helpers for the kernel:\n{error}"))?;
         shown = outputs.get("text/plain").unwrap_or_default().to_owned();
     }
     // evcxr explains a mistake by what `cargo check` says of the cell, and that wants its own files of all that the cell
-    // depends on: the first mistake in a notebook would take as long as they take to make.
+    // depends on: with another `:dep`, the first mistake would take as long as they take to make.
     let refused = context.execute("let mistake = nobody_knows_this;").is_err();
     drop(context);
     if shown.trim() != "2" {
@@ -116,6 +146,44 @@ fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
         return Err("the kernel runs a cell that uses a variable that was never set".into());
     }
     Ok(())
+}
+
+/// A cell that shows 2, with a variable.
+pub(crate) const COUNT: &str = "let first: usize = 1;\nfirst + 1";
+
+/// The compiler itself, without the detour by rustup.
+fn rustc() -> PathBuf {
+    let said = Command::new("rustup").args(["which", "rustc"]).output();
+    let text = said.ok().filter(|said| said.status.success()).map(|said| said.stdout);
+    let path = text.map(|text| PathBuf::from(String::from_utf8_lossy(&text).trim()));
+    let on_path = || {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&folders).map(|folder| folder.join("rustc")).find(|rustc| rustc.is_file())
+    };
+    path.or_else(on_path).unwrap_or_else(|| PathBuf::from("rustc"))
+}
+
+/// Makes the library that cells are linked with, and tries it. Without it cells take longer, and nothing else.
+fn link_cells(paths: &Paths, folder: &Path) -> Outcome {
+    if let Err(error) = library::make(folder).and_then(|()| rehearse(paths, folder)) {
+        println!("note: cells are linked with each library by itself, which takes longer: {error}");
+        library::remove(folder)?;
+        rehearse(paths, folder)?;
+    }
+    Ok(())
+}
+
+/// Runs the first cells of a notebook as a kernel would, in a process of its own.
+fn rehearse(paths: &Paths, template: &Path) -> Outcome {
+    let said = Command::new(env::current_exe()?)
+        .arg("rehearse")
+        .arg(template)
+        .env(crate::paths::REPOSITORY_VARIABLE, paths.root())
+        .output()?;
+    match said.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&said.stderr).trim().to_owned().into()),
+    }
 }
 
 /// Removes the compiled cells: evcxr counts from one again in every session.
@@ -132,10 +200,76 @@ fn remove_cells(build: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves a finished build to where kernels look, while no kernel copies the old one.
-fn replace(paths: &Paths, building: &Path) -> Outcome {
-    let _nobody_copies = lock(&paths.kernel().join("template.lock"))?;
-    remove(&paths.template())?;
-    fs::rename(building, paths.template())?;
+/// Leads kernels to a finished build, and removes those that nobody uses.
+fn replace(paths: &Paths, built: &Path) -> Outcome {
+    let _nobody_starts = lock(&paths.kernel().join("template.lock"))?;
+    let link = paths.template();
+    if !link.is_symlink() {
+        // As an older kernel has left it.
+        remove(&link)?;
+    }
+    let fresh = paths.kernel().join("template.new");
+    remove(&fresh)?;
+    let _ = fs::remove_file(&fresh);
+    let name = built.strip_prefix(paths.kernel())?;
+    symlink(name, &fresh)?;
+    fs::rename(fresh, link)?;
+    remove_unused(&paths.templates(), built)?;
     Ok(())
+}
+
+fn remove_unused(templates: &Path, used: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(templates)? {
+        let path = entry?.path();
+        let lock_file = lock_file(&path);
+        let folder = path.with_extension("");
+        let in_use = fs::File::open(&lock_file).is_ok_and(|lock| lock.try_lock().is_err());
+        if folder == used || in_use {
+            continue;
+        }
+        remove(&folder)?;
+        if lock_file.exists() {
+            fs::remove_file(lock_file)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_a_kernel_uses_stays() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("helpers")).unwrap();
+        fs::write(root.path().join("helpers/Cargo.toml"), "").unwrap();
+        let paths = Paths::find(Some(root.path().to_owned())).unwrap();
+        let template = |name: &str| {
+            let folder = paths.templates().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        };
+        // A whole folder is what kernels of before have left.
+        fs::create_dir_all(paths.template().join("target")).unwrap();
+        let (used, new) = (template("1"), template("3"));
+        template("2");
+        let kernel = lock(&lock_file(&used)).unwrap();
+        drop(lock(&lock_file(&paths.templates().join("2"))).unwrap());
+
+        assert_eq!(current(&paths), None);
+        replace(&paths, &new).unwrap();
+        assert_eq!(current(&paths), Some(new.clone()));
+        replace(&paths, &new).unwrap();
+        drop(kernel);
+
+        let mut left: Vec<_> = fs::read_dir(paths.templates())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["1", "1.lock", "3"]);
+        replace(&paths, &new).unwrap();
+        assert!(!used.exists());
+    }
 }

@@ -1,0 +1,344 @@
+//! Compiling a cell with rustc alone.
+
+use std::env;
+use std::env::consts::DLL_EXTENSION;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Output, Stdio};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::files::{digest, write_whole};
+use crate::front::diagnostics;
+use crate::link::LINK_VARIABLE;
+use crate::toolchain::cell::{self, LIBRARY, Order};
+use crate::toolchain::context::{Context, Mode};
+use crate::toolchain::kept::{self, Kind};
+use crate::toolchain::manifest::Manifest;
+use crate::toolchain::{folder, real};
+
+/// Beside what cargo's arguments say, the compiler heeds these variables, or cargo does.
+const HEEDED: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"];
+
+/// What tells the types of one cell from those of others; the same for all, as a variable goes from one to the next.
+pub(super) const METADATA: &str = "metadata=notebook";
+
+/// cargo's exit status when something does not compile.
+const REFUSED: u8 = 101;
+
+/// Why a cell is left to cargo; goes on "Compiling this cell with cargo: ".
+type Reason = &'static str;
+
+/// Does `cargo build` or `cargo check`.
+pub(super) fn build(context: &Context, words: &[&str]) -> ExitCode {
+    if !context.template.join(crate::template::STAMP).is_file() && context.mode != Mode::Learn {
+        return refuse(
+            "the kernel's warm build is gone, and cells cannot be compiled; run `cargo xtask setup`, then restart the kernel",
+        );
+    }
+    let only_check = words.contains(&"check");
+    let reason = match context.mode {
+        Mode::Know => match compile(context, only_check) {
+            Ok(code) => return code,
+            Err(reason) => reason,
+        },
+        Mode::Forget => "the compiler or the settings have changed since `cargo xtask setup`",
+        Mode::Learn => "",
+    };
+    real::build(context, words, reason)
+}
+
+/// Fails with a sentence that the notebook shows.
+pub(super) fn refuse(sentence: &str) -> ExitCode {
+    println!("{}", cell::own_message(sentence));
+    ExitCode::from(REFUSED)
+}
+
+fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
+    let unreadable = "its files cannot be read";
+    let manifest = context.manifest().ok_or(unreadable)?;
+    let learnt = read(&context.template, &manifest)
+        .filter(|learnt| learnt.heeded == heeded())
+        .ok_or("it has other dependencies or settings than the kernel's warm build")?;
+    if manifest.has_dependencies() && !context.has_same_helpers() {
+        return Err("helpers or the versions of crates have changed since `cargo xtask setup`");
+    }
+    let source = fs::read_to_string(context.session.join("src/lib.rs")).map_err(|_| unreadable)?;
+    let library = library(&context.template);
+    let has_library = manifest.has_dependencies() && library.is_file();
+    let source =
+        if has_library && !only_check { cell::linked_with_library(&source) } else { source };
+
+    // evcxr's own process for cells wants the number.
+    let source = match env::var_os(LINK_VARIABLE) {
+        Some(_) => cell::with_function_without_number(&source),
+        None => source,
+    };
+
+    let room = Room { folder: context.session.join("cell") };
+    let order = Order::of(&source);
+    let key = (!only_check && cell::is_kept(&source)).then(|| order.key(&[&manifest.text()]));
+    if let Some(key) = &key
+        && let Some(code) = room.find(context, key, &order)
+    {
+        return Ok(code);
+    }
+
+    let mut arguments = cell_arguments(&learnt);
+    arguments.push(format!("--emit={}", if only_check { "metadata" } else { "link" }));
+    if has_library {
+        arguments.push(format!("--extern={LIBRARY}={}", library.display()));
+        arguments.extend(search_path(&folder(&context.template)));
+    }
+    arguments.extend(search_path(Path::new(&learnt.libraries)));
+    let output =
+        room.compile(context, &source, &arguments).map_err(|_| "the compiler cannot be started")?;
+    room.answer(context, &output, &order, key.as_deref(), only_check)
+}
+
+/// The library that cells of this template are linked with.
+pub(crate) fn library(template: &Path) -> PathBuf {
+    folder(template).join(format!("lib{LIBRARY}.{DLL_EXTENSION}"))
+}
+
+/// The folder of a session in which its cells are compiled. As evcxr's own it has a `src/lib.rs`, which panics and
+/// messages name.
+struct Room {
+    folder: PathBuf,
+}
+
+impl Room {
+    fn made(&self) -> PathBuf {
+        self.folder.join(made_library())
+    }
+
+    /// Answers with what became of the same cell before.
+    fn find(&self, context: &Context, key: &str, order: &Order<'_>) -> Option<ExitCode> {
+        if let Some(content) = kept::find(&context.template, key, Kind::Library) {
+            write_whole(&self.made(), &content).ok()?;
+            println!("{}", self.artifact());
+            return Some(ExitCode::SUCCESS);
+        }
+        let refusal = kept::find(&context.template, key, Kind::Refusal)?;
+        let Refusal { places, messages } = serde_json::from_slice(&refusal).ok()?;
+        let now = order.places();
+        if !messages.iter().all(|message| cell::is_about_same_lines(message, &places, &now)) {
+            return None;
+        }
+        say(&messages);
+        Some(ExitCode::from(REFUSED))
+    }
+
+    fn compile(&self, context: &Context, source: &str, arguments: &[String]) -> io::Result<Output> {
+        write_whole(&self.folder.join("src/lib.rs"), source.as_bytes())?;
+        context
+            .real("rustc")
+            .arg("src/lib.rs")
+            .args(arguments)
+            .args(["--out-dir", "."])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output()
+    }
+
+    /// Passes on what the compiler said, as cargo would, and keeps it.
+    fn answer(
+        &self,
+        context: &Context,
+        output: &Output,
+        order: &Order<'_>,
+        key: Option<&str>,
+        only_check: bool,
+    ) -> Result<ExitCode, Reason> {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let messages: Vec<Value> = cell::messages(&said).collect();
+        if output.status.success() {
+            say(&messages);
+            if !only_check {
+                if let (Some(key), Ok(content)) = (key, fs::read(self.made())) {
+                    kept::keep(&context.template, key, Kind::Library, &content);
+                }
+                println!("{}", self.artifact());
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(signal) = output.status.signal() {
+            // Somebody has ended the compiler, and wants no other one.
+            eprintln!("error: the compiler was ended by signal {signal}");
+            return Ok(ExitCode::from(REFUSED));
+        }
+        let is_linking = |message: &Value| {
+            message["message"].as_str().is_some_and(|text| text.starts_with("linking with"))
+        };
+        if messages.is_empty() || messages.iter().any(is_linking) {
+            return Err("it cannot be linked with the kernel's library");
+        }
+        say(&messages);
+        if let Some(key) = key {
+            let refusal = json!(Refusal { places: order.places(), messages }).to_string();
+            kept::keep(&context.template, key, Kind::Refusal, refusal.as_bytes());
+        }
+        Ok(ExitCode::from(REFUSED))
+    }
+
+    fn artifact(&self) -> String {
+        artifact(&without_spaces(&self.folder).join(made_library()))
+    }
+}
+
+/// What the compiler said of a cell, and where the cell's lines were.
+#[derive(Serialize, Deserialize)]
+struct Refusal {
+    places: Vec<usize>,
+    messages: Vec<Value>,
+}
+
+/// Passes on what the compiler said, as cargo does, and keeps it for the front.
+fn say(messages: &[Value]) {
+    for message in messages {
+        println!("{}", cell::as_cargo_says(message));
+    }
+    let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
+    diagnostics::keep(lines.as_bytes());
+}
+
+/// The file that a cell is compiled to.
+pub(super) fn made_library() -> String {
+    format!("libctx.{DLL_EXTENSION}")
+}
+
+/// What cargo says of a library that it has made.
+pub(super) fn artifact(library: &Path) -> String {
+    let target = json!({ "name": "ctx" });
+    json!({ "reason": "compiler-artifact", "target": target, "filenames": [library] }).to_string()
+}
+
+/// This folder; under another name if there is a space in its own, which evcxr's own process for cells cannot read. The one
+/// that kernels use can, but the warm build is tried with evcxr's.
+pub(super) fn without_spaces(folder: &Path) -> PathBuf {
+    if !cell::text(folder).contains(' ') {
+        return folder.to_owned();
+    }
+    let name = digest([folder.as_os_str().as_encoded_bytes()]);
+    let link = env::temp_dir().join(format!("notebook-kernel-{}", &name[..16]));
+    // It may be there already.
+    let _ = symlink(folder, &link);
+    match fs::read_link(&link) {
+        Ok(leads_to) if leads_to == folder => link,
+        _ => folder.to_owned(),
+    }
+}
+
+/// How cargo has cells of one manifest compiled.
+struct Learnt {
+    /// The variables that the compiler heeded.
+    heeded: String,
+    /// Where the standard library is.
+    libraries: String,
+    arguments: Vec<String>,
+}
+
+fn file(template: &Path, manifest: &Manifest) -> PathBuf {
+    folder(template).join("arguments").join(digest([manifest.text().as_bytes()]))
+}
+
+fn heeded() -> String {
+    HEEDED.map(|name| format!("{name}={}", env::var(name).unwrap_or_default())).join("\t")
+}
+
+/// Keeps the arguments with which cargo calls the compiler for a cell.
+pub(super) fn learn(context: &Context, arguments: &[String]) -> io::Result<()> {
+    let Some(manifest) = context.manifest() else { return Ok(()) };
+    let said = context.real("rustc").args(["--print", "target-libdir"]).output()?;
+    let libraries = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let lines = [heeded(), libraries].into_iter().chain(arguments.iter().cloned());
+    let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+    write_whole(&file(&context.template, &manifest), text.as_bytes())
+}
+
+/// None if cells of this manifest were never compiled.
+fn read(template: &Path, manifest: &Manifest) -> Option<Learnt> {
+    let text = fs::read_to_string(file(template, manifest)).ok()?;
+    let mut lines = text.lines().map(str::to_owned);
+    Some(Learnt { heeded: lines.next()?, libraries: lines.next()?, arguments: lines.collect() })
+}
+
+/// The arguments for a cell, without those that name a cell and its folders.
+fn cell_arguments(learnt: &Learnt) -> Vec<String> {
+    const DROPPED: [&str; 5] =
+        ["incremental=", "metadata=", "extra-filename=", "codegen-units=", "rpath"];
+    let mut kept = Vec::new();
+    let mut arguments = learnt.arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--out-dir" => {
+                arguments.next();
+            }
+            "-C" => {
+                let value = arguments.next().map_or("", String::as_str);
+                if !DROPPED.iter().any(|dropped| value.starts_with(dropped)) {
+                    kept.extend(["-C".to_owned(), value.to_owned()]);
+                }
+            }
+            other if other.starts_with("--emit=") || other.ends_with(".rs") => {}
+            other => kept.push(other.to_owned()),
+        }
+    }
+    // Cells are small: one unit takes the least processor time.
+    kept.extend(["-C", METADATA, "-C", "codegen-units=1"].map(str::to_owned));
+    kept
+}
+
+/// Has a library look for others in this folder when it is loaded.
+fn search_path(folder: &Path) -> Vec<String> {
+    ["-Xlinker", "-rpath", "-Xlinker", &cell::text(folder)]
+        .map(|argument| format!("-Clink-arg={argument}"))
+        .to_vec()
+}
+
+/// The arguments to link all that cells of this template use into one library.
+pub(crate) fn library_arguments(template: &Path) -> Outcome<Vec<String>> {
+    let manifest = Manifest::new(fs::read_to_string(template.join("Cargo.toml"))?);
+    let learnt = read(template, &manifest).ok_or("cargo has compiled no cell with helpers")?;
+    let mut kept = search_path(Path::new(&learnt.libraries));
+    let mut arguments = learnt.arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--extern" | "-L" | "--target" => {
+                kept.push(argument.clone());
+                kept.extend(arguments.next().cloned());
+            }
+            other if other.starts_with("--edition") || other == "-Cprefer-dynamic" => {
+                kept.push(argument.clone());
+            }
+            _ => {}
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_one_cell_is_dropped() {
+        let arguments = "--crate-name ctx --edition=2024 src/lib.rs --emit=dep-info,link -C opt-level=2 -C metadata=1f \
+            -C extra-filename=-1f --out-dir /t/deps -C incremental=/t/i -C strip=debuginfo -C rpath --extern helpers=/t/h.rlib";
+        let learnt = Learnt {
+            heeded: String::new(),
+            libraries: String::new(),
+            arguments: arguments.split_whitespace().map(str::to_owned).collect(),
+        };
+        assert_eq!(
+            cell_arguments(&learnt).join(" "),
+            "--crate-name ctx --edition=2024 -C opt-level=2 -C strip=debuginfo --extern helpers=/t/h.rlib \
+             -C metadata=notebook -C codegen-units=1"
+        );
+    }
+}

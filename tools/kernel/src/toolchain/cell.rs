@@ -1,0 +1,311 @@
+//! The source of a cell, as evcxr writes it.
+
+use std::borrow::Cow;
+
+use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
+use ra_ap_syntax::{Edition, SourceFile};
+use serde_json::Value;
+
+use crate::files::digest;
+
+/// The library that cells are linked with (`template/library.rs`).
+pub(crate) const LIBRARY: &str = "notebook_library";
+
+const STORE_BEGINS: &str = "mod evcxr_internal_runtime {\n";
+const STORE_ENDS: &str = "Box::into_raw(Box::new(VariableStore::new()))\n}\n}\n";
+/// Of the variable store that evcxr 0.22 pastes into cells; the library's own does the same. Another evcxr's is left where
+/// it is, which costs each cell a tenth of a second and nothing else.
+const STORE_DIGEST: &str = "d2e8e4d4198a5bf6d55ed01642a56922a17661af18546b9e1725d8f3d1738cae";
+
+/// The source with evcxr's variable store taken from the library, and all lines where they were.
+pub(super) fn linked_with_library(source: &str) -> String {
+    match with_store_of_library(source) {
+        Some(source) => source,
+        // Last: a cell may begin with attributes of its own.
+        None => format!("{source}\nextern crate {LIBRARY} as _;\n"),
+    }
+}
+
+fn with_store_of_library(source: &str) -> Option<String> {
+    let begin = source.find(STORE_BEGINS)?;
+    let end = begin + source[begin..].find(STORE_ENDS)? + STORE_ENDS.len();
+    let store = &source[begin..end];
+    if digest([store.as_bytes()]) != STORE_DIGEST {
+        return None;
+    }
+    let lines = "\n".repeat(store.matches('\n').count());
+    let (before, after) = (&source[..begin], &source[end..]);
+    Some(format!("{before}use {LIBRARY}::store as evcxr_internal_runtime;{lines}{after}"))
+}
+
+/// What the function is called that a cell becomes, before its number.
+const FUNCTION: &str = "pub extern \"C\" fn run_user_code_";
+
+/// The source with its function as the kernel's own process for cells finds it, too.
+pub(super) fn with_function_without_number(source: &str) -> String {
+    let Some((before, after)) = source.rsplit_once(FUNCTION) else { return source.to_owned() };
+    format!("{before}{FUNCTION}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// The name of a cell's function.
+pub(crate) fn without_number(function: &str) -> &str {
+    function.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// The lines of a cell in an order that is the same in all sessions: evcxr writes variables and items in the order of hash
+/// tables.
+pub(super) struct Order<'a> {
+    lines: Vec<&'a str>,
+    /// The line that comes at each place.
+    order: Vec<usize>,
+}
+
+impl<'a> Order<'a> {
+    pub(super) fn of(source: &'a str) -> Order<'a> {
+        let lines: Vec<&str> = source.lines().collect();
+        let mut order: Vec<usize> = Vec::with_capacity(lines.len());
+        for mut block in blocks(source, lines.len()) {
+            sort_variables(&lines, &mut block);
+            order.append(&mut block);
+        }
+        Order { lines, order }
+    }
+
+    pub(super) fn key(&self, more: &[&str]) -> String {
+        let lines = self.order.iter().map(|&line| self.lines[line].as_bytes());
+        digest(more.iter().map(|text| text.as_bytes()).chain(lines))
+    }
+
+    /// The place of each line of the cell in this order.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.order.len()];
+        for (place, &line) in self.order.iter().enumerate() {
+            places[line] = place;
+        }
+        places
+    }
+}
+
+/// Whether all lines that a compiler's message is about are the same in two cells that differ in the order of their lines,
+/// which have these places.
+pub(super) fn is_about_same_lines(message: &Value, one: &[usize], two: &[usize]) -> bool {
+    match message {
+        Value::Array(all) => all.iter().all(|message| is_about_same_lines(message, one, two)),
+        Value::Object(fields) => {
+            let is_of_cell = fields.get("file_name").and_then(Value::as_str) == Some("src/lib.rs");
+            let line = |name: &str| {
+                let line = fields.get(name).and_then(Value::as_u64)?;
+                usize::try_from(line).ok()?.checked_sub(1)
+            };
+            let same = |start: usize, end: usize| {
+                one.get(start..=end).is_some_and(|places| Some(places) == two.get(start..=end))
+            };
+            let is_same = match (is_of_cell, line("line_start"), line("line_end")) {
+                (true, Some(start), Some(end)) => same(start, end),
+                _ => true,
+            };
+            is_same && fields.values().all(|message| is_about_same_lines(message, one, two))
+        }
+        _ => true,
+    }
+}
+
+/// The lines of each item, sorted by their text; in one block where order matters or cannot be told.
+fn blocks(source: &str, lines: usize) -> Vec<Vec<usize>> {
+    let as_it_is = || vec![(0..lines).collect()];
+    let file = SourceFile::parse(source, Edition::Edition2024).tree();
+    let order_matters =
+        |item: &ast::Item| matches!(item, ast::Item::MacroRules(_) | ast::Item::MacroCall(_));
+    if file.items().any(|item| order_matters(&item)) {
+        return as_it_is();
+    }
+    // Each item with what stands between it and the one before.
+    let mut ends: Vec<usize> = Vec::new();
+    for item in file.items() {
+        let end = usize::from(item.syntax().text_range().end());
+        let (upto, rest) = source.split_at(end);
+        if !rest.trim_start_matches([' ', '\t']).starts_with('\n') {
+            return as_it_is();
+        }
+        ends.push(upto.matches('\n').count() + 1);
+    }
+    let Some(first) = file.items().next() else { return as_it_is() };
+    let head = source[..usize::from(first.syntax().text_range().start())].matches('\n').count();
+    let mut items: Vec<Vec<usize>> = Vec::new();
+    let mut begin = head;
+    for end in ends {
+        items.push((begin..end).collect());
+        begin = end;
+    }
+    let text: Vec<&str> = source.lines().collect();
+    items.sort_by_cached_key(|item| item.iter().map(|&line| text[line]).collect::<Vec<_>>());
+    let mut all = vec![(0..head).collect()];
+    all.extend(items);
+    all.push((begin..lines).collect());
+    all
+}
+
+/// Sorts lines that load or store one variable each, where they stand together.
+fn sort_variables(lines: &[&str], block: &mut [usize]) {
+    let kind = |line: usize| -> Option<u8> {
+        let text = lines[line];
+        if text.starts_with("vars_ok &= evcxr_variable_store.check_variable::<") {
+            Some(0)
+        } else if text.starts_with("let ")
+            && text.contains(" = evcxr_variable_store.take_variable::<")
+        {
+            Some(1)
+        } else if text.starts_with("evcxr_variable_store.put_variable::<") {
+            Some(2)
+        } else {
+            None
+        }
+    };
+    for run in block.chunk_by_mut(|&a, &b| kind(a).is_some() && kind(a) == kind(b)) {
+        if kind(run[0]).is_some() {
+            run.sort_by_key(|&line| lines[line]);
+        }
+    }
+}
+
+/// Whether a cell compiles to the same wherever and whenever it is compiled.
+pub(super) fn is_kept(source: &str) -> bool {
+    // `include_str!`, `env!` and what is like them read files and variables.
+    !source.contains("include") && !source.contains("env!")
+}
+
+/// The compiler's messages in what it wrote to standard error.
+pub(super) fn messages(said: &str) -> impl Iterator<Item = Value> {
+    said.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["$message_type"] == "diagnostic")
+}
+
+/// A message as cargo passes it on.
+pub(super) fn as_cargo_says(message: &Value) -> String {
+    format!("{{\"reason\":\"compiler-message\",\"message\":{message}}}")
+}
+
+/// A compiler's message of our own.
+pub(super) fn own_message(text: &str) -> String {
+    let message = serde_json::json!({
+        "$message_type": "diagnostic", "message": text, "code": null, "level": "error",
+        "spans": [], "children": [], "rendered": format!("error: {text}\n"),
+    });
+    as_cargo_says(&message)
+}
+
+/// A path as a compiler's argument; cargo's arguments are text.
+pub(super) fn text(path: &std::path::Path) -> Cow<'_, str> {
+    path.to_string_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const WRAPPED: &str = "fn run_user_code_1() {\n\
+        let a = evcxr_variable_store.take_variable::<u8>(stringify!(a));\n\
+        let b = evcxr_variable_store.take_variable::<u8>(stringify!(b));\n\
+        let sum = a + b;\n\
+        evcxr_variable_store.put_variable::<u8>(stringify!(a), a);\n\
+        evcxr_variable_store.put_variable::<u8>(stringify!(b), b);\n\
+        }\n";
+
+    fn swapped(text: &str, one: &str, two: &str) -> String {
+        text.replace(one, "@").replace(two, one).replace('@', two)
+    }
+
+    fn key(source: &str) -> String {
+        Order::of(source).key(&[])
+    }
+
+    #[test]
+    fn the_order_of_variables_makes_no_difference() {
+        let lines: Vec<&str> = WRAPPED.lines().collect();
+        let other = swapped(&swapped(WRAPPED, lines[1], lines[2]), lines[4], lines[5]);
+        assert_ne!(other, WRAPPED);
+        assert_eq!(key(&other), key(WRAPPED));
+        assert_ne!(key(&swapped(WRAPPED, lines[3], lines[4])), key(WRAPPED));
+        assert_ne!(key(&WRAPPED.replace("a + b", "a - b")), key(WRAPPED));
+    }
+
+    #[test]
+    fn the_order_of_items_makes_no_difference() {
+        let head = "#![allow(dead_code)]\n";
+        let items = ["use a::b;\n", "fn one() {\n    two()\n}\n", "/// Second.\nfn two() {}\n"];
+        let sources = [[0, 1, 2], [2, 0, 1], [1, 2, 0]]
+            .map(|order| format!("{head}{}{WRAPPED}", order.map(|at: usize| items[at]).concat()));
+        assert_eq!(key(&sources[0]), key(&sources[1]));
+        assert_eq!(key(&sources[0]), key(&sources[2]));
+        assert_ne!(key(&sources[0]), key(&sources[0].replace("two()\n", "one()\n")));
+    }
+
+    #[test]
+    fn macros_are_used_below_where_they_are_made() {
+        let (one, two) = ("macro_rules! m { () => {} }\n", "fn f() {}\n");
+        assert_ne!(key(&format!("{one}{two}")), key(&format!("{two}{one}")));
+    }
+
+    #[test]
+    fn all_lines_are_there_once() {
+        for source in [
+            "",
+            "\n",
+            "let x = 1;",
+            WRAPPED,
+            "use a;\n\nuse b; use c;\nfn f(\n",
+            "fn f() {} fn g() {}\n",
+        ] {
+            let mut order = Order::of(source).order;
+            order.sort_unstable();
+            assert_eq!(order, (0..source.lines().count()).collect::<Vec<_>>(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_about_its_lines_alone() {
+        let lines: Vec<&str> = WRAPPED.lines().collect();
+        let other = swapped(WRAPPED, lines[4], lines[5]);
+        let same = |start: u64, end: u64| {
+            let one = json!({"file_name": "src/lib.rs", "line_start": start, "line_end": end});
+            let message =
+                json!({"spans": [], "children": [{"spans": [{"expansion": {"span": one}}]}]});
+            is_about_same_lines(&message, &Order::of(WRAPPED).places(), &Order::of(&other).places())
+        };
+        // About `put_variable` of `a` or `b`, which have changed their places, and about the line before.
+        assert!(!same(5, 5) && !same(6, 6) && !same(1, 7));
+        assert!(same(4, 4) && same(1, 4));
+        assert!(!same(6, 900), "no such line");
+    }
+
+    #[test]
+    fn another_evcxrs_store_stays_where_it_is() {
+        let source = format!(
+            "#![allow(x)]\n{STORE_BEGINS}pub struct VariableStore {{}}\n{STORE_ENDS}fn f() {{}}\n"
+        );
+        let linked = linked_with_library(&source);
+        assert!(linked.starts_with(&source), "{linked}");
+        assert!(linked.ends_with("extern crate notebook_library as _;\n"));
+    }
+
+    #[test]
+    fn a_cell_is_the_same_whenever_it_is_run() {
+        let cell = |number: u32| {
+            format!("fn f() {{}}\npub extern \"C\" fn run_user_code_{number}(\nx: u8) {{}}\n")
+        };
+        let one = with_function_without_number(&cell(1));
+        assert_eq!(one, with_function_without_number(&cell(23)));
+        assert!(one.contains(&format!("fn {}(", without_number("run_user_code_23"))), "{one}");
+        assert_eq!(with_function_without_number("fn f() {}"), "fn f() {}");
+    }
+
+    #[test]
+    fn what_reads_files_is_compiled_each_time() {
+        assert!(is_kept("let environment = 1;"));
+        assert!(!is_kept("const TEXT: &str = include_str!(\"a\");"));
+        assert!(!is_kept("let home = env!(\"HOME\");"));
+    }
+}

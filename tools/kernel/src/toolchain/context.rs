@@ -1,0 +1,122 @@
+//! In which session a tool is called, and what it may rely on.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::paths::Paths;
+use crate::template::State;
+use crate::toolchain::manifest::Manifest;
+use crate::toolchain::{bin, folder};
+
+/// The path and `CARGO_HOME` that the kernel was started with.
+pub(super) const PATH_VARIABLE: &str = "NOTEBOOK_PATH";
+pub(super) const CARGO_HOME_VARIABLE: &str = "NOTEBOOK_CARGO_HOME";
+/// The warm build of this session.
+pub(super) const TEMPLATE_VARIABLE: &str = "NOTEBOOK_TEMPLATE";
+pub(super) const MODE_VARIABLE: &str = "NOTEBOOK_TOOLS";
+
+/// What the stand-ins do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// A warm build is being made: they ask the real tools and keep the answers.
+    Learn,
+    /// They answer what they know.
+    Know,
+    /// The warm build is another compiler's: they know nothing.
+    Forget,
+}
+
+impl Mode {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Mode::Learn => "learn",
+            Mode::Know => "know",
+            Mode::Forget => "forget",
+        }
+    }
+}
+
+pub(super) struct Context {
+    pub(super) session: PathBuf,
+    pub(super) template: PathBuf,
+    pub(super) mode: Mode,
+    path: OsString,
+    cargo_home: Option<OsString>,
+}
+
+impl Context {
+    pub(super) fn from_environment() -> Option<Context> {
+        let name = env::var(MODE_VARIABLE).ok()?;
+        let modes = [Mode::Learn, Mode::Know, Mode::Forget];
+        Some(Context {
+            session: PathBuf::from(env::var_os("EVCXR_TMPDIR")?),
+            template: PathBuf::from(env::var_os(TEMPLATE_VARIABLE)?),
+            mode: modes.into_iter().find(|mode| mode.name() == name)?,
+            path: env::var_os(PATH_VARIABLE)?,
+            cargo_home: env::var_os(CARGO_HOME_VARIABLE),
+        })
+    }
+
+    /// Whether the question is about the package that evcxr compiles.
+    pub(super) fn is_in_session(&self) -> bool {
+        let session = self.session.canonicalize();
+        env::current_dir().is_ok_and(|here| session.is_ok_and(|session| here == session))
+    }
+
+    /// What is known of the warm build.
+    pub(super) fn known(&self) -> PathBuf {
+        folder(&self.template)
+    }
+
+    pub(super) fn manifest(&self) -> Option<Manifest> {
+        fs::read_to_string(self.session.join("Cargo.toml")).ok().map(Manifest::new)
+    }
+
+    /// Whether helpers is as the warm build has it.
+    pub(super) fn has_same_helpers(&self) -> bool {
+        let now = Paths::find(None).and_then(|paths| State::now(&paths));
+        now.is_ok_and(|now| State::read(&self.known()) == Some(now))
+    }
+
+    /// Whether cargo would resolve dependencies as it did for the warm build.
+    pub(super) fn has_same_manifests(&self) -> bool {
+        let now = Paths::find(None).and_then(|paths| State::of_manifests(&paths));
+        let built = State::read(&self.known()).map(|state| state.manifests);
+        now.is_ok_and(|now| built == Some(now))
+    }
+
+    /// The real tool of this name, in the environment that the kernel was started with.
+    pub(super) fn real(&self, name: &str) -> Command {
+        let mut command = match name {
+            "rustc" => Command::new(self.rustc()),
+            _ => Command::new(name),
+        };
+        command.env("PATH", &self.path);
+        match &self.cargo_home {
+            Some(home) => command.env("CARGO_HOME", home),
+            None => command.env_remove("CARGO_HOME"),
+        };
+        // evcxr names the one that it was told of to cargo.
+        if env::var_os("RUSTC")
+            .is_some_and(|rustc| Path::new(&rustc).starts_with(bin(&self.session)))
+        {
+            command.env("RUSTC", self.rustc());
+        }
+        command
+    }
+
+    /// The compiler itself where it is known, without the detour by rustup.
+    pub(super) fn rustc(&self) -> PathBuf {
+        let known = fs::read_to_string(self.known().join("rustc")).map(PathBuf::from);
+        match known {
+            Ok(rustc) if self.mode != Mode::Forget && rustc.is_file() => rustc,
+            _ => env::split_paths(&self.path)
+                .map(|folder| folder.join("rustc"))
+                .find(|rustc| rustc.is_file())
+                .unwrap_or_else(|| PathBuf::from("rustc")),
+        }
+    }
+}

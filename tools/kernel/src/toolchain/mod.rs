@@ -1,0 +1,143 @@
+//! What stands in for `cargo`, `rustc` and `rustup` in a kernel's session.
+//!
+//! evcxr and its analyser ask cargo and rustc a dozen things at each start that have the same answer every time, and have
+//! cargo look after a hundred crates for each cell. So in a session this same program is found under those three names,
+//! in a folder that comes first on the path. It remembers the answers, and compiles cells with rustc alone, against the
+//! warm build where it lies. Whatever it does not know it passes on to the real tools, on a copy of the warm build.
+//!
+//! What it knows was learnt when the warm build was made, from evcxr's own questions: another evcxr, rustc, lock file or
+//! manifest asks something else, and is answered by the real tools.
+
+mod answers;
+mod build;
+mod cell;
+mod context;
+mod kept;
+mod lock_file;
+mod manifest;
+mod real;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub(crate) use build::{library, library_arguments};
+pub(crate) use cell::{LIBRARY, without_number};
+pub(crate) use context::Mode;
+pub(crate) use kept::trim;
+pub(crate) use real::LEFT_TO_CARGO;
+
+use context::{CARGO_HOME_VARIABLE, Context, MODE_VARIABLE, PATH_VARIABLE, TEMPLATE_VARIABLE};
+
+use crate::environment::{remove_environment, set_environment};
+
+/// The tools that are stood in for.
+const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
+
+/// The name under which cargo calls this program to compile a cell.
+const WRAPPER: &str = "notebook-cell";
+
+/// In a template: what is known of it.
+pub(crate) fn folder(template: &Path) -> PathBuf {
+    template.join("toolchain")
+}
+
+/// Makes what is found on the path of a session.
+pub(crate) fn install(session: &Path) -> io::Result<()> {
+    let program = env::current_exe()?;
+    let bin = bin(session);
+    fs::create_dir_all(&bin)?;
+    for name in TOOLS.into_iter().chain([WRAPPER]) {
+        symlink(&program, bin.join(name))?;
+    }
+    Ok(())
+}
+
+/// evcxr finds tools on the path, its analyser in `CARGO_HOME/bin` before that.
+fn home(session: &Path) -> PathBuf {
+    session.join("tools")
+}
+
+fn bin(session: &Path) -> PathBuf {
+    home(session).join("bin")
+}
+
+/// What leads evcxr to the stand-ins, and these to the real tools.
+pub(crate) fn environment(
+    session: &Path,
+    template: &Path,
+    mode: Mode,
+) -> Vec<(&'static str, String)> {
+    let own = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let path = own("PATH").unwrap_or_default();
+    let mut variables = vec![
+        ("PATH", format!("{}:{path}", bin(session).display())),
+        (PATH_VARIABLE, path),
+        ("CARGO_HOME", home(session).display().to_string()),
+        (TEMPLATE_VARIABLE, template.display().to_string()),
+        (MODE_VARIABLE, mode.name().to_owned()),
+    ];
+    variables.extend(own("CARGO_HOME").map(|home| (CARGO_HOME_VARIABLE, home)));
+    variables
+}
+
+/// Gives back the path and `CARGO_HOME` that this program was started with, as the process does that runs cells.
+pub(crate) fn restore_environment() {
+    let Some(path) = env::var_os(PATH_VARIABLE) else { return };
+    set_environment([("PATH", path.to_string_lossy().into_owned())]);
+    match env::var_os(CARGO_HOME_VARIABLE) {
+        Some(home) => {
+            set_environment([("CARGO_HOME", home.to_string_lossy().into_owned())]);
+        }
+        None => remove_environment(["CARGO_HOME"]),
+    }
+    remove_environment([PATH_VARIABLE, CARGO_HOME_VARIABLE, TEMPLATE_VARIABLE, MODE_VARIABLE]);
+}
+
+/// Does what a tool would, if this program was called as one.
+pub(crate) fn run_if_called() -> Option<ExitCode> {
+    let mut arguments = env::args_os();
+    let called = PathBuf::from(arguments.next()?);
+    let name = called.file_name()?.to_str()?.to_owned();
+    if name != WRAPPER && !TOOLS.contains(&name.as_str()) {
+        return None;
+    }
+    let arguments: Vec<OsString> = arguments.collect();
+    Some(run(&name, &arguments))
+}
+
+fn run(name: &str, arguments: &[OsString]) -> ExitCode {
+    let Some(context) = Context::from_environment() else {
+        eprintln!("error: this `{name}` belongs to a notebook kernel, and none has called it");
+        return ExitCode::FAILURE;
+    };
+    if name == WRAPPER {
+        return real::compile_cell_for_cargo(&context, arguments);
+    }
+    let words: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+    words
+        .and_then(|words| answer(&context, name, &words))
+        .unwrap_or_else(|| real::pass_on(&context, name, arguments))
+}
+
+/// What can be said or done without the real tool.
+fn answer(context: &Context, name: &str, words: &[&str]) -> Option<ExitCode> {
+    match (name, words) {
+        ("rustup", ["which", tool @ ("cargo" | "rustc")]) => {
+            println!("{}", bin(&context.session).join(tool).display());
+            Some(ExitCode::SUCCESS)
+        }
+        ("cargo", ["build" | "check", rest @ ..] | ["--offline", "build" | "check", rest @ ..])
+            if context.is_in_session()
+                && matches!(rest, ["--target", _, "--message-format=json"]) =>
+        {
+            Some(build::build(context, words))
+        }
+        ("cargo" | "rustc", _) => answers::answer(context, name, words),
+        _ => None,
+    }
+}

@@ -1,0 +1,153 @@
+//! Leaving things to the real tools.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::build_folder;
+use crate::files::{remove, write_whole};
+use crate::front::diagnostics;
+use crate::toolchain::build::{self, METADATA};
+use crate::toolchain::context::{Context, Mode};
+use crate::toolchain::{WRAPPER, bin, lock_file};
+
+/// What comes between `Compiling` and the reason in a line about a cell that cargo compiles.
+pub(crate) const LEFT_TO_CARGO: &str = "this cell with cargo: ";
+
+/// Becomes the real tool.
+pub(super) fn pass_on(context: &Context, name: &str, arguments: &[OsString]) -> ExitCode {
+    let mut command = context.real(name);
+    command.args(arguments);
+    if name == "cargo" && context.is_in_session() {
+        let _locked = keep_versions(context);
+        return wait_for(command);
+    }
+    become_it(command)
+}
+
+fn become_it(mut command: Command) -> ExitCode {
+    let error = command.exec();
+    cannot_run(&command, &error)
+}
+
+fn wait_for(mut command: Command) -> ExitCode {
+    match command.status() {
+        Ok(status) => {
+            ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        }
+        Err(error) => cannot_run(&command, &error),
+    }
+}
+
+/// Has cargo compile a cell, in a copy of the warm build.
+pub(super) fn build(context: &Context, words: &[&str], reason: &str) -> ExitCode {
+    if context.mode != Mode::Learn
+        && let Err(error) = copy_warm_build(context, reason)
+    {
+        return build::refuse(&format!("the kernel cannot copy its warm build: {error}"));
+    }
+    let mut cargo = context.real("cargo");
+    cargo.args(words).env("RUSTC_WORKSPACE_WRAPPER", bin(&context.session).join(WRAPPER));
+    // It would overrule the profile (`template/profile.rs`), and have all compiled anew where it is not set.
+    cargo.env_remove("CARGO_INCREMENTAL");
+    let _locked = keep_versions(context);
+    let code = wait_for(cargo);
+    if let ["build", _, target, ..] = words {
+        let made = context.session.join("target").join(target).join("debug");
+        let readable = build::without_spaces(&made);
+        if readable != made {
+            // evcxr takes the last word.
+            println!("{}", build::artifact(&readable.join(build::made_library())));
+        }
+    }
+    code
+}
+
+/// Copies what cargo has compiled for the template to the session, unless that was done before.
+fn copy_warm_build(context: &Context, reason: &str) -> io::Result<()> {
+    let target = context.session.join("target");
+    if target.exists() {
+        return Ok(());
+    }
+    // In the words of cargo, which evcxr passes on.
+    eprintln!("   Compiling {LEFT_TO_CARGO}{reason}");
+    let fresh = context.session.join("target.new");
+    remove(&fresh)?;
+    build_folder::copy(&context.template.join("target"), &fresh)?;
+    fs::rename(fresh, target)
+}
+
+/// Keeps cargo from forgetting versions as long as the value lives.
+pub(super) fn keep_versions(context: &Context) -> Option<Versions> {
+    let file = context.session.join("Cargo.lock");
+    if context.mode == Mode::Learn {
+        // The workspace's; cargo takes what it needs, and that is kept.
+        fs::copy(build_folder::kept_lock_file(&context.session), file).ok()?;
+        return None;
+    }
+    Some(Versions { before: fs::read_to_string(&file).ok()?, file })
+}
+
+pub(super) struct Versions {
+    file: PathBuf,
+    before: String,
+}
+
+impl Drop for Versions {
+    fn drop(&mut self) {
+        let now = fs::read_to_string(&self.file).unwrap_or_default();
+        let merged = lock_file::merged(&self.before, &now);
+        if merged != now {
+            // Without it the next build takes longer, and nothing else.
+            let _ = write_whole(&self.file, merged.as_bytes());
+        }
+    }
+}
+
+/// Becomes the compiler, as cargo calls it for the packages of the session.
+pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) -> ExitCode {
+    let Some((compiler, rest)) = arguments.split_first() else { return ExitCode::FAILURE };
+    let mut command = Command::new(compiler);
+    let words: Option<Vec<String>> =
+        rest.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    let Some(mut words) = words.filter(|words| is_cell(words)) else {
+        command.args(rest);
+        return become_it(command);
+    };
+    let is_built = words.iter().any(|word| word.starts_with("--emit=") && word.contains("link"));
+    if context.mode == Mode::Learn
+        && is_built
+        && let Err(error) = build::learn(context, &words)
+    {
+        eprintln!("warning: cells will be compiled by cargo: {error}");
+    }
+    // cargo's own changes with the dependencies, and evcxr would lose all variables of types that cells have made.
+    for word in &mut words {
+        if word.starts_with("metadata=") {
+            METADATA.clone_into(word);
+        }
+    }
+    command.args(words).stderr(Stdio::piped());
+    match command.output() {
+        Ok(output) => {
+            diagnostics::keep(&output.stderr);
+            let _ = io::stderr().write_all(&output.stderr);
+            ExitCode::from(
+                output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+            )
+        }
+        Err(error) => cannot_run(&command, &error),
+    }
+}
+
+fn cannot_run(command: &Command, error: &io::Error) -> ExitCode {
+    eprintln!("error: cannot run {}: {error}", command.get_program().display());
+    ExitCode::from(127)
+}
+
+fn is_cell(words: &[String]) -> bool {
+    words.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == "ctx")
+}

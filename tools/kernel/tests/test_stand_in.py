@@ -1,0 +1,306 @@
+"""What stands in for cargo and rustc in a session does what it knows, and leaves the rest to the real tools.
+
+The kernel's program is called under their names, as evcxr calls them, with tools of the test's own behind it.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import KERNEL
+
+PROGRAM = KERNEL / "notebook-kernel"
+BUILD = ["build", "--target", "here", "--message-format=json"]
+CHECK = ["check", *BUILD[1:]]
+
+MANIFEST = """
+[package]
+name = "ctx"
+
+[profile.dev]
+opt-level = 0
+
+[dependencies]
+helpers = { path = "HELPERS" }
+"""
+MISTAKE = {
+    "$message_type": "diagnostic",
+    "message": "no such name",
+    "spans": [{"file_name": "src/lib.rs", "line_start": 1, "line_end": 1}],
+    "children": [],
+}
+# Each writes down how it was called. The compiler refuses what holds `mistake`.
+RUSTC = """#!/bin/sh
+echo "rustc $*" >> LOG
+case "$*" in
+*target-libdir*) echo /libraries ;;
+*--version*) echo "rustc 1.2.3" ;;
+*) if grep -q mistake src/lib.rs; then echo 'MISTAKE' >&2; exit 1; fi
+   case "$*" in *--emit=link*) if grep -q unlinked src/lib.rs; then echo 'UNLINKED' >&2; exit 1; fi ;; esac
+   if grep -q ended src/lib.rs; then kill -9 $$; fi
+   cat src/lib.rs > libctx.so ;;
+esac
+"""
+CARGO = """#!/bin/sh
+echo "cargo $* in $PWD, $CARGO_HOME, $PATH" >> LOG
+case "$1" in
+build) "$RUSTC_WORKSPACE_WRAPPER" rustc --crate-name ctx src/lib.rs --crate-type cdylib --emit=dep-info,link \\
+    -C metadata=12 --out-dir "$PWD/deps" --extern helpers=/deps/libhelpers.rlib ;;
+metadata) printf '[[package]]\\nname = "rand"\\nversion = "9.9.9"\\n' > Cargo.lock; echo '{"packages": []}' ;;
+esac
+"""
+LOCKED = '[[package]]\nname = "tch"\nversion = "0.26.0"\n'
+
+
+def digest(*parts):
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part.encode()).to_bytes(8, "little") + part.encode())
+    return whole.hexdigest()
+
+
+class Place:
+    """A repository with a warm build, and a session on it."""
+
+    def __init__(self, folder):
+        self.root = folder / "a place"
+        self.log = folder / "log"
+        self.tools = folder / "bin"
+        kernel = self.root / ".tools" / "kernel"
+        self.template, self.session = kernel / "templates" / "1", kernel / "sessions" / "1-2"
+        for path in (self.root / "helpers" / "src", self.template / "target", self.session / "src", self.tools):
+            path.mkdir(parents=True)
+        self.files = [self.root / name for name in ("Cargo.lock", "helpers/Cargo.toml", "Cargo.toml")]
+        self.source = self.root / "helpers" / "src" / "lib.rs"
+        for path in [*self.files, self.source]:
+            path.write_text("# as it was built\n")
+        for name, text in (("rustc", RUSTC), ("cargo", CARGO)):
+            unlinked = MISTAKE | {"message": "linking with `cc` failed: exit status: 1"}
+            text = text.replace("MISTAKE", json.dumps(MISTAKE)).replace("UNLINKED", json.dumps(unlinked))
+            (self.tools / name).write_text(text.replace("LOG", str(self.log)))
+            (self.tools / name).chmod(0o755)
+        (self.template / "target" / "libhelpers.rlib").write_text("compiled")
+        for folder in (self.template, self.session):
+            bin = folder / "tools" / "bin"
+            bin.mkdir(parents=True)
+            for name in ("cargo", "rustc", "rustup", "notebook-cell"):
+                (bin / name).symlink_to(PROGRAM)
+            (folder / "src").mkdir(exist_ok=True)
+            (folder / "src" / "lib.rs").write_text("fn first() {}\n")
+            (folder / "Cargo.toml").write_text(MANIFEST.replace("HELPERS", str(self.root / "helpers")))
+            (folder / "Cargo.lock").write_text(LOCKED)
+        (self.template / "configuration").mkdir()
+        (self.template / "configuration" / "Cargo.lock").write_text(LOCKED)
+        (self.template / "toolchain").mkdir()
+        (self.template / "toolchain" / "rustc").write_text(str(self.tools / "rustc"))
+        self.learn()
+
+    def learn(self):
+        """As set-up does."""
+        assert self.call("cargo", *BUILD, mode="learn", folder=self.template).returncode == 0
+        assert self.call("cargo", "metadata", mode="learn", folder=self.template).returncode == 0
+        looks = [self.look(path) for path in self.files]
+        manifests = digest(*looks)
+        everything = digest(manifests, self.look(self.root / "helpers" / "Cargo.toml"), self.look(self.source))
+        (self.template / "toolchain" / "state").write_text(f"{manifests}\n{everything}\n")
+        (self.template / "stamp").write_text("one\ntwo\n")
+        self.log.unlink()
+
+    @staticmethod
+    def look(path):
+        about = path.stat()
+        return f"{path} {about.st_mtime_ns} {about.st_size}"
+
+    def call(self, tool, *arguments, mode="know", folder=None, **variables):
+        folder = folder or self.session
+        environment = {
+            "PATH": f"{folder}/tools/bin:{self.tools}:/usr/bin:/bin",
+            "CARGO_HOME": f"{folder}/tools",
+            "NOTEBOOK_PATH": f"{self.tools}:/usr/bin:/bin",
+            "NOTEBOOK_CARGO_HOME": "/own/home",
+            "NOTEBOOK_TEMPLATE": str(self.template),
+            "NOTEBOOK_TOOLS": mode,
+            "NOTEBOOK_REPOSITORY": str(self.root),
+            "EVCXR_TMPDIR": str(folder),
+            "RUSTFLAGS": "-Cprefer-dynamic",
+            **variables,
+        }
+        program = folder / "tools" / "bin" / tool
+        return subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+    def build(self, source="fn f() {}\n", words=BUILD, **variables):
+        """What a cell's build ends with, and which real tools it took."""
+        (self.session / "src" / "lib.rs").write_text(source)
+        self.log.unlink(missing_ok=True)
+        done = self.call("cargo", *words, **variables)
+        called = self.log.read_text().splitlines() if self.log.exists() else []
+        return done, called
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def made(done):
+    """The library that a build says it has made."""
+    assert done.returncode == 0, done
+    (artifact,) = [line for line in map(json.loads, done.stdout.splitlines()) if line["reason"] == "compiler-artifact"]
+    assert artifact["target"]["name"] == "ctx"
+    return Path(artifact["filenames"][0])
+
+
+def messages(done):
+    lines = map(json.loads, done.stdout.splitlines())
+    return [line["message"] for line in lines if line["reason"] == "compiler-message"]
+
+
+def test_a_cell_is_compiled_by_rustc_alone(place):
+    done, called = place.build("fn f() {}\n")
+    assert made(done).read_text().startswith("fn f() {}\n")
+    assert len(called) == 1 and called[0].startswith("rustc src/lib.rs --crate-name ctx"), called
+    assert "metadata=notebook" in called[0] and "--extern helpers=/deps/libhelpers.rlib" in called[0]
+    assert not (place.session / "target").exists()
+
+
+def test_the_same_cell_is_not_compiled_again(place):
+    first, _ = place.build()
+    content = made(first).read_bytes()
+    made(first).unlink()
+    again, called = place.build()
+    assert called == []
+    assert made(again).read_bytes() == content
+
+    refused, _ = place.build("fn mistake() {}\n")
+    assert refused.returncode == 101 and messages(refused) == [MISTAKE]
+    again, called = place.build("fn mistake() {}\n")
+    assert called == []
+    assert again.returncode == 101 and messages(again) == [MISTAKE]
+
+
+def test_what_reads_a_file_is_compiled_again(place):
+    for _ in range(2):
+        _, called = place.build('const A: &str = include_str!("a");\n')
+        assert len(called) == 1
+
+
+def test_a_check_makes_no_library(place):
+    done, called = place.build(words=CHECK)
+    assert done.returncode == 0 and done.stdout == ""
+    assert "--emit=metadata" in called[0]
+    done, _ = place.build("fn mistake() {}\n", words=CHECK)
+    assert messages(done) == [MISTAKE]
+
+
+def left_to_cargo(place, why, **settings):
+    done, called = place.build(**settings)
+    assert done.returncode == 0, done
+    called = called[next(at for at, line in enumerate(called) if line.startswith("cargo build")) :]
+    assert f"Compiling this cell with cargo: {why}" in done.stderr
+    # On a copy of the warm build.
+    assert (place.session / "target" / "libhelpers.rlib").read_text() == "compiled"
+    # Words about the wait come once.
+    assert "Compiling this cell" not in place.build(**settings)[0].stderr
+    return called
+
+
+def test_another_dependency_is_left_to_cargo(place):
+    manifest = place.session / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + 'itertools = "0.13"\n')
+    called = left_to_cargo(place, "it has other dependencies or settings")
+    # The tools find what the person had set, and types stay the same from cell to cell.
+    assert f"/own/home, {place.tools}:" in called[0]
+    assert "metadata=notebook" in called[1]
+
+
+def test_another_profile_is_left_to_cargo(place):
+    manifest = place.session / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace("opt-level = 0", "opt-level = 0\noverflow-checks = false"))
+    left_to_cargo(place, "it has other dependencies or settings")
+
+
+def test_other_flags_are_left_to_cargo(place):
+    left_to_cargo(place, "it has other dependencies or settings", RUSTFLAGS="-Ctarget-cpu=native")
+
+
+def test_edited_helpers_are_left_to_cargo(place):
+    place.build()
+    place.source.write_text("// another one\n")
+    left_to_cargo(place, "helpers or the versions of crates have changed")
+
+
+def test_another_compiler_is_left_to_cargo(place):
+    left_to_cargo(place, "the compiler or the settings have changed", mode="forget")
+
+
+def test_what_cannot_be_linked_is_left_to_cargo(place):
+    left_to_cargo(place, "it cannot be linked", source="fn unlinked() {}\n")
+
+
+def test_a_compiler_that_is_ended_is_not_followed_by_another(place):
+    done, called = place.build("fn ended() {}\n")
+    assert done.returncode == 101
+    assert [line.split()[0] for line in called] == ["rustc"]
+
+
+def test_a_warm_build_that_is_gone_is_one_sentence(place):
+    (place.template / "stamp").unlink()
+    done, called = place.build()
+    assert done.returncode == 101 and called == []
+    (message,) = messages(done)
+    assert "run `cargo xtask setup`, then restart the kernel" in message["message"]
+
+
+@pytest.mark.parametrize("damage", ["file", "damaged"])
+def test_what_cannot_be_kept_is_compiled(place, damage):
+    cells = place.template / "toolchain" / "cells"
+    if damage == "file":
+        cells.write_text("in the way")
+    else:
+        place.build()
+        for file in cells.iterdir():
+            file.write_bytes(file.read_bytes()[:-1])
+    done, called = place.build()
+    assert made(done).read_text().startswith("fn f() {}\n")
+    assert len(called) == 1
+
+
+def test_two_kernels_at_once(place):
+    place.build()
+    others = []
+    for number in range(4):
+        other = place.session.with_name(f"{number}-3")
+        subprocess.run(["cp", "-a", place.session, other], check=True)
+        others.append(other)
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda folder: place.call("cargo", *BUILD, folder=folder), others * 3))
+    for one in done:
+        assert made(one).read_text().startswith("fn f() {}\n")
+    assert all(file.suffix in (".so", ".json") for file in (place.template / "toolchain" / "cells").iterdir())
+
+
+def test_questions_are_answered_as_they_were(place):
+    answer = place.call("cargo", "metadata")
+    assert json.loads(answer.stdout) == {"packages": []}
+    assert not place.log.exists()
+    assert place.call("rustup", "which", "cargo").stdout.strip() == f"{place.session}/tools/bin/cargo"
+
+
+def test_a_question_about_another_dependency_forgets_no_version(place):
+    manifest = place.session / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + 'rand = "9"\n')
+    assert place.call("cargo", "metadata").returncode == 0
+    assert "cargo metadata" in place.log.read_text()
+    locked = (place.session / "Cargo.lock").read_text()
+    assert '"tch"\nversion = "0.26.0"' in locked and '"rand"\nversion = "9.9.9"' in locked
+
+
+def test_everything_else_goes_to_the_real_tool(place):
+    assert place.call("rustc", "--version").stdout == "rustc 1.2.3\n"
+    assert place.call("cargo", "publish").returncode == 0
+    assert "cargo publish in" in place.log.read_text()
+    assert place.call("rustc", "--version", NOTEBOOK_TOOLS="").returncode != 0
