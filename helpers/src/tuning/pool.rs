@@ -192,7 +192,10 @@ impl<'a> Log<'a> {
         if self.pool.verbose > 0 {
             self.board.line(&line);
         }
-        self.show();
+        // Otherwise the next one begins at once.
+        if self.ended + self.running == self.waiting {
+            self.show();
+        }
     }
 
     /// The time until all have ended, in words.

@@ -100,18 +100,18 @@ impl Callback for Progress {
             }
             return Ok(());
         }
-        let ran = training.epochs().len();
+        let (ran, seconds) = (training.epochs().len(), duration(training.seconds()));
         let ended = match training.stopped_early() {
-            Some(reason) => {
-                format!("stopped after epoch {ran} of {}: {reason}", training.config().epochs)
-            }
-            None => format!("all {ran} epochs"),
+            Some(reason) => format!(
+                "stopped after epoch {ran} of {}, {seconds}: {reason}",
+                training.config().epochs
+            ),
+            None => format!("{ran} epochs in {seconds}"),
         };
         let sentence = format!(
-            "{ended}; {restored}: val_loss {:.digits$}, {}; {}",
+            "{ended}; {restored}: val_loss {:.digits$}, {}",
             best.val_loss,
             training.metric().show("val_", best.val_metric),
-            duration(training.seconds()),
             digits = training.metric().loss_digits(),
         );
         self.board.finish(&sentence, || charts(training));
