@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_pages_are_tested_with_what_is_shown() {
         let points = |value: fn(f64) -> f64| -> Vec<Point> {
-            (1..=18).map(|epoch| f64::from(epoch)).map(|epoch| (epoch, value(epoch))).collect()
+            (1..=18).map(f64::from).map(|epoch| (epoch, value(epoch))).collect()
         };
         let loss = Chart {
             title: "Loss",
