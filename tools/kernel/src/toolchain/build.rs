@@ -96,8 +96,11 @@ fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
         arguments.extend(search_path(&folder(&context.template)));
     }
     arguments.extend(search_path(Path::new(&learnt.libraries)));
-    let output =
-        room.compile(context, &source, &arguments).map_err(|_| "the compiler cannot be started")?;
+    if let Err(error) = room.write(&source) {
+        let folder = room.folder.display();
+        return Ok(refuse(&format!("the kernel cannot write to {folder}: {error}")));
+    }
+    let output = room.compile(context, &arguments).map_err(|_| "the compiler cannot be started")?;
     room.answer(context, &output, &order, key.as_deref(), only_check)
 }
 
@@ -134,8 +137,11 @@ impl Room {
         Some(ExitCode::from(REFUSED))
     }
 
-    fn compile(&self, context: &Context, source: &str, arguments: &[String]) -> io::Result<Output> {
-        write_whole(&self.folder.join("src/lib.rs"), source.as_bytes())?;
+    fn write(&self, source: &str) -> io::Result<()> {
+        write_whole(&self.folder.join("src/lib.rs"), source.as_bytes())
+    }
+
+    fn compile(&self, context: &Context, arguments: &[String]) -> io::Result<Output> {
         context
             .real("rustc")
             .arg("src/lib.rs")
