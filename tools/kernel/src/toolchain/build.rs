@@ -227,7 +227,7 @@ pub(super) fn artifact(library: &Path) -> String {
 /// This folder; under another name if there is a space in its own, which evcxr's own process for cells cannot read. The one
 /// that kernels use can, but the warm build is tried with evcxr's.
 pub(super) fn without_spaces(folder: &Path) -> PathBuf {
-    if !cell::text(folder).contains(' ') {
+    if !cell::text(folder).contains(' ') || env::var_os(LINK_VARIABLE).is_some() {
         return folder.to_owned();
     }
     let name = digest([folder.as_os_str().as_encoded_bytes()]);
