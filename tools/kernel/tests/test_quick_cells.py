@@ -114,3 +114,17 @@ def test_another_dependency_keeps_all_variables(own_session):
     # On a copy of the warm build, and helpers was not compiled again.
     assert (folder_of(session) / "target").exists()
     assert "helpers" not in "".join(text or "" for text in cell.shown)
+
+
+def test_a_kernel_reads_helpers_before_its_first_cell(own_session):
+    manifest = folder_of(own_session) / "Cargo.toml"
+    for _ in range(600):
+        if manifest.exists() and "helpers = " in manifest.read_text():
+            break
+        time.sleep(0.1)
+    assert "helpers = " in manifest.read_text()
+    # A question waits until that is done. Nothing is left of it, and nothing was compiled.
+    own_session.ask("complete_request", code="std::", cursor_pos=5)
+    assert "helpers" not in manifest.read_text() + compiled(own_session)
+    cell = own_session.run("Dataset::load")
+    assert cell.status == "error" and cell.reply["execution_count"] == 1

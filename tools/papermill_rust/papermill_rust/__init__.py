@@ -8,7 +8,6 @@ line: ``papermill notebook.ipynb out.ipynb -p epochs 3``.
 - ``parameters``: new values for it
 - ``engine``: where the kernel runs, and that a run ends with the program that started it
 - ``live``: what a cell shows in one place again and again, as lines of papermill's log
-- ``ready``: a kernel that JupyterLab keeps ready
 """
 
 import contextlib
