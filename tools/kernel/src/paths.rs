@@ -1,6 +1,7 @@
 //! Where things are.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
@@ -97,6 +98,14 @@ impl Paths {
             false => self.libtorch(),
         }
     }
+}
+
+/// This program. One that set-up has replaced since this process began is the one of the same path.
+pub(crate) fn program() -> io::Result<PathBuf> {
+    let path = env::current_exe()?;
+    let replaced =
+        path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(replaced.unwrap_or(path))
 }
 
 fn is_repository(folder: &Path) -> bool {

@@ -120,8 +120,10 @@ fn load_and_run(line: &str, variables: *mut c_void) -> Result<*mut c_void, Strin
     })?;
     // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing, and gives the
     // like back. The library is never closed, so what variables point to stays.
-    let cell: Cell = unsafe { std::mem::transmute::<*mut c_void, Cell>(cell) };
-    Ok(unsafe { cell(variables) })
+    unsafe {
+        let cell = std::mem::transmute::<*mut c_void, Cell>(cell);
+        Ok(cell(variables))
+    }
 }
 
 /// The address of a function in a library, which is loaded and stays.

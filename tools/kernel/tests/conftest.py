@@ -15,6 +15,10 @@ KERNEL = ROOT / ".tools" / "kernel"
 SECONDS = 240
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "browser: opens JupyterLab in headless Chromium; leave out with -m 'not browser'")
+
+
 def plain(text):
     """Text without colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)

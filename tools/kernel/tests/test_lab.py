@@ -91,7 +91,7 @@ def test_run_all_stops_and_shows_output_while_a_cell_runs(lab):
         wait_for(page, "document.querySelectorAll('.jp-CodeCell').length >= 4")
         wait_for(page, "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
         # Highlighted as Rust.
-        assert page.ask("document.querySelectorAll('.jp-CodeCell .cm-line span').length") > 5
+        wait_for(page, "document.querySelectorAll('.jp-CodeCell .cm-line span').length > 5")
         page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         wait_for(page, f"{OUTPUTS}[1].includes('step 2')")
         assert "step 7" not in page.ask(OUTPUTS)[1], "the cell still runs"

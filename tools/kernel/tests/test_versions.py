@@ -17,3 +17,15 @@ def test_a_cell_before_helpers_makes_cargo_forget_no_version(session):
     tested = versions(KERNEL / "template" / "configuration" / "Cargo.lock")
     assert len(tested) > 50
     assert versions(folder_of(session) / "Cargo.lock") == tested
+
+
+def test_a_dependency_that_comes_later_keeps_variables(session, tmp_path):
+    session.run(':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;')
+    assert session.run('let dataset = Dataset::load("../data/sample")?;').status == "ok"
+    crate = tmp_path / "tiny"
+    (crate / "src").mkdir(parents=True)
+    (crate / "Cargo.toml").write_text('[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2024"\n')
+    (crate / "src/lib.rs").write_text("pub fn seven() -> i32 { 7 }\n")
+    cell = session.run(f':dep tiny = {{ path = "{crate}" }}\ntiny::seven()')
+    assert cell.value == "7", cell
+    assert session.run("dataset.len()").value == "4000"

@@ -128,7 +128,7 @@ impl Compiling {
     }
 
     fn tick(&mut self, now: Instant) -> Option<Published> {
-        if !self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
             return None;
         }
         let last = self.crates.last().map_or("this cell", String::as_str);

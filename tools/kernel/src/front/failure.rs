@@ -186,6 +186,8 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     let text = text.join("\n").trim().to_owned();
     let mut failure =
         Failure::new("Panic", if text.is_empty() { "the cell panicked" } else { &text });
+    // As in Python, the last line is the one to read: some programs show no other.
+    let mut place_lines = Vec::new();
     if let Some(found) = found {
         let number = |at: usize| found[at].parse().unwrap_or(0);
         let sources =
@@ -193,14 +195,15 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
         let place =
             sources.place(number(2), number(3)).filter(|_| found[1].ends_with("src/lib.rs"));
         match place {
-            Some(place) => failure.traceback.extend(with_line(place, evidence)),
+            Some(place) => place_lines = with_line(place, evidence),
             None if &found[1] == "src/lib.rs" => {}
             None => {
                 let path = short_path(&found[1]);
-                failure.traceback.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
+                place_lines.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
             }
         }
     }
+    failure.traceback.splice(0..0, place_lines);
     failure
 }
 
@@ -335,7 +338,8 @@ mod tests {
         );
         let traceback = failure.traceback.join("\n");
         assert!(traceback.contains("cell [5], line 2, column 1"), "{traceback}");
-        assert!(traceback.ends_with("x[3]") && !traceback.contains("lib.rs"), "{traceback}");
+        assert!(traceback.contains("x[3]") && !traceback.contains("lib.rs"), "{traceback}");
+        assert!(traceback.ends_with("Panic\x1b[0m: index out of bounds"), "{traceback}");
     }
 
     #[test]
@@ -345,7 +349,7 @@ mod tests {
         let failure =
             failure(Outcome { panicked: Some(message.to_owned()), ..Outcome::default() }).unwrap();
         assert_eq!(failure.text, "no images\nat all");
-        assert_eq!(failure.traceback.last().unwrap(), "  at helpers/src/data.rs:3:4");
+        assert_eq!(failure.traceback[0], "  at helpers/src/data.rs:3:4");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::wire::{Message, Signer};
 use super::{Channel, Event};
 use crate::Outcome;
 use crate::link::{LINK_VARIABLE, Order, Report};
+use crate::paths::program;
 
 /// Tells this program that it is evcxr and not the front.
 pub(crate) const INNER_VARIABLE: &str = "NOTEBOOK_INNER";
@@ -57,7 +58,7 @@ impl Inner {
         let link = place.sockets.join(format!("link-{number}"));
         listen(UnixListener::bind(&link)?, events.clone());
 
-        let mut evcxr = Command::new(std::env::current_exe()?);
+        let mut evcxr = Command::new(program()?);
         evcxr.arg("--control_file").arg(&file);
         evcxr.envs(place.environment.iter().cloned());
         evcxr.env(INNER_VARIABLE, "1").env(LINK_VARIABLE, &link).stderr(Stdio::piped());

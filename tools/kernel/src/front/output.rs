@@ -148,7 +148,7 @@ impl Output {
                 self.hold(stream, &rest);
             }
             // A bar that is drawn over and over on one line takes no room.
-            if !(text.starts_with('\r') && !text.contains('\n')) {
+            if !text.starts_with('\r') || text.contains('\n') {
                 self.shown += text.len();
             }
             if self.held.is_some() {

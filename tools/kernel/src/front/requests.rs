@@ -138,7 +138,8 @@ impl Front {
             _ => assist::inspection_for_evcxr(&message.content),
         };
         inner.ask(&message, asked);
-        self.begin_work(&message.id().to_owned(), WorkKind::Assist(Box::new(message)));
+        let id = message.id().to_owned();
+        self.begin_work(&id, WorkKind::Assist(Box::new(message)));
     }
 
     pub(super) fn answer_assist(&mut self, request: &Message, answer: Value) {

@@ -8,6 +8,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
 
 use crate::link::LINK_VARIABLE;
+use crate::paths::program;
 use crate::runner::{COMMAND_VARIABLE, FLUSH};
 
 /// What tells helpers that whatever it shows may be replaced later.
@@ -36,7 +37,7 @@ impl RunnerProcess {
         set_nonblocking(&errors)?;
 
         let inherited = its_command.as_raw_fd();
-        let mut program = Command::new(env::current_exe()?);
+        let mut program = Command::new(program()?);
         program
             .args(env::args_os().skip(1))
             .env(COMMAND_VARIABLE, inherited.to_string())
