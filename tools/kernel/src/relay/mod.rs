@@ -28,8 +28,9 @@ use crate::runner::{CHILD_VARIABLE, COMMAND_VARIABLE, DONE, FAILED};
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE\n";
 /// No text: evcxr takes the cell as failed and keeps everything as it was before.
 const REFUSAL: &[u8] = b"\xff\n";
-/// How long a thing to show waits for another form of it, while nothing comes.
-const SETTLE: Duration = Duration::from_millis(10);
+/// How long a thing to show waits for another form of it, while nothing comes: a cell that prints its forms one by one may
+/// lose the processor in between.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// In the process that evcxr starts, under a front: the relay, which does not come back.
 pub(crate) fn run_if_relay() {
@@ -53,6 +54,8 @@ struct Relay {
     reader: Reader,
     errors: Errors,
     input: Input,
+    /// When the cell wrote last.
+    heard: Instant,
     /// Lines that have not ended: evcxr's, the front's, the runner's.
     from_evcxr: Lines,
     from_front: Lines,
@@ -71,6 +74,7 @@ impl Relay {
             reader: Reader::default(),
             errors: Errors::default(),
             input: Input::new(runner.pid()),
+            heard: Instant::now(),
             runner,
             from_evcxr: Lines::default(),
             from_front: Lines::default(),
@@ -130,7 +134,7 @@ impl Relay {
         let mut before =
             |other: Instant| until = Some(until.map_or(other, |until| until.min(other)));
         if self.reader.holds_a_bundle() {
-            before(now + SETTLE);
+            before(self.heard + SETTLE);
         }
         if self.running {
             before(self.input.next_look());
@@ -146,7 +150,9 @@ impl Relay {
         if let Some(text) = self.errors.due(now) {
             self.tell_text(Stream::Stderr, text);
         }
-        if self.reader.holds_a_bundle() && waiting_bytes(self.runner.output.as_ref()) == 0 {
+        let settled = now.saturating_duration_since(self.heard) >= SETTLE
+            && waiting_bytes(self.runner.output.as_ref()) == 0;
+        if settled && self.reader.holds_a_bundle() {
             let pieces = self.reader.settle();
             self.tell_pieces(pieces);
         }
@@ -179,6 +185,7 @@ impl Relay {
             Ok(count) => {
                 // The text of an error is written before the line that tells of it.
                 self.take_errors(waiting_bytes(Some(&self.runner.errors)));
+                self.heard = Instant::now();
                 let pieces = self.reader.push(&self.buffer[..count]);
                 self.tell_pieces(pieces);
             }
