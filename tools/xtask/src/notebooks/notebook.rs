@@ -124,11 +124,14 @@ impl Notebook {
 
     /// Puts an executed notebook where a reader finds it, with that path in it.
     pub(crate) fn save_executed(mut self, project: &Project, path: &Path) -> Result<(), Failure> {
-        if let Some(papermill) = self.content["metadata"]["papermill"].as_object_mut() {
+        // Not by an index, which would add what is not there.
+        let papermill = self.content.pointer_mut("/metadata/papermill");
+        if let Some(papermill) = papermill.and_then(Value::as_object_mut) {
             papermill.insert("output_path".to_owned(), json!(project.show(path)));
         }
-        for cell in self.content["cells"].as_array_mut().into_iter().flatten() {
-            if let Some(outputs) = cell["outputs"].as_array_mut() {
+        let cells = self.content.get_mut("cells").and_then(Value::as_array_mut);
+        for cell in cells.into_iter().flatten() {
+            if let Some(outputs) = cell.get_mut("outputs").and_then(Value::as_array_mut) {
                 join_streams(outputs);
             }
         }
@@ -243,6 +246,19 @@ pub(crate) mod tests {
                 stream("stdout", json!("end\n")),
             ]
         );
+    }
+
+    #[test]
+    fn an_executed_notebook_gets_no_field_that_it_had_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("executed.ipynb");
+        let mut executed = notebook("06_cnn", &[], &["1"]);
+        let text = json!({"cell_type": "markdown", "metadata": {}, "source": "# 6"});
+        executed.content["cells"].as_array_mut().unwrap().push(text);
+        let before = executed.content.clone();
+        executed.save_executed(&Project::find(), &path).unwrap();
+        let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(after, before);
     }
 
     #[test]
