@@ -203,7 +203,7 @@ mod tests {
 
         compiling.look_at("   Compiling this cell with cargo: helpers has changed");
         compiling.tick(compiling.began + PATIENCE).unwrap();
-        compiling.look_at("   Compiling helpers v0.1.0 (/work/helpers)");
+        compiling.look_at("   Compiling helpers v0.1.0 (/home/me/helpers)");
         let (_, content) = compiling.tick(now + 10 * RENEWED).unwrap();
         let text = content["data"]["text/plain"].as_str().unwrap();
         assert!(
