@@ -22,6 +22,16 @@ def test_what_has_no_line_break_is_shown(session):
     assert session.run('println!("next");').stream() == "next\n", "and nothing of the cell before"
 
 
+def test_the_two_streams_keep_their_bytes(session):
+    cell = session.run(
+        'let errors = std::thread::spawn(|| for _ in 0..2000 { eprint!("e"); });\n'
+        'for _ in 0..2000 { println!("o"); }\n'
+        "errors.join();"
+    )
+    assert cell.stream() == "o\n" * 2000
+    assert cell.stream("stderr") == "e" * 2000
+
+
 def test_a_flush_shows_at_once(session):
     source = (
         'use std::io::Write; print!("10%"); std::io::stdout().flush()?; '

@@ -32,6 +32,9 @@ const REFUSAL: &[u8] = b"\xff\n";
 /// lose the processor in between.
 const SETTLE: Duration = Duration::from_millis(100);
 
+/// Bytes of output.
+const READ_AT_ONCE: usize = 1 << 16;
+
 /// In the process that evcxr starts, under a front: the relay, which does not come back.
 pub(crate) fn run_if_relay() {
     if env::var_os(CHILD_VARIABLE).is_none() || env::var_os(COMMAND_VARIABLE).is_some() {
@@ -63,7 +66,6 @@ struct Relay {
     running: bool,
     /// False while the cell that evcxr compiles must not run.
     allowed: bool,
-    buffer: Vec<u8>,
 }
 
 impl Relay {
@@ -81,7 +83,6 @@ impl Relay {
             from_runner: Lines::default(),
             running: false,
             allowed: true,
-            buffer: vec![0; 1 << 16],
         };
         relay.tell(&Report::Started { relay: std::process::id().cast_signed() });
         Ok(relay)
@@ -163,30 +164,33 @@ impl Relay {
 
     /// Standard error, at most so many bytes of it.
     fn take_errors(&mut self, most: usize) {
+        // More than a pipe passes on as one piece.
+        let mut buffer = [0; 1 << 13];
         let mut taken = 0;
         while taken < most {
-            match self.runner.errors.read(&mut self.buffer) {
+            match self.runner.errors.read(&mut buffer) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => {
                     taken += count;
-                    self.errors.push(&self.buffer[..count], Instant::now());
+                    self.errors.push(&buffer[..count], Instant::now());
                 }
             }
         }
     }
 
     fn take_output(&mut self, most: usize) {
-        let most = most.min(self.buffer.len());
+        let mut buffer = [0; READ_AT_ONCE];
+        let most = most.min(buffer.len());
         // Reading nothing would look like the end.
         let Some(output) = self.runner.output.as_mut().filter(|_| most > 0) else { return };
-        match output.read(&mut self.buffer[..most]) {
+        match output.read(&mut buffer[..most]) {
             // The cell has closed it.
             Ok(0) => self.runner.output = None,
             Ok(count) => {
                 // The text of an error is written before the line that tells of it.
                 self.take_errors(waiting_bytes(Some(&self.runner.errors)));
                 self.heard = Instant::now();
-                let pieces = self.reader.push(&self.buffer[..count]);
+                let pieces = self.reader.push(&buffer[..count]);
                 self.tell_pieces(pieces);
             }
             Err(_) => {}
@@ -277,7 +281,7 @@ impl Relay {
         self.take_errors(waiting_bytes(Some(&self.runner.errors)));
         let mut left = waiting_bytes(self.runner.output.as_ref());
         while left > 0 && self.runner.output.is_some() {
-            let part = left.min(self.buffer.len());
+            let part = left.min(READ_AT_ONCE);
             self.take_output(part);
             left -= part;
         }
