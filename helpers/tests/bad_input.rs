@@ -593,6 +593,7 @@ fn wrong_settings() {
     let words = ["`batch_size` must be at least 2 for a network with batch normalisation, got 1"];
     refused("one image to normalise", &words, || one_by_one(flat().batch_normalization()));
     let erase = |erase| Augmentation { erase, ..Augmentation::default() };
+    let plateau = |factor, patience| Schedule::ReduceOnPlateau { factor, patience };
     let cases: Vec<(&str, Change)> = vec![
         ("epochs", Box::new(|config| config.epochs = 0)),
         ("patience", Box::new(|config| config.patience = 0)),
@@ -611,12 +612,27 @@ fn wrong_settings() {
         ("erase", Box::new(move |config| config.augmentation = erase(f64::NAN))),
         (
             "warmup_epochs",
-            Box::new(|config| config.schedule = Schedule::Cosine { warmup_epochs: 1.0 }),
+            Box::new(|config| {
+                config.schedule = Schedule::Cosine { warmup_epochs: 1.0, alpha: 0.0 }
+            }),
         ),
         (
             "warmup_epochs",
-            Box::new(|config| config.schedule = Schedule::Cosine { warmup_epochs: -1.0 }),
+            Box::new(|config| {
+                config.schedule = Schedule::Cosine { warmup_epochs: -1.0, alpha: 0.0 }
+            }),
         ),
+        (
+            "alpha",
+            Box::new(|config| {
+                config.schedule = Schedule::Cosine { warmup_epochs: 0.5, alpha: 1.5 }
+            }),
+        ),
+        ("factor", Box::new(move |config| config.schedule = plateau(1.0, 2))),
+        ("factor", Box::new(move |config| config.schedule = plateau(f64::NAN, 2))),
+        ("schedule.patience", Box::new(move |config| config.schedule = plateau(0.5, 0))),
+        ("ema_momentum", Box::new(|config| config.ema_momentum = Some(1.0))),
+        ("ema_momentum", Box::new(|config| config.ema_momentum = Some(f64::NAN))),
     ];
     for (name, change) in cases {
         refused(&format!("`{name}`"), &[&format!("`{name}` must be")], || fit(&change));

@@ -36,10 +36,11 @@ fn config() -> FitConfig {
         patience: EPOCHS,
         augmentation: Augmentation { horizontal_flip: true, shift: 0.04, erase: 0.2 },
         // The one schedule that depends on the epochs before.
-        schedule: Schedule::ReduceOnPlateau,
+        schedule: Schedule::ReduceOnPlateau { factor: 0.5, patience: 2 },
         learning_rate: 1e-3,
         weight_decay: 1e-4,
         label_smoothing: 0.0,
+        ema_momentum: Some(0.9),
         ..FitConfig::default()
     }
 }

@@ -67,6 +67,28 @@ fn the_best_weights_are_restored_however_training_ends() {
     }
 }
 
+/// A large step makes the weights jump about their average, which must be what is validated, kept and left.
+#[test]
+fn a_moving_average_of_the_weights_is_what_is_validated_and_kept() {
+    let split = split(300);
+    let fit = |ema_momentum| {
+        let mut model = dense(&split, 1);
+        let schedule = Schedule::Constant;
+        let config = FitConfig { learning_rate: 0.03, ema_momentum, schedule, ..quick(6) };
+        let history = model.fit(&split, config).unwrap();
+        let now = model.evaluate(&split.validation).unwrap();
+        assert!((now.loss - history.best().val_loss).abs() < 1e-5);
+        history
+    };
+    let (plain, averaged) = (fit(None), fit(Some(0.9)));
+    // The average changes nothing about the steps.
+    for (plain, averaged) in plain.epochs.iter().zip(&averaged.epochs) {
+        assert_eq!(plain.loss, averaged.loss);
+        assert_ne!(plain.val_loss, averaged.val_loss);
+    }
+    assert!(averaged.best().val_loss < plain.best().val_loss, "{averaged:?} {plain:?}");
+}
+
 #[test]
 fn the_same_seed_repeats_to_the_last_digit_and_another_does_not() {
     let split = split(200);
@@ -157,7 +179,7 @@ fn settings_out_of_range_are_named() {
             "`label_smoothing` must be in 0..1, got 1",
         ),
         (
-            FitConfig { schedule: Schedule::Cosine { warmup_epochs: 3.0 }, ..quick(2) },
+            FitConfig { schedule: Schedule::Cosine { warmup_epochs: 3.0, alpha: 0.0 }, ..quick(2) },
             "`warmup_epochs` must be 0 or more and fewer than `epochs` (2), got 3",
         ),
         (

@@ -25,6 +25,10 @@ pub struct FitConfig {
     pub weight_decay: f64,
     /// Share of the target that goes to all classes alike, in 0..1 (Szegedy et al. 2016).
     pub label_smoothing: f64,
+    /// Momentum of a moving average of the weights, in 0..1, which is validated, kept as the best, and left in the model in
+    /// place of the weights themselves (Keras's `use_ema`); 0.999 averages over about the last thousand steps. Without
+    /// one the weights are.
+    pub ema_momentum: Option<f64>,
     /// Random changes to training images.
     pub augmentation: Augmentation,
     /// The number format of the products.
@@ -40,9 +44,10 @@ impl Default for FitConfig {
             patience: 5,
             batch_size: 128,
             learning_rate: 2e-3,
-            schedule: Schedule::Cosine { warmup_epochs: 0.5 },
+            schedule: Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0 },
             weight_decay: 0.02,
             label_smoothing: 0.05,
+            ema_momentum: None,
             augmentation: Augmentation::default(),
             precision: Precision::Auto,
             seed: 42,
@@ -67,7 +72,7 @@ impl FitConfig {
             }
         }
         let (rate, decay) = (self.learning_rate, self.weight_decay);
-        let smoothing = self.label_smoothing;
+        let (smoothing, momentum) = (self.label_smoothing, self.ema_momentum.unwrap_or(0.0));
         let fractions = [
             (
                 "learning_rate",
@@ -90,18 +95,20 @@ impl FitConfig {
                 "in 0..1",
                 "0.1 is common",
             ),
+            (
+                "ema_momentum",
+                momentum,
+                (0.0..1.0).contains(&momentum),
+                "in 0..1",
+                "0.999 is common, and `None` averages nothing",
+            ),
         ];
         for (name, value, is_allowed, expected, advice) in fractions {
             if !is_allowed {
                 return Err(Error::parameter(name, expected, value, advice));
             }
         }
-        if let Schedule::Cosine { warmup_epochs } = self.schedule
-            && !(0.0..self.epochs as f64).contains(&warmup_epochs)
-        {
-            let expected = format!("0 or more and fewer than `epochs` ({})", self.epochs);
-            return Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"));
-        }
+        self.schedule.check(self.epochs)?;
         self.augmentation.check()
     }
 

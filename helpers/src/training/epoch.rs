@@ -30,7 +30,10 @@ impl TrainingState<'_> {
         let trained = self.train_epoch(epoch, callbacks, guard);
         self.step_seconds += started.elapsed().as_secs_f64();
         let (trained, learning_rate) = trained?;
-        let validated = self.validate(guard)?;
+        self.swap_average();
+        let validated = self.validate(guard);
+        self.swap_average();
+        let validated = validated?;
         let val_loss = validated.loss();
         if !val_loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: val_loss, learning_rate });
@@ -74,6 +77,9 @@ impl TrainingState<'_> {
             loss.f_backward()?;
             let gradients = tape.backward(&outputs, &self.model.weights)?;
             self.optimizer.step(&mut self.model.weights, &gradients, learning_rate)?;
+            if let Some(average) = &mut self.average {
+                average.update(&self.model.weights, self.optimizer.state().0)?;
+            }
             let batch = TrainBatch { epoch, batch: step + 1, batches, loss: totals.loss() };
             for callback in callbacks.iter_mut() {
                 callback.on_train_batch_end(&batch)?;

@@ -2,6 +2,7 @@
 //!
 //! Start at [`FitConfig`]; `Model::fit` runs the loop, `Model::fit_with` takes [`Callbacks`] too.
 
+mod average;
 pub mod callbacks;
 mod config;
 mod epoch;

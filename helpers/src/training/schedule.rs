@@ -2,21 +2,59 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// How the learning rate changes, as a factor on `FitConfig::learning_rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Always 1.
     Constant,
-    /// A straight rise from 0 over `warmup_epochs`, then half a cosine down to 0 at the last epoch
+    /// A straight rise from 0 over `warmup_epochs`, then half a cosine down to `alpha` at the last epoch
     /// (Loshchilov & Hutter 2017; Keras's `CosineDecay`).
     Cosine {
         /// Epochs of the rise; fractions are fine.
         warmup_epochs: f64,
+        /// The factor at the end, in 0..=1.
+        #[serde(default)]
+        alpha: f64,
     },
-    /// A straight rise over the first epoch; then halved whenever the validation loss has not fallen for two epochs
-    /// (Keras's `ReduceLROnPlateau(factor=0.5, patience=2)`).
-    ReduceOnPlateau,
+    /// A straight rise over the first epoch; then multiplied by `factor` whenever the validation loss has not fallen for
+    /// `patience` epochs (Keras's `ReduceLROnPlateau`).
+    ReduceOnPlateau {
+        /// In 0..1.
+        factor: f64,
+        /// Epochs without a better loss, at least 1; early stopping's patience should be a longer one.
+        patience: usize,
+    },
+}
+
+impl Schedule {
+    /// Checks the settings, for a training of so many epochs.
+    ///
+    /// # Errors
+    /// If one is out of range.
+    pub(super) fn check(self, epochs: usize) -> Result<()> {
+        match self {
+            Schedule::Cosine { warmup_epochs, .. }
+                if !(0.0..epochs as f64).contains(&warmup_epochs) =>
+            {
+                let expected = format!("0 or more and fewer than `epochs` ({epochs})");
+                Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"))
+            }
+            Schedule::Cosine { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
+                Err(Error::parameter("alpha", "in 0..=1", alpha, "0 falls to nothing"))
+            }
+            Schedule::ReduceOnPlateau { factor, .. } if !(0.0..1.0).contains(&factor) => {
+                Err(Error::parameter("factor", "in 0..1", factor, "0.5 halves the learning rate"))
+            }
+            Schedule::ReduceOnPlateau { patience: 0, .. } => {
+                let advice = "2 waits for two epochs";
+                Err(Error::parameter("schedule.patience", "at least 1", 0, advice))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The learning rate of one training, relative to where it starts: a [`Schedule`] and what it has seen so far.
@@ -30,9 +68,6 @@ pub(super) struct LearningRate {
     waited: usize,
 }
 
-/// Epochs without a better loss after which the plateau rule halves the rate.
-const PLATEAU_PATIENCE: usize = 2;
-
 impl LearningRate {
     pub(super) fn new(schedule: Schedule, epochs: usize) -> LearningRate {
         LearningRate { schedule, epochs, factor: 1.0, best_loss: f64::INFINITY, waited: 0 }
@@ -42,15 +77,16 @@ impl LearningRate {
     pub(super) fn factor(&self, progress: f64) -> f64 {
         match self.schedule {
             Schedule::Constant => 1.0,
-            Schedule::Cosine { warmup_epochs } if progress < warmup_epochs => {
+            Schedule::Cosine { warmup_epochs, .. } if progress < warmup_epochs => {
                 progress / warmup_epochs
             }
-            Schedule::Cosine { warmup_epochs } => {
+            Schedule::Cosine { warmup_epochs, alpha } => {
                 let length = (self.epochs as f64 - warmup_epochs).max(f64::MIN_POSITIVE);
                 let share = ((progress - warmup_epochs) / length).clamp(0.0, 1.0);
-                (1.0 + (std::f64::consts::PI * share).cos()) / 2.0
+                let cosine = (1.0 + (std::f64::consts::PI * share).cos()) / 2.0;
+                alpha + (1.0 - alpha) * cosine
             }
-            Schedule::ReduceOnPlateau => self.factor * progress.min(1.0),
+            Schedule::ReduceOnPlateau { .. } => self.factor * progress.min(1.0),
         }
     }
 
@@ -61,8 +97,10 @@ impl LearningRate {
             return;
         }
         self.waited += 1;
-        if self.waited >= PLATEAU_PATIENCE {
-            (self.factor, self.waited) = (self.factor / 2.0, 0);
+        if let Schedule::ReduceOnPlateau { factor, patience } = self.schedule
+            && self.waited >= patience
+        {
+            (self.factor, self.waited) = (self.factor * factor, 0);
         }
     }
 }
@@ -72,17 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cosine_rises_then_falls_to_nothing() {
-        let learning_rate = LearningRate::new(Schedule::Cosine { warmup_epochs: 2.0 }, 10);
-        let factors: Vec<f64> = [0.0, 1.0, 2.0, 6.0, 10.0]
-            .map(|p| (learning_rate.factor(p) * 1e6).round() / 1e6)
-            .to_vec();
-        assert_eq!(factors, [0.0, 0.5, 1.0, 0.5, 0.0]);
+    fn cosine_rises_then_falls_to_its_floor() {
+        for (alpha, fallen) in [(0.0, [0.5, 0.0]), (0.2, [0.6, 0.2])] {
+            let schedule = Schedule::Cosine { warmup_epochs: 2.0, alpha };
+            let learning_rate = LearningRate::new(schedule, 10);
+            let factors = [0.0, 1.0, 2.0, 6.0, 10.0]
+                .map(|progress| (learning_rate.factor(progress) * 1e6).round() / 1e6);
+            assert_eq!((&factors[..3], &factors[3..]), (&[0.0, 0.5, 1.0][..], &fallen[..]));
+        }
     }
 
     #[test]
     fn a_plateau_of_two_epochs_halves_the_rate() {
-        let mut learning_rate = LearningRate::new(Schedule::ReduceOnPlateau, 50);
+        let schedule = Schedule::ReduceOnPlateau { factor: 0.5, patience: 2 };
+        let mut learning_rate = LearningRate::new(schedule, 50);
         let factors: Vec<f64> = [0.9, 1.0, 0.9, 0.8, 0.8, 0.8]
             .iter()
             .map(|&loss| {
@@ -91,5 +132,20 @@ mod tests {
             })
             .collect();
         assert_eq!(factors, [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn each_epoch_of_a_plateau_may_lower_the_rate() {
+        let schedule = Schedule::ReduceOnPlateau { factor: 0.1, patience: 1 };
+        let mut learning_rate = LearningRate::new(schedule, 50);
+        [0.9, 0.9, 0.8, 0.9].into_iter().for_each(|loss| learning_rate.update(loss));
+        assert!((learning_rate.factor(4.0) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_file_from_before_the_floor_is_read() {
+        let schedule: Schedule =
+            serde_json::from_str(r#"{"cosine":{"warmup_epochs":0.5}}"#).unwrap();
+        assert_eq!(schedule, Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0 });
     }
 }

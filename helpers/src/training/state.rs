@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use tch::Tensor;
 
+use super::average::MovingAverage;
 use super::config::FitConfig;
 use super::history::{EpochRow, History, Metric, Record};
 use super::objective::Objective;
@@ -22,6 +23,8 @@ pub struct TrainingState<'a> {
     pub(super) objective: Objective,
     metric: Metric,
     pub(super) optimizer: AdamW,
+    /// The moving average of the weights, if there is one.
+    pub(super) average: Option<MovingAverage>,
     pub(super) learning_rate: LearningRate,
     epochs: Vec<EpochRow>,
     /// The weights of the best epoch; before the first one, those that training began with.
@@ -46,7 +49,12 @@ impl<'a> TrainingState<'a> {
         objective: Objective,
         config: &'a FitConfig,
     ) -> Result<TrainingState<'a>> {
+        let average = match config.ema_momentum {
+            Some(momentum) => Some(MovingAverage::new(momentum, model.snapshot()?)),
+            None => None,
+        };
         Ok(TrainingState {
+            average,
             optimizer: AdamW::new(&model.weights, config.weight_decay),
             learning_rate: LearningRate::new(config.schedule, config.epochs),
             best_weights: model.snapshot()?,
@@ -71,7 +79,7 @@ impl<'a> TrainingState<'a> {
         self.config
     }
 
-    /// The model with the weights it has now.
+    /// The model with the weights it has now: those that the optimiser steps, also where their average is what counts.
     pub fn model(&self) -> &Model {
         self.model
     }
@@ -132,10 +140,20 @@ impl<'a> TrainingState<'a> {
         self.epochs.push(row);
     }
 
-    /// Keeps the weights that the model has now as those of the best epoch.
+    /// Keeps the weights that were validated now as those of the best epoch.
     pub(super) fn keep_best_weights(&mut self) -> Result<()> {
-        self.best_weights = self.model.snapshot()?;
+        self.swap_average();
+        let best = self.model.snapshot();
+        self.swap_average();
+        self.best_weights = best?;
         Ok(())
+    }
+
+    /// Has the model change places with the moving average of its weights, if there is one.
+    pub(super) fn swap_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.swap(&mut self.model.weights);
+        }
     }
 
     /// Gives the model the weights of its best epoch.

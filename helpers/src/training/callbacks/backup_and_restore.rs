@@ -1,7 +1,7 @@
 //! Checkpoints: a training that was stopped, at whatever moment, goes on from its last whole epoch.
 //!
-//! One file holds what the next epoch depends on: the weights, those of the best epoch, the optimiser's moments, and the
-//! record of the epochs. What follows from the record is not in it: the learning rate and early stopping are taken
+//! One file holds what the next epoch depends on: the weights, their moving average if there is one, those of the best
+//! epoch, the optimiser's moments, and the record of the epochs. What follows from the record is not in it: the learning rate and early stopping are taken
 //! through it again; and libtorch's generator is seeded anew for each epoch.
 //!
 //! A training that is interrupted leaves the weights of its best epoch in the model. So the checkpoint of a training that
@@ -71,6 +71,8 @@ struct State {
 struct Tensors {
     weights: Vec<Tensor>,
     best: Vec<Tensor>,
+    /// Empty where nothing is averaged.
+    average: Vec<Tensor>,
     moments: Vec<Moments>,
 }
 
@@ -136,6 +138,11 @@ impl BackupAndRestore {
                 tensors.push((format!("second/{name}"), Tensor::f_from_slice(second)?));
             }
         }
+        if let Some(average) = &training.average {
+            for (weight, value) in training.model.weights.iter().zip(&average.values) {
+                tensors.push((format!("average/{}", weight.name), value.shallow_clone()));
+            }
+        }
         let metadata = HashMap::from([
             ("training".to_owned(), model_file::to_json(&self.identity)?),
             ("state".to_owned(), model_file::to_json(&state)?),
@@ -178,7 +185,7 @@ fn read(
     }
     let state: State = file.json("state")?;
     check_state(file, &state, training)?;
-    let tensors = read_tensors(file, training.model)?;
+    let tensors = read_tensors(file, training.model, training.average.is_some())?;
     let row = |(index, row): (usize, &[u64; 6])| {
         let [loss, metric, val_loss, val_metric, learning_rate, seconds] = row.map(f64::from_bits);
         let epoch = index + 1;
@@ -194,6 +201,9 @@ fn read(
     }
     training.model.restore(&tensors.weights)?;
     training.best_weights = tensors.best;
+    if let Some(average) = &mut training.average {
+        average.values = tensors.average;
+    }
     training.optimizer.restore(state.steps, tensors.moments);
     training.seconds_before = f64::from_bits(state.seconds);
     training.step_seconds = f64::from_bits(state.step_seconds);
@@ -227,7 +237,7 @@ fn check_state(file: &ModelFile, state: &State, training: &TrainingState) -> Res
     Ok(())
 }
 
-fn read_tensors(file: &ModelFile, model: &Model) -> Result<Tensors> {
+fn read_tensors(file: &ModelFile, model: &Model, averaged: bool) -> Result<Tensors> {
     let finite = |name: &str, tensor: Tensor| -> Result<Tensor> {
         match tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? {
             1 => Ok(tensor),
@@ -239,6 +249,9 @@ fn read_tensors(file: &ModelFile, model: &Model) -> Result<Tensors> {
         let (name, shape) = (&weight.name, weight.tensor.size());
         tensors.weights.push(finite(name, file.tensor(&format!("weights/{name}"), &shape)?)?);
         tensors.best.push(finite(name, file.tensor(&format!("best/{name}"), &shape)?)?);
+        if averaged {
+            tensors.average.push(finite(name, file.tensor(&format!("average/{name}"), &shape)?)?);
+        }
         let moment = |order: &str| -> Result<Vec<f32>> {
             if !weight.trainable {
                 return Ok(Vec::new());

@@ -1,0 +1,102 @@
+//! The moving average of the weights, which is validated and kept in their place.
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::layers::{Weight, is_statistic};
+
+/// An exponential moving average of a model's weights: Keras's `use_ema`, PyTorch's `AveragedModel` with a moving average
+/// (Polyak & Juditsky 1992).
+///
+/// Batch normalisation's running statistics are averaged like the weights that they belong to (`use_buffers=True` in
+/// PyTorch): copied, they would be the statistics of the last weights, behind which the averaged ones lie.
+pub(super) struct MovingAverage {
+    momentum: f64,
+    /// In the order of the model's weights.
+    pub values: Vec<Tensor>,
+}
+
+impl MovingAverage {
+    /// Begins at these values.
+    pub(super) fn new(momentum: f64, values: Vec<Tensor>) -> MovingAverage {
+        MovingAverage { momentum, values }
+    }
+
+    /// The share of the average that stays in step `step`, counted from 1: little at first, so that the weights of the
+    /// beginning are soon forgotten (as TensorFlow's `ExponentialMovingAverage(num_updates=step)`).
+    fn momentum_in(&self, step: u64) -> f64 {
+        self.momentum.min((1.0 + step as f64) / (10.0 + step as f64))
+    }
+
+    /// Takes in the weights after so many steps.
+    ///
+    /// # Errors
+    /// If these are not the weights that it is of.
+    pub(super) fn update(&mut self, weights: &[Weight], step: u64) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let share = 1.0 - self.momentum_in(step);
+        for (average, weight) in self.values.iter_mut().zip(weights) {
+            if weight.trainable || is_statistic(&weight.name) {
+                let _ = average.f_lerp_(&weight.tensor, share)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes places with the weights: what they were is here then, and the average is in the model.
+    pub(super) fn swap(&mut self, weights: &mut [Weight]) {
+        for (average, weight) in self.values.iter_mut().zip(weights) {
+            std::mem::swap(average, &mut weight.tensor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(name: &str, trainable: bool) -> Weight {
+        let tensor = Tensor::from_slice(&[1f32, -2.0]);
+        Weight { name: name.into(), tensor, trainable, decay: false }
+    }
+
+    /// Each weight counts as its own step's share times what all later steps left of it; frozen ones stay.
+    #[test]
+    fn the_average_is_the_sum_of_all_steps_by_their_shares() {
+        let mut weights = [weight("w", true), weight("bn.moving_mean", false), weight("f", false)];
+        let first = weights.iter().map(|weight| weight.tensor.copy()).collect();
+        let mut average = MovingAverage::new(0.6, first);
+        // min(0.6, (1 + step) / (10 + step)): 0.6 from the 13th step on.
+        let kept = |step: usize| (0.6f64).min((1 + step) as f64 / (10 + step) as f64);
+        assert_eq!([kept(1), kept(12), kept(13)], [2.0 / 11.0, 13.0 / 22.0, 0.6]);
+        for step in 1..=20u64 {
+            for weight in &mut weights[..2] {
+                weight.tensor = Tensor::from_slice(&[(step * step) as f32, 3.0]);
+            }
+            average.update(&weights, step).unwrap();
+        }
+        let share = |step: usize| -> f64 { (step + 1..=20).map(kept).product() };
+        let of_steps = |value: fn(usize) -> f64, first: f64| -> f64 {
+            let steps = (1..=20).map(|step| (1.0 - kept(step)) * share(step) * value(step));
+            share(0) * first + steps.sum::<f64>()
+        };
+        let expected = [of_steps(|step| (step * step) as f64, 1.0), of_steps(|_| 3.0, -2.0)];
+        for values in &average.values[..2] {
+            for (index, expected) in expected.iter().enumerate() {
+                let found = values.double_value(&[index as i64]);
+                assert!((found - expected).abs() < 1e-5 * expected.abs(), "{found} {expected}");
+            }
+        }
+        assert!(average.values[2].equal(&weights[2].tensor));
+    }
+
+    #[test]
+    fn a_swap_puts_the_average_into_the_model_and_back() {
+        let mut weights = [weight("w", true)];
+        let mut average = MovingAverage::new(0.9, vec![Tensor::from_slice(&[5f32, 6.0])]);
+        average.swap(&mut weights);
+        assert_eq!(Vec::<f32>::try_from(&weights[0].tensor).unwrap(), [5.0, 6.0]);
+        average.swap(&mut weights);
+        assert_eq!(Vec::<f32>::try_from(&weights[0].tensor).unwrap(), [1.0, -2.0]);
+    }
+}
