@@ -632,6 +632,9 @@ fn wrong_settings() {
         ("factor", Box::new(move |config| config.schedule = plateau(f64::NAN, 2))),
         ("schedule.patience", Box::new(move |config| config.schedule = plateau(0.5, 0))),
         ("ema_momentum", Box::new(|config| config.ema_momentum = Some(1.0))),
+        ("mixup", Box::new(|config| config.mixup = -0.1)),
+        ("mixup", Box::new(|config| config.mixup = f64::NAN)),
+        ("cutmix", Box::new(|config| config.cutmix = f64::INFINITY)),
         ("ema_momentum", Box::new(|config| config.ema_momentum = Some(f64::NAN))),
     ];
     for (name, change) in cases {

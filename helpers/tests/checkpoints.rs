@@ -110,6 +110,7 @@ impl Kind {
             }
             Kind::Cnn => {
                 let config = FitConfig { patience: 1, epochs: 30, learning_rate: 0.01, ..config };
+                let config = FitConfig { mixup: 0.2, cutmix: 1.0, ..config };
                 let history = model.fit_with(&split, config, callbacks()).unwrap();
                 // Long after the last of three kills.
                 assert!(history.stopped_early && history.epochs_run() > 9, "{history:?}");

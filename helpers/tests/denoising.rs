@@ -289,3 +289,19 @@ fn a_network_that_gives_no_images_is_refused() {
     let text = fitted.unwrap_err().to_string();
     assert!(text.contains("28 × 28 × 1") && text.contains("got 10;"), "{text}");
 }
+
+#[test]
+fn a_denoiser_has_no_classes_to_mix() {
+    let images = sample(20);
+    let network = AutoencoderConfig { filters: [4, 8], dense: 32, rate: 0.02 };
+    let shape = images.dataset().image_shape();
+    let mut model = network.network(shape).unwrap().build(1).unwrap();
+    let split = images.dataset().split(SplitConfig::default()).unwrap();
+    for (mixup, cutmix, name) in [(0.2, 0.0, "mixup"), (0.0, 1.0, "cutmix")] {
+        let config = FitConfig { mixup, cutmix, ..FitConfig::default() };
+        let noise = GaussianNoise::default();
+        let fitted = model.fit_denoiser(&split, noise, config, Callbacks::default());
+        let text = fitted.unwrap_err().to_string();
+        assert!(text.starts_with(&format!("`{name}` must be 0 for a denoiser, got ")), "{text}");
+    }
+}

@@ -89,6 +89,39 @@ fn a_moving_average_of_the_weights_is_what_is_validated_and_kept() {
     assert!(averaged.best().val_loss < plain.best().val_loss, "{averaged:?} {plain:?}");
 }
 
+/// With steps of nothing the network of the epoch is the one afterwards, and without dropout what it says of the training
+/// images is the same, whatever the targets are.
+#[test]
+fn the_training_loss_is_the_plain_one() {
+    let split = split(200);
+    let of = |label_smoothing| {
+        let shape = split.train.dataset().image_shape();
+        let mut model = Sequential::new(shape).flatten().dense(10).build(1).unwrap();
+        let config = FitConfig { learning_rate: 1e-12, label_smoothing, ..quick(1) };
+        let loss = model.fit(&split, config).unwrap().best().loss;
+        (loss, model.evaluate(&split.train).unwrap().loss)
+    };
+    let ((smoothed, plain), (hard, _)) = (of(0.5), of(0.0));
+    assert!((smoothed - plain).abs() < 1e-5 && smoothed == hard, "{smoothed} {plain} {hard}");
+}
+
+#[test]
+fn mixed_images_are_learnt_from_by_their_seed() {
+    let split = split(300);
+    let fit = |mixup, cutmix, seed| {
+        let mut model = dense(&split, 1);
+        let history = model.fit(&split, FitConfig { mixup, cutmix, seed, ..quick(8) }).unwrap();
+        (history.best().val_accuracy, model.predict(&split.validation).unwrap())
+    };
+    let plain = fit(0.0, 0.0, 1);
+    for (mixup, cutmix) in [(0.2, 0.0), (0.0, 1.0), (0.2, 1.0)] {
+        let mixed = fit(mixup, cutmix, 1);
+        assert!(mixed.0 > 0.5, "{mixup} {cutmix}: {}", mixed.0);
+        assert!(mixed.1 != plain.1 && mixed.1 == fit(mixup, cutmix, 1).1);
+        assert_ne!(mixed.1, fit(mixup, cutmix, 2).1);
+    }
+}
+
 #[test]
 fn the_same_seed_repeats_to_the_last_digit_and_another_does_not() {
     let split = split(200);

@@ -29,11 +29,18 @@ pub struct FitConfig {
     /// place of the weights themselves (Keras's `use_ema`); 0.999 averages over about the last thousand steps. Without
     /// one the weights are.
     pub ema_momentum: Option<f64>,
+    /// Mixes each training image and its class with another one's, by a share drawn for each batch from
+    /// Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for none, and 0.2 is common.
+    pub mixup: f64,
+    /// Replaces a rectangle of each training image by that of another one, whose class counts by its area; the share is
+    /// drawn for each batch from Beta(`cutmix`, `cutmix`) (Yun et al. 2019). 0 for none, and 1 is common. With `mixup`
+    /// too each batch has the one or the other, at even odds.
+    pub cutmix: f64,
     /// Random changes to training images.
     pub augmentation: Augmentation,
     /// The number format of the products.
     pub precision: Precision,
-    /// Fixes shuffling, augmentation and dropout.
+    /// Fixes shuffling, augmentation, mixing and dropout.
     pub seed: u64,
 }
 
@@ -48,6 +55,8 @@ impl Default for FitConfig {
             weight_decay: 0.02,
             label_smoothing: 0.05,
             ema_momentum: None,
+            mixup: 0.0,
+            cutmix: 0.0,
             augmentation: Augmentation::default(),
             precision: Precision::Auto,
             seed: 42,
@@ -72,6 +81,8 @@ impl FitConfig {
             }
         }
         let (rate, decay) = (self.learning_rate, self.weight_decay);
+        let (mixup, cutmix) = (self.mixup, self.cutmix);
+        let is_beta = |alpha: f64| (0.0..=100.0).contains(&alpha);
         let (smoothing, momentum) = (self.label_smoothing, self.ema_momentum.unwrap_or(0.0));
         let fractions = [
             (
@@ -88,6 +99,8 @@ impl FitConfig {
                 "0 or more, and finite",
                 "0 switches it off",
             ),
+            ("mixup", mixup, is_beta(mixup), "in 0..=100", "0 mixes nothing, and 0.2 is common"),
+            ("cutmix", cutmix, is_beta(cutmix), "in 0..=100", "0 cuts nothing, and 1 is common"),
             (
                 "label_smoothing",
                 smoothing,

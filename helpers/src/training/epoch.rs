@@ -1,7 +1,7 @@
 //! One epoch: a pass over the training images in a new order, and one over the validation images.
 //!
-//! At its start libtorch's generator is seeded from the training's seed and the epoch's number; shuffling, augmentation
-//! and dropout all draw from it. So an epoch repeats whatever was drawn before it.
+//! At its start libtorch's generator is seeded from the training's seed and the epoch's number; shuffling, augmentation,
+//! mixing and dropout all draw from it. So an epoch repeats whatever was drawn before it.
 
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::callbacks::{Callback, TrainBatch};
 use super::history::EpochRow;
+use super::mixing::Mixing;
 use super::objective::Totals;
 use super::state::TrainingState;
 use crate::error::{Error, Result};
@@ -62,18 +63,21 @@ impl TrainingState<'_> {
         let batches = order.len().div_ceil(batch_size);
         let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
-        let mut totals = Totals::default();
+        let (mixing, mut totals) = (Mixing::of(self.config), Totals::default());
         let mut learning_rate = self.config.learning_rate;
         for (step, indices) in order.chunks(batch_size).take(steps).enumerate() {
             guard.check("training", "")?;
             let epochs_done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
             learning_rate = self.config.learning_rate * self.learning_rate.factor(epochs_done);
             let (inputs, targets) = train.batch(indices, true)?;
+            let (inputs, mixed) = mixing.mix(inputs, &targets)?;
             let (outputs, tape) = engine.forward(&inputs, &self.model.weights)?;
-            let (loss, value) = self.objective.loss(&outputs, &targets, true, &mut totals)?;
-            if !totals.loss().is_finite() {
+            let loss = self.objective.loss(&outputs, &targets, mixed.as_ref())?;
+            let value = loss.f_double_value(&[])?;
+            if !value.is_finite() {
                 return Err(Error::Diverged { epoch, loss: value, learning_rate });
             }
+            self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
             loss.f_backward()?;
             let gradients = tape.backward(&outputs, &self.model.weights)?;
             self.optimizer.step(&mut self.model.weights, &gradients, learning_rate)?;
@@ -98,7 +102,7 @@ impl TrainingState<'_> {
             guard.check("validation", "")?;
             let (inputs, targets) = self.validation.batch(indices, false)?;
             let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
-            let (_loss, _value) = self.objective.loss(&outputs, &targets, false, &mut totals)?;
+            self.objective.count(&outputs, &targets, None, &mut totals)?;
         }
         Ok(totals)
     }

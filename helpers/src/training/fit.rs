@@ -84,7 +84,8 @@ impl Model {
     ///
     /// Training images get new noise in every epoch; those of the validation part keep the noise that
     /// [`GaussianNoise::on`] fixes with `config.seed`. Pixels are not normalised: they lie in 0..=1, noise apart.
-    /// Augmentation, if any, changes the image before the noise is added; `label_smoothing` has no meaning here.
+    /// Augmentation, if any, changes the image before the noise is added; `label_smoothing` has no meaning here, and `mixup`
+    /// and `cutmix` must be 0.
     ///
     /// # Errors
     /// If a setting is out of range, the model does not give images of the size it takes, the images differ from what
@@ -98,6 +99,12 @@ impl Model {
     ) -> Result<DenoisingHistory> {
         config.check()?;
         noise.check()?;
+        for (name, value) in [("mixup", config.mixup), ("cutmix", config.cutmix)] {
+            if value > 0.0 {
+                let advice = "it mixes classes, and here are none";
+                return Err(Error::parameter(name, "0 for a denoiser", value, advice));
+            }
+        }
         self.check_images(&split.train)?;
         self.check_restores_images()?;
         self.precision = config.precision;

@@ -13,7 +13,8 @@ use crate::system::write_atomically;
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
-    /// Mean training loss, with label smoothing, dropout and augmentation in force.
+    /// Mean training loss, plain cross-entropy as `val_loss` is, with dropout and augmentation in force. Smoothing is no part
+    /// of it, and a mixed image (`mixup`, `cutmix`) counts for the class with the larger share.
     pub loss: f64,
     /// Training accuracy in 0..=1, under the same conditions.
     pub accuracy: f64,

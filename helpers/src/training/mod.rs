@@ -8,10 +8,13 @@ mod config;
 mod epoch;
 mod fit;
 pub mod history;
+mod mixing;
 mod objective;
 pub(crate) mod optimizer;
 pub mod schedule;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use callbacks::{BackupAndRestore, Callback, Callbacks, EarlyStopping, Progress, TrainBatch};
 pub use config::FitConfig;

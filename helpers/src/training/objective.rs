@@ -3,6 +3,7 @@
 use tch::{Kind, Reduction, Tensor};
 
 use super::history::Metric;
+use super::mixing::Mixed;
 use crate::error::Result;
 
 /// What training makes smaller.
@@ -14,7 +15,8 @@ pub(crate) enum Objective {
     MeanSquaredError,
 }
 
-/// Sums over the images of an epoch.
+/// Sums over the images of an epoch. Those of the loss are of the plain one, whatever training makes smaller: nothing
+/// smoothed, and of a mixed image the class with the larger share, so that training and validation can be compared.
 #[derive(Default)]
 pub(super) struct Totals {
     images: usize,
@@ -38,7 +40,7 @@ impl Totals {
 }
 
 impl Objective {
-    /// The mean loss over a batch, to be differentiated while training, and its value; adds the batch to `totals`.
+    /// What training makes smaller, the mean over a batch, to be differentiated.
     ///
     /// # Errors
     /// If libtorch refuses: targets and outputs do not fit, or memory is short.
@@ -46,29 +48,52 @@ impl Objective {
         self,
         outputs: &Tensor,
         targets: &Tensor,
-        training: bool,
-        totals: &mut Totals,
-    ) -> Result<(Tensor, f64)> {
-        let loss = match self {
-            Objective::CrossEntropy { label_smoothing } => {
-                let smoothing = if training { label_smoothing } else { 0.0 };
-                let predicted = outputs.f_detach()?.f_argmax(-1, false)?;
-                let correct = predicted.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
-                totals.correct += correct.f_int64_value(&[])? as f64;
-                outputs.f_cross_entropy_loss(
-                    targets,
-                    None::<&Tensor>,
-                    Reduction::Mean,
-                    -100,
-                    smoothing,
-                )?
+        mixed: Option<&Mixed>,
+    ) -> Result<Tensor> {
+        let of = |targets| self.loss_for(outputs, targets);
+        Ok(match mixed {
+            None => of(targets)?,
+            // The same as the cross-entropy of the mixed classes, which is linear in them.
+            Some(Mixed { partners, share }) => of(targets)?
+                .f_mul_scalar(*share)?
+                .f_add(&of(partners)?.f_mul_scalar(1.0 - share)?)?,
+        })
+    }
+
+    fn loss_for(self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Objective::CrossEntropy { label_smoothing: smoothing } => {
+                let weight = None::<&Tensor>;
+                outputs.f_cross_entropy_loss(targets, weight, Reduction::Mean, -100, smoothing)?
             }
             Objective::MeanSquaredError => outputs.f_mse_loss(targets, Reduction::Mean)?,
+        })
+    }
+
+    /// Adds a batch to `totals`.
+    ///
+    /// # Errors
+    /// As [`Objective::loss`].
+    pub(super) fn count(
+        self,
+        outputs: &Tensor,
+        targets: &Tensor,
+        mixed: Option<&Mixed>,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let (outputs, mut plain) = (outputs.f_detach()?, self);
+        let targets = match mixed {
+            Some(Mixed { partners, share }) if *share < 0.5 => partners,
+            _ => targets,
         };
+        if let Objective::CrossEntropy { label_smoothing } = &mut plain {
+            *label_smoothing = 0.0;
+            let correct = outputs.f_argmax(-1, false)?.f_eq_tensor(targets)?;
+            totals.correct += correct.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64;
+        }
         let images = targets.size()[0] as usize;
-        let value = loss.f_double_value(&[])?;
         totals.images += images;
-        totals.loss += value * images as f64;
-        Ok((loss, value))
+        totals.loss += plain.loss_for(&outputs, targets)?.f_double_value(&[])? * images as f64;
+        Ok(())
     }
 }
