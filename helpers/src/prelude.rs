@@ -19,7 +19,10 @@ pub use crate::evaluation::{
 // Search.
 pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
 // What is kept.
-pub use crate::artifacts::{Artifacts, Denoising, Metrics, Predictions, compare_predictions};
+pub use crate::artifacts::{
+    Artifacts, Denoising, DenoisingResult, Metrics, ModelResult, Predictions, Run, TestResult,
+    compare_predictions,
+};
 // Figures.
 pub use crate::plot::{
     BarChart, CostPoint, LineChart, plot_accuracy_cost, plot_confusion, plot_denoised,

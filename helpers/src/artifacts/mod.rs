@@ -16,11 +16,13 @@ pub mod folder;
 pub mod metrics;
 pub mod predictions;
 mod provenance;
+pub mod run;
 
 pub use comparison::{by_accuracy, compare_predictions};
 pub use folder::Artifacts;
 pub use metrics::{Denoising, Metrics, Scores, SplitSizes};
 pub use predictions::Predictions;
+pub use run::{DenoisingResult, ModelResult, Run, TestResult};
 
 pub use crate::system::environment::{Environment, code_version};
 

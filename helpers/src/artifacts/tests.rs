@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::data::Split;
-use crate::data::{Dataset, SplitConfig};
-use crate::evaluation::Evaluation;
+use crate::architectures::AutoencoderConfig;
+use crate::data::test_files::{folder as files, npy};
+use crate::data::{Dataset, GaussianNoise, Split, SplitConfig};
+use crate::evaluation::{Evaluation, LinearDenoiser};
+use crate::models::{Model, Sequential};
 use crate::system::write_atomically;
-use crate::training::EpochRecord;
-use crate::training::History;
+use crate::training::{EpochRecord, FitConfig, History};
 
 fn all_images() -> Dataset {
     Dataset::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")).unwrap()
@@ -270,4 +271,76 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     let found = read(&next);
     assert_eq!(found.dataset.sampled_from, Some(4000));
     assert!(found.to_string().contains("On 200 of 4,000 images: baseline: "), "{found}");
+}
+
+/// A network of few weights, and settings that train it in a moment.
+fn small(split: &Split) -> (Model, FitConfig) {
+    let network = Sequential::new(split.image_shape()).flatten().dense(8).relu();
+    let config = FitConfig { epochs: 2, patience: 1, ..FitConfig::default() };
+    (network.dense(split.classes()).build(1).unwrap(), config)
+}
+
+#[test]
+fn a_run_keeps_what_it_trained_and_found_and_another_notebook_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    let mut run = Run::new("cnn", folder.path(), true);
+    let split = run.load_split(&data, 200, 1).unwrap();
+    let (mut model, config) = small(&split);
+    let advice = run.evaluate(&model, &split).unwrap_err().to_string();
+    assert!(advice.contains("call `run.fit`"), "{advice}");
+    run.config("remark", &"none").unwrap();
+    let history = run.fit(&mut model, &split, config).unwrap();
+    let kept = run.artifacts().load_metrics("cnn").unwrap();
+    assert_eq!((kept.validation, kept.epochs_run), (None, history.epochs_run()));
+
+    let mut later = Run::new("cnn", folder.path(), true);
+    let split = later.load_split(&data, 200, 1).unwrap();
+    let loaded = later.load_model(&split).unwrap();
+    let result = later.evaluate(&loaded, &split).unwrap();
+    assert_eq!(*result.probabilities, *model.predict(&split.test).unwrap());
+    let accuracy = result.y_true().iter().zip(result.y_pred()).filter(|(a, b)| a == b).count();
+    let test = result.metrics.test_evaluation().unwrap();
+    assert_eq!((accuracy, 24), ((test.accuracy * 24.0).round() as usize, split.test.len()));
+    let settings: Vec<&str> = result.metrics.config.keys().map(String::as_str).collect();
+    assert_eq!(settings, ["fit", "model", "remark", "split"]);
+    let read = later.load_result("cnn", &split).unwrap();
+    assert_eq!((&read.metrics, &read.predictions), (&result.metrics, &result.predictions));
+    let text = result.findings(&[read]).unwrap();
+    assert!(
+        text.contains("0.00 points more than cnn") && text.contains("Hardest classes: "),
+        "{text}"
+    );
+    let other = later.load_split(&data, 200, 2).unwrap();
+    assert!(
+        later.load_model(&other).is_err(),
+        "a model must not be scored on images that it has learnt"
+    );
+}
+
+#[test]
+fn a_run_of_a_denoiser_scores_it_beside_the_linear_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new("autoencoder", folder.path(), true);
+    let pixels: Vec<u8> = (0..200 * 64).map(|pixel| (pixel * 7 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..200).map(|image| image % 2).collect();
+    let data = files(&npy("|u1", &[200, 8, 8], &pixels), &npy("|u1", &[200], &labels));
+    let split = run.load_split(data.path(), 0, 1).unwrap();
+    let noise = GaussianNoise { mean: 0.1, variance: 0.3, clip: false };
+    let network = AutoencoderConfig { filters: [2, 4], dense: 10, ..AutoencoderConfig::default() };
+    let mut model = network.network(split.image_shape()).unwrap().build(1).unwrap();
+    let config = FitConfig { epochs: 1, patience: 1, ..FitConfig::default() };
+    run.fit_denoiser(&mut model, &split, noise, config).unwrap();
+    let linear = LinearDenoiser::fit(&split.train, noise, 1).unwrap();
+    let result = run.evaluate_denoiser(&model, &linear, &split).unwrap();
+    assert_eq!(result.metrics.rate, Some(6.0 / 64.0));
+    assert!(matches!(result.metrics.test, Some(Scores::Denoising(scores))
+        if scores.psnr_db == result.network.psnr_db && scores.linear_psnr_db == result.linear.psnr_db));
+    assert_eq!(run.artifacts().load_metrics("autoencoder").unwrap(), result.metrics);
+    let text = result.findings();
+    assert!(
+        text.starts_with("A quick run. The autoencoder reaches")
+            && text.contains("code of 6 values"),
+        "{text}"
+    );
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, count_classes};
 use super::file_errors::quoted;
+use super::images::ImageShape;
 use super::model_selection::{Draw, TestSize, split_named};
 use super::subset::Subset;
 use crate::error::{Error, Result};
@@ -57,6 +58,26 @@ impl Dataset {
 }
 
 impl Split {
+    /// The data set that was split.
+    pub fn dataset(&self) -> &Dataset {
+        self.train.dataset()
+    }
+
+    /// Height, width and channels of each image.
+    pub fn image_shape(&self) -> ImageShape {
+        self.dataset().image_shape()
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.dataset().classes()
+    }
+
+    /// The name of each class.
+    pub fn class_names(&self) -> &[String] {
+        self.dataset().class_names()
+    }
+
     /// Splits as `config` says: `train_test_split(X, y, test_size=test_size)` first, then the same with
     /// `validation_size` on what was left, both with `random_state`, both with `stratify=y` when asked.
     ///

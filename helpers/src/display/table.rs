@@ -224,6 +224,13 @@ impl Table {
         self.with(|table| table.caption = caption.into())
     }
 
+    /// Puts its number before the caption: `table.label("Table 4.1")`.
+    pub fn label(&self, label: &str) -> Table {
+        self.with(|table| {
+            table.caption = format!("{label}. {}", table.caption).trim_end().to_owned()
+        })
+    }
+
     /// A changed copy. The methods of the chain take no `self`: see the module's documentation.
     fn with(&self, change: impl FnOnce(&mut Table)) -> Table {
         let mut table = self.clone();

@@ -178,6 +178,7 @@ fn window_means(values: &[f64], height: usize, width: usize, side: usize) -> Vec
 /// Among all maps that take an image to a few numbers and back by linear steps, it has the least squared error on its
 /// training images; one fit serves each size of bottleneck.
 pub struct LinearDenoiser {
+    noise: GaussianNoise,
     frame: Frame,
     /// Means of the noisy and of the clean images, `(1, D)`.
     means: [Tensor; 2],
@@ -235,7 +236,12 @@ impl LinearDenoiser {
         let means = [noisy_mean, clean_mean].map(|mean| mean.to_kind(Kind::Float));
         let [encoder, decoder] =
             [encoder, decoder].map(|map| map.to_kind(Kind::Float).contiguous());
-        Ok(LinearDenoiser { frame, means, encoder, decoder })
+        Ok(LinearDenoiser { noise, frame, means, encoder, decoder })
+    }
+
+    /// The noise that it was fitted to take off.
+    pub fn noise(&self) -> GaussianNoise {
+        self.noise
     }
 
     /// The images without their noise, through a bottleneck of `values`; cut off at 0 and 1. `(N, H × W × C)`.

@@ -5,6 +5,7 @@
 //! marks too; right predictions are blue with a tick, wrong ones red with a cross. A new chart is a file that draws on a
 //! page, with a panel where it has axes.
 
+mod architecture;
 mod axes;
 pub mod bar;
 pub mod figure;

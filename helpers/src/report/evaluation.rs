@@ -101,6 +101,18 @@ impl ClassificationReport {
         text
     }
 
+    /// The `n` classes of the lowest F1, in words.
+    pub fn hardest(&self, n: usize) -> String {
+        let shown = self.scored();
+        let mut classes: Vec<usize> = (0..shown.classes.len()).collect();
+        classes.sort_by(|&a, &b| shown.classes[a].f1.total_cmp(&shown.classes[b].f1));
+        let told = classes.iter().take(n).map(|&class| {
+            let (name, f1) = (clean_text(&shown.class_names[class]), shown.classes[class].f1);
+            format!("{name} (F1 {:.1}%)", 100.0 * f1)
+        });
+        format!("Hardest classes: {}.", told.collect::<Vec<_>>().join(", "))
+    }
+
     /// Which classes' recall rises from that of another model on the same images, called `before`; in words, a line each.
     pub fn gains_over(&self, other: &ClassificationReport, before: &str) -> String {
         let (now, then) = (self.scored(), other.scored());

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use super::decibels_text;
+use super::result::duration;
 use crate::display::{Column, Show, Table};
+use crate::text::thousands;
 use crate::training::history::{EpochRow, History, Metric, Record};
 
 impl<R: Record> History<R> {
@@ -37,6 +40,31 @@ impl<R: Record> History<R> {
             ]);
         }
         table.best(self.best_epoch.saturating_sub(1))
+    }
+
+    /// Which epoch was best, its scores, and what the training cost; in words.
+    pub fn sentence(&self) -> String {
+        let EpochRow { epoch, loss, metric, val_loss, val_metric, .. } = self.best().row();
+        let digits = R::METRIC.loss_digits();
+        let value = |value: f64| match R::METRIC {
+            Metric::Accuracy => format!("{:.2}%", 100.0 * value),
+            Metric::Psnr => decibels_text(value),
+        };
+        let name = match R::METRIC {
+            Metric::Accuracy => "accuracy",
+            Metric::Psnr => "PSNR",
+        };
+        format!(
+            "The validation loss is lowest in epoch {epoch} of {}: {val_loss:.digits$}, a validation {name} of {}. On the \
+             training images as the network met them: loss {loss:.digits$}, {name} {}. {} Training took {}, {} images a \
+             second.",
+            self.epochs_run(),
+            value(val_metric),
+            value(metric),
+            if self.stopped_early { "Patience ran out." } else { "Patience did not run out." },
+            duration(self.fit_seconds),
+            thousands(self.train_images_per_second as usize)
+        )
     }
 
     /// Shows the table as the result of a cell.

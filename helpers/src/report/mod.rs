@@ -10,6 +10,7 @@ mod evaluation;
 mod history;
 mod metrics;
 mod noise;
+mod result;
 mod search;
 mod split;
 mod summary;

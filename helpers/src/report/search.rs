@@ -184,7 +184,9 @@ impl SearchResults {
         let name = clean_text(&other.name);
         let settings = |parameter: &str| {
             let of = |config: &str| other.config.get(config)?.get(parameter).cloned();
-            of("model").or_else(|| of("fit"))
+            of_layers(other.config.get("model"), parameter)
+                .or_else(|| of("model"))
+                .or_else(|| of("fit"))
         };
         let same = |(parameter, value): (&String, &Value)| {
             // The grid may name an initializer as Keras does; metrics hold it as it is kept.
@@ -215,6 +217,15 @@ impl SearchResults {
 
 shows_its_table!(SearchResults);
 
+/// A setting of a chain of layers, as metrics hold it: that of the first layer which has it.
+fn of_layers(model: Option<&Value>, parameter: &str) -> Option<Value> {
+    let layers = model?.get("layers")?.as_array()?;
+    layers.iter().filter_map(Value::as_object).flatten().find_map(|(kind, settings)| {
+        let name = if kind == "dropout" && parameter == "dropout" { "rate" } else { parameter };
+        settings.get(name).cloned()
+    })
+}
+
 /// How far two scores lie apart, in words: accuracies in percentage points.
 fn difference(scoring: Scoring, value: f64) -> String {
     match scoring {
@@ -235,6 +246,8 @@ fn axis(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architectures::DenseConfig;
+    use crate::data::ImageShape;
     use crate::tuning::results::tests::results;
     use crate::tuning::{FailedTrial, Parameters};
 
@@ -298,15 +311,21 @@ mod tests {
                 ("kernel_initializer".to_owned(), initializer.into()),
             ]);
         }
-        let settings = |dropout| {
-            let initializer = serde_json::to_value(Initializer::HeUniform).unwrap();
-            metrics(serde_json::json!({"dropout": dropout, "kernel_initializer": initializer}))
+        let network = |dropout| DenseConfig {
+            dropout,
+            kernel_initializer: Initializer::HeUniform,
+            ..DenseConfig::default()
         };
-        assert_eq!(
-            found.rank_of(&settings(0.35)),
-            "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at rank \
-             2 of 3, 25.00 points below the best."
-        );
+        let settings = |dropout| metrics(serde_json::to_value(network(dropout)).unwrap());
+        let shape = ImageShape { height: 4, width: 4, channels: 1 };
+        let layers = metrics(serde_json::to_value(network(0.35).network(shape, 2)).unwrap());
+        for metrics in [settings(0.35), layers] {
+            assert_eq!(
+                found.rank_of(&metrics),
+                "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \
+                 rank 2 of 3, 25.00 points below the best."
+            );
+        }
         let absent = found.rank_of(&settings(0.25));
         assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
     }

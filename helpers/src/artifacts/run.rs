@@ -1,0 +1,348 @@
+//! The run of one notebook: what it trains goes on after a stop, and every result has its place under one name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::folder::Artifacts;
+use super::metrics::{Denoising, Metrics};
+use super::predictions::Predictions;
+use crate::data::{
+    Dataset, DenoisedImages, GaussianNoise, NoisyImages, Split, SplitConfig, Subset,
+};
+use crate::evaluation::{Evaluation, LinearDenoiser, Quality, argmax};
+use crate::features::Features;
+use crate::models::{Model, Probabilities};
+use crate::training::history::{DenoisingHistory, History, Record};
+use crate::training::{Callbacks, FitConfig};
+use crate::{Error, Result};
+
+/// The run of one notebook: loads and splits the images, trains so that a stopped training goes on, and keeps model,
+/// record, metrics and predictions in the folder of results under one name.
+///
+/// ```no_run
+/// # fn main() -> helpers::Result<()> {
+/// use helpers::prelude::*;
+///
+/// let mut run = Run::new("cnn", "../export", false);
+/// let split = run.load_split("../data", 0, 42)?;
+/// let mut cnn = Sequential::new(split.image_shape()).conv2d(32, 3).relu().flatten().dense(split.classes()).build(42)?;
+/// let history = run.fit(&mut cnn, &split, FitConfig::default())?;
+/// let result = run.evaluate(&cnn, &split)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Run {
+    name: String,
+    artifacts: Artifacts,
+    quick: bool,
+    config: BTreeMap<String, Value>,
+    metrics: Option<Metrics>,
+    /// A training on features, which the next one goes on from, and the seconds that the features took.
+    head: Option<(History, f64)>,
+}
+
+impl Run {
+    /// A run whose results have this name, in this folder; a quick one says so in each of them.
+    pub fn new(name: &str, export: impl AsRef<Path>, quick: bool) -> Run {
+        Run {
+            name: name.to_owned(),
+            artifacts: Artifacts::new(export),
+            quick,
+            config: BTreeMap::new(),
+            metrics: None,
+            head: None,
+        }
+    }
+
+    /// Loads `X.npy` and `y.npy` from this folder, takes a stratified sample of so many images (0 takes all), and splits
+    /// it: 12% are the test part, 12% of the rest the validation part (see [`SplitConfig`]).
+    ///
+    /// Results on a sample do not replace those on all images: see [`Artifacts::for_data`].
+    ///
+    /// # Errors
+    /// As [`Dataset::load`], [`Dataset::take_stratified`] and [`Dataset::split`].
+    pub fn load_split(
+        &mut self,
+        data: impl AsRef<Path>,
+        sample: usize,
+        seed: u64,
+    ) -> Result<Split> {
+        let dataset = Dataset::load(data)?.take_stratified(sample, seed)?;
+        self.artifacts = Artifacts::for_data(self.artifacts.folder(), &dataset);
+        dataset.split(SplitConfig { random_state: seed, ..SplitConfig::default() })
+    }
+
+    /// The folder of results.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// A path in the folder of results: `models/features`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.artifacts.folder().join(name)
+    }
+
+    /// Adds a setting to the metrics, under a name such as `noise`; [`Run::fit`] adds those of network and training.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn config(&mut self, name: &str, config: &impl Serialize) -> Result<()> {
+        let value = serde_json::to_value(config).map_err(Error::internal)?;
+        self.config.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// [`Model::fit`], with a checkpoint after each epoch: run again, a stopped training goes on where it was. The model,
+    /// its record and its metrics, the scores still missing, are kept at the end.
+    ///
+    /// After [`Run::fit_features`] the record is that of both, one after the other.
+    ///
+    /// # Errors
+    /// As [`Model::fit`], or if the folder cannot be written.
+    pub fn fit(&mut self, model: &mut Model, split: &Split, config: FitConfig) -> Result<History> {
+        let history = model.fit_with(split, config.clone(), self.checkpoint(""))?;
+        let history = match &self.head {
+            None => history,
+            Some((head, seconds)) => {
+                let both = head.followed_by(&history, "fine-tuning");
+                History { fit_seconds: both.fit_seconds + seconds, ..both }
+            }
+        };
+        self.keep(model, split, &history, &config)?;
+        Ok(history)
+    }
+
+    /// [`Model::fit_features`], with a checkpoint after each epoch; the first of two trainings, so nothing else is kept.
+    ///
+    /// # Errors
+    /// As [`Model::fit_features`], or if the folder cannot be written.
+    pub fn fit_features(
+        &mut self,
+        model: &mut Model,
+        features: &Features,
+        split: &Split,
+        config: FitConfig,
+    ) -> Result<History> {
+        self.config("head", &config)?;
+        let history = model.fit_features(features, split, config, self.checkpoint("_head"))?;
+        self.head = Some((history.clone(), features.seconds));
+        Ok(history)
+    }
+
+    /// [`Model::fit_denoiser`], kept as [`Run::fit`] does.
+    ///
+    /// # Errors
+    /// As [`Model::fit_denoiser`], or if the folder cannot be written.
+    pub fn fit_denoiser(
+        &mut self,
+        model: &mut Model,
+        split: &Split,
+        noise: GaussianNoise,
+        config: FitConfig,
+    ) -> Result<DenoisingHistory> {
+        self.config("noise", &noise)?;
+        let history = model.fit_denoiser(split, noise, config.clone(), self.checkpoint(""))?;
+        self.keep(model, split, &history, &config)?;
+        Ok(history)
+    }
+
+    /// Keeps a trained model, its record and its metrics, the scores still missing.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn keep<R: Record + Serialize>(
+        &mut self,
+        model: &Model,
+        split: &Split,
+        history: &History<R>,
+        fit: &FitConfig,
+    ) -> Result<()> {
+        let seed = split.config.random_state;
+        self.config("split", &split.config)?;
+        self.config("model", model.network())?;
+        self.config("fit", fit)?;
+        let metrics = Metrics::new(&self.name, split, seed, self.quick)
+            .parameters(model.count_trainable())
+            .history(history);
+        model.save(self.artifacts.model_path(&self.name))?;
+        self.artifacts.save_history(&self.name, history)?;
+        self.save(metrics).map(drop)
+    }
+
+    /// The model of this run as another notebook has kept it, trained on this very split, and its metrics.
+    ///
+    /// # Errors
+    /// As [`Artifacts::load_model`] and [`Artifacts::load_metrics`].
+    pub fn load_model(&mut self, split: &Split) -> Result<Model> {
+        let model = self.artifacts.load_model(&self.name, split)?;
+        let metrics = self.artifacts.load_metrics(&self.name)?.check_split(split)?;
+        self.config = metrics.config.clone();
+        self.metrics = Some(metrics);
+        Ok(model)
+    }
+
+    /// What another notebook has found on this very split.
+    ///
+    /// # Errors
+    /// If it is missing, or of another split: the error names the notebook that makes it.
+    pub fn load_result(&self, name: &str, split: &Split) -> Result<ModelResult> {
+        let predictions = self.artifacts.load_predictions(name)?.check_split(split)?;
+        let metrics = self.artifacts.load_metrics(name)?.check_split(split)?;
+        Ok(ModelResult { metrics, predictions })
+    }
+
+    /// The scores on the validation and on the test part; metrics, predictions and probabilities are kept.
+    ///
+    /// # Errors
+    /// If the model was not trained or loaded by this run, does not fit the images, or the folder cannot be written.
+    pub fn evaluate(&mut self, model: &Model, split: &Split) -> Result<TestResult> {
+        let metrics = self.trained()?;
+        let probabilities = model.predict(&split.test)?;
+        let test = Evaluation::from_probabilities(&probabilities, &split.test.labels())?;
+        let metrics = metrics
+            .scores(model.evaluate(&split.validation)?, test)
+            .predict_images_per_second(model.predict_speed(&split.test)?);
+        let y_pred = argmax(&probabilities)?;
+        let predictions = Predictions::new(&self.name, &split.test, &y_pred, self.quick)?;
+        self.artifacts.save_predictions(&predictions)?;
+        self.artifacts.save_array(&self.name, &probabilities)?;
+        let metrics = self.save(metrics)?;
+        Ok(TestResult { metrics, predictions, probabilities, test: split.test.clone() })
+    }
+
+    /// The scores of a denoiser on the validation and on the test part, beside those of the noisy images and of the best
+    /// linear denoiser with as small a code; metrics are kept.
+    ///
+    /// # Errors
+    /// As [`Run::evaluate`].
+    pub fn evaluate_denoiser(
+        &mut self,
+        model: &Model,
+        linear: &LinearDenoiser,
+        split: &Split,
+    ) -> Result<DenoisingResult> {
+        let metrics = self.trained()?;
+        let (noise, seed) = (linear.noise(), split.config.random_state);
+        let of = |part| DenoisingResult::of(model, linear, noise.on(part, seed), &metrics);
+        let (validation, mut test) = (of(&split.validation)?, of(&split.test)?);
+        test.metrics = metrics
+            .rate(model.bottleneck().rate())
+            .scores(validation.scores(), test.scores())
+            .predict_images_per_second(model.denoise_speed(&test.test)?);
+        test.metrics = self.save(test.metrics)?;
+        Ok(test)
+    }
+
+    /// Adds to the metrics which settings a search chose, and their mean score in it.
+    ///
+    /// # Errors
+    /// If no model has been kept before, or the folder cannot be written.
+    pub fn best(&mut self, params: BTreeMap<String, Value>, score: f64) -> Result<()> {
+        let metrics = self.trained()?.best(params, score);
+        self.save(metrics).map(drop)
+    }
+
+    fn checkpoint(&self, suffix: &str) -> Callbacks {
+        let name = format!("{}{suffix}", self.name);
+        Callbacks::default().backup_and_restore(self.artifacts.checkpoint_path(&name))
+    }
+
+    fn trained(&self) -> Result<Metrics> {
+        self.metrics.clone().ok_or_else(|| {
+            let advice =
+                "call `run.fit`, or `run.load_model` for one that another notebook trained";
+            Error::parameter("run", "one that has trained a model", "one that has not", advice)
+        })
+    }
+
+    fn save(&mut self, metrics: Metrics) -> Result<Metrics> {
+        let metrics = Metrics { config: self.config.clone(), ..metrics };
+        self.artifacts.save_metrics(&metrics)?;
+        self.metrics = Some(metrics.clone());
+        Ok(metrics)
+    }
+}
+
+/// What a notebook has found about a model, as it was kept.
+#[derive(Debug, Clone)]
+pub struct ModelResult {
+    /// Scores, times and settings.
+    pub metrics: Metrics,
+    /// The class of each test image, and the predicted one.
+    pub predictions: Predictions,
+}
+
+/// What [`Run::evaluate`] finds.
+#[derive(Debug, Clone)]
+pub struct TestResult {
+    /// Scores, times and settings.
+    pub metrics: Metrics,
+    /// The class of each test image, and the predicted one.
+    pub predictions: Predictions,
+    /// The probability of each class for each test image, `(N, classes)`.
+    pub probabilities: Probabilities,
+    /// The test images.
+    pub test: Subset,
+}
+
+impl TestResult {
+    /// The class of each test image.
+    pub fn y_true(&self) -> &[i64] {
+        &self.predictions.y_true
+    }
+
+    /// The predicted class of each test image.
+    pub fn y_pred(&self) -> &[i64] {
+        &self.predictions.y_pred
+    }
+}
+
+/// What [`Run::evaluate_denoiser`] finds.
+#[derive(Debug, Clone)]
+pub struct DenoisingResult {
+    /// Scores, times and settings.
+    pub metrics: Metrics,
+    /// The test images with their noise.
+    pub test: NoisyImages,
+    /// What the network makes of them.
+    pub by_network: DenoisedImages,
+    /// What the best linear denoiser with as small a code makes of them.
+    pub by_linear: DenoisedImages,
+    /// How close the noisy images are to the clean ones.
+    pub noisy: Quality,
+    /// How close the linear denoiser's are.
+    pub linear: Quality,
+    /// How close the network's are.
+    pub network: Quality,
+}
+
+impl DenoisingResult {
+    fn of(
+        model: &Model,
+        linear: &LinearDenoiser,
+        test: NoisyImages,
+        metrics: &Metrics,
+    ) -> Result<DenoisingResult> {
+        let by_network = model.denoise(&test)?;
+        let by_linear = linear.denoise(&test, model.bottleneck().values)?;
+        let quality = |images: &Array2<f32>| Quality::of(test.clean(), images);
+        Ok(DenoisingResult {
+            metrics: metrics.clone(),
+            noisy: quality(&test.to_array()?)?,
+            linear: quality(&by_linear)?,
+            network: quality(&by_network)?,
+            test,
+            by_network,
+            by_linear,
+        })
+    }
+
+    fn scores(&self) -> Denoising {
+        Denoising::new(self.network, self.noisy, self.linear)
+    }
+}

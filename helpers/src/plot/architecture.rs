@@ -1,0 +1,222 @@
+//! A network as a picture: a box for each layer that changes the shape, what follows it in words below.
+
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::figure::Figure;
+use super::page::{Page, Point, Rect, Text, draw};
+use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, RULE, TITLE_SIZE, WHITE};
+use crate::Result;
+use crate::layers::Layer;
+use crate::models::Model;
+use crate::text::thousands;
+
+/// Boxes in a row.
+const IN_A_ROW: usize = 11;
+const LEFT: f64 = 12.0;
+/// From the middle of a box to the next one's.
+const STEP: f64 = 76.0;
+const TALLEST: f64 = 96.0;
+const LINE: f64 = 13.5;
+const SMALL: f64 = 10.5;
+
+/// A box: what it is, what it gives, and the layers after it that keep the shape.
+struct Stage {
+    name: String,
+    shape: Vec<i64>,
+    color: Color,
+    then: Vec<String>,
+    /// How many equal blocks it stands for, where it is one of these.
+    blocks: usize,
+}
+
+impl Stage {
+    fn new(name: String, shape: Vec<i64>, color: Color) -> Stage {
+        Stage { name, shape, color, then: Vec::new(), blocks: 1 }
+    }
+
+    fn is_blocks_like(&self, layer: &Layer, shape: &[i64]) -> bool {
+        matches!(layer, Layer::Block(_)) && self.name.starts_with("block") && self.shape == shape
+    }
+
+    fn title(&self) -> String {
+        match self.blocks {
+            1 => self.name.clone(),
+            blocks => format!("{blocks} blocks"),
+        }
+    }
+}
+
+impl Model {
+    /// The network drawn from left to right, as Keras's `plot_model`: a box is as tall as the image is high (a dense layer as it has
+    /// units) and as wide as it has channels, both on a scale of logarithms; below it stand its output shape and the
+    /// layers after it that keep that shape.
+    ///
+    /// # Errors
+    /// If the picture would be too large.
+    pub fn plot(&self) -> Result<Figure> {
+        let stages = self.stages();
+        let columns = stages.len().div_ceil(stages.len().div_ceil(IN_A_ROW));
+        let rows: Vec<&[Stage]> = stages.chunks(columns).collect();
+        let lines = |row: &[Stage]| row.iter().map(|stage| stage.then.len()).max().unwrap_or(0);
+        let heights: Vec<f64> =
+            rows.iter().map(|row| TALLEST + 24.0 + LINE * (2 + lines(row)) as f64).collect();
+        let width = 2.0 * LEFT + STEP * columns as f64;
+        let height = 30.0 + heights.iter().sum::<f64>();
+        draw((width.max(420.0), height), self.described(&stages), |page| {
+            let title = format!("The network: {} parameters", thousands(self.count_params()));
+            page.text(&title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
+            let mut top = 30.0;
+            for (row, height) in rows.iter().zip(&heights) {
+                draw_row(page, row, top)?;
+                top += height;
+            }
+            Ok(())
+        })
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let network = self.network();
+        let input = network.input_shape().to_vec();
+        let mut stages = vec![Stage::new("input".to_owned(), input, WHITE)];
+        for (index, layer) in network.layers().iter().enumerate() {
+            let shape = self.output_of(index).to_vec();
+            let learns = matches!(layer, Layer::Conv2d(_) | Layer::Dense(_) | Layer::Block(_));
+            match stages.last_mut() {
+                Some(last) if !learns && last.shape == shape => last.then.push(words(layer)),
+                // Equal blocks in turn are one box.
+                Some(last) if last.is_blocks_like(layer, &shape) => last.blocks += 1,
+                _ => stages.push(Stage::new(words(layer), shape, color(layer))),
+            }
+        }
+        stages
+    }
+
+    fn described(&self, stages: &[Stage]) -> String {
+        let told = stages.iter().map(|stage| {
+            let then: String = stage.then.iter().map(|word| format!(", {word}")).collect();
+            format!("{} ({}){then}", stage.title(), shape_text(&stage.shape))
+        });
+        format!("The network from left to right: {}.", told.collect::<Vec<_>>().join("; "))
+    }
+}
+
+fn draw_row(page: &Page<'_>, row: &[Stage], top: f64) -> Result<()> {
+    let middle = top + 8.0 + TALLEST / 2.0;
+    let mut before: Option<f64> = None;
+    for (index, stage) in row.iter().enumerate() {
+        let centre = LEFT + STEP * (index as f64 + 0.5);
+        let (width, height) = size(&stage.shape);
+        let (left, right) = (centre - width / 2.0, centre + width / 2.0);
+        if let Some(before) = before {
+            arrow(page, (before + 3.0, middle), left - 3.0)?;
+        }
+        let rect = Rect::new(left, middle - height / 2.0, width, height);
+        page.fill(rect, stage.color)?;
+        page.frame(rect, 1.0, if stage.color == WHITE { RULE } else { INK })?;
+        before = Some(right);
+        let style = Text::new(SMALL).anchor(HPos::Center, VPos::Bottom);
+        let mut line = top + TALLEST + 26.0;
+        let fits = STEP - 4.0;
+        page.text_in(
+            fits,
+            &stage.title(),
+            (centre, line),
+            Text { size: NAME_SIZE - 1.0, ..style }.bold(),
+        )?;
+        line += LINE;
+        page.text_in(fits, &shape_text(&stage.shape), (centre, line), style)?;
+        for word in &stage.then {
+            line += LINE;
+            page.text_in(fits, word, (centre, line), style.color(GREY))?;
+        }
+    }
+    Ok(())
+}
+
+fn arrow(page: &Page<'_>, (from, y): Point, to: f64) -> Result<()> {
+    if to - from < 4.0 {
+        return Ok(());
+    }
+    page.line(&[(from, y), (to, y)], 1.2, RULE, None)?;
+    for dy in [-3.0, 3.0] {
+        page.line(&[(to - 4.0, y + dy), (to, y)], 1.2, RULE, None)?;
+    }
+    Ok(())
+}
+
+/// Width and height of the box of this shape: 1,280 channels or 1,024 rows fill it.
+fn size(shape: &[i64]) -> (f64, f64) {
+    let share = |values: i64, most: f64| ((values.max(1) as f64).log2() / most).min(1.0);
+    match shape {
+        [channels, height, _] => {
+            (6.0 + 40.0 * share(*channels, 10.4), 10.0 + (TALLEST - 10.0) * share(*height, 7.0))
+        }
+        _ => (8.0, 14.0 + (TALLEST - 14.0) * share(shape.iter().product(), 12.0)),
+    }
+}
+
+fn color(layer: &Layer) -> Color {
+    match layer {
+        Layer::Conv2d(_) | Layer::Block(_) => [158, 196, 228],
+        Layer::Dense(_) => [244, 196, 128],
+        Layer::MaxPooling2d(_) | Layer::AveragePooling2d(_) | Layer::GlobalAveragePooling2d(_) => {
+            [170, 214, 190]
+        }
+        _ => BORDER,
+    }
+}
+
+fn words(layer: &Layer) -> String {
+    match layer {
+        Layer::Conv2d(conv) => {
+            let side = conv.kernel_size;
+            let step = if conv.strides > 1 { format!("/{}", conv.strides) } else { String::new() };
+            format!("conv {side}×{side}{step}")
+        }
+        Layer::Dense(_) => "dense".to_owned(),
+        Layer::Block(block) => block.name.replace('_', " "),
+        Layer::BatchNormalization(_) => "batch norm".to_owned(),
+        Layer::MaxPooling2d(_) => "max pool".to_owned(),
+        Layer::AveragePooling2d(_) => "average pool".to_owned(),
+        Layer::GlobalAveragePooling2d(_) => "global mean".to_owned(),
+        Layer::UpSampling2d(_) => "upsample".to_owned(),
+        Layer::RepeatChannels(_) => "grey to RGB".to_owned(),
+        Layer::Dropout(dropout) => format!("dropout {}", dropout.rate),
+        other => other.kind().replace('_', " "),
+    }
+}
+
+/// As Keras writes it: height, width, channels.
+fn shape_text(shape: &[i64]) -> String {
+    match shape {
+        [channels, height, width] => format!("{height}×{width}×{channels}"),
+        _ => thousands(shape.iter().product::<i64>() as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::architectures::{CnnConfig, TransferConfig};
+    use crate::data::ImageShape;
+
+    const SHAPE: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
+
+    #[test]
+    fn a_box_for_each_change_of_shape_and_each_layer_that_learns() {
+        let figure = CnnConfig::default().network(SHAPE, 10).build(1).unwrap().plot().unwrap();
+        let expected = "The network from left to right: input (28×28×1); conv 3×3 (28×28×32), batch norm, relu; \
+                        max pool (14×14×32); conv 3×3 (14×14×64), batch norm, relu; max pool (7×7×64); \
+                        conv 3×3 (7×7×128), batch norm, relu; conv 3×3 (7×7×128), batch norm, relu; \
+                        max pool (3×3×128); flatten (1,152), dropout 0.4; dense (128), batch norm, relu, dropout 0.4; \
+                        dense (10).";
+        assert_eq!(figure.alt_text(), expected);
+    }
+
+    #[test]
+    fn a_long_network_takes_several_rows() {
+        let network = TransferConfig::default().network(SHAPE, 10);
+        let figure = network.build(1).unwrap().plot().unwrap();
+        let (width, height) = figure.size();
+        assert!(width < 900 && height > 200, "{width} x {height}");
+    }
+}

@@ -1,0 +1,121 @@
+//! What a notebook has found about its model, as a table and in sentences.
+
+use super::{compare_denoisers, denoising_sentence, shows_its_table};
+use crate::Result;
+use crate::artifacts::{DenoisingResult, ModelResult, Scores, TestResult, compare_predictions};
+use crate::display::Table;
+use crate::evaluation::{ClassificationReport, classification_report};
+use crate::text::{clean_text, thousands};
+
+impl TestResult {
+    /// The scores on the validation and on the test part.
+    pub fn table(&self) -> Table {
+        self.metrics.table()
+    }
+
+    /// Precision, recall and F1 of each class on the test part.
+    ///
+    /// # Errors
+    /// Never, for a result of [`Run::evaluate`](crate::artifacts::Run::evaluate).
+    pub fn report(&self) -> Result<ClassificationReport> {
+        let names = self.test.dataset().class_names();
+        classification_report(self.y_true(), self.y_pred(), names)
+    }
+
+    /// What was found, a line each: the accuracy with its interval, the gain over each model `before`, the hardest
+    /// classes, and what it cost.
+    ///
+    /// # Errors
+    /// If another model's predictions are for other images.
+    pub fn findings(&self, before: &[ModelResult]) -> Result<String> {
+        let test = self.metrics.test_evaluation()?;
+        let quick = if self.metrics.quick { "A quick run. " } else { "" };
+        let mut lines =
+            vec![format!("{quick}Test part, {}: {test}.", clean_text(&self.metrics.name))];
+        if let Some(Scores::Classification(validation)) = self.metrics.validation {
+            let gap = 100.0 * (validation.accuracy - test.accuracy);
+            lines.push(format!(
+                "The validation accuracy, which steered the training, is {:.2}%: {:.2} points {} the test accuracy.",
+                100.0 * validation.accuracy,
+                gap.abs(),
+                if gap >= 0.0 { "above" } else { "below" }
+            ));
+        }
+        for other in before {
+            lines.push(self.beside(other)?);
+        }
+        lines.push(self.report()?.hardest(3));
+        lines.push(self.cost(before));
+        Ok(lines.join("\n"))
+    }
+
+    fn beside(&self, other: &ModelResult) -> Result<String> {
+        let gain =
+            self.metrics.test_evaluation()?.accuracy - other.metrics.test_evaluation()?.accuracy;
+        let pair = [self.predictions.clone(), other.predictions.clone()];
+        Ok(format!(
+            "{:.2} points {} {}. {}",
+            100.0 * gain.abs(),
+            if gain >= 0.0 { "more than" } else { "less than" },
+            clean_text(&other.metrics.name),
+            compare_predictions(&pair)?.pairs[0].sentence()
+        ))
+    }
+
+    fn cost(&self, before: &[ModelResult]) -> String {
+        let seconds = self.metrics.fit_seconds;
+        let mut text = format!(
+            "It has {} trained parameters, took {} to train and predicts {} images a second",
+            thousands(self.metrics.parameters),
+            duration(seconds),
+            thousands(self.metrics.predict_images_per_second as usize)
+        );
+        for other in before.iter().filter(|other| other.metrics.fit_seconds > 0.0) {
+            text += &format!(
+                "; {:.1} times the training time of {}",
+                seconds / other.metrics.fit_seconds,
+                clean_text(&other.metrics.name)
+            );
+        }
+        text + "."
+    }
+}
+
+shows_its_table!(TestResult);
+
+impl DenoisingResult {
+    /// The noisy images, the linear denoiser's and the network's, beside each other, on the test part.
+    pub fn table(&self) -> Table {
+        let quick = if self.metrics.quick { "Quick run. " } else { "" };
+        compare_denoisers(&[
+            ("noisy input", self.noisy),
+            ("linear, same code", self.linear),
+            (&self.metrics.name, self.network),
+        ])
+        .caption(format!(
+            "{quick}Closeness to the {} clean test images.",
+            thousands(self.test.len())
+        ))
+    }
+
+    /// What was found: the PSNR beside that of the linear denoiser and of the noisy images, and what it cost.
+    pub fn findings(&self) -> String {
+        let pixels = self.test.clean().dataset().image_shape().pixels();
+        let code = (self.metrics.rate.unwrap_or(1.0) * pixels as f64).round() as usize;
+        format!(
+            "{}{}\nIt has {} trained parameters, took {} to train, and denoises {} images a second.",
+            if self.metrics.quick { "A quick run. " } else { "" },
+            denoising_sentence(&self.network, &self.linear, &self.noisy, code),
+            thousands(self.metrics.parameters),
+            duration(self.metrics.fit_seconds),
+            thousands(self.metrics.predict_images_per_second as usize)
+        )
+    }
+}
+
+shows_its_table!(DenoisingResult);
+
+/// A duration in words: `41 s`, `3.5 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 100.0 { format!("{seconds:.0} s") } else { format!("{:.1} min", seconds / 60.0) }
+}
