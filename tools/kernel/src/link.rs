@@ -48,6 +48,8 @@ pub(crate) enum Report {
         text: String,
     },
     Shown(Bundle),
+    /// What the cell showed last, directly before its end.
+    Value(Bundle),
     /// The cell panicked; what the panic wrote.
     Panicked {
         message: String,

@@ -26,9 +26,11 @@ pub(crate) const BACKTRACE_VARIABLE: &str = "NOTEBOOK_BACKTRACE";
 
 /// What the relay says besides evcxr's own `LOAD_AND_RUN LIBRARY FUNCTION`.
 pub(crate) const FLUSH: &str = "FLUSH";
-/// What the runner answers.
+/// What the runner answers: a cell begins, it has come to its end, it cannot be loaded; what was printed is written out.
+pub(crate) const BEGUN: &str = "BEGUN";
 pub(crate) const DONE: &str = "DONE";
 pub(crate) const FAILED: &str = "FAILED ";
+pub(crate) const FLUSHED: &str = "FLUSHED";
 
 /// A cell: takes the variables and gives them back.
 type Cell = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
@@ -51,7 +53,7 @@ pub(crate) fn run_if_runner() {
     let Ok(descriptor) = env::var(COMMAND_VARIABLE) else { return };
     let Ok(descriptor) = descriptor.parse::<RawFd>() else { return };
     remove_environment([COMMAND_VARIABLE]);
-    take_interrupts();
+    let mut interrupts = Interrupts::of_cells();
     prepare_if_child();
     // SAFETY: the relay has opened it for this process, which has no other name for it.
     let command = unsafe {
@@ -62,19 +64,25 @@ pub(crate) fn run_if_runner() {
     let answers = command.try_clone();
     let (cells, waiting) = mpsc::channel();
     thread::spawn(move || listen(command, &cells));
+    // Reads the library for it, so that no cell has to wait.
+    flush();
     let mut variables = std::ptr::null_mut();
     if let Ok(mut answers) = answers {
         while let Ok(line) = waiting.recv() {
-            let answer = match load_and_run(&line, variables) {
-                Ok(kept) => {
-                    variables = kept;
-                    DONE.to_owned()
-                }
-                Err(message) => FAILED.to_owned() + &message.replace('\n', " "),
-            };
+            let ended = load(&line).map(|cell| {
+                interrupts.let_in();
+                answer(&mut answers, BEGUN);
+                // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing,
+                // and gives the like back. The library is never closed, so what variables point to stays.
+                variables = unsafe { cell(variables) };
+                interrupts.keep_out();
+            });
             flush();
-            if writeln!(answers, "{answer}").is_err() {
-                break;
+            match ended {
+                Ok(()) => answer(&mut answers, DONE),
+                Err(message) => {
+                    answer(&mut answers, &(FAILED.to_owned() + &message.replace('\n', " ")))
+                }
             }
         }
     }
@@ -82,25 +90,60 @@ pub(crate) fn run_if_runner() {
     std::process::exit(0)
 }
 
-/// An interrupt ends this process, unless what runs listens to it. A shell has what a script starts in the background ignore
-/// interrupts, and all that it starts in turn.
-fn take_interrupts() {
-    // SAFETY: the calls take numbers, and a set that the first of them makes.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGINT);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-        libc::signal(libc::SIGINT, libc::SIG_DFL);
+/// Tells the relay something, in one piece. One that is gone is noticed where its commands are read.
+fn answer(to: &mut UnixStream, line: &str) {
+    let _ = to.write_all(format!("{line}\n").as_bytes());
+}
+
+/// What an interrupt does. While a cell runs it ends this process, unless what runs listens to it; between cells it comes too
+/// late for the one before, and all variables would be lost for nothing.
+struct Interrupts {
+    of_cells: libc::sigaction,
+}
+
+impl Interrupts {
+    /// A shell has what a script starts in the background ignore interrupts, and all that it starts in turn: not so here.
+    fn of_cells() -> Interrupts {
+        // SAFETY: the calls take numbers, a set that the first of them makes, and a structure for which zeros are the usual
+        // action.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, libc::SIGINT);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+            let mut interrupts = Interrupts { of_cells: std::mem::zeroed() };
+            interrupts.keep_out();
+            interrupts.of_cells.sa_sigaction = libc::SIG_DFL;
+            interrupts
+        }
+    }
+
+    fn keep_out(&mut self) {
+        // SAFETY: zeros and a number are a whole action, and the call writes the one before, which a cell may have set.
+        unsafe {
+            let mut ignore: libc::sigaction = std::mem::zeroed();
+            ignore.sa_sigaction = libc::SIG_IGN;
+            libc::sigaction(libc::SIGINT, &ignore, &mut self.of_cells);
+        }
+    }
+
+    fn let_in(&self) {
+        // SAFETY: the action is one that was in force.
+        unsafe { libc::sigaction(libc::SIGINT, &self.of_cells, std::ptr::null_mut()) };
     }
 }
 
 /// Passes cells on to the main thread, and flushes whenever that is wished, in the middle of a cell, too.
 fn listen(command: UnixStream, cells: &mpsc::Sender<String>) {
+    let answers = command.try_clone();
     for line in BufReader::new(command).lines().map_while(Result::ok) {
         if line == FLUSH {
+            let answers = answers.as_ref().ok().and_then(|answers| answers.try_clone().ok());
             // In a thread of its own: a cell that holds its output for itself holds this up.
-            thread::spawn(flush);
+            thread::spawn(move || {
+                flush();
+                answers.into_iter().for_each(|mut answers| answer(&mut answers, FLUSHED));
+            });
         } else if cells.send(line).is_err() {
             return;
         }
@@ -110,7 +153,8 @@ fn listen(command: UnixStream, cells: &mpsc::Sender<String>) {
     unsafe { libc::_exit(0) }
 }
 
-fn load_and_run(line: &str, variables: *mut c_void) -> Result<*mut c_void, String> {
+/// The cell that a command of evcxr's names.
+fn load(line: &str) -> Result<Cell, String> {
     // The library's path may hold blanks.
     let call = line.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
     let (library, function) = call.ok_or_else(|| format!("cannot read the command `{line}`"))?;
@@ -118,12 +162,8 @@ fn load_and_run(line: &str, variables: *mut c_void) -> Result<*mut c_void, Strin
         // Without its number: one that is run again is the same then, and is not compiled again.
         find(library, toolchain::without_number(function)).map_err(|_| error)
     })?;
-    // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing, and gives the
-    // like back. The library is never closed, so what variables point to stays.
-    unsafe {
-        let cell = std::mem::transmute::<*mut c_void, Cell>(cell);
-        Ok(cell(variables))
-    }
+    // SAFETY: evcxr has compiled the function to be called so.
+    Ok(unsafe { std::mem::transmute::<*mut c_void, Cell>(cell) })
 }
 
 /// The address of a function in a library, which is loaded and stays.

@@ -2,7 +2,9 @@
 
 import re
 import signal
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
 
@@ -56,6 +58,20 @@ class Cell:
         return f"{self.status} {self.name}: {self.text}\n{self.traceback}\n{self.stream()}{self.stream('stderr')}"
 
 
+class Gate:
+    """What a cell waits for until a test lets it go on: nothing depends on how fast either of them is."""
+
+    def __init__(self, folder):
+        self.path = Path(tempfile.mktemp(dir=folder))
+        self.wait = (
+            f'while !std::path::Path::new("{self.path}").exists() '
+            "{ std::thread::sleep(std::time::Duration::from_millis(10)); }"
+        )
+
+    def open(self):
+        self.path.touch()
+
+
 class Session:
     """One kernel, as JupyterLab holds it."""
 
@@ -64,7 +80,7 @@ class Session:
         self.manager.start_kernel(cwd=str(NOTEBOOKS))
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=120)
+        self.client.wait_for_ready(timeout=SECONDS)
 
     def close(self):
         self.client.stop_channels()
@@ -81,6 +97,23 @@ class Session:
     def run(self, code, stop_at=None, stop_after=None, answers=(), **options):
         """Runs a cell to its end. Interrupts it once ``stop_at`` is printed, or so many seconds after it was sent."""
         return self.finish(self.send(code, allow_stdin=bool(answers), **options), stop_at, stop_after, answers)
+
+    @contextmanager
+    def held(self):
+        """What is sent in this block waits in the kernel until all of it is there."""
+        with tempfile.TemporaryDirectory() as folder:
+            gate = Gate(folder)
+            request = self.send(gate.wait)
+            yield
+            # Through the same socket, so all that was sent before has come, too.
+            self.ask("kernel_info_request")
+            gate.open()
+            self.finish(request)
+
+    def wait_for_text(self, text):
+        """Waits until a cell prints this."""
+        while text not in str(self.client.get_iopub_msg(timeout=SECONDS)["content"].get("text")):
+            pass
 
     def finish(self, request, stop_at=None, stop_after=None, answers=()):
         """What becomes of a cell that was sent; ``seconds`` says how long it took after an interrupt."""
@@ -122,7 +155,7 @@ class Session:
         getattr(self.client, f"{channel}_channel").send(message)
         get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
         while True:
-            reply = get(timeout=30)
+            reply = get(timeout=SECONDS)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 return reply["content"]
 
@@ -142,6 +175,11 @@ def session():
     session = Session()
     yield session
     session.close()
+
+
+@pytest.fixture
+def gate(tmp_path):
+    return Gate(tmp_path)
 
 
 @pytest.fixture

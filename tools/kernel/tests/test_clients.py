@@ -132,7 +132,8 @@ def test_as_vs_code_speaks_to_a_kernel(session):
     hidden = session.run("", silent=False, store_history=False)
     assert hidden.status == "ok"
     sources = ["let before = 41;", "before + 1", 'panic!("here");', 'println!("never");', "before"]
-    requests = [client.execute(source, silent=False, store_history=True, stop_on_error=True) for source in sources]
+    with session.held():
+        requests = [client.execute(source, silent=False, store_history=True, stop_on_error=True) for source in sources]
     cells = [session.finish(request) for request in requests]
     assert [cell.status for cell in cells] == ["ok", "ok", "error", "aborted", "aborted"]
     assert cells[1].value == "42"

@@ -7,8 +7,9 @@ from failures import EVCXR_DIES, FAILURES
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_failed_cell_is_an_error(session, kind):
     source, name, word = FAILURES[kind]
-    failing = session.send(source)
-    behind = [session.send("let never = 1;"), session.send('println!("never");')]
+    with session.held():
+        failing = session.send(source)
+        behind = [session.send("let never = 1;"), session.send('println!("never");')]
 
     cell = session.finish(failing)
     assert (cell.status, cell.name) == ("error", name), cell
@@ -32,6 +33,8 @@ def test_output_before_a_failure_stays(session):
     assert cell.stream() == "loading ... "
     assert cell.stream("stderr") == "a warning\n"
     assert cell.text == "No such file or directory (os error 2)"
+    cell = session.run('println!("before");\nstd::fs::read("/nowhere")?;')
+    assert (cell.stream(), cell.stream("stderr")) == ("before\n", "")
     cell = session.run('println!("before");\nlet none: Option<i32> = None;\nnone.unwrap();')
     assert cell.stream() == "before\n"
     assert "line 3, column" in cell.traceback, cell
@@ -45,8 +48,9 @@ def test_variables_survive_a_panic_and_an_error(session):
 
 
 def test_who_wants_it_goes_on_behind_a_failure(session):
-    failing = session.send('panic!("no");', stop_on_error=False)
-    behind = session.send("40 + 2")
+    with session.held():
+        failing = session.send('panic!("no");', stop_on_error=False)
+        behind = session.send("40 + 2")
     assert session.finish(failing).status == "error"
     assert session.finish(behind).value == "42"
 
@@ -73,8 +77,9 @@ def test_a_panic_in_another_thread_is_text(session):
 
 def test_evcxr_that_dies_is_an_error_and_started_again(own_session):
     session = own_session
-    failing = session.send(EVCXR_DIES)
-    behind = session.send("1")
+    with session.held():
+        failing = session.send(EVCXR_DIES)
+        behind = session.send("1")
     cell = session.finish(failing)
     assert cell.name == "DeadKernel", cell
     assert "all variables are lost" in cell.text

@@ -32,7 +32,7 @@ def test_where_nobody_answers_it_is_an_error_and_not_the_end(session):
 def test_an_interrupt_ends_the_question(session):
     session.run("let kept = 41;")
     request = session.send(READ, allow_stdin=True)
-    assert session.client.get_stdin_msg(timeout=60)["msg_type"] == "input_request"
+    assert session.client.get_stdin_msg(timeout=240)["msg_type"] == "input_request"
     session.interrupt()
     cell = session.finish(request)
     assert cell.name == "Interrupted", cell

@@ -1,10 +1,12 @@
 """Interrupts: whatever a cell is doing, it ends, and what can be kept is kept."""
 
+import os
 import re
+import signal
 import time
 
 import pytest
-from conftest import Session
+from conftest import SECONDS, Session
 
 EPOCHS = 8
 SET_UP = ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;'
@@ -20,10 +22,10 @@ let history = model.fit_with(&split, config, Callbacks::default().backup_and_res
 println!("{{}} epochs", history.epochs_run());
 """
 LOOP = 'println!("begins"); loop { std::thread::sleep(std::time::Duration::from_millis(10)); }'
-# Takes the compiler some seconds: it computes the constant.
+# Takes the compiler minutes: it computes the constant. An interrupt ends it.
 HEAVY = """
 #[allow(long_running_const_eval)]
-const MANY: u64 = { let mut n = 0u64; while n < 20_000_000 { n += 1; } n };
+const MANY: u64 = { let mut n = 0u64; while n < 2_000_000_000 { n += 1; } n };
 let many = MANY;
 """
 
@@ -47,7 +49,6 @@ def kept(session):
 def ends(cell, times, state):
     times[state] = cell.seconds
     assert (cell.status, cell.name) == ("error", "Interrupted"), cell
-    assert cell.seconds < 20, cell
 
 
 @pytest.mark.parametrize("after", [0.02, 0.1, 0.4])
@@ -77,8 +78,7 @@ def test_when_nothing_runs(kept):
 
 def test_as_a_message(kept, times):
     request = kept.send(LOOP.replace("begins", "a message"))
-    while "a message" not in str(kept.client.get_iopub_msg(timeout=60)["content"].get("text")):
-        pass
+    kept.wait_for_text("a message")
     begun = time.monotonic()
     assert kept.ask("interrupt_request", "control")["status"] == "ok"
     cell = kept.finish(request)
@@ -114,7 +114,7 @@ def test_training_keeps_all_and_goes_on(kept, times, tmp_path):
     assert cell.status == "ok", cell
     request = session.send(fit)
     # A few epochs are over: they are shown, or the checkpoint is there.
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + SECONDS
     while not (tmp_path / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     begun = time.monotonic()
@@ -139,9 +139,23 @@ def test_a_script_in_the_background_ignores_interrupts_and_its_kernel_does_not(b
 
 
 def test_before_evcxr_is_there(times):
-    session = Session()
-    try:
-        ends(session.run("1", stop_after=0.1), times, "the kernel is starting")
-        assert session.run("40 + 2").value == "42"
-    finally:
-        session.close()
+    for _ in range(5):
+        session = Session()
+        try:
+            cell = session.run("1", stop_after=0.1)
+            assert session.run("40 + 2").value == "42"
+        finally:
+            session.close()
+        # This process may have waited for the processor until evcxr was there.
+        if cell.status != "ok":
+            return ends(cell, times, "the kernel is starting")
+    raise AssertionError("each interrupt came too late")
+
+
+def test_one_that_comes_between_cells_costs_no_variables(kept):
+    """The front knows of a cell's end a moment later than the process that runs cells."""
+    runner = int(kept.run("std::process::id()").value)
+    os.kill(runner, signal.SIGINT)
+    time.sleep(0.2)
+    assert kept.is_alive()
+    assert int(kept.run("std::process::id()").value) == runner

@@ -1,6 +1,5 @@
 """Jupyter's protocol: the tests that Jupyter has for kernels, and what they leave out."""
 
-import time
 from queue import Empty
 
 import jupyter_kernel_test
@@ -97,26 +96,23 @@ def test_silent_cells_are_not_counted(session):
     assert session.run("1").reply["execution_count"] == before + 1
 
 
-def test_the_kernel_answers_while_a_cell_runs(session):
-    request = session.send("std::thread::sleep(std::time::Duration::from_secs(3));")
-    time.sleep(1.5)
-    begun = time.monotonic()
+def test_the_kernel_answers_while_a_cell_runs(session, gate):
+    request = session.send('println!("begins");\n' + gate.wait)
+    session.wait_for_text("begins")
     assert session.ask("kernel_info_request")["status"] == "ok"
     assert session.ask("complete_request", code="let x = std::ve", cursor_pos=15)["matches"] == []
     assert session.ask("inspect_request", code="std::vec::Vec", cursor_pos=13, detail_level=0)["found"] is False
     assert session.ask("history_request", hist_access_type="tail", n=1, output=False, raw=True)["status"] == "ok"
-    assert time.monotonic() - begun < 1
     assert session.client.is_alive()
+    gate.open()
     assert session.finish(request).status == "ok"
 
 
 def test_a_restart_gives_a_fresh_kernel_with_the_history_of_the_one_before(own_session):
     session = own_session
     session.run("let kept = 41;")
-    begun = time.monotonic()
     session.manager.restart_kernel(now=False)
-    assert time.monotonic() - begun < 10
-    session.client.wait_for_ready(timeout=120)
+    session.client.wait_for_ready(timeout=240)
     assert session.run("kept").status == "error"
     assert session.run("40 + 2").reply["execution_count"] == 2
     found = session.ask("history_request", hist_access_type="search", pattern="let kept = ?1;", unique=True)

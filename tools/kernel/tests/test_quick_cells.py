@@ -118,10 +118,10 @@ def test_another_dependency_keeps_all_variables(own_session):
 
 def test_a_kernel_reads_helpers_before_its_first_cell(own_session):
     manifest = folder_of(own_session) / "Cargo.toml"
-    for _ in range(600):
+    for _ in range(12_000):
         if manifest.exists() and "helpers = " in manifest.read_text():
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     assert "helpers = " in manifest.read_text()
     # A question waits until that is done. Nothing is left of it, and nothing was compiled.
     own_session.ask("complete_request", code="std::", cursor_pos=5)

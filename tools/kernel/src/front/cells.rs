@@ -83,8 +83,7 @@ impl Front {
         work.reply = Some(reply);
         match work.kind {
             WorkKind::Cell | WorkKind::Abandoned => {
-                self.order(Order::Ping);
-                self.sync();
+                self.ping();
             }
             WorkKind::Hello => {
                 self.is_ready = true;
@@ -113,7 +112,7 @@ impl Front {
                     |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let data = data.map(|(mime, value)| (mime.clone(), text(value))).collect();
                 let bundle = Bundle { data, ..Bundle::default() };
-                let published = cell.output.push_bundle(bundle, Instant::now());
+                let published = cell.output.push_value(bundle, Instant::now());
                 self.publish_all(published);
             }
             "stream" => {
@@ -143,13 +142,14 @@ impl Front {
                 };
                 self.publish_all(published);
             }
-            Report::Pong if self.refusing => self.refused(),
-            Report::Pong => {
-                if let Some(work) = self.work.as_mut().filter(|work| work.reply.is_some()) {
-                    work.synced = true;
-                }
-                self.work_done();
+            Report::Value(bundle) => {
+                let published = match &mut self.cell {
+                    Some(cell) => cell.output.push_value(bundle, now),
+                    None => vec![],
+                };
+                self.publish_all(published);
             }
+            Report::Pong => self.answered(),
             Report::Loading => {
                 let Some(cell) = &mut self.cell else { return };
                 cell.stage = Stage::Running;
@@ -176,12 +176,34 @@ impl Front {
         }
     }
 
-    /// A relay that is gone has told all; one that has come since has nothing to tell of the cell before.
-    pub(super) fn sync(&mut self) {
-        if let Some(work) = self.work.as_mut().filter(|work| work.reply.is_some()) {
-            work.synced |= self.relays.is_empty();
-            self.work_done();
+    /// Has the relay say when it has told all that it had to tell until now.
+    pub(super) fn ping(&mut self) {
+        self.pinged = self.relays.last().map(|relay| relay.number);
+        match self.pinged {
+            Some(_) => self.order(Order::Ping),
+            None => self.answered(),
         }
+    }
+
+    /// A relay that is gone has told all; one that has come since has nothing to tell of the cell before.
+    pub(super) fn relay_ended(&mut self, number: u128) {
+        self.relays.retain(|relay| relay.number != number);
+        match self.pinged == Some(number) {
+            true => self.answered(),
+            // Another one may have waited for its end.
+            false => self.work_done(),
+        }
+    }
+
+    /// The relay has answered, or can no longer.
+    fn answered(&mut self) {
+        if self.refusing {
+            self.refused();
+        }
+        if let Some(work) = self.work.as_mut().filter(|work| work.reply.is_some()) {
+            work.synced = true;
+        }
+        self.work_done();
     }
 
     /// Goes on, if evcxr has come to the end of what it was asked.

@@ -146,7 +146,7 @@ impl Failure {
             return Some(of_compiling(&outcome.errors, evidence));
         }
         let text =
-            "the cell was interrupted while it read input; all variables are as it left them";
+            "the cell came to its end when it was interrupted; all variables are as it left them";
         outcome.interrupted.then(|| Failure::new("Interrupted", text))
     }
 }

@@ -14,7 +14,7 @@ use super::{Front, WorkKind};
 use crate::link::Order;
 
 /// How long a cell has after its end of input.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// evcxr starts one compiler after the other.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -28,7 +28,7 @@ impl Front {
             Stage::Compiling => {
                 self.refusing = true;
                 self.order(Order::Allow(false));
-                self.order(Order::Ping);
+                self.ping();
             }
             Stage::Running if cell.asks => {
                 cell.asks = false;

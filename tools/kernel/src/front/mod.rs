@@ -50,7 +50,7 @@ const EVENTS: usize = 256;
 /// How often the front looks whether the program that started it is still there.
 const LOOK: Duration = Duration::from_secs(1);
 /// evcxr answers a request before it is idle again, so nothing more comes this long after.
-const ANSWERED: Duration = Duration::from_secs(2);
+const ANSWERED: Duration = Duration::from_secs(10);
 
 /// Which socket a message came through; evcxr's by the number of that evcxr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,8 @@ struct Front {
     vain_starts: u64,
     is_ready: bool,
     relays: Vec<Relay>,
+    /// The relay that was asked to answer.
+    pinged: Option<u128>,
     work: Option<Work>,
     /// The one completion or question that waits for evcxr.
     next_assist: Option<Message>,
@@ -235,6 +237,7 @@ impl Front {
             vain_starts: 0,
             is_ready: false,
             relays: vec![],
+            pinged: None,
             work: None,
             next_assist: None,
             queue: VecDeque::new(),
@@ -301,10 +304,7 @@ impl Front {
                     }
                 }
             }
-            Event::RelayEnded(number) => {
-                self.relays.retain(|relay| relay.number != number);
-                self.sync();
-            }
+            Event::RelayEnded(number) => self.relay_ended(number),
             Event::Interrupted => self.interrupt(),
             Event::Terminated => return Some(Ok(())),
         }

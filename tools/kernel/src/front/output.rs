@@ -13,8 +13,6 @@ use crate::link::{Bundle, Stream};
 const COLLECT: Duration = Duration::from_millis(30);
 /// What is shown under one name is replaced no sooner than this.
 const REPLACE: Duration = Duration::from_millis(100);
-/// Something shown may be the value of the cell if the cell ends this soon after it.
-const VALUE: Duration = Duration::from_millis(100);
 /// So many changes from one stream to the other are kept apart in one message's time.
 const CHANGES: usize = 16;
 /// Bytes of text that are shown as they come. Jupyter's server drops what comes faster than some megabytes a second.
@@ -32,8 +30,8 @@ pub(crate) struct Output {
     text_since: Option<Instant>,
     shown: usize,
     held: Option<Held>,
-    /// The last thing shown, which may be the cell's value.
-    value: Option<(Bundle, Instant)>,
+    /// The cell's value, as long as nothing follows.
+    value: Option<Bundle>,
     live: HashMap<String, Live>,
     /// What was last written to standard error.
     pub(crate) last_error: String,
@@ -77,7 +75,7 @@ impl Output {
         let mut published = self.flush_text();
         published.extend(self.publish_value());
         let Some(id) = bundle.id.clone() else {
-            self.value = Some((bundle, now));
+            published.push(display(&bundle));
             return published;
         };
         match self.live.get_mut(&id) {
@@ -92,21 +90,28 @@ impl Output {
         published
     }
 
+    /// What was shown last, directly before the end of the cell.
+    pub(crate) fn push_value(&mut self, bundle: Bundle, now: Instant) -> Vec<Published> {
+        if bundle.id.is_some() {
+            return self.push_bundle(bundle, now);
+        }
+        let mut published = self.flush_text();
+        published.extend(self.publish_value());
+        self.value = Some(bundle);
+        published
+    }
+
     /// When [`Output::tick`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let text = self.text_since.map(|since| since + COLLECT);
-        let value = self.value.as_ref().map(|(_, since)| *since + VALUE);
         let live = self.live.values().filter(|live| live.waiting.is_some());
-        text.into_iter().chain(value).chain(live.map(|live| live.published + REPLACE)).min()
+        text.into_iter().chain(live.map(|live| live.published + REPLACE)).min()
     }
 
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Published> {
         let mut published = Vec::new();
         if self.text_since.is_some_and(|since| since + COLLECT <= now) {
             published.extend(self.flush_text());
-        }
-        if self.value.as_ref().is_some_and(|(_, since)| *since + VALUE <= now) {
-            published.extend(self.publish_value());
         }
         for live in self.live.values_mut().filter(|live| live.published + REPLACE <= now) {
             if let Some(bundle) = live.waiting.take() {
@@ -126,7 +131,7 @@ impl Output {
         if !with_value {
             published.extend(self.publish_value());
         }
-        (published, self.value.take().map(|(bundle, _)| bundle))
+        (published, self.value.take())
     }
 
     /// All text that is due now, whatever comes next.
@@ -177,7 +182,7 @@ impl Output {
     }
 
     fn publish_value(&mut self) -> Vec<Published> {
-        self.value.take().map(|(bundle, _)| display(&bundle)).into_iter().collect()
+        self.value.take().map(|bundle| display(&bundle)).into_iter().collect()
     }
 }
 
@@ -346,20 +351,22 @@ mod tests {
     }
 
     #[test]
-    fn the_last_thing_shown_is_the_value_and_those_before_are_not() {
+    fn a_value_that_something_follows_is_shown_and_one_of_a_failed_cell_too() {
         let (mut output, now) = (Output::default(), Instant::now());
-        assert!(output.push_bundle(shown("first", None, false), now).is_empty());
-        let before = output.push_bundle(shown("second", None, false), now);
-        assert_eq!(before[0].1["data"]["text/plain"], "first");
+        assert_eq!(output.push_bundle(shown("first", None, false), now).len(), 1);
+        assert!(output.push_value(shown("second", None, false), now).is_empty());
+        let before = output.push_value(shown("third", None, false), now);
+        assert_eq!(before[0].1["data"]["text/plain"], "second");
         let (rest, value) = output.finish(true);
         assert!(rest.is_empty());
-        assert_eq!(value.unwrap().data["text/plain"], "second");
-        // What is followed by text, or by nothing for a while, was no value.
-        output.push_bundle(shown("third", None, false), now);
+        assert_eq!(value.unwrap().data["text/plain"], "third");
+        output.push_value(shown("fourth", None, false), now);
         assert_eq!(output.push_text(Stream::Stdout, "x", now)[0].0, "display_data");
-        output.push_bundle(shown("fourth", None, false), now);
-        assert!(output.tick(now + VALUE).iter().any(|(kind, _)| *kind == "display_data"));
-        assert!(output.finish(true).1.is_none());
+        output.push_value(shown("fifth", None, false), now);
+        let (rest, value) = output.finish(false);
+        assert_eq!((rest.len(), value), (1, None));
+        // What can be replaced later is no value.
+        assert_eq!(output.push_value(shown("bar", Some("bar"), false), now).len(), 1);
     }
 
     #[test]

@@ -6,55 +6,68 @@
 
 use std::time::{Duration, Instant};
 
-/// How long it can take from the text of an error to the line that says what it was.
+/// How long it takes at most from the text of an error to the line that says what it was, if the cell has the processor.
 const HELD: Duration = Duration::from_millis(10);
-/// A panic drops all that the cell holds before it says that it was one.
-const PANIC_HELD: Duration = Duration::from_secs(1);
+/// The same if it may have lost it. And a panic drops all that the cell holds before it says that it was one.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Errors {
-    pieces: Vec<Vec<u8>>,
-    /// When what is held is told.
+    /// Each with the time at which it came.
+    pieces: Vec<(Instant, Vec<u8>)>,
+    /// When to look what has waited long enough.
     until: Option<Instant>,
 }
 
 impl Errors {
     pub(crate) fn push(&mut self, piece: &[u8], now: Instant) {
-        self.pieces.push(piece.to_owned());
-        let held = if self.panic().is_some() { PANIC_HELD } else { HELD };
-        self.until = Some(now + held);
+        self.pieces.push((now, piece.to_owned()));
+        self.until.get_or_insert(now + HELD);
     }
 
-    /// When [`Errors::due`] has something to tell.
+    /// When to call [`Errors::due`].
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// What has waited long enough.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<String> {
-        self.until.is_some_and(|until| until <= now).then(|| self.all())
+    /// What has waited long enough. `gone_on` is true if the cell is at something else than what it wrote last.
+    pub(crate) fn due(&mut self, now: Instant, gone_on: bool) -> Option<String> {
+        self.until.filter(|until| *until <= now)?;
+        let panic = self.panic().is_some();
+        let message = self.message();
+        let is_due = |(at, (came, _)): &(usize, &(Instant, Vec<u8>))| {
+            // What stands before the last line is no part of the text of an error that is being written.
+            let waits = panic || (*at >= message && !gone_on);
+            *came + if waits { LONGEST } else { HELD } <= now
+        };
+        let count = self.pieces.iter().enumerate().take_while(is_due).count();
+        let told: Vec<_> = self.pieces.drain(..count).collect();
+        self.until = (!self.pieces.is_empty()).then_some(now + HELD);
+        (count > 0).then(|| text(&told))
     }
 
     /// All that is held, unless it is a panic.
     pub(crate) fn harmless(&mut self) -> Option<String> {
-        (self.until.is_some() && self.panic().is_none()).then(|| self.all())
+        (!self.pieces.is_empty() && self.panic().is_none()).then(|| self.all())
     }
 
     pub(crate) fn all(&mut self) -> String {
         self.until = None;
-        text(&std::mem::take(&mut self.pieces).concat())
+        text(&std::mem::take(&mut self.pieces))
     }
 
     /// What was printed before the error that a cell returned, and the error's own text.
     pub(crate) fn returned(&mut self) -> (String, String) {
         self.until = None;
-        let mut pieces = std::mem::take(&mut self.pieces);
-        let before_last = &pieces[..pieces.len().saturating_sub(1)];
-        let start =
-            before_last.iter().rposition(|piece| piece.ends_with(b"\n")).map_or(0, |at| at + 1);
-        let message = pieces.split_off(start).concat();
-        (text(&pieces.concat()), text(&message))
+        let message = self.pieces.split_off(self.message());
+        (self.all(), text(&message))
+    }
+
+    /// The first piece of what may be the text of an error: what came after the last whole line that something followed.
+    fn message(&self) -> usize {
+        let before_last = &self.pieces[..self.pieces.len().saturating_sub(1)];
+        before_last.iter().rposition(|(_, piece)| piece.ends_with(b"\n")).map_or(0, |at| at + 1)
     }
 
     /// What was printed before a panic, and what the panic printed.
@@ -67,7 +80,7 @@ impl Errors {
 
     /// Where the message of the last panic begins.
     fn panic(&self) -> Option<usize> {
-        let all = text(&self.pieces.concat());
+        let all = text(&self.pieces);
         let at = all.rmatch_indices("thread '").map(|(at, _)| at).find(|&at| {
             let line = all[at..].lines().next().unwrap_or_default();
             (at == 0 || all[..at].ends_with('\n')) && line.contains(" panicked at ")
@@ -78,8 +91,9 @@ impl Errors {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn text(pieces: &[(Instant, Vec<u8>)]) -> String {
+    let bytes: Vec<u8> = pieces.iter().flat_map(|(_, piece)| piece).copied().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -123,8 +137,36 @@ mod tests {
         let start = Instant::now();
         let mut errors = Errors::default();
         errors.push(b"a warning\n", start);
-        assert_eq!(errors.due(start), None);
-        assert_eq!(errors.due(start + HELD), Some("a warning\n".to_owned()));
-        assert_eq!(errors.due(start + HELD), None);
+        assert_eq!(errors.due(start, true), None);
+        assert_eq!(errors.due(start + HELD, true), Some("a warning\n".to_owned()));
+        assert_eq!(errors.due(start + HELD, true), None);
+    }
+
+    #[test]
+    fn an_error_waits_for_a_cell_that_has_lost_the_processor() {
+        let start = Instant::now();
+        let mut errors = Errors::default();
+        for piece in ["a warning\n", "gone", "\n"] {
+            errors.push(piece.as_bytes(), start);
+        }
+        assert_eq!(errors.due(start + HELD, false), Some("a warning\n".to_owned()));
+        assert_eq!(errors.due(start + LONGEST / 2, false), None);
+        assert_eq!(errors.until(), Some(start + LONGEST / 2 + HELD));
+        assert_eq!(errors.returned(), (String::new(), "gone\n".to_owned()));
+        errors.push(b"no error", start);
+        assert_eq!(errors.due(start + LONGEST, false), Some("no error".to_owned()));
+    }
+
+    #[test]
+    fn whoever_writes_on_and_on_is_heard_meanwhile() {
+        let start = Instant::now();
+        let mut errors = Errors::default();
+        let mut told = String::new();
+        for step in 0..100 {
+            let now = start + step * HELD / 2;
+            errors.push(b"line\n", now);
+            told.extend(errors.due(now, false));
+        }
+        assert!(told.len() > 90 * "line\n".len(), "{told}");
     }
 }

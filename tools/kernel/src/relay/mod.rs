@@ -22,15 +22,20 @@ use self::reader::{Piece, Reader};
 use self::runner_process::{RunnerProcess, waiting_bytes};
 use crate::Outcome;
 use crate::link::{LINK_VARIABLE, Order, Report, Stream};
-use crate::runner::{CHILD_VARIABLE, COMMAND_VARIABLE, DONE, FAILED};
+use crate::runner::{BEGUN, CHILD_VARIABLE, COMMAND_VARIABLE, DONE, FAILED, FLUSHED};
 
 /// What evcxr waits for at the end of a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE\n";
 /// No text: evcxr takes the cell as failed and keeps everything as it was before.
 const REFUSAL: &[u8] = b"\xff\n";
-/// How long a thing to show waits for another form of it, while nothing comes: a cell that prints its forms one by one may
-/// lose the processor in between.
+/// How long a thing to show waits for another form of it, or for the end of the cell, whose value it is then.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often to look whether the cell has gone on to something else.
+const LOOK: Duration = Duration::from_millis(10);
+/// So much of the processor's time, in hundredths of a second, takes nothing that a cell writes in one go.
+const GONE_ON: u64 = 2;
+/// How long a question waits for what the cell has printed before it; a cell may hold its output for itself.
+const ASKED_SOON: Duration = Duration::from_millis(200);
 
 /// Bytes of output.
 const READ_AT_ONCE: usize = 1 << 16;
@@ -51,19 +56,34 @@ pub(crate) fn run_if_relay() {
     std::process::exit(code);
 }
 
+/// What a cell asks for input with.
+struct Question {
+    prompt: String,
+    password: bool,
+}
+
 struct Relay {
     link: UnixStream,
     runner: RunnerProcess,
     reader: Reader,
     errors: Errors,
     input: Input,
-    /// When the cell wrote last.
-    heard: Instant,
+    /// The cell's question for input, once what was printed before it has come; at the latest then.
+    question: Option<(Question, Instant)>,
+    /// When to look whether what is to be shown is whole.
+    settles: Instant,
+    /// So many bytes of output may have been written before what was last read of standard error.
+    unsure: usize,
+    /// The processor's time that the cell had had when it was first looked at after it wrote.
+    wrote: Option<u64>,
     /// Lines that have not ended: evcxr's, the front's, the runner's.
     from_evcxr: Lines,
     from_front: Lines,
     from_runner: Lines,
     running: bool,
+    /// False until a cell that is to run has begun; an interrupt that comes before waits for that.
+    begun: bool,
+    interrupted: bool,
     /// False while the cell that evcxr compiles must not run.
     allowed: bool,
 }
@@ -76,12 +96,17 @@ impl Relay {
             reader: Reader::default(),
             errors: Errors::default(),
             input: Input::new(runner.pid()),
-            heard: Instant::now(),
+            question: None,
+            settles: Instant::now(),
+            unsure: 0,
+            wrote: None,
             runner,
             from_evcxr: Lines::default(),
             from_front: Lines::default(),
             from_runner: Lines::default(),
             running: false,
+            begun: false,
+            interrupted: false,
             allowed: true,
         };
         relay.tell(&Report::Started { relay: std::process::id().cast_signed() });
@@ -135,9 +160,11 @@ impl Relay {
         let mut before =
             |other: Instant| until = Some(until.map_or(other, |until| until.min(other)));
         if self.reader.holds_a_bundle() {
-            before(self.heard + SETTLE);
+            before(self.settles);
         }
-        if self.running {
+        if let Some((_, latest)) = self.question {
+            before(latest);
+        } else if self.running {
             before(self.input.next_look());
         }
         until.map_or(-1, |until| {
@@ -148,18 +175,35 @@ impl Relay {
 
     fn take_time(&mut self) {
         let now = Instant::now();
-        if let Some(text) = self.errors.due(now) {
+        let errors_wait = self.errors.until().is_some_and(|until| until <= now);
+        let shown_waits = self.reader.holds_a_bundle() && self.settles <= now;
+        let gone_on = (errors_wait || shown_waits) && self.has_gone_on();
+        if let Some(text) = self.errors.due(now, gone_on) {
             self.tell_text(Stream::Stderr, text);
         }
-        let settled = now.saturating_duration_since(self.heard) >= SETTLE
-            && waiting_bytes(self.runner.output.as_ref()) == 0;
-        if settled && self.reader.holds_a_bundle() {
-            let pieces = self.reader.settle();
-            self.tell_pieces(pieces);
+        if shown_waits {
+            if gone_on && waiting_bytes(self.runner.output.as_ref()) == 0 {
+                let pieces = self.reader.settle();
+                self.tell_pieces(pieces);
+            } else {
+                self.settles = now + LOOK;
+            }
         }
-        if self.running && self.input.asks(now, &self.runner.input) {
-            self.ask("", false);
+        if self.question.as_ref().is_some_and(|(_, latest)| *latest <= now) {
+            self.tell_question();
         }
+        let asked = self.question.is_some();
+        if self.running && !asked && self.input.asks(now, &self.runner.input) {
+            self.ask(Question { prompt: String::new(), password: false });
+        }
+    }
+
+    /// Whether the cell is at something else than what it wrote last: it waits, or it has computed for a while. One that has
+    /// lost the processor between two lines has not gone on.
+    fn has_gone_on(&mut self) -> bool {
+        let Some(pace) = self.runner.pace() else { return true };
+        let wrote = *self.wrote.get_or_insert(pace.ticks);
+        pace.waits_for_others || pace.ticks >= wrote + GONE_ON
     }
 
     /// Standard error, at most so many bytes of it.
@@ -168,46 +212,64 @@ impl Relay {
         let mut buffer = [0; 1 << 13];
         let mut taken = 0;
         while taken < most {
-            match self.runner.errors.read(&mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(count) => {
-                    taken += count;
-                    self.errors.push(&buffer[..count], Instant::now());
-                }
-            }
+            let Ok(count @ 1..) = self.runner.errors.read(&mut buffer) else { break };
+            taken += count;
+            self.errors.push(&buffer[..count], Instant::now());
+        }
+        if taken > 0 {
+            self.wrote = None;
+            self.unsure = waiting_bytes(self.runner.output.as_ref());
         }
     }
 
-    fn take_output(&mut self, most: usize) {
+    /// Standard output, at most so many bytes of it; how many it were.
+    fn take_output(&mut self, most: usize) -> usize {
         let mut buffer = [0; READ_AT_ONCE];
-        let most = most.min(buffer.len());
+        let sure = self.unsure == 0;
+        let most = most.min(if sure { buffer.len() } else { self.unsure.min(buffer.len()) });
         // Reading nothing would look like the end.
-        let Some(output) = self.runner.output.as_mut().filter(|_| most > 0) else { return };
+        let Some(output) = self.runner.output.as_mut().filter(|_| most > 0) else { return 0 };
         match output.read(&mut buffer[..most]) {
             // The cell has closed it.
-            Ok(0) => self.runner.output = None,
-            Ok(count) => {
-                // The text of an error is written before the line that tells of it.
-                self.take_errors(waiting_bytes(Some(&self.runner.errors)));
-                self.heard = Instant::now();
-                let pieces = self.reader.push(&buffer[..count]);
-                self.tell_pieces(pieces);
+            Ok(0) => {
+                self.runner.output = None;
+                0
             }
-            Err(_) => {}
+            Ok(count) => {
+                self.unsure = self.unsure.saturating_sub(count);
+                (self.settles, self.wrote) = (Instant::now() + SETTLE, None);
+                let pieces = self.reader.push(&buffer[..count]);
+                let is_end = |piece: &Piece| matches!(piece, Piece::Panic(_) | Piece::Error(_));
+                if pieces.iter().any(is_end) {
+                    // The text of an error is written before the line that tells of it.
+                    self.take_errors(waiting_bytes(Some(&self.runner.errors)));
+                } else if sure && pieces.iter().any(|piece| matches!(piece, Piece::Text(_))) {
+                    // What was written to standard error before other text is no error's, which is the last.
+                    let before = self.errors.harmless().unwrap_or_default();
+                    self.tell_text(Stream::Stderr, before);
+                }
+                self.tell_pieces(pieces);
+                count
+            }
+            Err(_) => 0,
+        }
+    }
+
+    /// All output that had been written when this was called: what a cell has started may write on.
+    fn take_waiting_output(&mut self) {
+        let mut left = waiting_bytes(self.runner.output.as_ref());
+        while left > 0 {
+            match self.take_output(left) {
+                0 => return,
+                taken => left = left.saturating_sub(taken),
+            }
         }
     }
 
     fn tell_pieces(&mut self, pieces: Vec<Piece>) {
-        // What stands on standard error then may be the error's text, and waits for the line that says so.
-        let failed = pieces.iter().any(|piece| matches!(piece, Piece::Panic(_) | Piece::Error(_)));
         for piece in pieces {
             match piece {
-                Piece::Text(text) => {
-                    if !failed && let Some(before) = self.errors.harmless() {
-                        self.tell_text(Stream::Stderr, before);
-                    }
-                    self.tell_text(Stream::Stdout, text);
-                }
+                Piece::Text(text) => self.tell_text(Stream::Stdout, text),
                 Piece::Shown(bundle) => self.tell(&Report::Shown(bundle)),
                 Piece::Panic(line) => {
                     let (before, message) = self.errors.panicked();
@@ -222,18 +284,24 @@ impl Relay {
                     to_evcxr(&line);
                 }
                 Piece::ForEvcxr(line) => to_evcxr(&line),
-                Piece::Input { prompt, password } => self.ask(&prompt, password),
+                Piece::Input { prompt, password } => self.ask(Question { prompt, password }),
             }
         }
     }
 
-    fn ask(&mut self, prompt: &str, password: bool) {
+    fn ask(&mut self, question: Question) {
         self.input.asked();
         // What the cell has asked in words stands in its buffer if it did not flush.
         self.runner.flush();
-        std::thread::sleep(Duration::from_millis(2));
-        self.take_output(waiting_bytes(self.runner.output.as_ref()));
-        self.tell(&Report::Input { prompt: prompt.to_owned(), password });
+        self.question = Some((question, Instant::now() + ASKED_SOON));
+    }
+
+    /// What was printed before a question, and then that.
+    fn tell_question(&mut self) {
+        self.take_waiting_output();
+        if let Some((Question { prompt, password }, _)) = self.question.take() {
+            self.tell(&Report::Input { prompt, password });
+        }
     }
 
     /// What the front wants; false if it is gone.
@@ -243,7 +311,10 @@ impl Relay {
             match serde_json::from_slice(&line) {
                 Ok(Order::Ping) => self.tell(&Report::Pong),
                 Ok(Order::Allow(allowed)) => self.allowed = allowed,
-                Ok(Order::Interrupt) if self.running => self.runner.signal(libc::SIGINT),
+                Ok(Order::Interrupt) if self.running && self.begun => {
+                    self.runner.signal(libc::SIGINT);
+                }
+                Ok(Order::Interrupt) if self.running => self.interrupted = true,
                 Ok(Order::Answer(line)) => self.input.answer(&line, &self.runner.input),
                 Ok(Order::EndOfInput) => self.input.end(&self.runner.input),
                 Ok(Order::Interrupt) | Err(_) => {}
@@ -256,10 +327,21 @@ impl Relay {
     fn take_answers(&mut self) -> bool {
         let Ok(lines) = self.from_runner.read(&self.runner.command) else { return false };
         for line in lines {
-            self.take_rest();
-            self.running = false;
-            self.input.forget();
             let line = String::from_utf8_lossy(&line).into_owned();
+            if line == FLUSHED {
+                self.tell_question();
+                continue;
+            }
+            if line == BEGUN {
+                self.begun = true;
+                if self.interrupted {
+                    self.runner.signal(libc::SIGINT);
+                }
+                continue;
+            }
+            self.take_rest();
+            (self.running, self.question) = (false, None);
+            self.input.forget();
             match line.strip_prefix(FAILED) {
                 Some(message) => {
                     let message = message.to_owned();
@@ -276,19 +358,17 @@ impl Relay {
         true
     }
 
-    /// All that had been written when this was called: what a cell has started may write on.
+    /// All that is left of a cell that has ended.
     fn take_rest(&mut self) {
         self.take_errors(waiting_bytes(Some(&self.runner.errors)));
-        let mut left = waiting_bytes(self.runner.output.as_ref());
-        while left > 0 && self.runner.output.is_some() {
-            let part = left.min(READ_AT_ONCE);
-            self.take_output(part);
-            left -= part;
-        }
-        let pieces = self.reader.finish();
+        self.take_waiting_output();
+        let (pieces, value) = self.reader.finish();
         self.tell_pieces(pieces);
         let errors = self.errors.all();
         self.tell_text(Stream::Stderr, errors);
+        if let Some(value) = value {
+            self.tell(&Report::Value(value));
+        }
     }
 
     /// evcxr's commands; false if it is gone.
@@ -303,7 +383,7 @@ impl Relay {
                 write_to_evcxr(REFUSAL);
             } else if line.starts_with(b"LOAD_AND_RUN ") {
                 self.tell(&Report::Loading);
-                self.running = true;
+                (self.running, self.begun, self.interrupted) = (true, false, false);
                 self.input.begin();
                 self.runner.load(&line);
             }

@@ -85,8 +85,8 @@ impl Reader {
         std::mem::take(&mut self.pieces)
     }
 
-    /// All that is left at the end of a cell.
-    pub(crate) fn finish(&mut self) -> Vec<Piece> {
+    /// All that is left at the end of a cell, and what was shown last if nothing followed: the cell's value, it may be.
+    pub(crate) fn finish(&mut self) -> (Vec<Piece>, Option<Bundle>) {
         if let Some(block) = self.block.take() {
             // It never ended, so it was text.
             self.tell_bundle();
@@ -94,7 +94,7 @@ impl Reader {
         }
         let tail = std::mem::take(&mut self.tail);
         self.text(&tail);
-        self.settle()
+        (std::mem::take(&mut self.pieces), self.bundle.take())
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -264,7 +264,8 @@ mod tests {
         let mut reader = Reader::default();
         let mut pieces: Vec<Piece> =
             output.chunks(size).flat_map(|chunk| reader.push(chunk)).collect();
-        pieces.extend(reader.finish());
+        let (rest, value) = reader.finish();
+        pieces.extend(rest.into_iter().chain(value.map(Piece::Shown)));
         let mut joined: Vec<Piece> = Vec::new();
         for piece in pieces {
             match (joined.last_mut(), piece) {
@@ -344,6 +345,21 @@ mod tests {
         let mut reader = Reader::default();
         assert_eq!(reader.push("caf\u{e9}".as_bytes().split_at(4).0), [text("caf")]);
         assert_eq!(reader.push(b"\xa9!"), [text("\u{e9}!")]);
+    }
+
+    #[test]
+    fn the_last_thing_shown_is_the_value_and_those_before_are_not() {
+        let show =
+            |text: &str| format!("EVCXR_BEGIN_CONTENT text/plain\n{text}\nEVCXR_END_CONTENT\n");
+        let value = |output: &str| {
+            let mut reader = Reader::default();
+            let before = reader.push(output.as_bytes()).len();
+            let (rest, value) = reader.finish();
+            (before + rest.len(), value.map(|value| value.data["text/plain"].clone()))
+        };
+        assert_eq!(value(&(show("first") + &show("second"))), (1, Some("second".to_owned())));
+        // What text follows was no value.
+        assert_eq!(value(&(show("first") + "text")), (2, None));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl RunnerProcess {
         self.say(line);
     }
 
-    /// Has it write out what cells have printed without a line break.
+    /// Has it write out what cells have printed without a line break, and say so.
     pub(crate) fn flush(&mut self) {
         self.say(FLUSH.as_bytes());
     }
@@ -78,6 +78,20 @@ impl RunnerProcess {
     fn say(&mut self, line: &[u8]) {
         // One that is gone is noticed when its answers are read.
         let _ = self.command.write_all(line).and_then(|()| self.command.write_all(b"\n"));
+    }
+
+    /// What the thread that runs the cells is at; nothing where the system does not tell.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let pid = self.pid();
+        let about = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+        // The name stands in brackets, and may hold anything.
+        let mut fields = about.rsplit_once(')')?.1.split_whitespace();
+        let waits_for_others = fields.next()? == "S";
+        let (user, system) = (fields.nth(10)?, fields.next()?);
+        Some(Pace {
+            waits_for_others,
+            ticks: user.parse::<u64>().ok()? + system.parse::<u64>().ok()?,
+        })
     }
 
     pub(crate) fn signal(&self, signal: i32) {
@@ -98,6 +112,14 @@ impl RunnerProcess {
         self.signal(libc::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// What a thread is at.
+pub(crate) struct Pace {
+    /// For a time, for another thread, for input: not for the processor, and not for the disk.
+    pub(crate) waits_for_others: bool,
+    /// The processor's time that it has had, in hundredths of a second.
+    pub(crate) ticks: u64,
 }
 
 /// How many bytes can be read without waiting.
