@@ -8,6 +8,7 @@
 mod architecture;
 mod axes;
 pub mod bar;
+pub(crate) mod classes;
 pub mod figure;
 pub mod heat_map;
 pub mod image_grid;

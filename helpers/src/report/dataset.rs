@@ -7,7 +7,7 @@ use crate::data::labels::LabelForm;
 use crate::data::scaling::Scaling;
 use crate::data::{Dataset, ImageShape, shown_shape};
 use crate::display::{Column, Table};
-use crate::text::{thousands, with_thousands};
+use crate::text::{clean_text, thousands, with_thousands};
 
 /// A table names this many classes; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
@@ -23,6 +23,28 @@ impl Dataset {
             .row(["y.npy".into(), self.y_sentence().into()])
             .row(["Classes".into(), self.classes_sentence().into()])
             .row(["Images a class".into(), self.balance_sentence().into()])
+            .row(["SHA-256".into(), self.checksums_sentence().into()])
+            .caption("The data as it was loaded.")
+    }
+
+    /// What the labels are, and which accuracy needs no learning: that of always naming the largest class.
+    pub fn sentence(&self) -> String {
+        let counts = self.class_counts();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        let largest = counts.iter().position(|&count| count == most).unwrap_or(0);
+        format!(
+            "{} images, as many labels from 0 to {}. Always naming {} is right for {:.1}% of the images.",
+            thousands(self.len()),
+            self.labels().iter().max().unwrap_or(&0),
+            clean_text(&self.class_names()[largest]),
+            100.0 * most as f64 / self.len() as f64
+        )
+    }
+
+    /// The beginnings identify the files.
+    fn checksums_sentence(&self) -> String {
+        let info = self.info();
+        format!("X.npy {}, y.npy {}", &info.x_sha256[..16], &info.y_sha256[..16])
     }
 
     fn images_sentence(&self) -> String {
@@ -57,7 +79,8 @@ impl Dataset {
     fn memory_sentence(&self) -> String {
         let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
         let held = if self.found_images().in_file { "read from the file" } else { "copied" };
-        format!("{megabytes} MB of uint8, {held}")
+        let floats = with_thousands(4.0 * self.pixel_bytes() as f64 / 1e6, 1);
+        format!("{megabytes} MB of uint8, {held}; {floats} MB as 32-bit floats")
     }
 
     fn y_sentence(&self) -> String {

@@ -3,6 +3,7 @@
 //! The rooms below hold the values; here they become words. Each type that a cell may end with has `table()`,
 //! `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
 
+mod brightness;
 pub mod comparison;
 mod dataset;
 mod denoising;
@@ -15,6 +16,7 @@ mod search;
 mod split;
 mod summary;
 
+pub use brightness::Brightness;
 pub use comparison::comparative_table;
 pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
 

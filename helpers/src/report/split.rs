@@ -5,6 +5,7 @@ use std::fmt;
 use super::shows_its_table;
 use crate::data::{Duplicate, Duplicates, Split, Subset};
 use crate::display::{Cell, Column, Table};
+use crate::plot::classes::shares;
 use crate::text::thousands;
 
 impl Split {
@@ -30,6 +31,37 @@ impl Split {
                 self.warning()
             ),
         )
+    }
+
+    /// How large each part is, and which images it begins with: they are scikit-learn's.
+    pub fn sizes(&self) -> Table {
+        let columns = [
+            Column::text("Part"),
+            Column::integer("Images"),
+            Column::percent("Share", 2),
+            Column::text("First indices"),
+        ];
+        let parts =
+            [("Train", &self.train), ("Validation", &self.validation), ("Test", &self.test)];
+        let rows = parts.map(|(name, part)| {
+            let share = part.len() as f64 / self.dataset().len() as f64;
+            let first = format!("{:?}", &part.indices()[..part.len().min(6)]);
+            [name.into(), part.len().into(), share.into(), first.into()]
+        });
+        rows.into_iter()
+            .fold(Table::new(columns), |table, row| table.row(row))
+            .caption("Size of each part, and the images that it begins with.")
+    }
+
+    /// The largest difference between a class's share in a part and in the whole, in percentage points.
+    pub fn imbalance(&self) -> f64 {
+        let counts = self.dataset().class_counts();
+        let all = self.dataset().len() as f64;
+        let whole: Vec<f64> = counts.iter().map(|&count| count as f64 / all).collect();
+        let parts = [&self.train, &self.validation, &self.test].map(shares);
+        let gaps =
+            parts.iter().flat_map(|part| part.iter().zip(&whole).map(|(a, b)| (a - b).abs()));
+        100.0 * gaps.fold(0.0, f64::max)
     }
 
     /// What is to be said about pictures that are in two parts; nothing where there are none.
@@ -122,6 +154,13 @@ mod tests {
                         is image 0. 1 image repeats another of its own part.";
         assert!(text.starts_with(expected), "{text}");
         assert!(split.table().to_text().contains(expected));
+    }
+
+    #[test]
+    fn imbalance_is_the_largest_gap_between_a_part_and_the_whole() {
+        // Labels 0 1 0 1 0 1 0: class 0 has 4 of 7 images, and 2 of 3, 1 of 2 and 1 of 2 of the parts.
+        let found = split(&[10, 20, 30, 40, 50, 60, 70]).imbalance();
+        assert!((found - 100.0 * (2.0 / 3.0 - 4.0 / 7.0)).abs() < 1e-9, "{found}");
     }
 
     #[test]
