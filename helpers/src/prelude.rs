@@ -24,9 +24,10 @@ pub use crate::artifacts::{
     compare_predictions,
 };
 // Figures.
+pub use crate::plot::style::{INK as BLACK, RIGHT as BLUE, WRONG as RED};
 pub use crate::plot::{
-    BarChart, CostPoint, LineChart, plot_accuracy_cost, plot_confusion, plot_denoised,
-    plot_predictions, plot_scatter, random_indices, show_classes, show_images,
+    BarChart, CostPoint, Figure, ImageGrid, LineChart, plot_accuracy_cost, plot_confusion,
+    plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
 };
 // Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};

@@ -12,7 +12,7 @@ use tch::Tensor;
 use crate::data::ImageShape;
 use crate::data::noise::{DenoisedImages, NoisyImages};
 use crate::error::{Error, Result};
-use crate::layers::{Cropping2d, Flatten, Initializer, Layer};
+use crate::layers::{Flatten, Initializer, Layer};
 use crate::models::model::images_per_second;
 use crate::models::{Model, Sequential};
 
@@ -107,8 +107,7 @@ impl AutoencoderConfig {
         }
         network = network.up_sampling2d(2).conv2d(shape.channels, 5);
         if [height << halvings, width << halvings] != [shape.height, shape.width] {
-            let (height, width) = (shape.height as i64, shape.width as i64);
-            network = network.layer(Cropping2d { height, width });
+            network = network.cropping2d(shape.height, shape.width);
         }
         Ok(network.sigmoid())
     }

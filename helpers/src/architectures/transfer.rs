@@ -62,8 +62,20 @@ const MEAN: f64 = 127.0 / 255.0;
 const STD: f64 = 128.0 / 255.0;
 
 impl TransferConfig {
-    /// The network for images of this shape; `build` draws its weights, [`TransferConfig::pretrained`] reads them.
-    pub fn network(&self, shape: ImageShape, classes: usize) -> Sequential {
+    /// The network without its head, for images of this shape, as Keras's `include_top=False`: resized images in, 1,280
+    /// feature maps out. A head of one's own comes after it, and [`Model::load_imagenet`] reads the weights.
+    ///
+    /// # Errors
+    /// If `input_size` is out of range.
+    pub fn base(&self, shape: ImageShape) -> Result<Sequential> {
+        if !(32..=1024).contains(&self.input_size) {
+            return Err(Error::parameter(
+                "input_size",
+                "32 to 1024 pixels",
+                self.input_size,
+                "96 is quick, 224 is what the weights were trained at",
+            ));
+        }
         let mut network = Sequential::new(shape).resize(self.input_size, self.input_size);
         if shape.channels == 1 {
             network = network.repeat_channels(3);
@@ -78,18 +90,22 @@ impl TransferConfig {
                 channels = stage.filters;
             }
         }
-        network
-            .block("top", convolution(TOP_FILTERS, 1, 1, 1, true))
-            .global_average_pooling2d()
-            .dropout(self.dropout)
-            .dense(classes)
+        Ok(network.block("top", convolution(TOP_FILTERS, 1, 1, 1, true)))
     }
 
-    /// The network with its ImageNet weights, read from `weights`, and a head drawn from `seed`. Everything but the
-    /// head is frozen.
+    /// The base with a head of one dense layer behind dropout.
     ///
     /// # Errors
-    /// If the file is missing (`cargo xtask setup` makes it) or another network's, or a setting is out of range.
+    /// As [`TransferConfig::base`].
+    pub fn network(&self, shape: ImageShape, classes: usize) -> Result<Sequential> {
+        let base = self.base(shape)?;
+        Ok(base.global_average_pooling2d().dropout(self.dropout).dense(classes))
+    }
+
+    /// That network with its ImageNet weights, and a head drawn from `seed`.
+    ///
+    /// # Errors
+    /// As [`TransferConfig::base`] and [`Model::load_imagenet`].
     pub fn pretrained(
         &self,
         shape: ImageShape,
@@ -97,27 +113,35 @@ impl TransferConfig {
         weights: impl AsRef<Path>,
         seed: u64,
     ) -> Result<Model> {
-        if !(32..=1024).contains(&self.input_size) {
-            return Err(Error::parameter(
-                "input_size",
-                "32 to 1024 pixels",
-                self.input_size,
-                "96 is quick, 224 is what the weights were trained at",
-            ));
-        }
+        let mut model = self.network(shape, classes)?.build(seed)?;
+        model.load_imagenet(weights)?;
+        Ok(model)
+    }
+}
+
+impl Model {
+    /// Reads the ImageNet weights of a network that begins with [`TransferConfig::base`], and freezes all layers that
+    /// they belong to; the head after them can be trained.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its weights do not fit.
+    pub fn load_imagenet(&mut self, weights: impl AsRef<Path>) -> Result<()> {
         let advice = "run `cargo xtask setup`, which makes this file";
         let file = ModelFile::of_any_program(weights.as_ref(), advice)?;
-        let mut model = self.network(shape, classes).build(seed)?;
         let names = pretrained_names();
+        if self.weights.len() < names.len() {
+            let advice = "begin the network with `TransferConfig::base`";
+            let found = format!("one of {} weights", self.weights.len());
+            return Err(Error::parameter("model", "an EfficientNet-Lite0", found, advice));
+        }
         let _guard = tch::no_grad_guard();
-        for (weight, name) in model.weights.iter_mut().zip(&names) {
+        for (weight, name) in self.weights.iter_mut().zip(&names) {
             let tensor = file.tensor(name, &weight.tensor.size())?;
             weight.tensor.f_copy_(&tensor)?;
         }
-        model.normalization = Some(Normalization { mean: vec![MEAN], std: vec![STD] });
-        model.freeze();
-        model.unfreeze_from("dense")?;
-        Ok(model)
+        self.normalization = Some(Normalization { mean: vec![MEAN], std: vec![STD] });
+        self.set_trainable(|index, _| index >= names.len());
+        Ok(())
     }
 }
 
@@ -197,7 +221,7 @@ mod tests {
     /// The paper's implementation counts 4,652,008 with the 1,000 classes of ImageNet, moving statistics left out.
     #[test]
     fn the_network_has_as_many_parameters_as_the_published_one() {
-        let mut model = TransferConfig::default().network(GREY, 1000).build(0).unwrap();
+        let mut model = TransferConfig::default().network(GREY, 1000).unwrap().build(0).unwrap();
         assert_eq!(model.count_trainable(), 4_652_008);
         model.freeze();
         assert_eq!(model.count_trainable(), 0);
@@ -207,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_weight_but_the_head_s_has_a_pretrained_name() {
-        let model = TransferConfig::default().network(GREY, 10).build(0).unwrap();
+        let model = TransferConfig::default().network(GREY, 10).unwrap().build(0).unwrap();
         assert_eq!(pretrained_names().len(), model.weights.len() - 2);
     }
 
@@ -215,6 +239,16 @@ mod tests {
     fn missing_weights_say_which_command_makes_them() {
         let error = TransferConfig::default().pretrained(GREY, 10, "nowhere", 0).unwrap_err();
         assert!(error.to_string().contains("`cargo xtask setup`"), "{error}");
+    }
+
+    #[test]
+    fn weights_of_another_network_are_refused() {
+        let mut model = Sequential::new(GREY).flatten().dense(10).build(0).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        model.save(&path).unwrap();
+        let error = model.load_imagenet(&path).unwrap_err().to_string();
+        assert!(error.contains("begin the network with `TransferConfig::base`"), "{error}");
     }
 
     #[test]

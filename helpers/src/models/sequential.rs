@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::ImageShape;
 use crate::layers::{
-    AveragePooling2d, BatchNormalization, Block, Conv2d, Dense, Dropout, Elu, Flatten,
+    AveragePooling2d, BatchNormalization, Block, Conv2d, Cropping2d, Dense, Dropout, Elu, Flatten,
     GaussianNoise, GlobalAveragePooling2d, Initializer, Layer, LeakyRelu, MaxPooling2d, Relu,
     RepeatChannels, Reshape, Resize, Sigmoid, UpSampling2d,
 };
@@ -167,6 +167,11 @@ impl Sequential {
     /// An image of another size.
     pub fn resize(self, height: usize, width: usize) -> Sequential {
         self.layer(Resize { height: height as i64, width: width as i64 })
+    }
+
+    /// The top left part of an image, of this size.
+    pub fn cropping2d(self, height: usize, width: usize) -> Sequential {
+        self.layer(Cropping2d { height: height as i64, width: width as i64 })
     }
 
     /// All channels `times` over: three make a colour image of a grey one.

@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_long_network_takes_several_rows() {
-        let network = TransferConfig::default().network(SHAPE, 10);
+        let network = TransferConfig::default().network(SHAPE, 10).unwrap();
         let figure = network.build(1).unwrap().plot().unwrap();
         let (width, height) = figure.size();
         assert!(width < 900 && height > 200, "{width} x {height}");

@@ -197,13 +197,14 @@ pub fn plot_denoised(
 }
 
 /// A picture with its lines of text.
-struct Tile {
-    lines: Vec<(Text, String)>,
+#[derive(Clone)]
+pub(super) struct Tile {
+    pub(super) lines: Vec<(Text, String)>,
     /// Shape `(H, W, C)`.
-    pixels: Vec<u8>,
+    pub(super) pixels: Vec<u8>,
 }
 
-fn tile(dataset: &Dataset, image: usize, lines: Vec<(Text, String)>) -> Result<Tile> {
+pub(super) fn tile(dataset: &Dataset, image: usize, lines: Vec<(Text, String)>) -> Result<Tile> {
     Ok(Tile { lines, pixels: dataset.image(image)?.into_owned() })
 }
 
@@ -212,7 +213,7 @@ fn centred(size: f64, color: Color) -> Text {
 }
 
 /// Pictures of at least this size in rows, each with its lines above it or, in rows with names, below it.
-fn draw_tiles(
+pub(super) fn draw_tiles(
     shape: ImageShape,
     title: &str,
     rows: &[(String, impl AsRef<[Tile]>)],
@@ -267,7 +268,7 @@ fn draw_tiles(
 }
 
 /// Tiles in rows without names, `columns` in each.
-fn grid(tiles: &[Tile], columns: usize) -> Vec<(String, &[Tile])> {
+pub(super) fn grid(tiles: &[Tile], columns: usize) -> Vec<(String, &[Tile])> {
     tiles.chunks(columns).map(|row| (String::new(), row)).collect()
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod classes;
 pub mod figure;
 pub mod heat_map;
 pub mod image_grid;
+pub mod labelled_images;
 pub mod line;
 mod page;
 pub mod scatter;
@@ -23,5 +24,6 @@ pub use heat_map::{HeatMap, plot_confusion};
 pub use image_grid::{
     Images, plot_denoised, plot_predictions, random_indices, show_classes, show_images,
 };
+pub use labelled_images::ImageGrid;
 pub use line::LineChart;
 pub use scatter::{CostPoint, plot_accuracy_cost, plot_scatter};

@@ -13,7 +13,7 @@ pub type Color = [u8; 3];
 
 pub(crate) const WHITE: Color = [255, 255, 255];
 /// Text.
-pub(crate) const INK: Color = [34, 34, 34];
+pub const INK: Color = [34, 34, 34];
 /// Less important text, such as the numbers along an axis.
 pub(crate) const GREY: Color = [90, 90, 90];
 /// Axes.
