@@ -20,8 +20,8 @@ pub use crate::evaluation::{
 pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
 // What is kept.
 pub use crate::artifacts::{
-    Artifacts, Denoising, DenoisingResult, Metrics, ModelResult, Predictions, Run, TestResult,
-    compare_predictions,
+    Artifacts, Denoising, DenoisingResult, Metrics, ModelResult, ModelResults, Predictions, Run,
+    TestResult, compare_predictions,
 };
 // Figures.
 pub use crate::plot::style::{INK as BLACK, RIGHT as BLUE, WRONG as RED};
@@ -33,5 +33,6 @@ pub use crate::plot::{
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};
 pub use crate::report::{
     comparative_table, compare_denoisers, decibels_text, denoising_sentence, gain_text,
+    validation_verdict,
 };
 pub use crate::text::thousands;

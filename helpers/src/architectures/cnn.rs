@@ -23,7 +23,7 @@ pub struct CnnConfig {
 impl Default for CnnConfig {
     fn default() -> CnnConfig {
         CnnConfig {
-            filters: [32, 64, 128, 128],
+            filters: [64, 128, 256, 256],
             dense: 128,
             dropout: 0.4,
             kernel_initializer: Initializer::HeNormal,

@@ -22,7 +22,7 @@ pub use comparison::{by_accuracy, compare_predictions};
 pub use folder::Artifacts;
 pub use metrics::{Denoising, Metrics, Scores, SplitSizes};
 pub use predictions::Predictions;
-pub use run::{DenoisingResult, ModelResult, Run, TestResult};
+pub use run::{DenoisingResult, ModelResult, ModelResults, Run, TestResult};
 
 pub use crate::system::environment::{Environment, code_version};
 

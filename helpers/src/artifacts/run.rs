@@ -186,6 +186,20 @@ impl Run {
         Ok(model)
     }
 
+    /// What other notebooks have found on this very split, in this order.
+    ///
+    /// # Errors
+    /// As [`Run::load_result`].
+    pub fn load_results(&self, names: &[&str], split: &Split) -> Result<ModelResults> {
+        let mut results = ModelResults { metrics: Vec::new(), predictions: Vec::new() };
+        for name in names {
+            let ModelResult { metrics, predictions } = self.load_result(name, split)?;
+            results.metrics.push(metrics);
+            results.predictions.push(predictions);
+        }
+        Ok(results)
+    }
+
     /// What another notebook has found on this very split.
     ///
     /// # Errors
@@ -275,6 +289,15 @@ pub struct ModelResult {
     pub metrics: Metrics,
     /// The class of each test image, and the predicted one.
     pub predictions: Predictions,
+}
+
+/// What several notebooks have found about their models.
+#[derive(Debug, Clone)]
+pub struct ModelResults {
+    /// Scores, times and settings, one for each model.
+    pub metrics: Vec<Metrics>,
+    /// The class of each test image, and the predicted one, for each model.
+    pub predictions: Vec<Predictions>,
 }
 
 /// What [`Run::evaluate`] finds.

@@ -42,6 +42,12 @@ impl Subset {
         self.indices.is_empty()
     }
 
+    /// The first `images` of them; all, where there are fewer or `images` is 0.
+    pub fn take(&self, images: usize) -> Subset {
+        let images = if images == 0 { self.len() } else { images.min(self.len()) };
+        Subset { dataset: self.dataset.clone(), indices: self.indices[..images].into() }
+    }
+
     /// The data set the images are in.
     pub fn dataset(&self) -> &Dataset {
         &self.dataset

@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn a_box_for_each_change_of_shape_and_each_layer_that_learns() {
         let figure = CnnConfig::default().network(SHAPE, 10).build(1).unwrap().plot().unwrap();
-        let expected = "The network from left to right: input (28×28×1); conv 3×3 (28×28×32), batch norm, relu; \
-                        max pool (14×14×32); conv 3×3 (14×14×64), batch norm, relu; max pool (7×7×64); \
-                        conv 3×3 (7×7×128), batch norm, relu; conv 3×3 (7×7×128), batch norm, relu; \
-                        max pool (3×3×128); flatten (1,152), dropout 0.4; dense (128), batch norm, relu, dropout 0.4; \
+        let expected = "The network from left to right: input (28×28×1); conv 3×3 (28×28×64), batch norm, relu; \
+                        max pool (14×14×64); conv 3×3 (14×14×128), batch norm, relu; max pool (7×7×128); \
+                        conv 3×3 (7×7×256), batch norm, relu; conv 3×3 (7×7×256), batch norm, relu; \
+                        max pool (3×3×256); flatten (2,304), dropout 0.4; dense (128), batch norm, relu, dropout 0.4; \
                         dense (10).";
         assert_eq!(figure.alt_text(), expected);
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 use base64::Engine;
 
 use super::style::Color;
+use crate::artifacts::Run;
 use crate::display::{show, shows_its_html};
 use crate::system::write_atomically;
 use crate::text::{clean_sentence, clean_text, escape_sentence};
@@ -111,6 +112,17 @@ impl Figure {
 }
 
 shows_its_html!(Figure);
+
+impl Run {
+    /// Saves a figure under this name in the folder of results, and gives it back to be shown.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn save_figure(&self, name: &str, figure: Figure) -> Result<Figure> {
+        figure.save(self.artifacts().figure_path(name))?;
+        Ok(figure)
+    }
+}
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -62,8 +62,8 @@ impl Comparison {
             None => "these images do not tell the two apart".to_owned(),
         };
         format!(
-            "Of {} images, {first} alone is right on {} and {second} alone on {}; two equally good models would part at \
-             least so unevenly with probability {} (McNemar's exact test{corrected}): {meaning}.",
+            "Of {} images, {first} alone is right on {} and {second} alone on {}. If both were equally good, a split at \
+             least as uneven would have probability {} (McNemar's exact test{corrected}): {meaning}.",
             thousands(self.images()),
             thousands(self.only_first),
             thousands(self.only_second),
@@ -153,8 +153,8 @@ mod tests {
         let comparison = Comparison::new(("old", &first), ("new", &y_true), &y_true).unwrap();
         assert_eq!(
             comparison.sentence(),
-            "Of 12 images, old alone is right on 0 and new alone on 10; two equally good models would part at least so \
-             unevenly with probability 0.0020 (McNemar's exact test): new is better on images like these."
+            "Of 12 images, old alone is right on 0 and new alone on 10. If both were equally good, a split at \
+             least as uneven would have probability 0.0020 (McNemar's exact test): new is better on images like these."
         );
         let equal = Comparison::new(("a", &[0, 1]), ("b", &[1, 1]), &[0, 1]).unwrap();
         assert!(equal.sentence().ends_with("these images do not tell the two apart."));
@@ -177,13 +177,13 @@ mod tests {
         assert_eq!(compared.table().len(), 3);
         // The probability of the split is the raw one, the verdict that of the corrected one.
         let sentences = compared.sentences();
-        let split = "with probability 0.0078 (McNemar's exact test; corrected for the number of pairs, p = 0.02)";
+        let split = "have probability 0.0078 (McNemar's exact test; corrected for the number of pairs, p = 0.02)";
         assert!(
             sentences[1].contains(split) && sentences[1].contains(": a is better"),
             "{sentences:?}"
         );
         assert!(
-            sentences[2].contains("with probability 1.00 (McNemar's exact test):"),
+            sentences[2].contains("have probability 1.00 (McNemar's exact test):"),
             "{sentences:?}"
         );
     }
@@ -197,7 +197,7 @@ mod tests {
         let compared = Comparisons::new(&[("a", &a), ("b", &b), ("c", &c)], &y_true).unwrap();
         let sentence = compared.pairs[0].sentence();
         assert!(
-            sentence.contains("with probability 0.03 (McNemar's exact test; corrected"),
+            sentence.contains("have probability 0.03 (McNemar's exact test; corrected"),
             "{sentence}"
         );
         assert!(sentence.contains("p = 0.09"), "{sentence}");

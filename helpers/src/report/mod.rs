@@ -19,6 +19,7 @@ mod summary;
 pub use brightness::Brightness;
 pub use comparison::comparative_table;
 pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
+pub use result::validation_verdict;
 
 /// Gives types with a `table()` what shows it: as the result of a cell, and as text.
 macro_rules! shows_its_table {

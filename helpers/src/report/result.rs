@@ -1,10 +1,13 @@
 //! What a notebook has found about its model, as a table and in sentences.
 
-use super::{compare_denoisers, denoising_sentence, shows_its_table};
+use super::{comparative_table, compare_denoisers, denoising_sentence, shows_its_table};
 use crate::Result;
-use crate::artifacts::{DenoisingResult, ModelResult, Scores, TestResult, compare_predictions};
+use crate::artifacts::{
+    DenoisingResult, Metrics, ModelResult, ModelResults, Scores, TestResult, by_accuracy,
+    compare_predictions,
+};
 use crate::display::Table;
-use crate::evaluation::{ClassificationReport, classification_report};
+use crate::evaluation::{ClassificationReport, Evaluation, classification_report};
 use crate::text::{clean_text, thousands};
 
 impl TestResult {
@@ -114,6 +117,67 @@ impl DenoisingResult {
 }
 
 shows_its_table!(DenoisingResult);
+
+impl ModelResults {
+    /// One table of the models' test scores, the most accurate first and marked: see [`comparative_table`].
+    ///
+    /// # Errors
+    /// As [`comparative_table`].
+    pub fn table(&self) -> Result<Table> {
+        comparative_table(&self.metrics)
+    }
+
+    /// What was found: the best model, what it gains over the next one, and what that costs; in words.
+    ///
+    /// # Errors
+    /// As [`comparative_table`].
+    pub fn findings(&self) -> Result<String> {
+        let ranked = by_accuracy(&self.metrics)?;
+        let (best, score) = &ranked[0];
+        let quick = if best.quick { "A quick run. " } else { "" };
+        let mut text =
+            format!("{quick}Best on the test part: {}, {score}.", clean_text(&best.name));
+        for (other, scored) in &ranked[1..] {
+            let gain = 100.0 * (score.accuracy - scored.accuracy);
+            let [training, prediction] = [
+                best.fit_seconds / other.fit_seconds.max(f64::MIN_POSITIVE),
+                other.predict_images_per_second
+                    / best.predict_images_per_second.max(f64::MIN_POSITIVE),
+            ];
+            text += &format!(
+                "\n{gain:.2} points more than {}, for {training:.1} times its training time and {prediction:.1} times its \
+                 time of prediction.",
+                clean_text(&other.name)
+            );
+        }
+        Ok(text)
+    }
+}
+
+/// Whether a network, called `name`, is better than the one `before` on the validation part, where choices are made; in words.
+///
+/// # Errors
+/// If `before` is no classifier that has been scored.
+pub fn validation_verdict(name: &str, scored: &Evaluation, before: &Metrics) -> Result<String> {
+    let Some(Scores::Classification(other)) = before.validation else {
+        // The error says which notebook is to be run.
+        return before.test_evaluation().map(|_| String::new());
+    };
+    let gain = 100.0 * (scored.accuracy - other.accuracy);
+    let verdict = match (gain > 0.0, scored.loss < other.loss) {
+        (true, true) => "it is the better one, by accuracy and by loss",
+        (false, false) => "tuning brings nothing: the settings that were there before stay",
+        _ => "accuracy and loss disagree, so the two are as good as each other",
+    };
+    Ok(format!(
+        "On the validation part {name} has an accuracy of {:.2}% and a loss of {:.4}, {} before {:.2}% and {:.4}: {verdict}.",
+        100.0 * scored.accuracy,
+        scored.loss,
+        clean_text(&before.name),
+        100.0 * other.accuracy,
+        other.loss
+    ))
+}
 
 /// A duration in words: `41 s`, `3.5 min`.
 pub(super) fn duration(seconds: f64) -> String {

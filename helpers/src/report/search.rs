@@ -3,6 +3,7 @@
 use ndarray::Array2;
 use serde_json::Value;
 
+use super::result::duration;
 use super::shows_its_table;
 use crate::artifacts::Metrics;
 use crate::display::{Cell, Column, Table};
@@ -206,6 +207,21 @@ impl SearchResults {
             self.cv_results.rank_test_score[candidate],
             self.cv_results.params.len(),
             difference(self.scoring, self.best_score - self.cv_results.mean_test_score[candidate])
+        )
+    }
+
+    /// The best combination, its score, and what search and last training cost; in words.
+    pub fn findings(&self) -> String {
+        let score = match self.scoring {
+            Scoring::Accuracy => format!("accuracy of {:.2}%", 100.0 * self.best_score),
+            Scoring::NegLogLoss => format!("score of {:.4}", self.best_score),
+        };
+        format!(
+            "Best: {}, with a mean {score} over {} folds. The search took {}, the last training {}.",
+            self.best_text(),
+            self.n_splits,
+            duration(self.search_seconds),
+            duration(self.refit_time.unwrap_or(0.0))
         )
     }
 
