@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn lite0_costs_what_its_table_says_and_less_to_train_from_a_late_block_on() {
         let config = TransferConfig { input_size: 224, ..TransferConfig::default() };
-        let layers = config.network(GREY, 1000);
+        let layers = config.network(GREY, 1000).unwrap();
         let count = |trained| Flop::of(layers.layers(), GREY, trained);
         let all = count(Trained::All);
         assert_eq!(all.predict, 2.0 * 385_187_552.0);
