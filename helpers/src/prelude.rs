@@ -13,11 +13,15 @@ pub use crate::models::{Model, Sequential};
 pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
 // Scores.
 pub use crate::evaluation::{
-    Evaluation, LinearDenoiser, Quality, argmax, classification_report, confusion_matrix,
-    most_confident_mistakes, most_confused, principal_components, top_k_accuracy,
+    Calibration, Evaluation, LinearDenoiser, NoiseLevels, Quality, TemperatureScaling, argmax,
+    classification_report, confusion_matrix, find_label_issues, most_confident_mistakes,
+    most_confused, principal_components, top_k_accuracy,
 };
 // Search.
-pub use crate::tuning::{GridSearchCv, Network, ParameterGrid, StratifiedKFold};
+pub use crate::tuning::{
+    GridSearchCv, Network, ParameterGrid, StratifiedKFold, cross_val_predict, learning_curve,
+    rate_sweep,
+};
 // What is kept.
 pub use crate::artifacts::{
     Artifacts, Denoising, DenoisingResult, Metrics, ModelResult, ModelResults, Predictions, Run,
@@ -27,12 +31,15 @@ pub use crate::artifacts::{
 pub use crate::plot::style::{INK as BLACK, RIGHT as BLUE, WRONG as RED};
 pub use crate::plot::{
     BarChart, CostPoint, Figure, ImageGrid, LineChart, plot_accuracy_cost, plot_confusion,
-    plot_denoised, plot_predictions, plot_scatter, random_indices, show_classes, show_images,
+    plot_confusions, plot_denoised, plot_feature_maps, plot_filters, plot_grad_cam,
+    plot_interpolation, plot_label_issues, plot_last_features, plot_only_one_right,
+    plot_predictions, plot_reliability, plot_scatter, random_indices, right_and_wrong,
+    show_augmented, show_classes, show_images,
 };
 // Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};
 pub use crate::report::{
-    comparative_table, compare_denoisers, decibels_text, denoising_sentence, gain_text,
-    validation_verdict,
+    ConfusedPairs, Cost, comparative_table, compare_denoisers, decibels_text, denoising_sentence,
+    gain_text, label_issues_sentence, mistakes_sentence, plot_models_cost, validation_verdict,
 };
 pub use crate::text::thousands;

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use helpers::evaluation::Comparisons;
+use helpers::evaluation::{Comparisons, LabelIssue};
 use helpers::plot::HeatMap;
 use helpers::prelude::*;
 use helpers::training::{EpochRecord, History};
@@ -108,6 +108,58 @@ fn show_predictions_and_comparisons(dataset: &Dataset, split: &Split) {
         digits: 3,
     };
     map.plot().unwrap().evcxr_display();
+}
+
+/// Names of classes and models where one looks closer.
+fn show_closer_looks(dataset: &Dataset, split: &Split) {
+    let (names, truth) = (dataset.class_names(), dataset.labels());
+    let all = dataset.subset((0..dataset.len()).collect()).unwrap();
+    let said = |step: i64| truth.iter().map(|class| class * step % 8).collect::<Vec<i64>>();
+    let models = [(NAMES[0], 3), (NAMES[1], 5), (NAMES[6], 7)]
+        .map(|(name, step)| Predictions::new(name, &all, &said(step), true).unwrap());
+    plot_confusions(&models, names).unwrap().evcxr_display();
+    plot_only_one_right(&all, &models, 3).unwrap().evcxr_display();
+    ConfusedPairs::new(truth, &said(3), names).unwrap().evcxr_display();
+    let [now, before] =
+        [3, 5].map(|step| classification_report(truth, &said(step), names).unwrap());
+    now.gains_table(&before, [NAMES[0], NAMES[1]]).evcxr_display();
+    now.plot_gains(&before, [NAMES[0], NAMES[1]]).unwrap().evcxr_display();
+    let accuracy_ci95 = [0.375, 0.625];
+    let scores = Evaluation { images: 24, loss: 0.5, accuracy: 0.5, accuracy_ci95 };
+    let metrics = Metrics::new(NAMES[0], split, 42, true).scores(scores, scores);
+    let metrics = metrics.predict_images_per_second(100.0);
+    plot_models_cost(&[metrics], Cost::Prediction).unwrap().evcxr_display();
+    let network = Sequential::new(dataset.image_shape()).conv2d(2, 3).relu().flatten();
+    let model = network.dense(4).dense(8).build(1).unwrap();
+    let probabilities = model.predict(&all).unwrap();
+    let indices: Vec<usize> = (0..8).collect();
+    plot_grad_cam(&model, &all, &probabilities, &indices).unwrap().evcxr_display();
+    plot_feature_maps(&model, &all, 1).unwrap().evcxr_display();
+    plot_last_features(&model, &all, 20, 1).unwrap().evcxr_display();
+    show_augmented(dataset, 2, &Augmentation::default(), 2, 1).unwrap().evcxr_display();
+    let found = Calibration::new(&probabilities, truth, 5).unwrap();
+    plot_reliability(&[(NAMES[0], &found), (NAMES[3], &found)]).unwrap().evcxr_display();
+    let issue = |image: usize| LabelIssue {
+        image,
+        given: image % 8,
+        suggested: (image + 1) % 8,
+        self_confidence: 0.125,
+        confidence: 0.5,
+    };
+    let issues: Vec<LabelIssue> = indices.into_iter().map(issue).collect();
+    plot_label_issues(&all, &issues, 8).unwrap().evcxr_display();
+    let noisy = GaussianNoise::default().on(&all, 1);
+    let network = AutoencoderConfig::default().network(dataset.image_shape()).unwrap();
+    let model = network.build(1).unwrap();
+    plot_interpolation(&model, &noisy, &[(0, 1), (2, 3)], 2).unwrap().evcxr_display();
+    let sentences = [
+        mistakes_sentence(&models),
+        ConfusedPairs::new(truth, &said(3), names).unwrap().sentence(),
+        label_issues_sentence(&issues, 24, names),
+    ];
+    let rows = sentences.map(|sentence| [sentence.into()]);
+    let table = Table::new([Column::text("Sentence")]);
+    rows.into_iter().fold(table, |table, row| table.row(row)).evcxr_display();
 }
 
 /// A search whose trials fail with messages from elsewhere, and whose parameters are markup.
@@ -221,6 +273,8 @@ fn what_is_printed_is_text_alone() {
         classification_report(truth, &wrong, names).unwrap().to_string(),
         classification_report(truth, &wrong, names).unwrap().sentence(),
         Comparisons::new(&pair, truth).unwrap().to_string(),
+        ConfusedPairs::new(truth, &wrong, names).unwrap().to_string(),
+        ConfusedPairs::new(truth, &wrong, names).unwrap().sentence(),
         Comparisons::new(&pair, truth).unwrap().sentences().join("\n"),
         model.summary().to_string(),
     ];
@@ -263,6 +317,7 @@ fn shows_everything() {
         .caption(NAMES.join("\n"))
         .evcxr_display();
     show_predictions_and_comparisons(&dataset, &split);
+    show_closer_looks(&dataset, &split);
     show_a_search(&split, &folder);
     say_where_files_are(&split, &folder);
 
@@ -344,8 +399,8 @@ fn hostile_text_stays_in_its_block_and_is_escaped() {
         );
     }
     assert!(!others.iter().any(|line| line.contains(['\u{1b}', '\u{202e}'])), "{others:?}");
-    // Twenty-two things are shown, each as a page and as plain text.
-    assert_eq!(blocks.len(), 2 * 22);
+    // Thirty-six things are shown, each as a page and as plain text.
+    assert_eq!(blocks.len(), 2 * 36);
     let mut outputs = Vec::new();
     for pair in blocks.chunks(2) {
         let [(html_kind, html), (plain_kind, plain)] = pair else { unreachable!() };

@@ -12,11 +12,14 @@ from executed import Notebook
 # table or a figure that is missing: evcxr did not call `evcxr_display`.
 SHOWING_THEMSELVES = (
     "BarChart",
+    "Calibration",
     "ClassificationReport",
     "Comparison",
     "Comparisons",
+    "ConfusedPairs",
     "CvResults",
     "Dataset",
+    "DenoisingResult",
     "Evaluation",
     "Figure",
     "HeatMap",
@@ -31,6 +34,7 @@ SHOWING_THEMSELVES = (
     "Subset",
     "Summary",
     "Table",
+    "TestResult",
 )
 # What a training or a search found while it ran (helpers/src/display): charts, and lines that are folded away.
 LIVE = "helpers-live"

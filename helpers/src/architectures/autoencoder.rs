@@ -14,7 +14,7 @@ use crate::data::noise::{DenoisedImages, NoisyImages};
 use crate::error::{Error, Result};
 use crate::layers::{Flatten, Initializer, Layer};
 use crate::models::model::images_per_second;
-use crate::models::{Model, Sequential};
+use crate::models::{Model, Precision, Sequential};
 
 /// Settings of the autoencoder. Each layer but the code and the last is followed by batch normalisation and ReLU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,6 +187,32 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The images of these codes, a row for each, `(N, H × W × C)`, channels last: what [`Model::encode`] left out.
+    ///
+    /// # Errors
+    /// If the codes have another length than the model's, or it gives images of another size than it takes.
+    pub fn decode(&self, codes: &Array2<f32>) -> Result<DenoisedImages> {
+        self.check_restores_images()?;
+        let Bottleneck { layers, values, .. } = self.bottleneck();
+        if codes.ncols() != values {
+            let expected = format!("codes of {values} values");
+            return Err(Error::DataShape { expected, found: format!("{} values", codes.ncols()) });
+        }
+        let flat: Vec<f32> = codes.iter().copied().collect();
+        let codes = Tensor::f_from_slice(&flat)?.f_view([codes.nrows() as i64, -1])?;
+        let codes = match *self.input_of(layers) {
+            [channels, height, width] => {
+                codes.f_view([-1, height, width, channels])?.f_permute([0, 3, 1, 2])?
+            }
+            _ => codes,
+        };
+        let layers = layers..self.network().layers().len();
+        let images = self.predictor(layers, Precision::Float32)?.outputs(&codes)?;
+        Ok(DenoisedImages(rows(&images)?))
+    }
+}
+
 fn values(shape: &[i64]) -> usize {
     shape.iter().product::<i64>() as usize
 }
@@ -202,7 +228,7 @@ fn rows(outputs: &Tensor) -> Result<Array2<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Precision;
+    use crate::data::{Dataset, GaussianNoise};
 
     fn built(height: usize, width: usize, channels: usize) -> Model {
         let shape = ImageShape { height, width, channels };
@@ -233,6 +259,28 @@ mod tests {
             let layers = model.network().layers().len();
             let predictor = model.predictor(0..layers, Precision::Float32).unwrap();
             assert_eq!(predictor.outputs(&input).unwrap().size(), input.size());
+        }
+    }
+
+    /// Codes go on where `encode` stopped, also where the narrowest layer gives an image.
+    #[test]
+    fn decoding_a_code_is_the_second_half_of_denoising() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+        let dataset = Dataset::load(folder).unwrap();
+        let noise = GaussianNoise::default();
+        let noisy = noise.on(&dataset.subset(vec![0, 2, 3]).unwrap(), 1);
+        let shape = dataset.image_shape();
+        let flat = AutoencoderConfig::default();
+        let image = Sequential::new(shape).conv2d_strided(2, 3, 2).up_sampling2d(2).conv2d(1, 3);
+        for network in [flat.network(shape), Ok(image)] {
+            let mut model = network.unwrap().build(1).unwrap();
+            model.precision = Precision::Float32;
+            let code = model.encode(&noisy).unwrap();
+            assert!(code.ncols() < shape.pixels());
+            let (whole, half) = (model.denoise(&noisy).unwrap(), model.decode(&code).unwrap());
+            for (a, b) in whole.iter().zip(half.iter()) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
         }
     }
 

@@ -161,6 +161,20 @@ impl Model {
         Array2::from_shape_vec((images.len(), width), values).map_err(Error::internal)
     }
 
+    /// The last features, a row an image: what goes into the last dense layer, which only weighs them.
+    ///
+    /// # Errors
+    /// If no dense layer has another layer before it, or the images differ in shape from what the model was built for.
+    pub fn last_features(&self, images: &Subset) -> Result<Array2<f32>> {
+        let dense = self.network().layers().iter().rposition(|layer| layer.kind() == "dense");
+        let Some(before) = dense.and_then(|dense| dense.checked_sub(1)) else {
+            let expected = "one with a layer before its last dense layer";
+            let advice = "`summary()` lists the layers";
+            return Err(Error::parameter("model", expected, "one without", advice));
+        };
+        self.activations(images, self.layer_name(before), Precision::Float32)
+    }
+
     /// The hash of the weights of the first `layers` layers.
     fn weights_hash(&self, layers: usize) -> Result<[u8; 32]> {
         let mut hash = Sha256::new();

@@ -115,7 +115,7 @@ impl Model {
     }
 
     /// What goes into this layer for one image.
-    pub(super) fn input_of(&self, layer: usize) -> &[i64] {
+    pub(crate) fn input_of(&self, layer: usize) -> &[i64] {
         if layer == 0 { self.network.input_shape() } else { self.output_of(layer - 1) }
     }
 
@@ -296,6 +296,12 @@ pub(crate) fn images_per_second(images: usize, pass: impl Fn() -> Result<()>) ->
 /// [`ndarray::Array2`] inside.
 #[derive(Clone, PartialEq)]
 pub struct Probabilities(Array2<f32>);
+
+impl Probabilities {
+    pub(crate) fn new(table: Array2<f32>) -> Probabilities {
+        Probabilities(table)
+    }
+}
 
 impl std::ops::Deref for Probabilities {
     type Target = Array2<f32>;

@@ -11,10 +11,14 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::figure::{DENSITY, Figure};
 use super::page::{Rect, Text, draw};
 use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
+use crate::data::batches::ImageSource;
 use crate::data::random_state::RandomState;
-use crate::data::{Dataset, DenoisedImages, ImageShape, NoisyImages, Subset};
+use crate::data::{
+    Augmentation, Dataset, DenoisedImages, ImageShape, NoisyImages, Normalization, Subset,
+};
 use crate::evaluation::image_psnr_db;
 use crate::evaluation::metrics::{argmax, check_lengths};
+use crate::models::Model;
 use crate::text::{clean_text, thousands};
 use crate::{Error, Result};
 
@@ -101,6 +105,67 @@ pub fn show_classes(images: &impl Images, examples: usize, seed: u64) -> Result<
     draw_tiles(dataset.image_shape(), &title, &rows, 80.0, alt)
 }
 
+/// Indices of right and of wrong predictions, half of `n` each, drawn with a seed, the right ones first; fewer where there
+/// are fewer.
+///
+/// - `probabilities`: shape `(N, classes)`
+/// - `y_true`: class ids, shape `(N,)`
+///
+/// # Errors
+/// If the lengths differ, a row does not add up to 1, or `seed` does not fit into 32 bits.
+pub fn right_and_wrong(
+    probabilities: &Array2<f32>,
+    y_true: &[i64],
+    n: usize,
+    seed: u64,
+) -> Result<Vec<usize>> {
+    check_lengths(y_true.len(), probabilities.nrows())?;
+    let y_pred = argmax(probabilities)?;
+    let mut drawn = Vec::new();
+    for (right, n) in [(true, n.div_ceil(2)), (false, n / 2)] {
+        let is_of_part = |&image: &usize| (y_true[image] == y_pred[image]) == right;
+        let part: Vec<usize> = (0..y_true.len()).filter(is_of_part).collect();
+        drawn.extend(random_indices(part.len(), n, seed)?.into_iter().map(|index| part[index]));
+    }
+    Ok(drawn)
+}
+
+/// What augmentation makes of an image: the image itself, then as many versions of it as the network may see in so many
+/// epochs.
+///
+/// Starts libtorch's generator at `seed`; `fit` starts it anew.
+///
+/// # Errors
+/// If `index` is not among the images, a setting of the augmentation is out of range, or `versions` is 0.
+pub fn show_augmented(
+    images: &impl Images,
+    index: usize,
+    augmentation: &Augmentation,
+    versions: usize,
+    seed: u64,
+) -> Result<Figure> {
+    let (dataset, all) = images.images();
+    check_indices(&[index], all.len())?;
+    augmentation.check()?;
+    if versions == 0 {
+        return Err(Error::parameter("versions", "at least 1", 0, "11 fill two rows"));
+    }
+    let one = dataset.subset(vec![all[index]])?;
+    tch::manual_seed(seed as i64);
+    let source = ImageSource::new(&one, Normalization::default(), *augmentation);
+    let changed = source.pixels(&vec![0; versions], true)?.f_permute([0, 2, 3, 1])?;
+    let values = Vec::<f32>::try_from(changed.f_contiguous()?.f_view([-1])?)?;
+    let name = |text: &str| vec![(centred(TICK_SIZE, GREY), text.to_owned())];
+    let shape = dataset.image_shape();
+    let mut tiles = vec![tile(dataset, all[index], name("original"))?];
+    let version = |pixels: &[f32]| Tile { lines: name(""), shape, pixels: levels(pixels) };
+    tiles.extend(values.chunks_exact(shape.pixels()).map(version));
+    let class = clean_text(&dataset.class_names()[dataset.labels()[all[index]] as usize]);
+    let title = format!("What augmentation makes of an image ({class})");
+    let alt = format!("{title}: the original and {versions} versions.");
+    draw_tiles(shape, &title, &grid(&tiles, 6), 92.0, alt)
+}
+
 /// What a model predicts for images: the predicted class in blue with a tick when it is right, in red with a cross and
 /// the true class when it is wrong, and the probability the model gives it.
 ///
@@ -117,9 +182,7 @@ pub fn plot_predictions(
     let (dataset, all) = images.images();
     check_lengths(all.len(), probabilities.nrows())?;
     if indices.is_empty() {
-        let text = "No prediction to show: there is none of this kind.";
-        let style = Text::new(TITLE_SIZE).color(GREY).anchor(HPos::Center, VPos::Center);
-        return draw((520.0, 56.0), text, |page| page.text(text, (260.0, 28.0), style));
+        return nothing("No prediction to show: there is none of this kind.");
     }
     check_indices(indices, all.len())?;
     let names = dataset.class_names();
@@ -134,19 +197,9 @@ pub fn plot_predictions(
     let (mut right, mut described, mut tiles) = (0, Vec::new(), Vec::new());
     for &index in indices {
         let (predicted, truth) = (y_pred[index] as usize, dataset.labels()[all[index]] as usize);
-        let [said, true_name] = [predicted, truth].map(|class| clean_text(&names[class]));
-        let percent = format!("{:.0}%", 100.0 * probabilities[(index, predicted)]);
-        // Told by the sign, too, for readers who do not see the colour.
-        let (color, sign, below) = if predicted == truth {
-            right += 1;
-            described.push(format!("{said} right ({percent})"));
-            (RIGHT, "✓", percent)
-        } else {
-            described.push(format!("{said} instead of {true_name} ({percent})"));
-            (WRONG, "✗", format!("{percent}, true: {true_name}"))
-        };
-        let style = centred(NAME_SIZE, color);
-        let lines = vec![(style.bold(), format!("{sign} {said}")), (style, below)];
+        let (lines, words) = verdict(names, [truth, predicted], probabilities[(index, predicted)]);
+        right += usize::from(predicted == truth);
+        described.push(words);
         tiles.push(tile(dataset, all[index], lines)?);
     }
     let title = "Predicted class and its probability: ✓ right in blue, ✗ wrong in red";
@@ -181,13 +234,13 @@ pub fn plot_denoised(
     let before = shown.indices().iter().map(|&image| tile(dataset, image, Vec::new()));
     let mut rows = vec![("before".to_owned(), before.collect::<Result<Vec<Tile>>>()?)];
     let mut described = vec!["before".to_owned()];
-    let byte = |&value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
     for (name, images, psnr) in versions {
         let psnr: Vec<String> = psnr.iter().map(|psnr| format!("{psnr:.1} dB")).collect();
         described.push(format!("{name} ({})", psnr.join(", ")));
         let tile = |(image, psnr): (ArrayView1<'_, f32>, String)| Tile {
             lines: vec![(centred(TICK_SIZE, GREY), psnr)],
-            pixels: image.iter().map(byte).collect(),
+            shape: dataset.image_shape(),
+            pixels: levels(image),
         };
         rows.push((name.to_owned(), images.rows().into_iter().zip(psnr).map(tile).collect()));
     }
@@ -196,19 +249,96 @@ pub fn plot_denoised(
     draw_tiles(dataset.image_shape(), title, &rows, 92.0, alt)
 }
 
+/// From one image to another along the straight line between their codes: a row for each pair, the clean images at its ends,
+/// between them what the decoder makes of the codes on the way.
+///
+/// - `pairs`: indices of the images, which are encoded with their noise
+/// - `steps`: pictures between the ends, both codes included; at least 2
+///
+/// # Errors
+/// If there is no pair, an index is not among the images, `steps` is below 2, or the model gives images of another size.
+pub fn plot_interpolation(
+    model: &Model,
+    noisy: &NoisyImages,
+    pairs: &[(usize, usize)],
+    steps: usize,
+) -> Result<Figure> {
+    let (dataset, all) = noisy.clean().images();
+    let ends: Vec<usize> = pairs.iter().flat_map(|&(from, to)| [from, to]).collect();
+    check_indices(&ends, all.len())?;
+    if steps < 2 {
+        return Err(Error::parameter("steps", "at least 2", steps, "7 show the way"));
+    }
+    let shown = dataset.subset(ends.iter().map(|&index| all[index]).collect())?;
+    let codes = model.encode(&noisy.noise().on(&shown, noisy.seed()))?;
+    let share = |step: usize| step as f32 / (steps - 1) as f32;
+    let on_the_way = |(row, value): (usize, usize)| {
+        let (pair, part) = (row / steps, share(row % steps));
+        (1.0 - part) * codes[(2 * pair, value)] + part * codes[(2 * pair + 1, value)]
+    };
+    let way = Array2::from_shape_fn((pairs.len() * steps, codes.ncols()), on_the_way);
+    let images = model.decode(&way)?;
+    let shape = dataset.image_shape();
+    let (mut rows, mut described) = (Vec::new(), Vec::new());
+    for pair in 0..pairs.len() {
+        let [from, to] = [2 * pair, 2 * pair + 1].map(|end| shown.indices()[end]);
+        let name =
+            |image: usize| clean_text(&dataset.class_names()[dataset.labels()[image] as usize]);
+        described.push(format!("{} to {}", name(from), name(to)));
+        let line = |text: String| vec![(centred(TICK_SIZE, GREY), text)];
+        let mut tiles = vec![tile(dataset, from, line(name(from)))?];
+        for step in 0..steps {
+            let lines = line(format!("{:.0}%", 100.0 * share(step)));
+            tiles.push(Tile { lines, shape, pixels: levels(images.row(pair * steps + step)) });
+        }
+        tiles.push(tile(dataset, to, line(name(to)))?);
+        rows.push((String::new(), tiles));
+    }
+    let title = "From one code to another: clean images at the ends, decoded codes between them";
+    let alt = format!("{title}: {}.", list(described));
+    draw_tiles(shape, title, &rows, 64.0, alt)
+}
+
 /// A picture with its lines of text.
 #[derive(Clone)]
 pub(super) struct Tile {
     pub(super) lines: Vec<(Text, String)>,
+    pub(super) shape: ImageShape,
     /// Shape `(H, W, C)`.
     pub(super) pixels: Vec<u8>,
 }
 
 pub(super) fn tile(dataset: &Dataset, image: usize, lines: Vec<(Text, String)>) -> Result<Tile> {
-    Ok(Tile { lines, pixels: dataset.image(image)?.into_owned() })
+    let shape = dataset.image_shape();
+    Ok(Tile { lines, shape, pixels: dataset.image(image)?.into_owned() })
 }
 
-fn centred(size: f64, color: Color) -> Text {
+/// Values in 0..=1 as levels; what lies outside is cut off.
+pub(super) fn levels<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
+    values.into_iter().map(|value| (255.0 * value.clamp(0.0, 1.0)).round() as u8).collect()
+}
+
+/// The predicted class, its probability, and the true class where it is another one: told by colour and sign, then in
+/// words.
+pub(super) fn verdict(
+    names: &[String],
+    [truth, predicted]: [usize; 2],
+    probability: f32,
+) -> (Vec<(Text, String)>, String) {
+    let [said, true_name] = [predicted, truth].map(|class| clean_text(&names[class]));
+    let percent = format!("{:.0}%", 100.0 * probability);
+    let (color, sign, below, described) = if predicted == truth {
+        let described = format!("{said} right ({percent})");
+        (RIGHT, "✓", percent, described)
+    } else {
+        let described = format!("{said} instead of {true_name} ({percent})");
+        (WRONG, "✗", format!("{percent}, true: {true_name}"), described)
+    };
+    let style = centred(NAME_SIZE, color);
+    (vec![(style.bold(), format!("{sign} {said}")), (style, below)], described)
+}
+
+pub(super) fn centred(size: f64, color: Color) -> Text {
     Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
@@ -259,7 +389,7 @@ pub(super) fn draw_tiles(
                 let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
                 let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
                 page.fill(area.grown(0.5), BORDER)?;
-                page.image(shape, &tile.pixels, area)?;
+                page.image(tile.shape, &tile.pixels, area)?;
             }
             top += height + texts + 10.0;
         }
@@ -284,7 +414,7 @@ fn picture_size(shape: ImageShape, least: f64) -> (f64, f64) {
     (side(shape.width), side(shape.height))
 }
 
-fn check_indices(indices: &[usize], images: usize) -> Result<()> {
+pub(super) fn check_indices(indices: &[usize], images: usize) -> Result<()> {
     if indices.is_empty() {
         return Err(nothing_to_show());
     }
@@ -299,11 +429,17 @@ fn check_indices(indices: &[usize], images: usize) -> Result<()> {
     }
 }
 
-fn nothing_to_show() -> Error {
+/// A figure that says why there is no picture.
+pub(super) fn nothing(text: &str) -> Result<Figure> {
+    let style = Text::new(TITLE_SIZE).color(GREY).anchor(HPos::Center, VPos::Center);
+    draw((520.0, 56.0), text, |page| page.text(text, (260.0, 28.0), style))
+}
+
+pub(super) fn nothing_to_show() -> Error {
     Error::drawing("there is no image to show; pass at least one index")
 }
 
 /// Names for an alternative text.
-fn list<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
     names.into_iter().map(|name| clean_text(name.as_ref())).collect::<Vec<_>>().join(", ")
 }

@@ -45,6 +45,20 @@ impl<R: Record> History<R> {
         })
     }
 
+    /// The learning rate at the end of each epoch, on a logarithmic axis where none is 0.
+    ///
+    /// # Errors
+    /// If the history is empty.
+    pub fn plot_learning_rate(&self) -> Result<Figure> {
+        let rows: Vec<EpochRow> = self.epochs.iter().map(Record::row).collect();
+        let epochs: Vec<f64> = rows.iter().map(|row| row.epoch as f64).collect();
+        let rates: Vec<f64> = rows.iter().map(|row| row.learning_rate).collect();
+        // A schedule may end at 0, which a logarithmic axis cannot show.
+        let chart = LineChart::new("Learning rate per epoch", "Epoch", "Learning rate");
+        let chart = if rates.iter().all(|&rate| rate > 0.0) { chart.log_y() } else { chart };
+        chart.line("learning rate", &epochs, &rates).plot()
+    }
+
     fn plot_half(
         &self,
         page: &Page<'_>,

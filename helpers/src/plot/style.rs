@@ -140,20 +140,54 @@ impl Marker {
 
 /// A colour of the scale from white to dark blue, for 0..=1; even steps are even steps in lightness.
 pub(crate) fn blues(value: f64) -> Color {
-    const STOPS: [[f64; 3]; 6] = [
-        [247.0, 251.0, 255.0],
-        [214.0, 230.0, 244.0],
-        [158.0, 202.0, 225.0],
-        [83.0, 157.0, 204.0],
-        [28.0, 103.0, 174.0],
-        [8.0, 48.0, 107.0],
-    ];
+    between(
+        &[
+            [247, 251, 255],
+            [214, 230, 244],
+            [158, 202, 225],
+            [83, 157, 204],
+            [28, 103, 174],
+            [8, 48, 107],
+        ],
+        value,
+    )
+}
+
+/// A colour of the scale from black over purple and orange to light yellow, for 0..=1: matplotlib's `inferno`, whose
+/// lightness rises evenly for everybody.
+pub(crate) fn inferno(value: f64) -> Color {
+    between(
+        &[
+            [0, 0, 4],
+            [40, 11, 84],
+            [101, 21, 110],
+            [159, 42, 99],
+            [212, 72, 66],
+            [245, 125, 21],
+            [250, 193, 39],
+            [252, 255, 164],
+        ],
+        value,
+    )
+}
+
+/// A colour of the scale from blue for −1 over white to orange for 1.
+pub(crate) fn diverging(value: f64) -> Color {
+    between(
+        &[[5, 48, 97], [67, 147, 195], [247, 247, 247], [230, 134, 60], [127, 59, 8]],
+        (value + 1.0) / 2.0,
+    )
+}
+
+/// The colour at a part, in 0..=1, of the way along these.
+fn between(stops: &[Color], value: f64) -> Color {
     let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
-    let position = value * (STOPS.len() - 1) as f64;
-    let low = (position as usize).min(STOPS.len() - 2);
+    let position = value * (stops.len() - 1) as f64;
+    let low = (position as usize).min(stops.len() - 2);
     let part = position - low as f64;
     std::array::from_fn(|channel| {
-        (STOPS[low][channel] * (1.0 - part) + STOPS[low + 1][channel] * part).round() as u8
+        let [from, to] = [stops[low], stops[low + 1]].map(|stop| f64::from(stop[channel]));
+        (from * (1.0 - part) + to * part).round() as u8
     })
 }
 

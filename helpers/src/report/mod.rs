@@ -4,12 +4,15 @@
 //! `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
 
 mod brightness;
+mod calibration;
 pub mod comparison;
+mod curves;
 mod dataset;
 mod denoising;
 mod evaluation;
 mod history;
 mod metrics;
+mod mistakes;
 mod noise;
 mod result;
 mod search;
@@ -18,7 +21,9 @@ mod summary;
 
 pub use brightness::Brightness;
 pub use comparison::comparative_table;
+pub use curves::label_issues_sentence;
 pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
+pub use mistakes::{ConfusedPairs, Cost, mistakes_sentence, plot_models_cost};
 pub use result::validation_verdict;
 
 /// Gives types with a `table()` what shows it: as the result of a cell, and as text.

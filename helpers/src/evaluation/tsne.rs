@@ -1,0 +1,189 @@
+//! Points of many dimensions as a map in two: t-SNE.
+
+use std::fmt;
+
+use ndarray::Array2;
+use tch::{Kind, Tensor};
+
+use super::denoising::principal_components;
+use crate::error::{Error, Result};
+use crate::system::interrupt::InterruptGuard;
+
+/// A map on which points that were close to each other are close again.
+#[derive(Clone, PartialEq)]
+pub struct Tsne {
+    /// A row for each point, `(N, 2)`. Only nearness means something: not the axes, nor the width of the gaps.
+    pub points: Array2<f32>,
+    /// What the map gets wrong: the Kullback-Leibler divergence between the neighbourhoods here and there, in nats.
+    pub kl_divergence: f64,
+}
+
+/// Steps with exaggerated attraction, and all.
+const EXAGGERATED: usize = 250;
+const STEPS: usize = 750;
+const EXAGGERATION: f64 = 12.0;
+
+impl Tsne {
+    /// Maps these rows by exact t-SNE (van der Maaten & Hinton 2008), as scikit-learn's `TSNE(method="exact", init="pca")`
+    /// with 750 steps: it starts at the first two principal components, so that the same rows give the same map.
+    ///
+    /// Time goes by the square of the rows: some ten seconds for 1,500.
+    ///
+    /// - `perplexity`: about how many neighbours a point looks at; 30 is usual
+    ///
+    /// # Errors
+    /// If `perplexity` is below 1 or not below the number of rows, rows have fewer than two values, or somebody interrupts it
+    /// (SIGINT).
+    pub fn fit(rows: &Array2<f32>, perplexity: f64) -> Result<Tsne> {
+        if !(perplexity >= 1.0 && perplexity < rows.nrows() as f64) {
+            let expected = format!("from 1 to below the number of points, {}", rows.nrows());
+            return Err(Error::parameter("perplexity", expected, perplexity, "30 is usual"));
+        }
+        let watch = InterruptGuard::new();
+        let _guard = tch::no_grad_guard();
+        let joint = joint_probabilities(rows, perplexity)?.f_to_kind(Kind::Float)?;
+        let start = principal_components(rows, 2)?.points;
+        let start = tensor(&start)?;
+        let mut map = &start / start.select(1, 0).std(false) * 1e-4;
+        let rate = (rows.nrows() as f64 / EXAGGERATION / 4.0).max(50.0);
+        let (mut velocity, mut gains) = (map.zeros_like(), map.ones_like());
+        for step in 0..STEPS {
+            watch.check("t-SNE", "run it again, or map fewer images")?;
+            let (momentum, factor) =
+                if step < EXAGGERATED { (0.5, EXAGGERATION) } else { (0.8, 1.0) };
+            let gradient = gradient(&(&joint * factor), &map);
+            let turned = (&velocity * &gradient).lt(0.0);
+            gains = (&gains + 0.2).where_self(&turned, &(&gains * 0.8)).clamp_min(0.01);
+            velocity = velocity * momentum - &gains * gradient * rate;
+            map += &velocity;
+        }
+        let near = nearness(&map);
+        let shares = (&near / near.sum(Kind::Float)).clamp_min(1e-12);
+        let divergence = (&joint * (joint.clamp_min(1e-12) / shares).log()).sum(Kind::Double);
+        let points = Vec::<f32>::try_from(map.f_contiguous()?.f_view([-1])?)?;
+        let points = Array2::from_shape_vec((rows.nrows(), 2), points).map_err(Error::internal)?;
+        Ok(Tsne { points, kl_divergence: divergence.f_double_value(&[])? })
+    }
+}
+
+impl fmt::Debug for Tsne {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tsne: {} points, divergence {:.3}", self.points.nrows(), self.kl_divergence)
+    }
+}
+
+fn tensor(rows: &Array2<f32>) -> Result<Tensor> {
+    let values: Vec<f32> = rows.iter().copied().collect();
+    Ok(Tensor::f_from_slice(&values)?.f_view([rows.nrows() as i64, -1])?)
+}
+
+/// Squared distances between all rows.
+fn squared_distances(rows: &Tensor) -> Tensor {
+    let norms = rows.square().sum_dim_intlist(&[1i64][..], true, None::<Kind>);
+    let both = &norms + norms.tr() - rows.matmul(&rows.tr()) * 2.0;
+    both.clamp_min(0.0).fill_diagonal_(0.0, false)
+}
+
+/// How much each pair of points belongs together, all pairs 1 in sum: a normal distribution around each point, as wide as
+/// makes its neighbourhood of the perplexity's size, then the mean of both directions.
+fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
+    let rows = tensor(rows)?.to_kind(Kind::Double);
+    let distances = squared_distances(&rows);
+    // Each row counted from its nearest neighbour: the same shares, and none underflows.
+    let others = distances.copy().fill_diagonal_(f64::INFINITY, false);
+    let from_nearest = (&distances - others.amin(&[1i64][..], true)).clamp_min(0.0);
+    let scale = from_nearest.mean(Kind::Double).clamp_min(f64::MIN_POSITIVE);
+    let from_nearest = from_nearest / scale;
+    let shares = |precision: &Tensor| {
+        let near = (&from_nearest * precision).neg_().exp_().fill_diagonal_(0.0, false);
+        let sums = near.sum_dim_intlist(&[1i64][..], true, None::<Kind>);
+        near / sums
+    };
+    // The logarithm of each row's precision, by halving.
+    let size = (rows.size()[0], 1);
+    let bounds = [-20.0, 60.0];
+    let [mut low, mut high] =
+        bounds.map(|bound| Tensor::full([size.0, size.1], bound, (Kind::Double, rows.device())));
+    for _ in 0..50 {
+        let middle = (&low + &high) / 2.0;
+        let shares = shares(&middle.exp());
+        let entropy = -(&shares * shares.clamp_min(f64::MIN_POSITIVE).log()).sum_dim_intlist(
+            &[1i64][..],
+            true,
+            None::<Kind>,
+        );
+        let too_wide = entropy.gt(perplexity.ln());
+        low = middle.where_self(&too_wide, &low);
+        high = high.where_self(&too_wide, &middle);
+    }
+    let shares = shares(&((low + high) / 2.0).exp());
+    Ok((&shares + shares.tr()) / (2.0 * size.0 as f64))
+}
+
+/// Student's t-distribution with one degree of freedom, between all points but a point and itself.
+fn nearness(map: &Tensor) -> Tensor {
+    let mut near = squared_distances(map);
+    near += 1.0;
+    near.reciprocal_().fill_diagonal_(0.0, false)
+}
+
+fn gradient(joint: &Tensor, map: &Tensor) -> Tensor {
+    let near = nearness(map);
+    let pull = (joint - &near / near.sum(Kind::Float)) * near;
+    let sums = pull.sum_dim_intlist(&[1i64][..], true, None::<Kind>);
+    (sums * map - pull.matmul(map)) * 4.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `reference/looking.json`, from scikit-learn.
+    #[test]
+    fn joint_probabilities_agree_with_scikit_learn() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/looking.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let reference = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["tsne"];
+        let value = |(row, column): (usize, usize)| {
+            reference["points"][row][column].as_f64().unwrap() as f32
+        };
+        let rows = Array2::from_shape_fn((20, 3), value);
+        let perplexity = reference["perplexity"].as_f64().unwrap();
+        let found = joint_probabilities(&rows, perplexity).unwrap();
+        // The upper half, row by row.
+        let mut expected = reference["joint"].as_array().unwrap().iter();
+        for (row, column) in (0..20).flat_map(|row| (row + 1..20).map(move |column| (row, column)))
+        {
+            let expected = expected.next().unwrap().as_f64().unwrap();
+            let found = found.double_value(&[row, column]);
+            assert!((found - expected).abs() < 1e-6, "{row} {column}: {found}, not {expected}");
+        }
+        // As good a map as scikit-learn's on the same points, or a better one.
+        let map = Tsne::fit(&rows, perplexity).unwrap();
+        let theirs = reference["kl_divergence"].as_f64().unwrap();
+        assert!(map.kl_divergence < 1.1 * theirs, "{} and {theirs}", map.kl_divergence);
+    }
+
+    /// Two clouds of ten dimensions, far apart: on the map each point's nearest neighbour is of its cloud.
+    #[test]
+    fn clouds_stay_apart() {
+        let value = |(row, column): (usize, usize)| {
+            (0.37 * (row * 10 + column) as f32).sin() + if row % 2 == 0 { 8.0 } else { 0.0 }
+        };
+        let rows = Array2::from_shape_fn((60, 10), value);
+        let map = Tsne::fit(&rows, 10.0).unwrap();
+        assert_eq!(map, Tsne::fit(&rows, 10.0).unwrap());
+        for row in 0..60 {
+            let distance = |other: &usize| {
+                let apart = &map.points.row(row) - &map.points.row(*other);
+                apart.dot(&apart)
+            };
+            let nearest = (0..60)
+                .filter(|&other| other != row)
+                .min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            assert_eq!(nearest.unwrap() % 2, row % 2);
+        }
+        let text = Tsne::fit(&rows, 60.0).unwrap_err().to_string();
+        assert!(text.contains("below the number of points, 60, got 60"), "{text}");
+    }
+}

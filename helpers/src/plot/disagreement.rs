@@ -1,0 +1,205 @@
+//! Several models on the same images: what each gets wrong, and what only one of them gets right.
+
+use ndarray::Array2;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axes::{Axis, Panel};
+use super::figure::Figure;
+use super::image_grid::{Tile, centred, check_indices, draw_tiles, grid, list, nothing, tile};
+use super::page::{Page, Rect, Text, draw};
+use super::style::{INK, RIGHT, RULE, TICK_SIZE, WRONG, blues, ink_on};
+use crate::artifacts::Predictions;
+use crate::data::Subset;
+use crate::error::{Error, Result};
+use crate::evaluation::metrics::check_lengths;
+use crate::evaluation::{LabelIssue, confusion_matrix};
+use crate::text::clean_text;
+
+/// The confusion matrices of several models side by side, on one scale: of each true class (rows) the percent of its
+/// images that were given each class (columns).
+///
+/// Shades go by the square root of the share, so that rare confusions are seen too; shares below half a percent have no
+/// number.
+///
+/// # Errors
+/// If there is no model, or a class id has no name.
+pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result<Figure> {
+    if models.is_empty() {
+        return Err(Error::NothingToScore);
+    }
+    let shares = models.iter().map(|model| {
+        let matrix = confusion_matrix(&model.y_true, &model.y_pred, class_names.len())?;
+        let share =
+            |(row, column)| matrix[(row, column)] as f64 / matrix.row(row).sum().max(1) as f64;
+        Ok((clean_text(&model.name), Array2::from_shape_fn(matrix.dim(), share)))
+    });
+    let shares = shares.collect::<Result<Vec<(String, Array2<f64>)>>>()?;
+    let described: Vec<String> = shares
+        .iter()
+        .map(|(name, share)| {
+            let found: Vec<String> = class_names
+                .iter()
+                .zip(share.diag())
+                .map(|(class, share)| format!("{} {:.0}%", clean_text(class), 100.0 * share))
+                .collect();
+            format!("{name} finds {}", found.join(", "))
+        })
+        .collect();
+    let alt = format!("Confusion matrices side by side. {}.", described.join("; "));
+    let (count, classes) = (models.len() as f64, class_names.len() as f64);
+    let style = Text::new(TICK_SIZE);
+    let widest = style.widest(class_names, 130.0);
+    let gap = 16.0;
+    let side = ((836.0 - widest - 44.0 - count * gap) / count / classes).clamp(2.0, 32.0);
+    let (size, left, top) = (side * classes, widest + 40.0, 38.0);
+    let right = left + count * (size + gap);
+    draw((right, top + size + widest + 44.0), alt, |page| {
+        for (index, (name, share)) in shares.iter().enumerate() {
+            let area = Rect::new(left + (size + gap) * index as f64, top, size, size);
+            let rows = if index == 0 { class_names } else { &[] };
+            draw_matrix(page, area, name, (share, rows, class_names))?;
+        }
+        let style = style.anchor(HPos::Center, VPos::Bottom);
+        page.text(
+            "Predicted class",
+            ((left + right - gap) / 2.0, top + size + widest + 36.0),
+            style,
+        )
+    })
+}
+
+/// One matrix: its shares, the names of its rows (none beside another matrix) and those of its columns.
+fn draw_matrix(
+    page: &Page<'_>,
+    area: Rect,
+    name: &str,
+    (share, rows, columns): (&Array2<f64>, &[String], &[String]),
+) -> Result<()> {
+    let side = area.width / columns.len() as f64;
+    let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, 130.0).1;
+    let none = vec![String::new(); columns.len()];
+    let names = if rows.is_empty() { none.clone() } else { rows.iter().map(fitted).collect() };
+    let row_axis = if rows.is_empty() { "" } else { "True class" };
+    let axes = (Axis::of_names("", none), Axis::of_names(row_axis, names).reversed());
+    Panel::at(page, area, name, axes)?;
+    let style = Text::new(9.0).anchor(HPos::Center, VPos::Center);
+    for ((row, column), &share) in share.indexed_iter() {
+        let (x, y) = (area.left + side * column as f64, area.top + side * row as f64);
+        let cell = Rect::new(x + 0.4, y + 0.4, side - 0.8, side - 0.8);
+        let color = blues(share.sqrt());
+        page.fill(cell, color)?;
+        if share >= 0.005 && side >= 16.0 {
+            page.text(&format!("{:.0}", 100.0 * share), cell.centre(), style.color(ink_on(color)))?;
+        }
+    }
+    page.frame(area, 1.0, RULE)?;
+    if side < 10.0 {
+        return Ok(());
+    }
+    let upright = Text { upwards: true, ..Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center) };
+    for (column, name) in columns.iter().enumerate() {
+        let x = area.left + side * (column as f64 + 0.5);
+        page.text(&fitted(name), (x, area.bottom() + 6.0), upright)?;
+    }
+    Ok(())
+}
+
+/// The images with the most doubtful labels: in the upper line the label with its probability, below what the model sees.
+///
+/// - `images`: those that [`find_label_issues`](crate::evaluation::find_label_issues) was asked about
+/// - `n`: pictures, at most; where no label is doubtful, the figure says so
+///
+/// # Errors
+/// If `n` is 0, or an issue is about an image that is not among them.
+pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Result<Figure> {
+    if issues.is_empty() {
+        return nothing("No label to show: none is doubtful.");
+    }
+    let shown = &issues[..n.min(issues.len())];
+    let indices: Vec<usize> = shown.iter().map(|issue| issue.image).collect();
+    check_indices(&indices, images.len())?;
+    let (dataset, mut described) = (images.dataset(), Vec::new());
+    let mut tiles = Vec::new();
+    for issue in shown {
+        let [given, suggested] =
+            [issue.given, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
+        described.push(format!("{given}, seen as {suggested}"));
+        let lines = [
+            (
+                centred(TICK_SIZE, INK).bold(),
+                format!("label: {given} {}", percent(issue.self_confidence)),
+            ),
+            (centred(TICK_SIZE, INK), format!("seen: {suggested} {}", percent(issue.confidence))),
+        ];
+        tiles.push(tile(dataset, images.indices()[issue.image], lines.to_vec())?);
+    }
+    let title = "Doubtful labels: the label and what the model sees, with their probabilities";
+    let alt = format!("{title}. {}.", list(described));
+    draw_tiles(dataset.image_shape(), title, &grid(&tiles, 5), 92.0, alt)
+}
+
+fn percent(share: f64) -> String {
+    match 100.0 * share {
+        percent if percent < 0.1 => "<0.1%".to_owned(),
+        percent if percent < 10.0 => format!("{percent:.1}%"),
+        percent => format!("{percent:.0}%"),
+    }
+}
+
+/// Images that one of several models alone predicts rightly, a row for each model: below each picture the true class, and
+/// what the others say.
+///
+/// - `images`: the part that the predictions are of
+/// - `examples`: pictures in a row, at most; the first ones in the order of the images
+///
+/// # Errors
+/// If there are fewer than two models, one's predictions are not of these images, or `examples` is 0.
+pub fn plot_only_one_right(
+    images: &Subset,
+    models: &[Predictions],
+    examples: usize,
+) -> Result<Figure> {
+    if models.len() < 2 || examples == 0 {
+        let found = format!("{} models, {examples} pictures", models.len());
+        let (expected, advice) = ("at least two, and at least one picture", "8 fill a row");
+        return Err(Error::parameter("models", expected, found, advice));
+    }
+    for model in models {
+        check_lengths(images.len(), model.y_pred.len())?;
+        let of_these = Predictions::new(&model.name, images, &model.y_pred, model.quick)?;
+        if of_these.images_sha256 != model.images_sha256 {
+            let (found, advice) = (clean_text(&model.name), "split the data as its notebook did");
+            let expected = "predictions of the images that are shown";
+            return Err(Error::parameter("models", expected, found, advice));
+        }
+    }
+    let (dataset, y_true) = (images.dataset(), images.labels());
+    let named = |class: i64| clean_text(&dataset.class_names()[class as usize]);
+    let (mut rows, mut described) = (Vec::new(), Vec::new());
+    for model in models {
+        let others: Vec<&Predictions> =
+            models.iter().filter(|other| other.name != model.name).collect();
+        let alone: Vec<usize> = (0..images.len())
+            .filter(|&image| model.y_pred[image] == y_true[image])
+            .filter(|&image| others.iter().all(|other| other.y_pred[image] != y_true[image]))
+            .collect();
+        let name = clean_text(&model.name);
+        let mut tiles: Vec<Tile> = Vec::new();
+        for &image in alone.iter().take(examples) {
+            let mut wrong: Vec<String> =
+                others.iter().map(|other| named(other.y_pred[image])).collect();
+            wrong.dedup();
+            let style = centred(TICK_SIZE, RIGHT);
+            let mut lines = vec![(style.bold(), format!("✓ {}", named(y_true[image])))];
+            lines.extend(
+                wrong.into_iter().map(|wrong| (centred(TICK_SIZE, WRONG), format!("✗ {wrong}"))),
+            );
+            tiles.push(tile(dataset, images.indices()[image], lines)?);
+        }
+        described.push(format!("{name} alone on {}", alone.len()));
+        rows.push((format!("{name}: {}", alone.len()), tiles));
+    }
+    let title = "Images that one model alone predicts rightly, and how many there are";
+    let alt = format!("{title}: {} of {} images.", list(described), images.len());
+    draw_tiles(dataset.image_shape(), title, &rows, 78.0, alt)
+}

@@ -1,0 +1,109 @@
+//! What a prediction's probability promises against how often such predictions are right.
+
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axes::{Axis, Panel, Sign, bar, legend, legend_width};
+use super::figure::Figure;
+use super::page::{Page, Rect, Text, draw};
+use super::style::{INK, Look, NAME_SIZE};
+use crate::error::{Error, Result};
+use crate::evaluation::{Calibrated, Calibration, CalibrationBin};
+use crate::text::clean_text;
+
+/// Width of one diagram.
+const WIDTH: f64 = 330.0;
+
+/// Reliability diagrams (DeGroot & Fienberg 1983; Guo et al. 2017) side by side, such as before and after temperature
+/// scaling: for each range of probabilities the accuracy of the predictions in it, and below how many of all these are.
+///
+/// Bars that end on the dashed diagonal are honest; below it the model promises too much. `ECE` is the expected
+/// calibration error.
+///
+/// - `calibrations`: a name for each, and what [`Calibration::new`] gives
+///
+/// # Errors
+/// If there is none.
+pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure> {
+    if calibrations.is_empty() {
+        return Err(Error::drawing("there is no calibration to draw; pass at least one"));
+    }
+    let described: Vec<String> = calibrations
+        .iter()
+        .map(|(name, found)| format!("{} {:.2}%", clean_text(name), 100.0 * found.ece))
+        .collect();
+    let alt = format!(
+        "Reliability diagrams, accuracy over the probability of the prediction. Expected calibration error: {}.",
+        described.join(", ")
+    );
+    let (bars, line) = (Look::of(0), Look { dash: Some((6.0, 3.5)), color: INK, ..Look::of(0) });
+    let entries =
+        [("accuracy".to_owned(), bars, Sign::Block(0)), ("honest".to_owned(), line, Sign::Line)];
+    let all = calibrations.iter().flat_map(|(_, found)| found.bins.iter().map(|b| share(b, found)));
+    let most = all.fold(0.1, f64::max);
+    let diagrams = calibrations.len() as f64 * WIDTH;
+    draw((8.0 + diagrams + legend_width(&entries) + 4.0, 450.0), alt, |page| {
+        for (index, (name, found)) in calibrations.iter().enumerate() {
+            draw_diagram(page, 8.0 + WIDTH * index as f64, name, (found, most))?;
+        }
+        legend(page, &entries, (8.0 + diagrams, 36.0))
+    })
+}
+
+impl Calibrated {
+    /// The reliability diagrams of the test part, before and after temperature scaling: see [`plot_reliability`].
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn.
+    pub fn plot(&self) -> Result<Figure> {
+        plot_reliability(&[
+            ("as the network gives them", &self.before),
+            ("after temperature scaling", &self.after),
+        ])
+    }
+}
+
+/// The part of the images that is in a range.
+fn share(bin: &CalibrationBin, found: &Calibration) -> f64 {
+    bin.images as f64 / found.images().max(1) as f64
+}
+
+/// One diagram; the axis below ends at the largest share of images of all diagrams.
+fn draw_diagram(
+    page: &Page<'_>,
+    left: f64,
+    name: &str,
+    (found, most): (&Calibration, f64),
+) -> Result<()> {
+    let percent = |name: &str| Axis::new(name, 0.0, 100.0);
+    let outer = Rect::new(left, 4.0, WIDTH - 12.0, 300.0);
+    let panel = Panel::inside(page, outer, name, (percent(""), percent("Accuracy (%)")))?;
+    let shown = || found.bins.iter().filter(|bin| bin.images > 0);
+    for bin in shown() {
+        draw_bar(page, &panel, (bin.low, bin.high), bin.accuracy)?;
+    }
+    let ends = [panel.place((0.0, 0.0)), panel.place((100.0, 100.0))];
+    page.line(&ends, 1.6, INK, Some((6.0, 3.5)))?;
+    let at = (panel.area.left + 10.0, panel.area.top + 14.0);
+    let style = Text::new(NAME_SIZE).bold().anchor(HPos::Left, VPos::Center);
+    page.text_on_white(&format!("ECE {:.2}%", 100.0 * found.ece), at, style)?;
+    // The same width as above, whatever the numbers of its axis take.
+    let area = Rect::new(panel.area.left, 330.0, panel.area.width, 74.0);
+    let x = percent("Probability of the prediction (%)");
+    let below = Panel::at(page, area, "", (x, Axis::new("Images (%)", 0.0, 100.0 * most)))?;
+    for bin in shown() {
+        draw_bar(page, &below, (bin.low, bin.high), share(bin, found))?;
+    }
+    Ok(())
+}
+
+fn draw_bar(
+    page: &Page<'_>,
+    panel: &Panel<'_, '_>,
+    (low, high): (f64, f64),
+    share: f64,
+) -> Result<()> {
+    let ((left, bottom), (right, top)) =
+        (panel.place((100.0 * low, 0.0)), panel.place((100.0 * high, 100.0 * share)));
+    let area = Rect::new(left + 0.75, top, (right - left - 1.5).max(0.5), bottom - top);
+    bar(page, area, Look::of(0).color, 0)
+}

@@ -1,0 +1,229 @@
+//! What is learnt from a curve: noise levels and training images, as figures and in words.
+
+use crate::error::Result;
+use crate::evaluation::{LabelIssue, NoiseLevels};
+use crate::plot::{Figure, LineChart};
+use crate::text::{clean_text, thousands};
+use crate::tuning::{LearningCurve, RateSweep};
+
+use super::gain_text;
+
+impl NoiseLevels {
+    /// PSNR against the variance of the noise.
+    ///
+    /// # Errors
+    /// If no value is a finite number.
+    pub fn plot(&self) -> Result<Figure> {
+        let (across, upwards) = ("Variance of the noise (pixels in 0 to 1)", "PSNR (dB)");
+        LineChart::new("Quality against noise", across, upwards)
+            .line("autoencoder", &self.variances, &self.network)
+            .line("linear, same code", &self.variances, &self.linear)
+            .line("noisy input", &self.variances, &self.noisy)
+            .plot()
+    }
+
+    /// Where the network gains most over its input, and whether it is ahead of the linear denoiser everywhere; in words.
+    pub fn sentence(&self) -> String {
+        let gain = |level: &usize| self.network[*level] - self.noisy[*level];
+        let levels = || 0..self.variances.len();
+        let most = levels().max_by(|a, b| gain(a).total_cmp(&gain(b)));
+        let Some(most) = most else { return String::new() };
+        let behind: Vec<String> = levels()
+            .filter(|&level| self.network[level] <= self.linear[level])
+            .map(|level| format!("{}", self.variances[level]))
+            .collect();
+        let ahead = match behind.is_empty() {
+            true => "ahead of the linear denoiser at every level".to_owned(),
+            false => format!("not ahead of the linear denoiser at {}", behind.join(", ")),
+        };
+        format!(
+            "Trained at a variance of {}, the autoencoder gains most over its input at {}: {:.2} dB. It is {ahead}.",
+            self.trained,
+            self.variances[most],
+            gain(&most)
+        )
+    }
+}
+
+impl LearningCurve {
+    /// Validation accuracy against the number of training images, with the ends of its 95% interval.
+    ///
+    /// # Errors
+    /// If no value is a finite number.
+    pub fn plot(&self) -> Result<Figure> {
+        let sizes: Vec<f64> = self.train_sizes.iter().map(|&size| size as f64).collect();
+        let percent = |value: fn(&crate::evaluation::Evaluation) -> f64| -> Vec<f64> {
+            self.validation.iter().map(|scored| 100.0 * value(scored)).collect()
+        };
+        LineChart::new("What more images are worth", "Training images", "Validation accuracy (%)")
+            .log_x()
+            .line("accuracy", &sizes, &percent(|scored| scored.accuracy))
+            .line("95% interval, low", &sizes, &percent(|scored| scored.accuracy_ci95[0]))
+            .line("95% interval, high", &sizes, &percent(|scored| scored.accuracy_ci95[1]))
+            .plot()
+    }
+
+    /// What the last step to more images brought, in words.
+    pub fn sentence(&self) -> String {
+        let [.., before, last] = &self.validation[..] else { return String::new() };
+        let [.., fewer, more] = self.train_sizes[..] else { return String::new() };
+        format!(
+            "From {} to {} training images the validation accuracy goes from {:.2} to {:.2}%: {:+.2} points for {:.1} \
+             times as many.",
+            thousands(fewer),
+            thousands(more),
+            100.0 * before.accuracy,
+            100.0 * last.accuracy,
+            100.0 * (last.accuracy - before.accuracy),
+            more as f64 / fewer as f64
+        )
+    }
+}
+
+impl RateSweep {
+    /// PSNR of the validation part against the rate, on a logarithmic axis.
+    ///
+    /// # Errors
+    /// If no value is a finite number.
+    pub fn plot(&self) -> Result<Figure> {
+        let across = "Rate (values of the code / values of the image)";
+        LineChart::new("Quality against rate", across, "Validation PSNR (dB)")
+            .log_x()
+            .line("autoencoder, trained briefly", &self.rates, &self.network)
+            .line("best linear denoiser", &self.rates, &self.linear)
+            .plot()
+    }
+
+    /// What larger codes bring from the first size to the last, and whether the last step still brings as much as the one
+    /// before it; in words.
+    pub fn sentence(&self) -> String {
+        let gain = |values: &[f64], from: usize, to: usize| gain_text(values[from], values[to]);
+        let last = self.rates.len().saturating_sub(1);
+        if last == 0 {
+            return String::new();
+        }
+        let mut text = format!(
+            "From a rate of {:.4} to {:.4} the autoencoder gains {} and the linear denoiser {}.",
+            self.rates[0],
+            self.rates[last],
+            gain(&self.network, 0, last),
+            gain(&self.linear, 0, last)
+        );
+        let steps: Vec<f64> = self.network.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        if let [.., before, last] = steps[..]
+            && before.is_finite()
+            && last.is_finite()
+        {
+            let word = if last < before {
+                "each larger code adds less"
+            } else {
+                "a larger code may add more"
+            };
+            text += &format!(
+                " The last step to a larger code brings it {last:.2} dB, the step before it {before:.2} dB: {word}."
+            );
+        }
+        text
+    }
+}
+
+/// How many labels are doubtful, and between which classes most of them are; in words.
+pub fn label_issues_sentence(
+    issues: &[LabelIssue],
+    images: usize,
+    class_names: &[String],
+) -> String {
+    let mut pairs = std::collections::BTreeMap::new();
+    for issue in issues {
+        let pair = (issue.given.min(issue.suggested), issue.given.max(issue.suggested));
+        *pairs.entry(pair).or_insert(0usize) += 1;
+    }
+    let share = 100.0 * issues.len() as f64 / images.max(1) as f64;
+    let mut text = format!(
+        "{} of {} labels are doubtful, {share:.1}%",
+        thousands(issues.len()),
+        thousands(images)
+    );
+    // Of equals the first.
+    if let Some(((a, b), count)) = pairs.into_iter().rev().max_by_key(|(_, count)| *count) {
+        let [a, b] = [a, b].map(|class| clean_text(&class_names[class]));
+        text += &format!("; {} of them lie between {a} and {b}", thousands(count));
+    }
+    text + "."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::Evaluation;
+
+    #[test]
+    fn noise_levels_are_told_by_their_gain() {
+        let levels = NoiseLevels {
+            variances: vec![0.1, 0.3],
+            noisy: vec![10.0, 5.0],
+            linear: vec![16.0, 17.0],
+            network: vec![15.0, 19.0],
+            trained: 0.3,
+        };
+        assert_eq!(
+            levels.sentence(),
+            "Trained at a variance of 0.3, the autoencoder gains most over its input at 0.3: 14.00 dB. It is not ahead of \
+             the linear denoiser at 0.1."
+        );
+        assert!(levels.plot().unwrap().alt_text().contains("autoencoder from 15 to 19"));
+    }
+
+    #[test]
+    fn a_learning_curve_is_told_by_its_last_step() {
+        let scored = |accuracy| Evaluation {
+            images: 100,
+            loss: 0.5,
+            accuracy,
+            accuracy_ci95: [accuracy - 0.1, accuracy + 0.1],
+        };
+        let curve = LearningCurve {
+            train_sizes: vec![500, 1000, 4000],
+            validation: vec![scored(0.5), scored(0.8), scored(0.85)],
+            fit_seconds: vec![1.0, 2.0, 3.0],
+        };
+        assert_eq!(
+            curve.sentence(),
+            "From 1,000 to 4,000 training images the validation accuracy goes from 80.00 to 85.00%: +5.00 points for 4.0 \
+             times as many."
+        );
+        assert!(curve.plot().unwrap().alt_text().contains("accuracy from 50 to 85"));
+    }
+
+    #[test]
+    fn a_sweep_is_told_by_its_gains() {
+        let sweep = RateSweep {
+            rates: vec![0.01, 0.05, 0.1],
+            network: vec![15.0, 18.0, 19.0],
+            linear: vec![14.0, 16.0, 17.0],
+        };
+        assert_eq!(
+            sweep.sentence(),
+            "From a rate of 0.0100 to 0.1000 the autoencoder gains 4.00 dB and the linear denoiser 3.00 dB. The last step to \
+             a larger code brings it 1.00 dB, the step before it 3.00 dB: each larger code adds less."
+        );
+        assert!(sweep.plot().unwrap().alt_text().contains("trained briefly from 15 to 19"));
+        let one = RateSweep { rates: vec![0.1], network: vec![19.0], linear: vec![17.0] };
+        assert_eq!(one.sentence(), "");
+    }
+
+    #[test]
+    fn doubtful_labels_are_counted_by_pair() {
+        let issue = |given, suggested| LabelIssue {
+            image: 0,
+            given,
+            suggested,
+            self_confidence: 0.1,
+            confidence: 0.9,
+        };
+        let names = ["cat", "dog", "lynx"].map(str::to_owned);
+        let text = label_issues_sentence(&[issue(0, 2), issue(2, 0), issue(1, 0)], 60, &names);
+        assert_eq!(text, "3 of 60 labels are doubtful, 5.0%; 2 of them lie between cat and lynx.");
+        assert_eq!(label_issues_sentence(&[], 60, &names), "0 of 60 labels are doubtful, 0.0%.");
+    }
+}

@@ -1,0 +1,138 @@
+//! Predictions for images that the model has not learnt from, for all of them; and what more images are worth.
+
+use std::fmt;
+
+use ndarray::Array2;
+
+use super::folds::StratifiedKFold;
+use crate::data::model_selection::{Draw, TestSize, train_test_split};
+use crate::data::{Split, Subset};
+use crate::display::print_line;
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::models::{Probabilities, Sequential};
+use crate::text::thousands;
+use crate::training::{Callbacks, FitConfig};
+
+/// Class probabilities of each image by a network that was trained on the other folds: scikit-learn's
+/// `cross_val_predict(method="predict_proba")`. A row for each image, in their order.
+///
+/// Of each fold's training images 12% steer early stopping. One line is printed for each fold.
+///
+/// # Errors
+/// If the images cannot be divided so, or as [`Model::fit`](crate::models::Model::fit).
+pub fn cross_val_predict(
+    network: &Sequential,
+    images: &Subset,
+    folds: StratifiedKFold,
+    config: &FitConfig,
+) -> Result<Probabilities> {
+    let labels = images.labels();
+    let classes = images.dataset().classes();
+    let mut all = Array2::zeros((images.len(), classes));
+    let parts = folds.split(&labels)?;
+    for (number, fold) in parts.iter().enumerate() {
+        let known: Vec<i64> = fold.train.iter().map(|&position| labels[position]).collect();
+        let (share, draw) = (TestSize::Share(0.12), Draw::Stratified);
+        let steered = train_test_split(&known, share, draw, folds.random_state)?;
+        let of_known = |positions: &[usize]| -> Vec<usize> {
+            positions.iter().map(|&position| fold.train[position]).collect()
+        };
+        let split = Split {
+            train: part(images, &of_known(&steered.train))?,
+            validation: part(images, &of_known(&steered.test))?,
+            test: part(images, &fold.test)?,
+            config: Default::default(),
+        };
+        let mut model = network.clone().build(config.seed)?;
+        let history = model.fit_with(&split, config.clone(), Callbacks::default().silent())?;
+        let probabilities = model.predict(&split.test)?;
+        if probabilities.ncols() != classes {
+            let found = format!("{} outputs", probabilities.ncols());
+            return Err(Error::DataShape { expected: format!("{classes} classes"), found });
+        }
+        for (row, &position) in probabilities.rows().into_iter().zip(&fold.test) {
+            all.row_mut(position).assign(&row);
+        }
+        let scored = Evaluation::from_probabilities(&probabilities, &split.test.labels())?;
+        print_line(&format!(
+            "fold {} of {}: accuracy {:.2}% on {} images that were left out, best epoch {} of {}",
+            number + 1,
+            parts.len(),
+            100.0 * scored.accuracy,
+            thousands(scored.images),
+            history.best_epoch,
+            history.epochs_run()
+        ));
+    }
+    Ok(Probabilities::new(all))
+}
+
+fn part(images: &Subset, positions: &[usize]) -> Result<Subset> {
+    images.dataset().subset(positions.iter().map(|&position| images.indices()[position]).collect())
+}
+
+/// Accuracy against the number of training images.
+#[derive(Clone, PartialEq)]
+pub struct LearningCurve {
+    /// Numbers of training images, as given.
+    pub train_sizes: Vec<usize>,
+    /// Scores on the validation part, one for each number.
+    pub validation: Vec<Evaluation>,
+    /// How long each training took.
+    pub fit_seconds: Vec<f64>,
+}
+
+/// Trains the network anew on so many of the training images each time, drawn so that the classes keep their proportions,
+/// and scores it on the validation part: scikit-learn's `learning_curve` on one split. The validation part also steers
+/// early stopping, for all sizes alike; the test part is not looked at.
+///
+/// - `train_sizes`: numbers of images; one that is larger than the training part stands for all of it
+///
+/// # Errors
+/// If there is no size, one is too small to hold two images of each class, or as
+/// [`Model::fit`](crate::models::Model::fit).
+pub fn learning_curve(
+    network: &Sequential,
+    split: &Split,
+    train_sizes: &[usize],
+    config: &FitConfig,
+) -> Result<LearningCurve> {
+    if train_sizes.is_empty() {
+        let advice = "such as [500, 2000, 8000, 32000]";
+        return Err(Error::parameter("train_sizes", "at least one number", "none", advice));
+    }
+    let labels = split.train.labels();
+    let mut curve =
+        LearningCurve { train_sizes: Vec::new(), validation: Vec::new(), fit_seconds: Vec::new() };
+    for &size in train_sizes {
+        let train = if size < split.train.len() {
+            let rest = TestSize::Count(split.train.len() - size);
+            let drawn = train_test_split(&labels, rest, Draw::Stratified, config.seed)?;
+            part(&split.train, &drawn.train)?
+        } else {
+            split.train.clone()
+        };
+        let few = Split { train, ..split.clone() };
+        let mut model = network.clone().build(config.seed)?;
+        let history = model.fit_with(&few, config.clone(), Callbacks::default().silent())?;
+        let scored = model.evaluate(&split.validation)?;
+        print_line(&format!(
+            "{} training images: validation accuracy {:.2}%, {} epochs in {:.0} s",
+            thousands(few.train.len()),
+            100.0 * scored.accuracy,
+            history.epochs_run(),
+            history.fit_seconds
+        ));
+        curve.train_sizes.push(few.train.len());
+        curve.validation.push(scored);
+        curve.fit_seconds.push(history.fit_seconds);
+    }
+    Ok(curve)
+}
+
+impl fmt::Debug for LearningCurve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LearningCurve: {} sizes", self.train_sizes.len())
+    }
+}
