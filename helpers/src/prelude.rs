@@ -8,7 +8,7 @@ pub use crate::data::{
 pub use crate::architectures::{AutoencoderConfig, CnnConfig, DenseConfig, TransferConfig};
 pub use crate::features::FeatureConfig;
 pub use crate::layers::Initializer;
-pub use crate::models::{Model, Sequential};
+pub use crate::models::{Model, Probabilities, Sequential};
 // Training. The callbacks are for what a cell adds to `fit`.
 pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
 // Scores.
@@ -20,7 +20,7 @@ pub use crate::evaluation::{
 // Search.
 pub use crate::tuning::{
     GridSearchCv, Network, ParameterGrid, StratifiedKFold, cross_val_predict, learning_curve,
-    rate_sweep,
+    rate_sweep, smaller_codes,
 };
 // What is kept.
 pub use crate::artifacts::{

@@ -207,12 +207,15 @@ fn a_denoiser_is_tried_on_other_noise_and_between_codes() {
     let test = noise.on(&split.test, 42);
     let figure = plot_interpolation(&model, &test, &[(0, 1), (2, 3)], 7).unwrap();
     keep(&figure, "interpolation", &["From one code to another"]);
-    let sizes = AutoencoderConfig::default().smaller(dataset.image_shape(), &[8.0, 1.0]).unwrap();
+    let networks = [0.0125, 0.1].map(|rate| {
+        let network = AutoencoderConfig { rate, ..AutoencoderConfig::default() };
+        network.network(dataset.image_shape()).unwrap()
+    });
     let (folder, config) = (
         tempfile::tempdir().unwrap(),
         FitConfig { epochs: 1, label_smoothing: 0.0, ..FitConfig::default() },
     );
-    let sweep = rate_sweep(&sizes, &linear, &split, noise, 300, &config, folder.path()).unwrap();
+    let sweep = rate_sweep(&networks, &linear, &split, 300, &config, folder.path()).unwrap();
     assert_eq!(sweep.rates, [9.0 / 784.0, 78.0 / 784.0]);
     assert!(sweep.linear[1] > sweep.linear[0], "{}", sweep.sentence());
     keep(&sweep.plot().unwrap(), "rate_sweep", &["Quality against rate"]);

@@ -43,7 +43,14 @@ RESULT = re.compile(
 TRAINING = {4, 6, 8, 10, 11}
 OF_TRAINING = ["data", "sample", "epochs", "patience", "seed"]
 OF_RESULTS = ["export", "quick"]
-SAVES = re.compile(r"\bsave_(metrics|predictions)\s*\(")
+SAVES = re.compile(r"\bRun::new\s*\(|\bsave_(metrics|predictions)\s*\(")
+OF_COURSE = {"epochs": "50", "patience": "5"}
+# What `Run` and the tables of helpers take over.
+BOOKKEEPING = re.compile(r"\bMetrics::new\b|\bPredictions::new\b|\bTable::new\b|\bColumn::|\.push\s*\(|\bsave_(?:metrics|predictions|history)\b")
+KEEPS = re.compile(r"^run\s*\.\s*(?:config|keep|best|save_figure)\s*\(")
+NUMBERED = re.compile(r"\b(Figure|Table)s? (\d+)\.(\d+)(?: and (\d+)\.(\d+))?")
+# A caption of a figure, or the label of a table.
+CAPTION = re.compile(r"(?:\.caption\(\s*(?:format!\(\s*)?|\.label\(\s*|\{\s*)\"(Figure|Table) (\d+)\.(\d+)")
 CONCLUSION = re.compile(r"^##\s+.*conclusion", re.IGNORECASE | re.MULTILINE)
 RUN_METADATA = ["papermill", "execution", "ExecuteTime", "widgets"]
 
@@ -59,6 +66,9 @@ WHY = {
     "parameters-promised": "a run sets these names in each notebook that has them, and a notebook without one would go on "
     "with all images, all epochs or the wrong folder and say nothing",
     "setup": "`:dep` and `use` have one place, so that the prelude stays the whole vocabulary",
+    "rule-of-course": "the course fixes 50 epochs and a patience of 5, for every training",
+    "numbers": "a reader finds a figure or table by its number, and the text says what it is for",
+    "bookkeeping": "a page is about data, networks and findings; `Run` and the tables of helpers do the rest",
     "outputs": "sources carry no outputs, so that a diff shows the change; `--fix` takes them out",
     "counts": "sources carry no execution counts, so that a diff shows the change; `--fix` takes them out",
     "run-metadata": "marks of a run belong to executed copies; `--fix` takes them out",
@@ -126,6 +136,9 @@ class Lint:
             self.check_setup()
             self.check_parameters()
             self.check_promised()
+            self.check_rule_of_course()
+            self.check_numbers()
+            self.check_bookkeeping()
             self.check_conclusion()
         return self.findings
 
@@ -267,6 +280,42 @@ class Lint:
             self.found("parameters-promised", f"no parameter `{missing}`", tagged[0])
         if not defined & {"data", "export"}:
             self.found("parameters-promised", "neither a parameter `data` nor `export`", tagged[0])
+
+    def check_rule_of_course(self) -> None:
+        for index in self.of_kind("code"):
+            if not is_parameters_cell(self.cells[index]):
+                continue
+            for one in declarations(source_of(self.cells[index])):
+                expected = OF_COURSE.get(one.name)
+                if expected and one.default != expected:
+                    self.found("rule-of-course", f"`{one.name}` is {one.default}, expected {expected}", index)
+
+    def check_numbers(self) -> None:
+        """Figures and tables are numbered in their order, and the text names each of them."""
+        name = NAME.match(self.path.stem)
+        notebook = int(name[1]) if name else 0
+        named = set()
+        for index in self.of_kind("markdown"):
+            for kind, first, second, other_first, other_second in NUMBERED.findall(source_of(self.cells[index])):
+                named |= {(kind, first, second), (kind, other_first, other_second)}
+        last = {"Figure": 0, "Table": 0}
+        for index in self.of_kind("code"):
+            for kind, of, number in dict.fromkeys(CAPTION.findall(source_of(self.cells[index]))):
+                if (int(of), int(number)) != (notebook, last[kind] + 1):
+                    expected = f"{kind} {notebook}.{last[kind] + 1}"
+                    self.found("numbers", f"{kind} {of}.{number} stands where {expected} is due", index)
+                last[kind] = int(number)
+                if (kind, of, number) not in named:
+                    self.found("numbers", f"no text names {kind} {of}.{number}", index)
+
+    def check_bookkeeping(self) -> None:
+        code = self.of_kind("code")
+        for index in code:
+            if match := BOOKKEEPING.search(code_of(self.cells[index])):
+                self.found("bookkeeping", f"`{match[0]}` in a cell", index)
+        kept = [index for index in code if (said := statements(source_of(self.cells[index]))) and all(map(KEEPS.match, said))]
+        if code and 5 * len(kept) > len(code):
+            self.found("bookkeeping", f"{len(kept)} of {len(code)} cells only keep something", kept[-1])
 
     def check_conclusion(self) -> None:
         if not self.cells or self.cells[-1].get("cell_type") != "markdown":

@@ -52,36 +52,6 @@ impl AutoencoderConfig {
         Ok((code as usize).min(self.dense))
     }
 
-    /// The same network with smaller codes: with `rate` over each of the divisors, one for each size of code that images of
-    /// this shape leave room for. A size without a single value is left out.
-    ///
-    /// # Errors
-    /// If a divisor is not a positive number or makes `rate` larger than 1, or no size is left.
-    pub fn smaller(&self, shape: ImageShape, divisors: &[f64]) -> Result<Vec<AutoencoderConfig>> {
-        let (mut sizes, mut codes) = (Vec::new(), Vec::new());
-        for &divisor in divisors {
-            if !(divisor > 0.0 && divisor.is_finite()) {
-                let advice = "16 makes a code of a sixteenth";
-                return Err(Error::parameter("divisors", "numbers above 0", divisor, advice));
-            }
-            let smaller = AutoencoderConfig { rate: self.rate / divisor, ..self.clone() };
-            if smaller.rate * (shape.pixels() as f64) < 1.0 {
-                continue;
-            }
-            let code = smaller.code(shape)?;
-            if !codes.contains(&code) {
-                codes.push(code);
-                sizes.push(smaller);
-            }
-        }
-        if sizes.is_empty() {
-            let advice = "1 is the size of the code itself";
-            let expected = "numbers of which one leaves a value of the code";
-            return Err(Error::parameter("divisors", expected, format!("{divisors:?}"), advice));
-        }
-        Ok(sizes)
-    }
-
     /// The network for images of this shape.
     ///
     /// # Errors
@@ -292,27 +262,5 @@ mod tests {
             let text = config.network(shape).unwrap_err().to_string();
             assert!(text.starts_with("`rate` must be from 0.0100 (one value) to 1"), "{text}");
         }
-    }
-
-    /// The sweep of notebook 11: pictures of 8 x 8 have no room for a sixteenth of a tenth.
-    #[test]
-    fn smaller_codes_follow_from_the_picture() {
-        let config = AutoencoderConfig::default();
-        let codes = |side, divisors: &[f64]| {
-            let shape = ImageShape { height: side, width: side, channels: 1 };
-            let sizes = config.smaller(shape, divisors)?;
-            sizes.iter().map(|size| size.code(shape)).collect::<Result<Vec<usize>>>()
-        };
-        let divisors = [16.0, 8.0, 4.0, 2.0, 1.0];
-        assert_eq!(codes(28, &divisors).unwrap(), [4, 9, 19, 39, 78]);
-        assert_eq!(codes(8, &divisors).unwrap(), [1, 3, 6]);
-        // One of each size.
-        assert_eq!(codes(4, &[1.6, 1.5, 1.0]).unwrap(), [1]);
-        for wrong in [0.0, -1.0, f64::NAN] {
-            let text = codes(8, &[wrong]).unwrap_err().to_string();
-            assert!(text.starts_with("`divisors` must be numbers above 0"), "{text}");
-        }
-        assert!(codes(8, &[16.0]).unwrap_err().to_string().contains("one leaves a value"));
-        assert!(codes(8, &[0.01]).unwrap_err().to_string().starts_with("`rate` must be"));
     }
 }

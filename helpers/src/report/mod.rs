@@ -16,6 +16,7 @@ mod mistakes;
 mod noise;
 mod result;
 mod search;
+mod seeds;
 mod split;
 mod summary;
 

@@ -16,7 +16,7 @@ pub use folds::{Folds, KFold, StratifiedKFold};
 pub use grid::{ParameterGrid, Parameters};
 pub use launcher::{Launcher, LocalProcesses};
 pub use network::Network;
-pub use rate_sweep::{RateSweep, rate_sweep};
+pub use rate_sweep::{RateSweep, rate_sweep, smaller_codes};
 pub use results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults};
 pub use search::{GridSearchCv, Trial};
 pub use trial::{Score, TrialResult, TrialSpec};

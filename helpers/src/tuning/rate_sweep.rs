@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::architectures::AutoencoderConfig;
-use crate::data::{GaussianNoise, Split, Subset};
+use crate::data::{Split, Subset};
 use crate::display::print_line;
 use crate::error::{Error, Result};
 use crate::evaluation::{LinearDenoiser, Quality};
+use crate::models::Sequential;
 use crate::training::{Callbacks, FitConfig};
 
 /// PSNR on the validation part against the rate of compression, of networks and of the best linear denoisers.
@@ -24,33 +24,33 @@ pub struct RateSweep {
 /// Trains a network of each size by itself, from new weights, on the first `images` of the training part, and scores it on the
 /// validation part. The test part is not looked at.
 ///
-/// - `sizes`: the smallest code first, as [`AutoencoderConfig::smaller`] gives them
+/// - `networks`: autoencoders, the smallest code first; [`smaller_codes`] helps
+/// - `linear`: fitted to the noise that the networks are trained on
 /// - `checkpoints`: the folder where a training that is stopped goes on from
 ///
 /// # Errors
-/// If there is no size, one does not fit the images, or as [`Model::fit_denoiser`](crate::models::Model::fit_denoiser).
+/// If there is no network, one does not fit the images, or as [`Model::fit_denoiser`](crate::models::Model::fit_denoiser).
 pub fn rate_sweep(
-    sizes: &[AutoencoderConfig],
+    networks: &[Sequential],
     linear: &LinearDenoiser,
     split: &Split,
-    noise: GaussianNoise,
     images: usize,
     config: &FitConfig,
     checkpoints: impl AsRef<Path>,
 ) -> Result<RateSweep> {
     config.check()?;
-    if sizes.is_empty() {
-        let advice = "`AutoencoderConfig::smaller` gives some";
-        return Err(Error::parameter("sizes", "at least one", "none", advice));
+    if networks.is_empty() {
+        let advice = "give one for each size of code";
+        return Err(Error::parameter("networks", "at least one", "none", advice));
     }
+    let noise = linear.noise();
     let train: &Subset = &split.train;
     let few = train.indices()[..images.min(train.len())].to_vec();
     let few = Split { train: train.dataset().subset(few)?, ..split.clone() };
     let validation = noise.on(&split.validation, config.seed);
     let mut sweep = RateSweep { rates: Vec::new(), network: Vec::new(), linear: Vec::new() };
-    for size in sizes {
-        let network = size.network(train.dataset().image_shape())?;
-        let mut model = network.build(config.seed)?;
+    for network in networks {
+        let mut model = network.clone().build(config.seed)?;
         let code = model.bottleneck();
         let checkpoint = checkpoints.as_ref().join(format!("sweep_{}.safetensors", code.values));
         let callbacks = Callbacks::default().silent().backup_and_restore(checkpoint);
@@ -68,8 +68,50 @@ pub fn rate_sweep(
     Ok(sweep)
 }
 
+/// Smaller codes: `code` over each of these numbers, rounded down; those of which no value is left, or that are there
+/// already, are left out.
+///
+/// # Errors
+/// If a divisor is not above 0, or no code is left.
+pub fn smaller_codes(code: usize, divisors: &[f64]) -> Result<Vec<usize>> {
+    let mut codes = Vec::new();
+    for &divisor in divisors {
+        if !(divisor > 0.0 && divisor.is_finite()) {
+            let advice = "16 makes a code of a sixteenth";
+            return Err(Error::parameter("divisors", "numbers above 0", divisor, advice));
+        }
+        let smaller = (code as f64 / divisor) as usize;
+        if smaller > 0 && !codes.contains(&smaller) {
+            codes.push(smaller);
+        }
+    }
+    if codes.is_empty() {
+        let advice = "1 is the size of the code itself";
+        let expected = "numbers of which one leaves a value of the code";
+        return Err(Error::parameter("divisors", expected, format!("{divisors:?}"), advice));
+    }
+    Ok(codes)
+}
+
 impl fmt::Debug for RateSweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RateSweep: {} rates", self.rates.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaller_codes_are_whole_and_different() {
+        assert_eq!(smaller_codes(78, &[16.0, 8.0, 4.0, 2.0, 1.0]).unwrap(), [4, 9, 19, 39, 78]);
+        assert_eq!(smaller_codes(6, &[16.0, 8.0, 4.0, 2.0, 1.0]).unwrap(), [1, 3, 6]);
+        assert_eq!(smaller_codes(1, &[1.6, 1.0]).unwrap(), [1]);
+        for wrong in [0.0, -1.0, f64::NAN] {
+            let text = smaller_codes(6, &[wrong]).unwrap_err().to_string();
+            assert!(text.starts_with("`divisors` must be numbers above 0"), "{text}");
+        }
+        assert!(smaller_codes(6, &[16.0]).unwrap_err().to_string().contains("one leaves a value"));
     }
 }

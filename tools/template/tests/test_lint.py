@@ -14,7 +14,7 @@ from lint_notebooks import lint, lint_file, main, tasks
 NAMES = """let data = "../data"; // folder; of X.npy
 // a whole line
 let sample: usize = 0;
-let epochs: usize = 30;
+let epochs: usize = 50;
 let patience: usize = 5;
 let seed: u64 = 42;
 """
@@ -74,6 +74,14 @@ def test_a_good_notebook_breaks_no_rule(check):
     assert check() == []
 
 
+def test_figures_and_tables_that_are_numbered_and_named_are_fine(check):
+    def change(book):
+        put(3, "source", 'a.plot()?.caption("Figure 6.1. A.");\nb.plot()?.caption("Figure 6.2. B.");\nt.label("Table 6.1")')(book)
+        put(4, "source", "## Conclusion\n\nSee Figures 6.1 and 6.2, and Table 6.1.")(book)
+
+    assert check(change) == []
+
+
 BROKEN = {
     "name": [(lambda book: None, "6_cnn.ipynb"), (lambda book: None, "06-cnn.ipynb")],
     "title": [
@@ -98,8 +106,28 @@ BROKEN = {
     ],
     "parameters-promised": [
         *[put(2, "source", without(name)) for name in ["data", "sample", "epochs", "patience", "seed"]],
-        put(3, "source", "artifacts.save_metrics(&metrics)?;"),
-        put(3, "source", "artifacts.save_predictions(&predictions)?;"),
+        put(3, "source", 'let mut run = Run::new("cnn", "../export", false);'),
+    ],
+    "rule-of-course": [
+        put(2, "source", NAMES.replace("epochs: usize = 50", "epochs: usize = 30")),
+        put(2, "source", NAMES.replace("patience: usize = 5", "patience: usize = 6")),
+    ],
+    "numbers": [
+        put(3, "source", 'history.plot()?.caption("Figure 6.1. Loss.")'),
+        put(3, "source", 'summary.table().label("Table 6.1")'),
+        lambda book: (
+            put(3, "source", 'history.plot()?.caption("Figure 6.2. Loss.")')(book),
+            put(4, "source", "## Conclusion\n\nSee Figure 6.2.")(book),
+        ),
+        lambda book: (
+            put(3, "source", 'history.plot()?.caption(format!(\n"Figure 5.1. Loss {}.", 1))')(book),
+            put(4, "source", "## Conclusion\n\nSee Figure 5.1.")(book),
+        ),
+    ],
+    "bookkeeping": [
+        put(3, "source", "let mut table = Table::new(columns);"),
+        put(3, "source", "written.push(path);"),
+        put(3, "source", "run.config(\"fit\", &config)?;\nrun.best(params, score)?;"),
     ],
     "setup": [
         put(1, "source", "let x = 1;"),
@@ -160,7 +188,7 @@ def test_only_what_trains_takes_the_parameters_of_a_training(check):
 
     assert of('let export = "../export";') == []
     assert of("let images = 8;") == ["parameters-promised"]
-    saving = "artifacts.save_metrics(&metrics)?;"
+    saving = "let mut run = Run::new(\"cnn\", export, quick);"
     assert of('let export = "../export";', saving) == ["parameters-promised"]
     assert "no parameter `quick`" in check.findings[0].message
     assert of('let export = "../export";\nlet quick: bool = false;', saving) == []

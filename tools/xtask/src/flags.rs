@@ -53,6 +53,12 @@ xflags::xflags! {
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
         }
+        /// Train again with other seeds (1 and 2 unless told otherwise), and write the scores of all to export/seeds.json.
+        cmd seeds {
+            repeated seed: u64
+            /// A small sample and few epochs, results in export/quick; minutes.
+            optional --quick
+        }
         /// Write the HTML pages anew from the executed notebooks in export/.
         cmd export {
             /// Those in export/quick.

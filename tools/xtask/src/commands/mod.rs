@@ -7,6 +7,7 @@ mod doctor;
 pub(crate) mod export;
 mod lab;
 mod run;
+mod seeds;
 mod setup;
 mod test;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Data(flags) => data::run(project, flags.sample),
         XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
         XtaskCmd::Run(flags) => run::run(project, &flags),
+        XtaskCmd::Seeds(flags) => seeds::run(project, &flags),
         XtaskCmd::Export(flags) => export::run(project, flags.quick),
         XtaskCmd::Bench(flags) => bench::run(project, &flags),
         XtaskCmd::Clean(flags) => clean::run(project, flags.all),
