@@ -26,10 +26,7 @@ PYTHON = {
         "import numpy as np\nimport keras",
         "x, y = np.load(f'{data}/X.npy'), np.load(f'{data}/y.npy').ravel()\nx.shape, x.dtype, y.shape",
         "print(len(x), 'images of', x.shape[1:], 'and', len(y), 'labels from', y.min(), 'to', y.max())",
-        "megabytes = x.size / 1e6\n{'uint8': megabytes, 'float32': 4 * megabytes}",
         "counts = np.bincount(y)\ncounts",
-        "print('The smallest class has', counts.min(), 'images, the largest', counts.max())",
-        "{'images': len(x), 'shape': x.shape, 'classes': len(counts)}",
     ],
     "04_baseline_model": [
         "import numpy as np\nimport keras",

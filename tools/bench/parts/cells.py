@@ -26,7 +26,7 @@ FIGURES = [
 ]
 # How a kernel starts, and what is said of it in a title.
 STARTS = {"cold": "", "warm": ", warm", "restart": ", restarted"}
-NOTEBOOKS = {"01_data_loading": 9, "04_baseline_model": 4}
+NOTEBOOKS = {"01_data_loading": 5, "04_baseline_model": 4}
 ROOM = measure.ROOT / ".tools" / "kernel"
 
 
