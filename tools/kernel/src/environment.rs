@@ -1,6 +1,7 @@
 //! The environment that cells are compiled and run in.
 
 use std::env;
+use std::path::PathBuf;
 
 use crate::paths::{Paths, REPOSITORY_VARIABLE};
 
@@ -28,6 +29,35 @@ pub(crate) fn environment(paths: &Paths) -> Vec<(&'static str, String)> {
         ("RUST_SRC_PATH", paths.rust_src().display().to_string()),
         ("GOMP_SPINCOUNT", "20000".to_owned()),
     ]
+}
+
+/// Names to a kernel the folder in which the compiler was found when the kernel was installed.
+pub(crate) const RUST_VARIABLE: &str = "NOTEBOOK_RUST";
+
+/// The folder of the compiler that is on the path.
+pub(crate) fn rust_folder() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).find(|folder| folder.join("rustc").is_file())
+}
+
+/// Puts the compiler's folder on the path if it is not there: JupyterLab may have been started from a desktop, and VS Code
+/// reads no shell's settings.
+pub(crate) fn find_rust() {
+    if rust_folder().is_some() {
+        return;
+    }
+    let home = |name: &str| env::var_os(name).map(PathBuf::from);
+    let folders = [
+        home(RUST_VARIABLE),
+        home("CARGO_HOME").map(|home| home.join("bin")),
+        home("HOME").map(|home| home.join(".cargo/bin")),
+    ];
+    let found = folders.into_iter().flatten().find(|folder| folder.join("rustc").is_file());
+    let Some(found) = found else { return };
+    let before = env::var_os("PATH").unwrap_or_default();
+    if let Ok(path) = env::join_paths(env::split_paths(&before).chain([found])) {
+        set_environment([("PATH", path.to_string_lossy().into_owned())]);
+    }
 }
 
 /// Removes environment variables of this process, so that what it starts does not find them.

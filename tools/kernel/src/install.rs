@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::Outcome;
-use crate::environment::environment;
+use crate::environment::{RUST_VARIABLE, environment, rust_folder};
 use crate::paths::Paths;
 
 /// Puts this binary into `.tools/kernel`, and a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`.
@@ -22,8 +22,10 @@ pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
         fs::rename(fresh, &binary)?;
     }
 
+    let rust = rust_folder().map(|folder| (RUST_VARIABLE, folder.display().to_string()));
     let environment: Map<String, Value> = environment(paths)
         .into_iter()
+        .chain(rust)
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect();
     let specification = json!({

@@ -5,6 +5,7 @@
 //!
 //! - `notebook-kernel build-template --repository ROOT` makes `.tools/kernel/template`, or finds it fresh
 //! - `notebook-kernel install --repository ROOT --prefix VENV` writes the kernelspec `rust` into VENV
+//! - `notebook-kernel add CRATE`, `remove CRATE` and `list` say which crates are in the warm build beside those of helpers
 //! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel
 //!
 //! A kernel is four processes of this same binary, each started by the one before: the front, which Jupyter talks to;
@@ -13,6 +14,7 @@
 //! `build-template`.
 
 mod build_folder;
+mod crates;
 mod environment;
 mod files;
 mod front;
@@ -31,6 +33,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crates::Crates;
 use front::inner::INNER_VARIABLE;
 use paths::Paths;
 
@@ -40,6 +43,8 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: notebook-kernel build-template [--repository ROOT]
        notebook-kernel install [--repository ROOT] --prefix VENV
+       notebook-kernel add|remove CRATE [--repository ROOT]
+       notebook-kernel list [--repository ROOT]
        notebook-kernel --control_file FILE";
 
 fn main() -> ExitCode {
@@ -65,11 +70,28 @@ fn run(arguments: Vec<String>) -> Outcome {
         ["--control_file", _] if env::var_os(INNER_VARIABLE).is_some() => {
             session::serve_behind_front()
         }
-        ["--control_file", file] => session::serve(&Paths::find(None)?, Path::new(file)),
+        ["--control_file", file] => {
+            environment::find_rust();
+            session::serve(&Paths::find(None)?, Path::new(file))
+        }
         ["rehearse", template] => session::rehearse(&Paths::find(None)?, template.into()),
         ["build-template", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            template::build(&Paths::find(repository)?)
+            let paths = Paths::find(repository)?;
+            template::build(&paths, &Crates::of(&paths))
+        }
+        ["add", name, options @ ..] => {
+            let [repository] = read_options(options, ["--repository"])?;
+            crates::add(&Paths::find(repository)?, name)
+        }
+        ["remove", name, options @ ..] => {
+            let [repository] = read_options(options, ["--repository"])?;
+            crates::remove(&Paths::find(repository)?, name)
+        }
+        ["list", options @ ..] => {
+            let [repository] = read_options(options, ["--repository"])?;
+            crates::list(&Paths::find(repository)?);
+            Ok(())
         }
         ["install", options @ ..] => {
             let [repository, prefix] = read_options(options, ["--repository", "--prefix"])?;

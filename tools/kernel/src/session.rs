@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::build_folder;
+use crate::crates::Crates;
 use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
 use crate::files::{lock, remove};
 use crate::front::diagnostics::DIAGNOSTICS_VARIABLE;
@@ -45,7 +46,7 @@ pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
     front::serve(paths, connection_file, move || {
         let prepare = || prepare(&Paths::find(Some(root))?);
         prepare().map_err(|error: Box<dyn std::error::Error>| {
-            format!("the kernel does not start: {error}")
+            format!("the kernel cannot run cells: {error}; mend that, then restart the kernel")
         })
     })
 }
@@ -77,14 +78,17 @@ fn prepare(paths: &Paths) -> Outcome<Prepared> {
 
 /// Runs the first cells of a notebook on `template`, without a front, and fails if they are not compiled as they shall be.
 pub(crate) fn rehearse(paths: &Paths, template: PathBuf) -> Outcome {
+    let crates = Crates::of_template(&template);
     let session = Session::start(paths, Some(template))?;
     set_environment(session.environment(paths)?);
     let (mut context, outputs) = CommandContext::new().map_err(|error| error.to_string())?;
     let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
     let mut shown = String::new();
-    for cell in
-        [":load_config --quiet", &build_folder::first_cell(&paths.helpers()), template::COUNT]
-    {
+    let mut cells =
+        vec![":load_config --quiet".to_owned(), build_folder::first_cell(&paths.helpers())];
+    cells.extend(crates.asked_for());
+    cells.push(template::COUNT.to_owned());
+    for cell in &cells {
         let outputs = context.execute(cell).map_err(|error| error.to_string())?;
         shown = outputs.get("text/plain").unwrap_or_default().to_owned();
     }
@@ -181,7 +185,7 @@ impl Session {
 
 /// A whole template, and a lock that keeps it.
 fn hold_template(paths: &Paths, template: Option<PathBuf>) -> Outcome<(PathBuf, File)> {
-    let missing = "the Rust kernel has no warm build yet; run `cargo xtask setup`";
+    let missing = "it has no warm build yet; run `cargo xtask setup`";
     let shared = File::create(paths.kernel().join("template.lock")).map_err(|_| missing)?;
     // While another one takes its place, it may not be removed.
     shared.lock_shared()?;

@@ -75,8 +75,8 @@ class Gate:
 class Session:
     """One kernel, as JupyterLab holds it."""
 
-    def __init__(self):
-        self.manager = KernelManager(kernel_name="rust")
+    def __init__(self, **options):
+        self.manager = KernelManager(kernel_name="rust", **options)
         self.manager.start_kernel(cwd=str(NOTEBOOKS))
         self.client = self.manager.client()
         self.client.start_channels()

@@ -21,6 +21,19 @@ let config = FitConfig {{ epochs: {EPOCHS}, patience: {EPOCHS}, batch_size: 16, 
 let history = model.fit_with(&split, config, Callbacks::default().backup_and_restore("CHECKPOINT"))?;
 println!("{{}} epochs", history.epochs_run());
 """
+SEARCH = """
+let search = GridSearchCv {
+    param_grid: ParameterGrid::new().parameter("dropout", (0..40).map(|n| f64::from(n) / 100.0).collect::<Vec<_>>()),
+    network: Network::from_name("dense")?,
+    images: 400,
+    cv: StratifiedKFold { n_splits: 2, shuffle: true, random_state: 7 }.into(),
+    fit: FitConfig { epochs: 1, ..FitConfig::default() },
+    n_jobs: 1,
+    trials: std::path::PathBuf::from("TRIALS"),
+    ..GridSearchCv::default()
+};
+let results = search.fit(&split)?;
+"""
 LOOP = 'println!("begins"); loop { std::thread::sleep(std::time::Duration::from_millis(10)); }'
 # Takes the compiler minutes: it computes the constant. An interrupt ends it.
 HEAVY = """
@@ -129,6 +142,24 @@ def test_training_keeps_all_and_goes_on(kept, times, tmp_path):
     again = session.run(fit)
     assert again.status == "ok", again
     assert f"{EPOCHS} epochs" in again.stream()
+    assert session.is_alive()
+
+
+def test_a_search_keeps_its_trials_and_all_variables(kept, times, tmp_path):
+    session = kept
+    assert session.run(SET_UP).status == "ok"
+    assert session.run(MODEL).status == "ok"
+    request = session.send(SEARCH.replace("TRIALS", str(tmp_path)))
+    deadline = time.monotonic() + SECONDS
+    while not any(tmp_path.rglob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    session.interrupt()
+    cell = session.finish(request)
+    cell.seconds = time.monotonic() - begun
+    ends(cell, times, "a search")
+    assert any(tmp_path.rglob("*.json")), "what was tried is not tried again"
+    assert session.run("split.train.len() > 0 && model.count_params() > 0").value == "true"
     assert session.is_alive()
 
 

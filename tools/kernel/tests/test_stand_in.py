@@ -49,7 +49,7 @@ CARGO = """#!/bin/sh
 echo "cargo $* in $PWD, $CARGO_HOME, $PATH" >> LOG
 case "$1" in
 build) "$RUSTC_WORKSPACE_WRAPPER" rustc --crate-name ctx src/lib.rs --crate-type cdylib --emit=dep-info,link \\
-    -C metadata=12 --out-dir "$PWD/deps" --extern helpers=/deps/libhelpers.rlib ;;
+    -C metadata=12 --out-dir "$PWD/deps" --extern helpers=/deps/libhelpers.rlib --extern rand=/deps/librand.rlib ;;
 metadata) printf '[[package]]\\nname = "rand"\\nversion = "9.9.9"\\n' > Cargo.lock; echo '{"packages": []}' ;;
 esac
 """
@@ -215,6 +215,29 @@ def test_another_dependency_is_left_to_cargo(place):
     # The tools find what the person had set, and types stay the same from cell to cell.
     assert f"/own/home, {place.tools}:" in called[0]
     assert "metadata=notebook" in called[1]
+
+
+def test_a_crate_of_the_warm_build_is_there_for_who_asks_for_it(place):
+    """The warm build has another crate beside helpers (`notebook-kernel add`)."""
+    session = place.session / "Cargo.toml"
+    helpers_alone = session.read_text()
+    (place.template / "Cargo.toml").write_text(helpers_alone + 'rand = "9.9"\n')
+    place.learn()
+    # Metadata has made a lock file with it.
+    (place.template / "configuration" / "Cargo.lock").write_text((place.template / "Cargo.lock").read_text())
+    for line in ("", 'rand = "9"\n', 'rand = "*"\n'):
+        session.write_text(helpers_alone + line)
+        done, called = place.build(f"fn f() {{}} // {line}")
+        assert made(done) and len(called) == 1 and called[0].startswith("rustc src/lib.rs"), called
+        assert ("--extern rand=" in called[0]) == bool(line), called
+        # cargo is asked about each selection once.
+        place.log.unlink()
+        for _ in range(2):
+            assert place.call("cargo", "metadata").returncode == 0
+        # That of helpers alone was learnt before.
+        assert (place.log.read_text() if place.log.exists() else "").count("cargo metadata") == bool(line)
+    session.write_text(helpers_alone + 'rand = "8"\n')
+    left_to_cargo(place, "it has other dependencies or settings")
 
 
 def test_another_profile_is_left_to_cargo(place):

@@ -42,6 +42,11 @@ xflags::xflags! {
         cmd lab {
             repeated option: OsString
         }
+        /// Set up, then change which crates notebooks find compiled: `add CRATE[@VERSION]`, `remove CRATE`, `list`.
+        cmd kernel {
+            required action: Action
+            optional name: String
+        }
         /// Run notebooks headless; without a name all of them. `06` is enough for 06_cnn_training.
         cmd run {
             repeated notebook: String
@@ -101,6 +106,27 @@ impl FromStr for Parameter {
     fn from_str(text: &str) -> Result<Parameter, String> {
         let (name, value) = text.split_once('=').ok_or("it takes two words: -p NAME VALUE")?;
         Ok(Parameter { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// What to do about the crates that notebooks find compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Add,
+    Remove,
+    List,
+}
+
+impl FromStr for Action {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Action, String> {
+        match text {
+            "add" => Ok(Action::Add),
+            "remove" => Ok(Action::Remove),
+            "list" => Ok(Action::List),
+            _ => Err(format!("it takes `add`, `remove` or `list`, got `{text}`")),
+        }
     }
 }
 

@@ -38,9 +38,13 @@ impl Front {
         }
     }
 
-    fn begin(&mut self, cell: Cell) {
+    pub(super) fn begin(&mut self, cell: Cell) {
         if cell.code().trim().is_empty() {
             return self.succeed(cell, None);
+        }
+        if let Some(problem) = &self.problem {
+            let failure = Failure::new("DeadKernel", problem);
+            return self.fail(cell, failure);
         }
         match shape(cell.code()) {
             Shape::Wrong(problem) | Shape::Open { problem: Some(problem), .. } => {

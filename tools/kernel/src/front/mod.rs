@@ -136,6 +136,8 @@ struct Front {
     starts: u64,
     vain_starts: u64,
     is_ready: bool,
+    /// Why there is no evcxr and will be none.
+    problem: Option<String>,
     relays: Vec<Relay>,
     /// The relay that was asked to answer.
     pinged: Option<u128>,
@@ -236,6 +238,7 @@ impl Front {
             starts: 0,
             vain_starts: 0,
             is_ready: false,
+            problem: None,
             relays: vec![],
             pinged: None,
             work: None,
@@ -275,10 +278,10 @@ impl Front {
                 self.prepared = Some(prepared);
                 self.start_inner();
             }
-            Event::Prepared(Err(problem)) => return self.cannot_start(problem),
+            Event::Prepared(Err(problem)) => self.cannot_start(problem),
             Event::InnerStarted(number, Ok(inner)) if number == self.starts => self.greet(inner),
             Event::InnerStarted(number, Err(problem)) if number == self.starts => {
-                return self.cannot_start(problem);
+                self.cannot_start(problem);
             }
             Event::InnerEnded(number, code) if number == self.starts => {
                 return self.inner_ended(code);
@@ -361,16 +364,17 @@ impl Front {
         self.work = Some(Work { id: id.to_owned(), kind, reply: None, idle: None, synced: false });
     }
 
-    fn cannot_start(&mut self, problem: String) -> Option<Result<(), String>> {
-        let cell = self
-            .cell
-            .take()
-            .or_else(|| self.queue.pop_front().map(|request| Cell::new(request, self.count)));
-        if let Some(cell) = cell {
-            self.fail(cell, Failure::new("DeadKernel", problem.clone()));
-            self.conclude();
+    /// From now on each cell is answered with the reason. A kernel that ended would be started again and again, and the reason
+    /// would stand in a log that nobody reads.
+    fn cannot_start(&mut self, problem: String) {
+        eprintln!("error: {problem}");
+        self.problem = Some(problem);
+        if let Some(message) = self.next_assist.take() {
+            self.answer_without_evcxr(&message);
         }
-        Some(Err(problem))
+        if let Some(cell) = self.cell.take() {
+            self.begin(cell);
+        }
     }
 
     fn inner_ended(&mut self, code: Option<i32>) -> Option<Result<(), String>> {
@@ -392,12 +396,12 @@ impl Front {
             self.end_cell(cell);
         }
         self.vain_starts = if was_ready { 0 } else { self.vain_starts + 1 };
-        if self.vain_starts > 1 {
-            return self.cannot_start(
-                "evcxr ends before it has started; what it said stands above".to_owned(),
-            );
+        match self.vain_starts {
+            0 | 1 => self.start_inner(),
+            _ => self.cannot_start(
+                "evcxr ends before it has started; what it said stands in Jupyter's log".to_owned(),
+            ),
         }
-        self.start_inner();
         None
     }
 

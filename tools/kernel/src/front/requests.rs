@@ -115,7 +115,11 @@ impl Front {
         let waits = |kind: &WorkKind| {
             matches!(kind, WorkKind::Hello | WorkKind::WarmUp | WorkKind::Assist(_))
         };
-        if self.cell.is_some() || !self.work.as_ref().is_none_or(|work| waits(&work.kind)) {
+        let is_there = self.problem.is_none();
+        if !is_there
+            || self.cell.is_some()
+            || !self.work.as_ref().is_none_or(|work| waits(&work.kind))
+        {
             return self.answer_without_evcxr(&message);
         }
         // Somebody who types on has no use for the answer to what was there before.

@@ -24,6 +24,7 @@ pub(crate) use stamp::{STAMP, Stamp, State};
 
 use crate::Outcome;
 use crate::build_folder;
+use crate::crates::Crates;
 use crate::environment::{environment, set_environment};
 use crate::files::{lock, remove};
 use crate::libtorch;
@@ -43,11 +44,11 @@ pub(crate) fn lock_file(template: &Path) -> PathBuf {
     template.with_extension("lock")
 }
 
-/// Makes the template, or says that it is fresh.
-pub(crate) fn build(paths: &Paths) -> Outcome {
+/// Makes the template with these crates beside helpers, or says that it is fresh.
+pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     fs::create_dir_all(paths.templates())?;
     let _only_one = lock(&paths.kernel().join("build.lock"))?;
-    let (stamp, state) = (Stamp::now(paths)?, State::now(paths)?);
+    let (stamp, state) = (Stamp::with(paths, crates)?, State::now(paths)?);
     let present = current(paths).and_then(|folder| Some((Stamp::read(&folder)?, folder)));
     let present_base = present.as_ref().map(|(present, _)| &present.base);
     if present_base != Some(&stamp.base) || !paths.flush_library().exists() {
@@ -71,19 +72,26 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
     let in_use = fs::File::create(lock_file(&building))?;
     in_use.lock_shared()?;
     fs::create_dir_all(building.join("configuration"))?;
+    let mut versions = fs::read_to_string(paths.lock_file())?;
     match present.filter(|(present, _)| present.base == stamp.base) {
         Some((_, folder)) => {
+            // Crates that were added before stay in the versions that they had.
+            if let Ok(before) = fs::read_to_string(build_folder::kept_lock_file(&folder)) {
+                versions = toolchain::with_added_versions(&versions, &before);
+            }
             println!("kernel template: compiling what changed in helpers and its dependencies");
             build_folder::copy(&folder.join("target"), &building.join("target"))?;
         }
         None => println!("kernel template: compiling helpers and all it depends on (minutes)"),
     }
-    fs::copy(paths.lock_file(), build_folder::kept_lock_file(&building))?;
+    fs::write(build_folder::kept_lock_file(&building), &versions)?;
+    lock_helpers(paths, &building, &versions)?;
+    crates.write_to_template(&building)?;
     let folder = paths.kernel().join(".cargo");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("config.toml"), profile::profile())?;
 
-    compile(paths, &building, start)?;
+    compile(paths, &building, start, crates)?;
     toolchain::restore_environment();
     remove_cells(&building)?;
     // What cargo has made of the lock file: the same versions, without packages that are not needed.
@@ -100,8 +108,33 @@ pub(crate) fn build(paths: &Paths) -> Outcome {
     Ok(())
 }
 
+/// Has cargo note which versions evcxr's package has of what helpers depends on. Where it finds no such note it chooses anew
+/// among the versions that are there, another time with another crate beside helpers, and all that is above is compiled again.
+fn lock_helpers(paths: &Paths, folder: &Path, versions: &str) -> Outcome {
+    let manifest = format!(
+        "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\npath = \"src/lib.rs\"\n\
+         [dependencies]\nhelpers = {{ path = {:?} }}\n",
+        paths.helpers()
+    );
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("src/lib.rs"), "")?;
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    let lock_file = folder.join("Cargo.lock");
+    fs::write(&lock_file, versions)?;
+    let said = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--quiet"])
+        .current_dir(folder)
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !said.status.success() {
+        return Err(String::from_utf8_lossy(&said.stderr).trim().to_owned().into());
+    }
+    let kept = toolchain::merged_versions(versions, &fs::read_to_string(lock_file)?);
+    Ok(fs::write(build_folder::kept_lock_file(folder), kept)?)
+}
+
 /// Runs what every notebook starts with, through evcxr itself, in `folder`. What stands in for cargo looks on and learns.
-fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
+fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Outcome {
     let configuration = build_folder::write_configuration(folder)?;
     fs::create_dir_all(toolchain::folder(folder))?;
     fs::write(toolchain::folder(folder).join("rustc"), rustc().display().to_string())?;
@@ -124,14 +157,13 @@ fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
         CommandContext::new().map_err(|error| format!("evcxr does not start: {error}"))?;
     let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
     let mut shown = String::new();
-    let first = build_folder::first_cell(Path::new("helpers"));
+    let first = crates.commands() + &build_folder::first_cell(Path::new("helpers"));
     // How cells are compiled for each level of optimisation, the usual one last.
     for cell in
         [":load_config --quiet", &first, ":opt 1\n1", ":opt 2\n1", ":opt 3\n1", ":opt 0\n1", COUNT]
     {
-        let outputs = context
-            .execute(cell)
-            .map_err(|error| format!("cannot compile helpers for the kernel:\n{error}"))?;
+        let outputs =
+            context.execute(cell).map_err(|error| cannot_compile(&error.to_string(), crates))?;
         shown = outputs.get("text/plain").unwrap_or_default().to_owned();
     }
     // evcxr explains a mistake by what `cargo check` says of the cell, and that wants its own files of all that the cell
@@ -146,6 +178,17 @@ fn compile(paths: &Paths, folder: &Path, start: Instant) -> Outcome {
         return Err("the kernel runs a cell that uses a variable that was never set".into());
     }
     Ok(())
+}
+
+fn cannot_compile(error: &str, crates: &Crates) -> String {
+    let added = crates.text();
+    let hint = match added.lines().next() {
+        Some(_) => format!(
+            "\nif it is one of the crates that were added, `cargo xtask kernel remove CRATE` leaves it out:\n{added}"
+        ),
+        None => String::new(),
+    };
+    format!("cannot compile helpers for the kernel:\n{error}{hint}")
 }
 
 /// A cell that shows 2, with a variable.

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::Outcome;
+use crate::crates::Crates;
 use crate::files::digest;
 use crate::paths::Paths;
 use crate::template::profile::profile;
@@ -25,17 +26,21 @@ pub(crate) struct Stamp {
     /// Versions of this kernel and of the compiler, and the settings. Another value means a build from
     /// nothing.
     pub(crate) base: String,
-    /// The sources of helpers and the lock file. Another value means that cargo compiles what changed.
+    /// The sources of helpers, the lock file, and what crates were added. Another value means that cargo compiles what changed.
     pub(crate) sources: String,
 }
 
 impl Stamp {
     /// The inputs as they are now.
     pub(crate) fn now(paths: &Paths) -> Outcome<Stamp> {
-        let compiler = Command::new("rustc")
-            .arg("-vV")
-            .output()
-            .map_err(|error| format!("cannot run rustc: {error}"))?;
+        Stamp::with(paths, &Crates::of(paths))
+    }
+
+    /// The inputs as they are now, but with these crates.
+    pub(crate) fn with(paths: &Paths, crates: &Crates) -> Outcome<Stamp> {
+        let compiler = Command::new("rustc").arg("-vV").output().map_err(|error| {
+            format!("the Rust compiler is gone (rustc: {error}); https://rustup.rs installs it")
+        })?;
         let mut base = Sha256::new();
         base.update(FORMAT.to_le_bytes());
         base.update(env!("CARGO_PKG_VERSION"));
@@ -43,6 +48,7 @@ impl Stamp {
         base.update(profile());
         base.update(paths.root().as_os_str().as_encoded_bytes());
         let mut sources = Sha256::new();
+        sources.update(crates.text());
         for file in manifests(paths).into_iter().chain(sources_of(&paths.helpers())?) {
             add_file(&mut sources, &file)?;
         }

@@ -24,12 +24,15 @@ pub(super) fn answer(context: &Context, tool: &str, words: &[&str]) -> Option<Ex
     if !is_question(tool, words) || context.mode == Mode::Forget {
         return None;
     }
+    let mut keeps = false;
     let about = match asks_about_package(tool, words).then(|| context.manifest()).flatten() {
         Some(manifest) if context.is_in_session() => {
             let may_change = manifest.has_dependencies() && context.mode == Mode::Know;
             if may_change && !context.has_same_manifests() {
-                return unknown(context, tool, words);
+                return unknown(context, tool, words, None);
             }
+            // Of what the warm build holds there are many selections, and each is asked about once.
+            keeps = context.mode == Mode::Know && context.whole(&manifest).is_some();
             manifest.text_without_level()
         }
         _ => String::new(),
@@ -38,8 +41,8 @@ pub(super) fn answer(context: &Context, tool: &str, words: &[&str]) -> Option<Ex
     if context.mode == Mode::Learn {
         return learn(context, tool, words, &file);
     }
-    let Ok(text) = fs::read_to_string(file) else {
-        return unknown(context, tool, words);
+    let Ok(text) = fs::read_to_string(&file) else {
+        return unknown(context, tool, words, keeps.then_some(&file));
     };
     let here = last_two(&context.session);
     // Whoever asked may be gone; then nobody reads it.
@@ -102,7 +105,11 @@ fn ask(context: &Context, tool: &str, words: &[&str]) -> Option<String> {
     })
 }
 
-fn unknown(context: &Context, tool: &str, words: &[&str]) -> Option<ExitCode> {
+/// The real tool's answer about evcxr's package, kept in this file if there is one.
+fn unknown(context: &Context, tool: &str, words: &[&str], file: Option<&Path>) -> Option<ExitCode> {
+    if let Some(file) = file {
+        return learn(context, tool, words, file);
+    }
     if !words.contains(&"metadata") || !context.is_in_session() {
         return None;
     }

@@ -62,7 +62,8 @@ pub(super) fn refuse(sentence: &str) -> ExitCode {
 fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
     let unreadable = "its files cannot be read";
     let manifest = context.manifest().ok_or(unreadable)?;
-    let learnt = read(&context.template, &manifest)
+    let whole = context.whole(&manifest);
+    let learnt = read(&context.template, whole.as_ref().unwrap_or(&manifest))
         .filter(|learnt| learnt.heeded == heeded())
         .ok_or("it has other dependencies or settings than the kernel's warm build")?;
     if manifest.has_dependencies() && !context.has_same_helpers() {
@@ -89,7 +90,7 @@ fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
         return Ok(code);
     }
 
-    let mut arguments = cell_arguments(&learnt);
+    let mut arguments = cell_arguments(&learnt, &manifest);
     arguments.push(format!("--emit={}", if only_check { "metadata" } else { "link" }));
     if has_library {
         arguments.push(format!("--extern={LIBRARY}={}", library.display()));
@@ -274,8 +275,9 @@ fn read(template: &Path, manifest: &Manifest) -> Option<Learnt> {
     Some(Learnt { heeded: lines.next()?, libraries: lines.next()?, arguments: lines.collect() })
 }
 
-/// The arguments for a cell, without those that name a cell and its folders.
-fn cell_arguments(learnt: &Learnt) -> Vec<String> {
+/// The arguments for a cell, without those that name a cell and its folders, and without the crates that it has no `:dep` for.
+fn cell_arguments(learnt: &Learnt, manifest: &Manifest) -> Vec<String> {
+    let names: Vec<String> = manifest.names().map(|name| name.replace('-', "_")).collect();
     const DROPPED: [&str; 5] =
         ["incremental=", "metadata=", "extra-filename=", "codegen-units=", "rpath"];
     let mut kept = Vec::new();
@@ -284,6 +286,13 @@ fn cell_arguments(learnt: &Learnt) -> Vec<String> {
         match argument.as_str() {
             "--out-dir" => {
                 arguments.next();
+            }
+            "--extern" => {
+                let value = arguments.next().map_or("", String::as_str);
+                let name = value.split('=').next().unwrap_or_default().rsplit(':').next();
+                if name.is_some_and(|name| names.iter().any(|known| known == name)) {
+                    kept.extend(["--extern".to_owned(), value.to_owned()]);
+                }
             }
             "-C" => {
                 let value = arguments.next().map_or("", String::as_str);
@@ -335,14 +344,16 @@ mod tests {
     #[test]
     fn what_names_one_cell_is_dropped() {
         let arguments = "--crate-name ctx --edition=2024 src/lib.rs --emit=dep-info,link -C opt-level=2 -C metadata=1f \
-            -C extra-filename=-1f --out-dir /t/deps -C incremental=/t/i -C strip=debuginfo -C rpath --extern helpers=/t/h.rlib";
+            -C extra-filename=-1f --out-dir /t/deps -C incremental=/t/i -C strip=debuginfo -C rpath --extern helpers=/t/h.rlib \
+            --extern other=/t/o.rlib";
+        let manifest = Manifest::new("[dependencies]\nhelpers = { path = \"/h\" }\n".to_owned());
         let learnt = Learnt {
             heeded: String::new(),
             libraries: String::new(),
             arguments: arguments.split_whitespace().map(str::to_owned).collect(),
         };
         assert_eq!(
-            cell_arguments(&learnt).join(" "),
+            cell_arguments(&learnt, &manifest).join(" "),
             "--crate-name ctx --edition=2024 -C opt-level=2 -C strip=debuginfo --extern helpers=/t/h.rlib \
              -C metadata=notebook -C codegen-units=1"
         );

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::build_folder;
 use crate::paths::Paths;
 use crate::template::State;
 use crate::toolchain::manifest::Manifest;
@@ -73,6 +74,14 @@ impl Context {
 
     pub(super) fn manifest(&self) -> Option<Manifest> {
         fs::read_to_string(self.session.join("Cargo.toml")).ok().map(Manifest::new)
+    }
+
+    /// The manifest that the warm build was made with, for this one's package, if cells of this one can be compiled as cells
+    /// of that.
+    pub(super) fn whole(&self, manifest: &Manifest) -> Option<Manifest> {
+        let built = Manifest::new(fs::read_to_string(self.template.join("Cargo.toml")).ok()?);
+        let locked = fs::read_to_string(build_folder::kept_lock_file(&self.template)).ok()?;
+        manifest.has_dependencies().then(|| manifest.within(&built, &locked))?
     }
 
     /// Whether helpers is as the warm build has it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const PACKAGE: &str = "[[package]]\n";
 
 /// `now`, and the packages of `before` that it lacks.
-pub(super) fn merged(before: &str, now: &str) -> String {
+pub(crate) fn merged(before: &str, now: &str) -> String {
     let (head, _) = now.split_once(PACKAGE).unwrap_or((now, ""));
     let mut packages = packages(before);
     packages.extend(self::packages(now));
@@ -18,6 +18,24 @@ pub(super) fn merged(before: &str, now: &str) -> String {
     }
     let list: Vec<&str> = packages.into_values().collect();
     format!("{head}{PACKAGE}{}\n", list.join(&format!("\n\n{PACKAGE}")))
+}
+
+/// The workspace's packages, and those of an earlier warm build that the workspace knows by no version.
+pub(crate) fn with_added(workspace: &str, before: &str) -> String {
+    let name = |package: &&str| package.lines().next().unwrap_or_default().to_owned();
+    let known: Vec<String> = packages(workspace).keys().map(name).collect();
+    let added = packages(before).into_iter().filter(|(package, _)| {
+        !known.contains(&name(package)) && name(package) != "name = \"ctx\""
+    });
+    let added: String = added.flat_map(|(_, text)| [PACKAGE, text, "\n\n"]).collect();
+    merged(&added, workspace)
+}
+
+/// The versions of a package.
+pub(super) fn versions<'a>(lock_file: &'a str, name: &str) -> Vec<&'a str> {
+    let head = format!("name = \"{name}\"\nversion = \"");
+    let all = packages(lock_file).into_keys();
+    all.filter_map(|package| package.strip_prefix(&head)?.split('"').next()).collect()
 }
 
 /// What is said of each package, by its name and version.
@@ -54,6 +72,16 @@ mod tests {
         let now = lock_file(&["either 1.15.0", "itertools 0.13.0"]);
         let all = ["either 1.15.0", "half 2.4.1", "itertools 0.13.0", "rand 0.8.5", "tch 0.26.0"];
         assert_eq!(merged(&before, &now), lock_file(&all));
+        assert_eq!(versions(&before, "rand"), ["0.8.5"]);
+        assert_eq!(versions(&before, "ran").len(), 0);
+    }
+
+    #[test]
+    fn what_was_added_stays_beside_what_the_workspace_has() {
+        let workspace = lock_file(&["half 2.5.0", "tch 0.26.0"]);
+        let before = lock_file(&["ctx 1.0.0", "either 1.15.0", "half 2.4.1"]);
+        let all = lock_file(&["either 1.15.0", "half 2.5.0", "tch 0.26.0"]);
+        assert_eq!(with_added(&workspace, &before), all);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The manifest that evcxr writes for each cell.
 
+use semver::{Version, VersionReq};
+
+use crate::toolchain::lock_file;
+
 /// A manifest, with its dependencies in one order: evcxr's come in any.
 pub(super) struct Manifest {
     package: String,
@@ -25,6 +29,34 @@ impl Manifest {
         !self.dependencies.is_empty()
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.dependencies.iter().filter_map(|line| Some(line.split_once('=')?.0))
+    }
+
+    /// This package with the dependencies of another one, if those are this one's and more: the same ones, or what another
+    /// word for them means in these versions of packages.
+    pub(super) fn within(&self, other: &Manifest, lock_file: &str) -> Option<Manifest> {
+        let is_there = |line: &String| {
+            if other.dependencies.contains(line) {
+                return Some(());
+            }
+            let (name, wanted) = parse(line)?;
+            let (_, built) = other
+                .dependencies
+                .iter()
+                .filter_map(|line| parse(line))
+                .find(|(has, _)| *has == name)?;
+            let versions = lock_file::versions(lock_file, name);
+            let versions = versions.iter().filter_map(|text| Version::parse(text).ok());
+            let version = versions.filter(|version| built.matches(version)).max()?;
+            wanted.matches(&version).then_some(())
+        };
+        self.dependencies.iter().all(|line| is_there(line).is_some()).then(|| Manifest {
+            package: self.package.clone(),
+            dependencies: other.dependencies.clone(),
+        })
+    }
+
     /// What decides how a cell is compiled.
     pub(super) fn text(&self) -> String {
         format!("{}\n{}", self.package, self.dependencies.join("\n"))
@@ -35,6 +67,15 @@ impl Manifest {
         let lines = self.package.lines().filter(|line| !line.starts_with(LEVEL));
         lines.chain(self.dependencies.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Name and versions of a dependency about which no more is said: `a="1"`, `a={version="1"}`.
+fn parse(line: &str) -> Option<(&str, VersionReq)> {
+    let (name, said) = line.split_once('=')?;
+    let said =
+        said.strip_prefix("{version=").and_then(|said| said.strip_suffix('}')).unwrap_or(said);
+    let said = said.strip_prefix('"')?.strip_suffix('"')?;
+    Some((name, VersionReq::parse(said).ok()?))
 }
 
 #[cfg(test)]
@@ -61,6 +102,34 @@ mod tests {
         let (one, two) = (manifest(0, ""), manifest(3, ""));
         assert_ne!(one.text(), two.text());
         assert_eq!(one.text_without_level(), two.text_without_level());
+    }
+
+    #[test]
+    fn fewer_dependencies_are_within_more() {
+        let built = manifest(0, "helpers = { path = \"/h\" }\nrand = \"0.9.1\"");
+        let locked = "[[package]]\nname = \"rand\"\nversion = \"0.8.5\"\n\n\
+            [[package]]\nname = \"rand\"\nversion = \"0.9.3\"\n";
+        let is_within =
+            |one: &str| manifest(3, one).within(&built, locked).map(|whole| whole.text());
+        let whole = manifest(3, "helpers = { path = \"/h\" }\nrand = \"0.9.1\"").text();
+        for one in [
+            "helpers = { path = \"/h\" }",
+            "rand = \"*\"\nhelpers = { path = \"/h\" }",
+            "rand = \"0.9\"",
+            "rand = { version = \"=0.9.3\" }",
+        ] {
+            assert_eq!(is_within(one).as_ref(), Some(&whole), "{one}");
+        }
+        for one in [
+            "rand = \"0.8\"",
+            "rand = \"=0.9.1\"",
+            "rand = { version = \"0.9\", features = [\"std\"] }",
+            "rand_core = \"*\"",
+            "helpers = { path = \"/other\" }",
+        ] {
+            assert_eq!(is_within(one), None, "{one}");
+        }
+        assert_eq!(built.names().collect::<Vec<_>>(), ["helpers", "rand"]);
     }
 
     #[test]

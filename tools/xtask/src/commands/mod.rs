@@ -5,6 +5,7 @@ mod clean;
 mod data;
 mod doctor;
 pub(crate) mod export;
+mod kernel;
 mod lab;
 mod run;
 mod seeds;
@@ -24,6 +25,7 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Doctor(_) => doctor::run(project),
         XtaskCmd::Data(flags) => data::run(project, flags.sample),
         XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
+        XtaskCmd::Kernel(flags) => kernel::run(project, &flags),
         XtaskCmd::Run(flags) => run::run(project, &flags),
         XtaskCmd::Seeds(flags) => seeds::run(project, &flags),
         XtaskCmd::Export(flags) => export::run(project, flags.quick),
