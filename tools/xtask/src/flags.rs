@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn asking_for_help_runs_nothing() {
         let names: Vec<&str> = sections().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 10);
+        assert_eq!(names.len(), 11);
         for name in names {
             let Err(Refusal::Help(text)) = given(&format!("help {name}")) else { panic!("{name}") };
             assert!(text.starts_with(&format!("usage: cargo xtask {name}\n  ")), "{text}");
@@ -379,6 +379,14 @@ mod tests {
             let Err(Refusal::Help(text)) = given(line) else { panic!("{line}") };
             assert!(text.contains("  submission  Set up, fetch the data,"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_crate_is_added_by_its_name() {
+        let Ok(XtaskCmd::Kernel(kernel)) = given("kernel add itertools@0.14") else { panic!() };
+        assert_eq!((kernel.action, kernel.name.as_deref()), (Action::Add, Some("itertools@0.14")));
+        let Err(Refusal::Wrong(text)) = given("kernel drop itertools") else { panic!() };
+        assert!(text.contains("it takes `add`, `remove` or `list`, got `drop`"), "{text}");
     }
 
     #[test]
