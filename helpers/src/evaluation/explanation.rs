@@ -39,7 +39,7 @@ impl Model {
     /// If no layer gives an image, there is no image, the lengths differ, a class is none of the model's, or the images
     /// differ in shape from what the model was built for.
     pub fn grad_cam(&self, images: &Subset, classes: &[i64]) -> Result<GradCam> {
-        self.grad_cam_at(images, classes, self.grad_cam_layer()?)
+        self.grad_cam_at(images, classes, &self.grad_cam_layer()?)
     }
 
     /// The last layer whose output is still an image: it has seen most and still tells places apart. A pooling after it
@@ -47,13 +47,13 @@ impl Model {
     ///
     /// # Errors
     /// If no layer gives an image.
-    pub fn grad_cam_layer(&self) -> Result<&str> {
+    pub fn grad_cam_layer(&self) -> Result<String> {
         let layers = self.network().layers();
         let suits = |&index: &usize| {
             self.output_of(index).len() == 3 && !layers[index].kind().contains("pooling")
         };
         match (0..layers.len()).rev().find(suits) {
-            Some(index) => Ok(self.layer_name(index)),
+            Some(index) => Ok(self.layer_name(index).to_owned()),
             None => Err(Error::parameter(
                 "model",
                 "one with a layer that gives an image, such as a convolution",

@@ -159,6 +159,8 @@ pub struct LineChart {
     log_y: bool,
     /// Name, x and y of each line.
     series: Vec<(String, Vec<f64>, Vec<f64>)>,
+    /// x, low and high end of each.
+    intervals: Vec<[f64; 3]>,
 }
 
 impl LineChart {
@@ -175,6 +177,7 @@ impl LineChart {
             log_x: false,
             log_y: false,
             series: Vec::new(),
+            intervals: Vec::new(),
         }
     }
 
@@ -196,6 +199,13 @@ impl LineChart {
         self
     }
 
+    /// The chart with an upright bar from `low[i]` to `high[i]` at each `x[i]`, such as a 95% interval of the first line.
+    pub fn intervals(mut self, x: &[f64], low: &[f64], high: &[f64]) -> LineChart {
+        let ends = low.iter().zip(high);
+        self.intervals.extend(x.iter().zip(ends).map(|(&x, (&low, &high))| [x, low, high]));
+        self
+    }
+
     /// Draws the chart.
     ///
     /// # Errors
@@ -210,7 +220,8 @@ impl LineChart {
             )));
         }
         let xs = || self.series.iter().flat_map(|(_, x, _)| x).copied();
-        let ys = self.series.iter().flat_map(|(_, _, y)| y).copied();
+        let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
+        let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
         let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
         let y = Axis::around(&self.y_name, ys, self.log_y)?;
         x.whole = xs().all(|value| value.fract() == 0.0);
@@ -226,6 +237,14 @@ impl LineChart {
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
             let panel = Panel::inside(page, outer, &self.title, (x, y))?;
+            let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
+            for &[x, low, high] in self.intervals.iter().filter(finite) {
+                let ends = [panel.place((x, low)), panel.place((x, high))];
+                page.line(&ends, 1.6, Look::of(0).color, None)?;
+                for (x, y) in ends {
+                    page.line(&[(x - 5.0, y), (x + 5.0, y)], 1.6, Look::of(0).color, None)?;
+                }
+            }
             for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {
                 let points: Vec<Point> = x.iter().copied().zip(y.iter().copied()).collect();
                 panel.series(&points, *look)?;

@@ -138,7 +138,7 @@ fn colored(shape: ImageShape, values: &[f32], color: impl Fn(f32) -> Color) -> T
 }
 
 /// What the network makes of one image on its way: for some of its layers, from the first to the last that gives images,
-/// the channels with the largest mean, the brighter the larger; each on a scale of its own.
+/// the channels that differ most from place to place, the brighter the larger; each on a scale of its own.
 ///
 /// Shown are what the activations give or, in a network of blocks, what these give: five of them at most.
 ///
@@ -161,8 +161,7 @@ pub fn plot_feature_maps(model: &Model, images: &Subset, index: usize) -> Result
         let values = model.activations(&one, name, Precision::Float32)?;
         let (values, _) = values.into_raw_vec_and_offset();
         let mut maps: Vec<&[f32]> = values.chunks_exact(height * width).collect();
-        let sum = |map: &[f32]| map.iter().sum::<f32>();
-        maps.sort_by(|a, b| sum(b).total_cmp(&sum(a)));
+        maps.sort_by(|a, b| spread(b).total_cmp(&spread(a)));
         let shape = ImageShape { height, width, channels };
         let tiles = maps.iter().take(CHANNELS).map(|map| {
             let ends = |fold: fn(f32, f32) -> f32| map.iter().copied().reduce(fold).unwrap_or(0.0);
@@ -179,6 +178,12 @@ pub fn plot_feature_maps(model: &Model, images: &Subset, index: usize) -> Result
     let title = format!("What the layers make of image {}, {class}", thousands(index));
     let alt = format!("{title}: {}.", list(rows.iter().map(|(name, _)| name)));
     draw_tiles(dataset.image_shape(), &title, &rows, 60.0, alt)
+}
+
+/// The variance of a channel over its places.
+fn spread(map: &[f32]) -> f32 {
+    let mean = map.iter().sum::<f32>() / map.len() as f32;
+    map.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / map.len() as f32
 }
 
 /// The last features of some images as a map in two dimensions (t-SNE, see [`Tsne`]), a mark for each image and a colour for

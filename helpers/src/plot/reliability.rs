@@ -11,12 +11,12 @@ use crate::evaluation::{Calibrated, Calibration, CalibrationBin};
 use crate::text::clean_text;
 
 /// Width of one diagram.
-const WIDTH: f64 = 330.0;
+const WIDTH: f64 = 312.0;
 
 /// Reliability diagrams (DeGroot & Fienberg 1983; Guo et al. 2017) side by side, such as before and after temperature
 /// scaling: for each range of probabilities the accuracy of the predictions in it, and below how many of all these are.
 ///
-/// Bars that end on the dashed diagonal are honest; below it the model promises too much. `ECE` is the expected
+/// Bars that end on the dashed diagonal keep their promise; below it the model promises too much. `ECE` is the expected
 /// calibration error.
 ///
 /// - `calibrations`: a name for each, and what [`Calibration::new`] gives
@@ -36,8 +36,10 @@ pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure>
         described.join(", ")
     );
     let (bars, line) = (Look::of(0), Look { dash: Some((6.0, 3.5)), color: INK, ..Look::of(0) });
-    let entries =
-        [("accuracy".to_owned(), bars, Sign::Block(0)), ("honest".to_owned(), line, Sign::Line)];
+    let entries = [
+        ("accuracy".to_owned(), bars, Sign::Block(0)),
+        ("perfectly calibrated".to_owned(), line, Sign::Line),
+    ];
     let all = calibrations.iter().flat_map(|(_, found)| found.bins.iter().map(|b| share(b, found)));
     let most = all.fold(0.1, f64::max);
     let diagrams = calibrations.len() as f64 * WIDTH;
@@ -89,7 +91,7 @@ fn draw_diagram(
     // The same width as above, whatever the numbers of its axis take.
     let area = Rect::new(panel.area.left, 330.0, panel.area.width, 74.0);
     let x = percent("Probability of the prediction (%)");
-    let below = Panel::at(page, area, "", (x, Axis::new("Images (%)", 0.0, 100.0 * most)))?;
+    let below = Panel::at(page, area, "", (x, Axis::new("Images (%)", 0.0, 105.0 * most)))?;
     for bin in shown() {
         draw_bar(page, &below, (bin.low, bin.high), share(bin, found))?;
     }

@@ -46,7 +46,7 @@ impl NoiseLevels {
 }
 
 impl LearningCurve {
-    /// Validation accuracy against the number of training images, with the ends of its 95% interval.
+    /// Validation accuracy with its 95% interval against the number of training images.
     ///
     /// # Errors
     /// If no value is a finite number.
@@ -58,8 +58,11 @@ impl LearningCurve {
         LineChart::new("What more images are worth", "Training images", "Validation accuracy (%)")
             .log_x()
             .line("accuracy", &sizes, &percent(|scored| scored.accuracy))
-            .line("95% interval, low", &sizes, &percent(|scored| scored.accuracy_ci95[0]))
-            .line("95% interval, high", &sizes, &percent(|scored| scored.accuracy_ci95[1]))
+            .intervals(
+                &sizes,
+                &percent(|scored| scored.accuracy_ci95[0]),
+                &percent(|scored| scored.accuracy_ci95[1]),
+            )
             .plot()
     }
 
