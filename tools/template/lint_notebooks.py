@@ -47,7 +47,7 @@ SAVES = re.compile(r"\bRun::new\s*\(|\bsave_(metrics|predictions)\s*\(")
 OF_COURSE = {"epochs": "50", "patience": "5"}
 # What `Run` and the tables of helpers take over.
 BOOKKEEPING = re.compile(r"\bMetrics::new\b|\bPredictions::new\b|\bTable::new\b|\bColumn::|\.push\s*\(|\bsave_(?:metrics|predictions|history)\b")
-KEEPS = re.compile(r"^run\s*\.\s*(?:config|keep|best|save_figure)\s*\(")
+KEEPS = re.compile(r"^run\s*\.\s*(?:config|keep|best)\s*\(")
 NUMBERED = re.compile(r"\b(Figure|Table)s? (\d+)\.(\d+)(?: and (\d+)\.(\d+))?")
 # A caption of a figure, or the label of a table.
 CAPTION = re.compile(r"(?:\.caption\(\s*(?:format!\(\s*)?|\.label\(\s*|\{\s*)\"(Figure|Table) (\d+)\.(\d+)")

@@ -75,6 +75,15 @@ impl Figure {
         write_atomically(path, &self.png)
     }
 
+    /// Saves the picture under this name in the run's folder of results, and gives it back to be shown.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn keep(&self, run: &Run, name: &str) -> Result<Figure> {
+        self.save(run.artifacts().figure_path(name))?;
+        Ok(self.clone())
+    }
+
     /// The figure as HTML, picture inside.
     pub fn to_html(&self) -> String {
         let data = base64::engine::general_purpose::STANDARD.encode(&self.png);
@@ -112,17 +121,6 @@ impl Figure {
 }
 
 shows_its_html!(Figure);
-
-impl Run {
-    /// Saves a figure under this name in the folder of results, and gives it back to be shown.
-    ///
-    /// # Errors
-    /// If the folder cannot be written.
-    pub fn save_figure(&self, name: &str, figure: Figure) -> Result<Figure> {
-        figure.save(self.artifacts().figure_path(name))?;
-        Ok(figure)
-    }
-}
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
