@@ -84,9 +84,7 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
         }
         None => println!("kernel template: compiling helpers and all it depends on (minutes)"),
     }
-    fs::write(build_folder::kept_lock_file(&building), &versions)?;
     lock_helpers(paths, &building, &versions)?;
-    crates.write_to_template(&building)?;
     let folder = paths.kernel().join(".cargo");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("config.toml"), profile::profile())?;
@@ -135,6 +133,7 @@ fn lock_helpers(paths: &Paths, folder: &Path, versions: &str) -> Outcome {
 
 /// Runs what every notebook starts with, through evcxr itself, in `folder`. What stands in for cargo looks on and learns.
 fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Outcome {
+    crates.write_to_template(folder)?;
     let configuration = build_folder::write_configuration(folder)?;
     fs::create_dir_all(toolchain::folder(folder))?;
     fs::write(toolchain::folder(folder).join("rustc"), rustc().display().to_string())?;
