@@ -12,7 +12,9 @@ use tch::{Device, Kind, Tensor};
 use crate::data::batches::BatchSource;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
+use crate::display::Bar;
 use crate::system::memory::Memory;
+use crate::text::duration;
 use crate::{Error, Result};
 
 /// Peak signal-to-noise ratio in dB of a mean squared error, for pixels whose largest value is 1; infinite for 0.
@@ -216,11 +218,22 @@ impl LinearDenoiser {
         let frame = Frame::of(&noise.on(images, seed))?;
         let needed = IMAGES_A_VALUE * frame.dimensions();
         let mut sums = Sums::new(frame.dimensions())?;
-        for draw in 0..needed.div_ceil(images.len()) as u64 {
+        let draws = needed.div_ceil(images.len());
+        let (mut bar, mut done, all) = (Bar::new(draws * images.len()), 0, draws * images.len());
+        for draw in 0..draws as u64 {
             each_batch(&noise.on(images, seed.wrapping_add(draw)), |noisy, clean| {
+                done += BATCH.min(all - done);
+                bar.tick(done, |share, left| {
+                    format!(
+                        "linear denoiser: {:.0}% of the images, {} left",
+                        100.0 * share,
+                        duration(left)
+                    )
+                });
                 sums.add(&frame.enter(&noisy), &frame.enter(&clean))
             })?;
         }
+        bar.close("linear denoiser: fitted");
         let Sums { images, noisy, clean, noisy_noisy, noisy_clean } = sums;
         let (noisy_mean, clean_mean) = (noisy / images, clean / images);
         let mut noisy_noisy = noisy_noisy / images - noisy_mean.tr().matmul(&noisy_mean);

@@ -27,7 +27,7 @@ pub struct NoiseLevels {
 impl NoiseLevels {
     /// Denoises the same images with noise of each of these variances.
     ///
-    /// - `noise`: what both denoisers were trained on; its mean holds for all variances
+    /// - `linear`: fitted to the noise that both denoisers were trained on; its mean holds for all variances
     ///
     /// # Errors
     /// If there is no variance or one is below 0, there is no image, or the images have another size than those that the
@@ -36,7 +36,6 @@ impl NoiseLevels {
         model: &Model,
         linear: &LinearDenoiser,
         images: &Subset,
-        noise: GaussianNoise,
         variances: &[f64],
         seed: u64,
     ) -> Result<NoiseLevels> {
@@ -44,6 +43,7 @@ impl NoiseLevels {
             let advice = "such as [0.05, 0.1, 0.2, 0.3, 0.5, 0.8]";
             return Err(Error::parameter("variances", "at least one", "none", advice));
         }
+        let noise = linear.noise();
         let mut found = NoiseLevels {
             variances: variances.to_vec(),
             noisy: Vec::new(),

@@ -6,9 +6,11 @@ use ndarray::Array2;
 use tch::{Kind, Tensor};
 
 use super::denoising::principal_components;
+use crate::display::Bar;
 use crate::error::{Error, Result};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::keep_freed_memory;
+use crate::text::{duration, thousands};
 
 /// A map on which points that were close to each other are close again.
 #[derive(Clone, PartialEq)]
@@ -50,7 +52,11 @@ impl Tsne {
         let exaggerated = &joint * EXAGGERATION;
         let rate = (rows.nrows() as f64 / EXAGGERATION / 4.0).max(50.0);
         let (mut velocity, mut gains) = (map.zeros_like(), map.ones_like());
+        let mut bar = Bar::new(STEPS);
         for step in 0..STEPS {
+            bar.tick(step, |share, left| {
+                format!("t-SNE: {:.0}% of {STEPS} steps, {} left", 100.0 * share, duration(left))
+            });
             watch.check("t-SNE", "run it again, or map fewer images")?;
             let (momentum, joint) =
                 if step < EXAGGERATED { (0.5, &exaggerated) } else { (0.8, &joint) };
@@ -60,6 +66,7 @@ impl Tsne {
             velocity = velocity * momentum - &gains * gradient * rate;
             map += &velocity;
         }
+        bar.close(&format!("t-SNE of {} points", thousands(rows.nrows())));
         let near = nearness(&map);
         let shares = (&near / near.sum(Kind::Float)).clamp_min(1e-12);
         let divergence = (&joint * (joint.clamp_min(1e-12) / shares).log()).sum(Kind::Double);

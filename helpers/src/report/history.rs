@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::decibels_text;
-use super::result::duration;
 use crate::display::{Column, Show, Table};
-use crate::text::thousands;
+use crate::text::{duration, thousands};
 use crate::training::history::{EpochRow, History, Metric, Record};
 
 impl<R: Record> History<R> {

@@ -8,7 +8,7 @@ use crate::artifacts::{
 };
 use crate::display::Table;
 use crate::evaluation::{ClassificationReport, Evaluation, classification_report};
-use crate::text::{clean_text, thousands};
+use crate::text::{clean_text, duration, thousands};
 
 impl TestResult {
     /// The scores on the validation and on the test part.
@@ -177,9 +177,4 @@ pub fn validation_verdict(name: &str, scored: &Evaluation, before: &Metrics) -> 
         100.0 * other.accuracy,
         other.loss
     ))
-}
-
-/// A duration in words: `41 s`, `3.5 min`.
-pub(super) fn duration(seconds: f64) -> String {
-    if seconds < 100.0 { format!("{seconds:.0} s") } else { format!("{:.1} min", seconds / 60.0) }
 }

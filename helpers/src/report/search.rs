@@ -3,14 +3,13 @@
 use ndarray::Array2;
 use serde_json::Value;
 
-use super::result::duration;
 use super::shows_its_table;
 use crate::artifacts::Metrics;
 use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
-use crate::text::clean_text;
+use crate::text::{clean_text, duration};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{CvResults, Scoring, SearchResults};
 
