@@ -13,9 +13,9 @@ pub use crate::models::{Model, Probabilities, Sequential};
 pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
 // Scores.
 pub use crate::evaluation::{
-    Calibration, Evaluation, LinearDenoiser, NoiseLevels, Quality, TemperatureScaling, argmax,
-    classification_report, confusion_matrix, find_label_issues, most_confident_mistakes,
-    most_confused, principal_components, top_k_accuracy,
+    Calibration, Evaluation, LinearDenoiser, NoiseLevels, Quality, argmax, classification_report,
+    confusion_matrix, find_label_issues, most_confident_mistakes, principal_components,
+    top_k_accuracy,
 };
 // Search.
 pub use crate::tuning::{
@@ -30,16 +30,15 @@ pub use crate::artifacts::{
 // Figures.
 pub use crate::plot::style::{INK as BLACK, RIGHT as BLUE, WRONG as RED};
 pub use crate::plot::{
-    BarChart, CostPoint, Figure, ImageGrid, LineChart, plot_accuracy_cost, plot_confusion,
-    plot_confusions, plot_denoised, plot_feature_maps, plot_filters, plot_grad_cam,
-    plot_interpolation, plot_label_issues, plot_last_features, plot_only_one_right,
-    plot_predictions, plot_reliability, plot_scatter, random_indices, right_and_wrong,
-    show_augmented, show_classes, show_images,
+    BarChart, Figure, ImageGrid, LineChart, plot_confusion, plot_confusions, plot_denoised,
+    plot_feature_maps, plot_filters, plot_grad_cam, plot_interpolation, plot_label_issues,
+    plot_last_features, plot_only_one_right, plot_predictions, plot_scatter, random_indices,
+    right_and_wrong, show_augmented, show_classes, show_images,
 };
 // Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};
 pub use crate::report::{
-    ConfusedPairs, Cost, comparative_table, compare_denoisers, decibels_text, denoising_sentence,
-    gain_text, label_issues_sentence, mistakes_sentence, plot_models_cost, validation_verdict,
+    ConfusedPairs, Cost, comparative_table, label_issues_sentence, mistakes_sentence,
+    plot_models_cost, validation_verdict,
 };
 pub use crate::text::thousands;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use helpers::evaluation::{Comparisons, LabelIssue};
-use helpers::plot::HeatMap;
+use helpers::plot::{CostPoint, HeatMap, plot_accuracy_cost, plot_reliability};
 use helpers::prelude::*;
 use helpers::training::{EpochRecord, History};
 use helpers::tuning::{Launcher, Score, TrialResult, TrialSpec};
@@ -88,7 +88,7 @@ fn show_predictions_and_comparisons(dataset: &Dataset, split: &Split) {
     plot_denoised(&noisy, &denoisers, &[0, 1]).unwrap().evcxr_display();
     let quality =
         Quality { images: 24, mse: 0.5, psnr_db: 3.0, mean_image_psnr_db: 3.0, ssim: 0.5 };
-    compare_denoisers(&[(NAMES[0], quality), (NAMES[1], quality)]).evcxr_display();
+    helpers::report::compare_denoisers(&[(NAMES[0], quality), (NAMES[1], quality)]).evcxr_display();
     let curve = [1.0, 2.0, 3.0];
     let lines = NAMES
         .iter()

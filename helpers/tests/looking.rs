@@ -54,7 +54,7 @@ fn calibration_before_and_after_temperature_scaling() {
     assert!(found.after.ece < found.before.ece, "{}", found.sentence());
     let words = format!("after temperature scaling {:.2}%", 100.0 * found.after.ece);
     keep(&found.plot().unwrap(), "reliability", &["as the network gives them", &words]);
-    assert!(plot_reliability(&[]).unwrap_err().to_string().contains("at least one"));
+    assert!(helpers::plot::plot_reliability(&[]).unwrap_err().to_string().contains("at least one"));
 }
 
 #[test]

@@ -1,14 +1,10 @@
-//! The metrics of a notebook as a table, and the files it wrote.
-
-use std::fs;
-use std::path::PathBuf;
+//! The metrics of a notebook as a table.
 
 use super::{interval_text, shows_its_table};
-use crate::artifacts::{Artifacts, Denoising, Metrics, Scores};
+use crate::artifacts::{Denoising, Metrics, Scores};
 use crate::display::{Cell, Column, Table};
 use crate::evaluation::Evaluation;
 use crate::text::thousands;
-use crate::{Error, Result};
 
 impl Metrics {
     /// The figures as a table: one row for each part that was scored.
@@ -75,24 +71,3 @@ impl Metrics {
 }
 
 shows_its_table!(Metrics);
-
-impl Artifacts {
-    /// A row for each of these files: where it is in the folder, and its size.
-    ///
-    /// # Errors
-    /// If one is not there.
-    pub fn table(&self, written: &[PathBuf]) -> Result<Table> {
-        let mut table = Table::new([Column::text("Written"), Column::integer("Bytes")]);
-        for path in written {
-            let file = fs::metadata(path).map_err(|source| Error::Io {
-                action: "read",
-                path: path.clone(),
-                source,
-                advice: "save it first".into(),
-            })?;
-            let name = path.strip_prefix(self.folder()).unwrap_or(path).display().to_string();
-            table.push([name.into(), (file.len() as usize).into()]);
-        }
-        Ok(table.caption(format!("Files in {}.", self.folder().display())))
-    }
-}
