@@ -30,10 +30,10 @@ pub use crate::artifacts::{
 // Figures.
 pub use crate::plot::style::{INK as BLACK, RIGHT as BLUE, WRONG as RED};
 pub use crate::plot::{
-    BarChart, Figure, ImageGrid, LineChart, plot_confusion, plot_confusions, plot_denoised,
-    plot_feature_maps, plot_filters, plot_grad_cam, plot_interpolation, plot_label_issues,
-    plot_last_features, plot_only_one_right, plot_predictions, plot_scatter, random_indices,
-    right_and_wrong, show_augmented, show_classes, show_images,
+    BarChart, Figure, ImageGrid, LineChart, plot_codes, plot_confusion, plot_confusions,
+    plot_denoised, plot_feature_maps, plot_filters, plot_grad_cam, plot_interpolation,
+    plot_label_issues, plot_last_features, plot_only_one_right, plot_predictions, plot_scatter,
+    random_indices, right_and_wrong, show_augmented, show_classes, show_images,
 };
 // Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};

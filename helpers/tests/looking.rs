@@ -207,6 +207,8 @@ fn a_denoiser_is_tried_on_other_noise_and_between_codes() {
     let test = noise.on(&split.test, 42);
     let figure = plot_interpolation(&model, &test, &[(0, 1), (2, 3)], 7).unwrap();
     keep(&figure, "interpolation", &["From one code to another"]);
+    let figure = plot_codes(&model, &test).unwrap();
+    keep(&figure, "codes", &["% of their variance", "First component"]);
     let networks = [0.0125, 0.1].map(|rate| {
         let network = AutoencoderConfig { rate, ..AutoencoderConfig::default() };
         network.network(dataset.image_shape()).unwrap()

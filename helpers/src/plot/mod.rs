@@ -31,6 +31,6 @@ pub use image_grid::{
 };
 pub use labelled_images::ImageGrid;
 pub use line::LineChart;
-pub use network::{plot_feature_maps, plot_filters, plot_grad_cam, plot_last_features};
+pub use network::{plot_codes, plot_feature_maps, plot_filters, plot_grad_cam, plot_last_features};
 pub use reliability::plot_reliability;
 pub use scatter::{CostPoint, plot_accuracy_cost, plot_scatter};

@@ -10,10 +10,10 @@ use super::image_grid::{
 };
 use super::scatter::plot_scatter;
 use super::style::{Color, GREY, INK, NAME_SIZE, TICK_SIZE, diverging, inferno};
-use crate::data::{ImageShape, Subset};
+use crate::data::{ImageShape, NoisyImages, Subset};
 use crate::error::{Error, Result};
-use crate::evaluation::Tsne;
 use crate::evaluation::metrics::{argmax, check_lengths};
+use crate::evaluation::{Tsne, principal_components};
 use crate::layers::show_shape;
 use crate::models::{Model, Precision};
 use crate::text::{clean_text, thousands};
@@ -209,6 +209,21 @@ pub fn plot_last_features(
     let title = format!("The last features of {} images (t-SNE)", thousands(shown.len()));
     let names = shown.dataset().class_names();
     plot_scatter(&title, "First direction", "Second direction", &map.points, &shown.labels(), names)
+}
+
+/// The codes of an autoencoder in the two directions in which they vary most (principal components), a mark for each image
+/// and a colour for each class; the title says how much of their variance these two hold.
+///
+/// # Errors
+/// If a code has one value alone, there are fewer than two images, or they differ in shape from what the model was built for.
+pub fn plot_codes(model: &Model, noisy: &NoisyImages) -> Result<Figure> {
+    let found = principal_components(&model.encode(noisy)?, 2)?;
+    let share = 100.0 * found.explained.iter().sum::<f64>();
+    let title =
+        format!("Codes of {} images: {share:.0}% of their variance", thousands(noisy.len()));
+    let (axes, names) =
+        (["First component", "Second component"], noisy.clean().dataset().class_names());
+    plot_scatter(&title, axes[0], axes[1], &found.points, &noisy.clean().labels(), names)
 }
 
 /// Five layers, evenly spread over those that give images after a non-linearity.
