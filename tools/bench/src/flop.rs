@@ -111,7 +111,13 @@ mod tests {
     /// Pooling quarters the pixels: 28, 14 and 7 a side, 3 at the end.
     #[test]
     fn the_cnn_needs_30_million_for_a_prediction_and_88_to_train() {
-        let flop = Flop::of(CnnConfig::default().network(GREY, 10).layers(), GREY, Trained::All);
+        let flop = Flop::of(
+            CnnConfig { filters: [32, 64, 128, 128], ..CnnConfig::default() }
+                .network(GREY, 10)
+                .layers(),
+            GREY,
+            Trained::All,
+        );
         let first = 784.0 * 9.0 * 32.0;
         let inner = 196.0 * 9.0 * 32.0 * 64.0 + 49.0 * 9.0 * (64.0 * 128.0 + 128.0 * 128.0);
         let dense = 9.0 * 128.0 * 128.0 + 1280.0;
