@@ -68,10 +68,19 @@ impl fmt::Display for Failure {
         write!(to, "{}", self.what)?;
         if let Some(ran) = &self.ran {
             write!(to, "\n  command: {}", ran.command)?;
-            if !ran.output.is_empty() {
+            let (before, last) = ran.output.split_at(ran.output.len().saturating_sub(ran.shown));
+            let told: Vec<&String> =
+                before.iter().filter(|line| tells_of_a_failure(line)).collect();
+            if !told.is_empty() {
+                write!(to, "\n  it says before its end:")?;
+            }
+            for line in told.iter().take(ran.shown) {
+                write!(to, "\n    {line}")?;
+            }
+            if !last.is_empty() {
                 write!(to, "\n  its last lines (all of them in {}):", ran.log)?;
             }
-            for line in &ran.output[ran.output.len().saturating_sub(ran.shown)..] {
+            for line in last {
                 write!(to, "\n    {line}")?;
             }
         }
@@ -80,6 +89,12 @@ impl fmt::Display for Failure {
         }
         Ok(())
     }
+}
+
+/// A failed test is named long before the end of what many tests say: cargo's and pytest's lines about one.
+fn tells_of_a_failure(line: &str) -> bool {
+    let told = line.ends_with("... FAILED") || line.starts_with("FAILED ");
+    told || line.contains("' panicked at ") || line.contains(") panicked at ")
 }
 
 /// Words in an output, in lower case, and what they ask for; the first that fits counts.
@@ -181,5 +196,16 @@ mod tests {
         let output: String = (0..100).map(|line| format!("line {line}\n")).collect();
         let text = Failure::of_command("a".into(), "b".into(), "c".into(), &output).to_string();
         assert!(!text.contains("line 84\n") && text.contains("line 85\n"), "{text}");
+    }
+
+    #[test]
+    fn a_test_that_failed_long_before_the_end_is_named() {
+        let failed = "test flop::of_the_cnn ... FAILED\nthread 'flop::of_the_cnn' (12) panicked at src/flop.rs:118:9:\n";
+        let output = failed.to_owned() + &"test other ... ok\n".repeat(100);
+        let text = Failure::of_command("a".into(), "b".into(), "c".into(), &output).to_string();
+        assert!(
+            text.contains("flop::of_the_cnn ... FAILED") && text.contains("src/flop.rs:118"),
+            "{text}"
+        );
     }
 }
