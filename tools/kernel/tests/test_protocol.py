@@ -28,7 +28,7 @@ class TestProtocol(jupyter_kernel_test.KernelTests):
     invalid_code_samples = ["let x = (1];", "}"]
     code_page_something = ""
     code_inspect_sample = "std::mem::swap"
-    code_history_pattern = "6 * ?"
+    code_history_pattern = "6 * 7"
     supported_history_operations = ("tail", "search", "range")
 
 
