@@ -21,13 +21,15 @@ def test_what_has_no_line_break_is_shown(session):
 
 
 def test_the_two_streams_keep_their_bytes(session):
-    cell = session.run(
-        'let errors = std::thread::spawn(|| for _ in 0..2000 { eprint!("e"); });\n'
-        'for _ in 0..2000 { println!("o"); }\n'
-        "errors.join();"
-    )
-    assert cell.stream() == "o\n" * 2000
-    assert cell.stream("stderr") == "e" * 2000
+    # Often enough to meet the moment between the reading of one stream and the use of what was read.
+    for _ in range(4):
+        cell = session.run(
+            'let errors = std::thread::spawn(|| for _ in 0..100_000 { eprint!("e"); });\n'
+            'for _ in 0..100_000 { println!("o"); }\n'
+            "errors.join();"
+        )
+        assert cell.stream() == "o\n" * 100_000
+        assert cell.stream("stderr") == "e" * 100_000
 
 
 def test_a_flush_shows_at_once(session, gate):
