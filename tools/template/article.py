@@ -9,6 +9,7 @@ import bs4
 import jinja2
 import nbformat
 from executed import Notebook, duration, open_notebook, when
+from folds import code_label, is_bookkeeping, log_parts
 from headings import name_headings
 from latex2mathml.converter import convert as tex_to_mathml
 from nbconvert.exporters import HTMLExporter
@@ -97,7 +98,9 @@ class NotebookExporter(HTMLExporter):
     def _create_environment(self):
         environment = super()._create_environment()
         environment.globals["alternative"] = self.alternative
-        environment.globals["focusable"] = focusable
+        environment.globals.update(
+            focusable=focusable, code_label=code_label, is_bookkeeping=is_bookkeeping, log_parts=log_parts
+        )
         return environment
 
     @jinja2.pass_context

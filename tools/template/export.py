@@ -7,8 +7,9 @@ In: `DIR/01_….ipynb` to `DIR/99_….ipynb`, as papermill left them. Out: `OUT/
 inside, TeX formulas become MathML, and a content security policy keeps everything else out. The look
 is in `notebook/` (nbconvert template, page, styles).
 
-`executed` reads notebooks, `outputs` decides what of a cell is shown, `article` converts one, with `own_html` to make
-foreign HTML safe and `headings` to name what links lead to, and `pages` puts articles into files. Start at `export`.
+`executed` reads notebooks, `outputs` decides what of a cell is shown and `folds` what is folded away, `article` converts
+one, with `own_html` to make foreign HTML safe and `headings` to name what links lead to. `results` reads what was
+measured, for `first_screen` and `record`. `pages` puts all into files, and `print_pdf` prints one. Start at `export`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ import sys
 from pathlib import Path
 
 from article import convert
+from browser import BrowserError, find_chromium
 from executed import ExportError, Notebook, find_notebooks
-from pages import linked, page
+from first_screen import first_screen
+from pages import About, linked, page
+from print_pdf import print_pdf
+from record import data_of, record_of
+from results import read_results
 from whole import write_whole
 
 TITLE = "Deep learning on image data"
@@ -35,8 +41,10 @@ def write(path: Path, text: str) -> None:
         ) from error
 
 
-def export(executed: Path, out: Path, title: str = TITLE) -> list[Notebook]:
+def export(executed: Path, out: Path, title: str = TITLE, author: str = "", course: str = "") -> list[Notebook]:
     """Writes `out/NAME.html` for each notebook of `executed`, and `out/submission.html`.
+
+    What the run measured, in `executed/metrics`, stands at the head and the foot of the pages.
 
     Returns the notebooks, with what is to be said about them in `warnings`. Raises ExportError, before
     anything is written, when there is no notebook or one of them cannot be shown, and when a page cannot be
@@ -49,22 +57,45 @@ def export(executed: Path, out: Path, title: str = TITLE) -> list[Notebook]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(f"cannot make {out}: {error.strerror}; name a folder that can be written") from error
+    results = read_results(executed / "metrics")
+    about = About(
+        title=title,
+        author=author,
+        course=course,
+        data=data_of(results),
+        record=record_of(notebooks, results),
+        first=first_screen(results, executed / "figures", notebooks),
+    )
+    notebooks[0].warnings += results.warnings
     for index, book in enumerate(notebooks):
         write(
             out / f"{book.name}.html",
             page(
                 [book],
-                title=book.title,
+                about,
                 whole=False,
-                submission=title,
                 before=notebooks[index - 1] if index else None,
                 after=notebooks[index + 1] if index + 1 < len(notebooks) else None,
                 bodies=[linked(book.html, notebooks, inside=False)],
             ),
         )
     bodies = [linked(book.html, notebooks, inside=True) for book in notebooks]
-    write(out / "submission.html", page(notebooks, title=title, whole=True, bodies=bodies))
+    write(out / "submission.html", page(notebooks, about, whole=True, bodies=bodies))
     return notebooks
+
+
+def print_submission(out: Path) -> None:
+    """Prints `out/submission.html` as `out/submission.pdf`."""
+    program = find_chromium()
+    if program is None:
+        raise ExportError(
+            "no Chromium or Chrome found, which prints the PDF (the pages are written): install one, on Debian "
+            "`apt-get install chromium`, or name one in the variable CHROMIUM, or print submission.html from your browser"
+        )
+    try:
+        print_pdf(program, out / "submission.html", out / "submission.pdf")
+    except (BrowserError, OSError) as error:
+        raise ExportError(f"cannot print {out / 'submission.pdf'}: {error}; the pages are written") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,10 +103,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--executed", type=Path, required=True, help="folder of the executed notebooks")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pages")
     parser.add_argument("--title", default=TITLE, help="title of submission.html")
+    parser.add_argument("--author", default="", help="who hands it in; stands under the title")
+    parser.add_argument("--course", default="", help="for which course; stands under the title")
+    parser.add_argument("--pdf", action="store_true", help="also print submission.pdf, in Chromium or Chrome")
     parser.add_argument("--strict", action="store_true", help="fail when there is a warning")
     options = parser.parse_args(arguments)
     try:
-        notebooks = export(options.executed, options.out, options.title)
+        notebooks = export(options.executed, options.out, options.title, options.author, options.course)
+        if options.pdf:
+            print_submission(options.out)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -35,6 +35,7 @@ UNWANTED = [
 LOADING = {"src", "srcset", "poster", "background", "data", "ping", "action", "formaction"}
 PAGES = ("http:", "https:", "mailto:")
 TABLE = "helpers-table"
+LARGE = 1080  # CSS pixels: a picture loses at most an eighth of its size in the text's column of some 950
 NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—-]$", re.IGNORECASE)
 
 
@@ -59,6 +60,8 @@ class Cleaner:
             self.frame(soup, table)
         for element in soup.select("figure, figure img, figcaption"):
             del element["style"]  # the page has its own
+        for picture in soup.select("figure img"):
+            frame_picture(soup, picture)
         if in_output:
             for heading in soup.find_all(HEADINGS):  # the order of headings is the text's
                 heading.name = "p"
@@ -88,8 +91,11 @@ class Cleaner:
             drop_styles(table)
         else:
             number_columns(table)
-        attributes = {"class": "table", "role": "group", "aria-label": "Table", "tabindex": "0"}
-        frame = table.wrap(soup.new_tag("div", attrs=attributes))
+        for header in table.find_all("th"):
+            if not header.get_text(strip=True) and not header.find(["img", "svg"]):
+                header.name = "td"  # a corner names nothing, and a screen reader would read it as a heading
+        frame = scrolling(soup, table, "Table")
+        frame["class"] = ["table", *frame["class"]]
         if caption := table.find("caption"):
             self.tables += 1
             caption.name = "p"
@@ -118,6 +124,23 @@ class Cleaner:
             ) from error
         kind = mimetypes.guess_type(path.name)[0] or "image/png"
         picture["src"] = f"data:{kind};base64,{content}"
+
+
+def scrolling(soup: bs4.BeautifulSoup, element: bs4.Tag, name: str) -> bs4.Tag:
+    """Puts what may be wider than the screen into a block that scrolls, by keyboard too, with a shadow where it goes on."""
+    attributes = {"class": ["scroll"], "role": "group", "aria-label": name, "tabindex": "0"}
+    return element.wrap(soup.new_tag("div", attrs={"class": "sheet"})).wrap(soup.new_tag("div", attrs=attributes))
+
+
+def frame_picture(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
+    """A figure's picture scrolls on a phone, so that text in it stays as large as it was drawn.
+
+    One that a desk has no room for either is `large`; it scrolls there, too, where others shrink a little.
+    """
+    frame = scrolling(soup, picture, "Picture")
+    width = str(picture.get("width") or "")
+    if width.isdigit() and int(width) > LARGE:
+        frame["class"].append("large")
 
 
 def objection(element: str, attribute: str, value: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 import bs4
 import jinja2
 from executed import Notebook, duration, when
+from first_screen import FirstScreen
 from headings import HEADINGS
 
 HERE = Path(__file__).resolve().parent
@@ -18,21 +20,30 @@ LEAD = "One notebook a task, written in Rust and run from start to end by one co
 BANNER = "Quick run: small sample, few epochs. The numbers say that everything works, not how well it learns."
 
 
-def facts_of(notebooks: list[Notebook]) -> list[tuple[str, str]]:
-    """What the head of a page says of the run: data, seed, time, versions."""
+@dataclass
+class About:
+    """What pages say of the submission as a whole; empty where nothing is known."""
+
+    title: str
+    author: str = ""
+    course: str = ""
+    data: str = ""
+    record: list[tuple[str, list[str]]] = field(default_factory=list)
+    first: FirstScreen | None = None
+
+
+def facts_of(notebooks: list[Notebook], about: About) -> list[tuple[str, str]]:
+    """What the head of a page says: whose it is, data, and time of the run."""
 
     def values(name: str) -> list[str]:
         return list(dict.fromkeys(book.parameters[name] for book in notebooks if name in book.parameters))
 
-    versions: dict[str, str] = {}
-    for book in notebooks:
-        versions.update(book.run)
     facts = {
-        "Data": ", ".join(values("data")),
-        "Images": ", ".join(map(images, values("sample"))),
-        "Seed": ", ".join(values("seed")),
+        "Author": about.author,
+        "Course": about.course,
+        "Data": about.data or ", ".join(values("data")),
+        "Images": "" if about.data else ", ".join(map(images, values("sample"))),
         "Run": run_of(notebooks),
-        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return [(name, text) for name, text in facts.items() if text]
 
@@ -59,31 +70,26 @@ def listed(notebooks: list[Notebook]) -> str:
 
 
 def page(
-    notebooks: list[Notebook],
-    *,
-    title: str,
-    whole: bool,
-    before=None,
-    after=None,
-    submission="",
-    bodies: list[str],
+    notebooks: list[Notebook], about: About, *, whole: bool, before=None, after=None, bodies: list[str]
 ) -> str:
-    """One HTML file with these notebooks in it."""
+    """One HTML file with these notebooks in it: all of them, or one between its neighbours."""
     quick = [book for book in notebooks if book.quick]
     banner = BANNER
     if quick and len(quick) < len(notebooks):
         banner = f"Partly a quick run (small sample, few epochs): {listed(quick)}."
     failed = [book for book in notebooks if book.failed]
-    script = (HERE / "notebook" / "page.js").read_text(encoding="utf-8").strip()
+    script = joined("scripts", "*.js")
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "notebook"), autoescape=True)
     return environment.get_template("page.html.j2").render(
-        title=title,
+        title=about.title if whole else notebooks[0].title,
         lead=LEAD,
         whole=whole,
-        submission=submission,
+        submission=about.title,
+        first=about.first if whole else None,
+        record=about.record,
         banner=banner if quick else "",
         failures=f"Stopped with an error: {listed(failed)}." if failed else "",
-        facts=facts_of(notebooks),
+        facts=facts_of(notebooks, about),
         contents=[book.contents for book in notebooks],
         articles=[
             {"prefix": book.prefix, "name": book.name, "pictures": book.pictures, "html": body}
@@ -91,10 +97,16 @@ def page(
         ],
         before=before,
         after=after,
-        styles=(HERE / "notebook" / "style.css").read_text(encoding="utf-8").strip(),
+        styles=joined("styles", "*.css"),
         script=script,
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def joined(folder: str, pattern: str) -> str:
+    """The files of a folder in the order of their numbers, as one text."""
+    files = sorted((HERE / "notebook" / folder).glob(pattern))
+    return "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
 
 
 def linked(body: str, notebooks: list[Notebook], inside: bool) -> str:

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_notebook
 
-sys.path.append(str(ROOT / "tools" / "template" / "tests"))
+sys.path.append(str(ROOT / "tools" / "template"))
 
 from browser import Browser, Page, find_chromium  # noqa: E402
 

@@ -4,11 +4,14 @@ import os
 import sys
 from pathlib import Path
 
+import bs4
 import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import synthetic  # noqa: E402
+import synthetic_results  # noqa: E402
+from browser import Browser, find_chromium  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -42,8 +45,40 @@ def made_up(tmp_path_factory) -> Path:
             "08_transfer_learning": synthetic.failed(),
         },
     )
-    export.export(folder, folder)
+    synthetic_results.write_results(folder, synthetic_results.all_metrics())
+    synthetic_results.write_picture(folder)
+    export.export(folder, folder, author="Ada Example", course="Deep learning")
     return folder
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Exports notebooks given by name; gives their pages, parsed, by name. Results may lie in `tmp_path / "in"`."""
+    import export
+
+    def run(about: dict | None = None, **books) -> dict[str, bs4.BeautifulSoup]:
+        folder = synthetic.write_all(
+            tmp_path / "in", {f"{name.lstrip('n')}": book for name, book in books.items()}
+        )
+        run.notebooks = export.export(folder, tmp_path / "out", **(about or {}))
+        run.warnings = [note for book in run.notebooks for note in book.warnings]
+        files = sorted((tmp_path / "out").glob("*.html"))
+        run.text = {file.stem: file.read_text(encoding="utf-8") for file in files}
+        return {name: bs4.BeautifulSoup(text, "html.parser") for name, text in run.text.items()}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = find_chromium()
+    if program is None:
+        pytest.fail(
+            "no Chromium or Chrome found (CHROMIUM, chromium, chromium-browser, google-chrome): install one, on "
+            "Debian `apt-get install chromium`, or leave these tests out with `cargo xtask test --no-browser`"
+        )
+    with Browser(program) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

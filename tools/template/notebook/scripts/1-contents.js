@@ -1,3 +1,5 @@
+// The contents list: open on a desk, folded on a phone, and the section one is reading is marked and in sight.
+// Without this script the list works all the same.
 (() => {
   const details = document.querySelector(".contents details");
   const wide = matchMedia("(min-width: 70rem)");
@@ -8,7 +10,6 @@
     if (event.target.closest("a") && !wide.matches) details.open = false;
   });
   addEventListener("DOMContentLoaded", () => {
-    // Marks the section one is reading. Without this script the list works all the same.
     const links = new Map();
     for (const link of details.querySelectorAll("a")) links.set(decodeURIComponent(link.hash.slice(1)), link);
     const targets = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);
@@ -24,12 +25,13 @@
       if (!now || now === current) return;
       if (current) links.get(current.id).removeAttribute("aria-current");
       current = now;
-      const link = links.get(now.id);
-      link.setAttribute("aria-current", "true");
-      if (!wide.matches) return;
-      const list = details.parentElement;
-      const top = link.offsetTop - list.offsetTop;
-      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 60) list.scrollTop = top - list.clientHeight / 2;
+      links.get(now.id).setAttribute("aria-current", "true");
+      if (wide.matches) show(links.get(now.id), details.parentElement);
+    };
+    const show = (link, list) => {
+      // Boxes on the screen: the list sticks to the window, so its offset in the page says nothing.
+      const [mine, its] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
+      if (mine.top < its.top || mine.bottom > its.bottom - 60) list.scrollTop += mine.top - its.top - list.clientHeight / 2;
     };
     addEventListener("scroll", () => {
       if (!waiting) { waiting = true; requestAnimationFrame(mark); }

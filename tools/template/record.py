@@ -1,0 +1,77 @@
+"""What made a page, so that it can be made again: its foot, and the data in its head."""
+
+from __future__ import annotations
+
+from executed import Notebook
+from results import Results
+
+VERSIONS = {"rustc": "Rust", "libtorch": "libtorch", "tch": "tch", "helpers": "helpers"}
+
+
+def record_of(notebooks: list[Notebook], results: Results) -> list[tuple[str, list[str]]]:
+    """Names and values: command, versions, processor, seed, hashes of the data. Values that differ are all there."""
+    quick = bool(notebooks) and all(book.quick for book in notebooks)
+    record = {
+        "Made by": ["cargo xtask submission" + (" --quick" if quick else "")],
+        "Versions": versions_of(notebooks, results),
+        "Processor": distinct(map(processor_of, results.files)),
+        "Seed": distinct(
+            [str(file.get("seed", "")) for file in results.files]
+            + [book.parameters.get("seed", "") for book in notebooks]
+        ),
+        "SHA-256 of X.npy": distinct(within(file, "dataset", "x_sha256") for file in results.files),
+        "SHA-256 of y.npy": distinct(within(file, "dataset", "y_sha256") for file in results.files),
+    }
+    return [(name, values) for name, values in record.items() if values]
+
+
+def data_of(results: Results) -> str:
+    """The images that were used, as in `70,000 images of 28 × 28 pixels, 10 classes`."""
+    return "; ".join(distinct(map(data_in, results.files)))
+
+
+def data_in(metrics: dict) -> str:
+    dataset = metrics.get("dataset")
+    shape = dataset.get("shape") if isinstance(dataset, dict) else None
+    if not isinstance(shape, list) or len(shape) < 3 or not all(isinstance(size, int) for size in shape):
+        return ""
+    classes = within(metrics, "dataset", "classes")
+    return f"{shape[0]:,} images of {shape[1]} × {shape[2]} pixels" + (f", {classes} classes" if classes else "")
+
+
+def versions_of(notebooks: list[Notebook], results: Results) -> list[str]:
+    """The metrics know the versions that ran; a notebook's own words count where there are none."""
+    found = [
+        f"{name} {version}"
+        for key, name in VERSIONS.items()
+        for version in distinct(within(file, "versions", key) for file in results.files)
+    ]
+    told = [f"{name} {version}" for book in notebooks for name, version in book.run.items()]
+    return distinct(found + [text for text in told if not (found and text.startswith("Rust "))])
+
+
+def processor_of(metrics: dict) -> str:
+    """Processor, what it can do, threads, and the precision that `auto` means there (helpers/src/models/precision.rs)."""
+    threads, can = within(metrics, "threads"), within(metrics, "cpu_capability")
+    precision = within(metrics, "config", "fit", "precision")
+    if precision == "auto" and can:
+        precision = f"auto: {'bfloat16' if 'BF16' in can else 'float32'}"
+    parts = [
+        within(metrics, "processor"),
+        can,
+        f"{threads} threads" if threads else "",
+        f"precision {precision}" if precision else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def within(metrics: dict, *path: str) -> str:
+    """The text at the end of a path of keys; empty where there is none."""
+    value: object = metrics
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
+
+
+def distinct(texts) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
