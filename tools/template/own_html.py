@@ -94,6 +94,7 @@ class Cleaner:
         for header in table.find_all("th"):
             if not header.get_text(strip=True) and not header.find(["img", "svg"]):
                 header.name = "td"  # a corner names nothing, and a screen reader would read it as a heading
+                del header["scope"]
         frame = scrolling(soup, table, "Table")
         frame["class"] = ["table", *frame["class"]]
         if caption := table.find("caption"):

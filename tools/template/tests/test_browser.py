@@ -136,6 +136,10 @@ def test_there_is_a_page_for_each_notebook_and_one_with_all(pages):
     assert names == [*notebooks, "submission"]
 
 
+def test_the_submission_is_small_enough_to_send(pages):
+    assert (pages / "submission.html").stat().st_size < 5_000_000
+
+
 def test_every_page_is_whole_and_asks_for_nothing(browser, pages):
     files = html_files(pages)
     assert files, f"no pages in {pages}"

@@ -329,6 +329,19 @@ def test_a_table_of_helpers_is_known_by_its_classes(exported):
     assert [cell["style"] for cell in page.select("article [style]")] == ["background:red"]
 
 
+def test_an_empty_corner_is_no_heading(exported):
+    html = '<table><thead><tr><th scope="col"> </th><th>a</th></tr></thead><tr><th><img src="data:image/png;base64," alt="b"></th><td>1</td></tr></table>'
+    table = exported(n04_baseline_model=with_output(synthetic.shown(html)))["04_baseline_model"].find("table")
+    assert [cell.name for cell in table.find_all(["th", "td"])] == ["td", "th", "th", "td"]
+    assert not table.td.has_attr("scope")
+
+
+def test_a_wide_figure_scrolls_on_a_desk_too(exported):
+    figures = [f'<figure><img alt="A" width="{width}" src="data:image/png;base64,"></figure>' for width in (1080, 1081, "9e9")]
+    page = exported(n04_baseline_model=with_output(synthetic.shown("".join(figures))))["04_baseline_model"]
+    assert [frame["class"] for frame in page.select(".scroll")] == [["scroll"], ["scroll", "large"], ["scroll"]]
+
+
 def test_a_caption_stands_above_its_table_and_names_it(exported):
     table = synthetic.shown("<table><caption>Table 4.1. Two.</caption><tr><td>1</td></tr></table>")
     page = exported(n04_baseline_model=with_output(table, table))["submission"]

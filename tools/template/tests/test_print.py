@@ -1,0 +1,113 @@
+"""Pages on paper: contents with page numbers, captions whole, code that can be read, and the command that prints them."""
+
+import re
+
+import export
+import print_pdf
+import pypdf
+import pytest
+import synthetic
+from browser import find_chromium
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+pytestmark = pytest.mark.browser
+
+CAPTION = "Figure {}. A picture with a caption of some length, so that it takes two lines on paper: they stay together, below it."
+
+
+def many_figures():
+    """Figures at every height of a page, after more and more text."""
+    cells = [new_markdown_cell("# 4. Figures")]
+    for number in range(12):
+        shown = synthetic.shown(synthetic.figure(caption=CAPTION.format(number)))
+        cells += [new_markdown_cell("A line.\n\n" * number), new_code_cell(f"plot({number})", outputs=[shown])]
+        rows = "".join(f"<tr><td>row {number}.{row}</td></tr>" for row in range(9))
+        table = f"<table><caption>Table {number}. Rows.</caption><thead><tr><th>Row</th></tr></thead>{rows}</table>"
+        cells.append(new_code_cell("table", outputs=[synthetic.shown(table)]))
+    return synthetic.notebook(cells)
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory) -> pypdf.PdfReader:
+    """The submission with all of the above, printed by the command."""
+    if not find_chromium():
+        pytest.fail("no Chromium or Chrome found; `cargo xtask test` says what to do")
+    books = {"04_baseline_model": many_figures(), "06_cnn_training": synthetic.cnn_training()}
+    folder = synthetic.write_all(tmp_path_factory.mktemp("paper"), books)
+    assert export.main(["--executed", str(folder), "--out", str(folder), "--pdf"]) == 0
+    return pypdf.PdfReader(folder / "submission.pdf")
+
+
+def words(page: pypdf.PageObject) -> str:
+    return re.sub(r"\s+", " ", page.extract_text())
+
+
+def test_each_page_has_its_number(paper):
+    assert len(paper.pages) > 5
+    for number, page in enumerate(paper.pages, start=1):
+        # Chromium writes what stands in the margin first.
+        assert words(page).startswith(f"{number} "), words(page)[:60]
+
+
+def test_the_contents_name_the_page_of_each_section(paper):
+    (contents,) = [page for page in paper.pages if words(page).split(" ", 1)[1].startswith("Contents ")]
+    listed = re.findall(r"(4\. Figures|6\. A convolutional network|Training|Conclusion) (\d+)", words(contents))
+    assert [name for name, _ in listed] == ["4. Figures", "6. A convolutional network", "Training", "Conclusion"]
+    for name, number in listed:
+        assert name in words(paper.pages[int(number) - 1])
+    assert int(listed[-1][1]) == len(paper.pages)
+
+
+def test_captions_stay_whole_beside_what_they_name(paper):
+    texts = [words(page) for page in paper.pages]
+    for number in range(12):
+        (page,) = [text for text in texts if f"Figure {number}. A picture" in text]
+        assert CAPTION.format(number) in page
+        (page,) = [text for text in texts if f"Table {number}. Rows." in text]
+        assert f"row {number}.0 row {number}.1" in page
+
+
+def test_code_is_large_enough_to_read(paper):
+    sizes = []
+
+    def visit(text, matrix, text_matrix, _font, size):
+        if "max_pooling2d" in text:
+            sizes.append(size * abs(matrix[0] * text_matrix[0]))
+
+    for page in paper.pages:
+        page.extract_text(visitor_text=visit)
+    assert sizes and min(sizes) >= 8.4
+
+
+def test_all_code_is_on_paper_though_some_is_folded_on_the_screen(paper):
+    text = " ".join(map(words, paper.pages))
+    assert ':dep helpers = { path = "../helpers" }' in text
+
+
+def test_the_paper_has_an_outline_and_tags(paper):
+    titles = [entry.title for entry in paper.outline[1] if not isinstance(entry, list)]
+    assert titles == ["4. Figures", "6. A convolutional network"]
+    assert paper.trailer["/Root"]["/MarkInfo"]["/Marked"]
+
+
+def test_the_page_of_a_target_is_read_from_what_chromium_wrote():
+    pdf = b"9 0 obj\n<</Type /Page\n/P 1>>\n12 0 obj\n<</Type /Page\n>>\n3 0 obj\n<</Type /Pages>>\n<</a [12 0 R /XYZ 0 1 0]\n/b-c [9 0 R /XYZ 0 1 0]>>"
+    assert print_pdf.pages_of_targets(pdf) == {"a": 2, "b-c": 1}
+
+
+def test_without_a_browser_the_pages_are_written_and_what_to_do_is_said(made_up, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "gone"))
+    assert export.main(["--executed", str(made_up), "--out", str(tmp_path), "--pdf"]) == 1
+    assert "no Chromium or Chrome found" in capsys.readouterr().err
+    assert (tmp_path / "submission.html").is_file() and not (tmp_path / "submission.pdf").exists()
+
+
+def test_a_browser_that_does_not_print_is_named(made_up, tmp_path, monkeypatch, capsys):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho no display >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CHROMIUM", str(broken))
+    assert export.main(["--executed", str(made_up), "--out", str(tmp_path), "--pdf"]) == 1
+    error = capsys.readouterr().err
+    assert "cannot print" in error and "no display" in error
+    assert not (tmp_path / "submission.pdf").exists()
