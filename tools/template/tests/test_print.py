@@ -12,15 +12,16 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 pytestmark = pytest.mark.browser
 
-CAPTION = "Figure {}. A picture with a caption of some length, so that it takes two lines on paper: they stay together, below it."
+CAPTION = "Figure {}. A picture. " + "Its caption is long and takes several lines on paper, which stay together. " * 5
+FIGURES = 24
 
 
 def many_figures():
     """Figures at every height of a page, after more and more text."""
     cells = [new_markdown_cell("# 4. Figures")]
-    for number in range(12):
+    for number in range(FIGURES):
         shown = synthetic.shown(synthetic.figure(caption=CAPTION.format(number)))
-        cells += [new_markdown_cell("A line.\n\n" * number), new_code_cell(f"plot({number})", outputs=[shown])]
+        cells += [new_markdown_cell("A line.\n\n" * (number * 7 % 11)), new_code_cell(f"plot({number})", outputs=[shown])]
         rows = "".join(f"<tr><td>row {number}.{row}</td></tr>" for row in range(9))
         table = f"<table><caption>Table {number}. Rows.</caption><thead><tr><th>Row</th></tr></thead>{rows}</table>"
         cells.append(new_code_cell("table", outputs=[synthetic.shown(table)]))
@@ -42,6 +43,13 @@ def words(page: pypdf.PageObject) -> str:
     return re.sub(r"\s+", " ", page.extract_text())
 
 
+def pictures_on(page: pypdf.PageObject) -> int:
+    """How many pictures a page shows; charts drawn as lines are none."""
+    known = page["/Resources"].get("/XObject", {})
+    names = re.findall(r"(/\w+) Do\b", page.get_contents().get_data().decode("latin-1"))
+    return sum(known[name].get_object()["/Subtype"] == "/Image" for name in names)
+
+
 def test_each_page_has_its_number(paper):
     assert len(paper.pages) > 5
     for number, page in enumerate(paper.pages, start=1):
@@ -60,11 +68,13 @@ def test_the_contents_name_the_page_of_each_section(paper):
 
 def test_captions_stay_whole_beside_what_they_name(paper):
     texts = [words(page) for page in paper.pages]
-    for number in range(12):
+    for number in range(FIGURES):
         (page,) = [text for text in texts if f"Figure {number}. A picture" in text]
-        assert CAPTION.format(number) in page
+        assert CAPTION.format(number).strip() in page
         (page,) = [text for text in texts if f"Table {number}. Rows." in text]
         assert f"row {number}.0 row {number}.1" in page
+    for page, text in zip(paper.pages, texts, strict=True):
+        assert pictures_on(page) == len(re.findall(r"Figure \d+\. ", text)), text[:80]
 
 
 def test_code_is_large_enough_to_read(paper):
