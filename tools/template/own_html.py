@@ -95,6 +95,7 @@ class Cleaner:
             if not header.get_text(strip=True) and not header.find(["img", "svg"]):
                 header.name = "td"  # a corner names nothing, and a screen reader would read it as a heading
                 del header["scope"]
+        empty = not table.find("td")
         frame = scrolling(soup, table, "Table")
         frame["class"] = ["table", *frame["class"]]
         if caption := table.find("caption"):
@@ -105,6 +106,8 @@ class Cleaner:
             del caption["style"]
             table["aria-labelledby"] = caption["id"]
             frame.insert_before(caption.extract())
+            if empty:  # its caption says why there are no rows
+                frame.decompose()
 
     def embed(self, picture: bs4.Tag) -> None:
         source = str(picture.get("src") or "").strip()

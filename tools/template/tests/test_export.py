@@ -336,6 +336,14 @@ def test_an_empty_corner_is_no_heading(exported):
     assert not table.td.has_attr("scope")
 
 
+def test_a_table_without_rows_is_its_caption(exported):
+    head = "<thead><tr><th>Model</th></tr></thead><tbody>{}</tbody></table>"
+    tables = [f"<table><caption>Table {n}.</caption>{head.format(rows)}" for n, rows in ((1, ""), (2, "<tr><td>1</td></tr>"))]
+    page = exported(n04_baseline_model=with_output(*map(synthetic.shown, tables)))["04_baseline_model"]
+    assert [caption.text for caption in page.select(".caption")] == ["Table 1.", "Table 2."]
+    assert [frame.table["aria-labelledby"] for frame in page.select(".table")] == [page.select(".caption")[1]["id"]]
+
+
 def test_a_wide_figure_scrolls_on_a_desk_too(exported):
     figures = [f'<figure><img alt="A" width="{width}" src="data:image/png;base64,"></figure>' for width in (1080, 1081, "9e9")]
     page = exported(n04_baseline_model=with_output(synthetic.shown("".join(figures))))["04_baseline_model"]
