@@ -14,6 +14,10 @@ xflags::xflags! {
             optional --quick
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
+            /// Who hands it in; stands under the title.
+            optional --author name: String
+            /// For which course; stands under the title.
+            optional --course name: String
         }
         /// Set up, then run every test: format, lints, Rust, Python, quick notebooks (on other data, and killed, too),
         /// pages in a browser.
@@ -68,6 +72,12 @@ xflags::xflags! {
         cmd export {
             /// Those in export/quick.
             optional --quick
+            /// Who hands it in; stands under the title.
+            optional --author name: String
+            /// For which course; stands under the title.
+            optional --course name: String
+            /// Print submission.pdf, too, in Chromium or Chrome.
+            optional --pdf
         }
         /// Set up the peers, then measure helpers against scikit-learn, Keras and PyTorch; to export/bench.json.
         cmd bench {
@@ -342,6 +352,21 @@ mod tests {
             let text = wrong("bench --rounds", number);
             assert!(text.contains(&format!("a whole number from 1 up, got `{number}`")), "{text}");
         }
+    }
+
+    #[test]
+    fn a_submission_has_an_author_and_a_course() {
+        let words = ["export", "--author", "Ada Example", "--course", "Images", "--pdf"];
+        let Ok(XtaskCmd::Export(export)) = read(words.map(OsString::from)) else {
+            panic!("not read")
+        };
+        assert_eq!(export.author.as_deref(), Some("Ada Example"));
+        assert_eq!(export.course.as_deref(), Some("Images"));
+        assert!(export.pdf && !export.quick);
+        let Ok(XtaskCmd::Submission(submission)) = given("submission --quick --author Ada") else {
+            panic!("not read")
+        };
+        assert_eq!((submission.author.as_deref(), submission.course), (Some("Ada"), None));
     }
 
     #[test]

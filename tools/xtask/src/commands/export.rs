@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files::size;
+use crate::flags::{Export, Submission};
 use crate::notebooks::{export_folder, jupyter};
 use crate::process;
 use crate::progress::{Progress, Step, bytes};
@@ -9,14 +10,49 @@ use crate::project::Project;
 
 const EXPORTER: &str = "tools/template/export.py";
 
+/// What the pages say that no notebook knows, and whether they are printed.
+#[derive(Debug, Default)]
+pub(crate) struct Pages<'a> {
+    author: Option<&'a str>,
+    course: Option<&'a str>,
+    pdf: bool,
+}
+
+impl<'a> Pages<'a> {
+    pub(crate) fn of_submission(flags: &'a Submission) -> Pages<'a> {
+        Pages { author: flags.author.as_deref(), course: flags.course.as_deref(), pdf: false }
+    }
+
+    fn of_export(flags: &'a Export) -> Pages<'a> {
+        Pages { author: flags.author.as_deref(), course: flags.course.as_deref(), pdf: flags.pdf }
+    }
+
+    /// The exporter's options. A value that begins with a dash is a value all the same.
+    fn options(&self) -> Vec<String> {
+        let named = [("author", self.author), ("course", self.course)];
+        let mut options: Vec<String> = named
+            .iter()
+            .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")))
+            .collect();
+        options.extend(self.pdf.then(|| "--pdf".to_owned()));
+        options
+    }
+}
+
 /// The pages anew, from what is in `export/` or `export/quick`.
-pub(crate) fn run(project: &Project, quick: bool) -> Result<(), Failure> {
-    let _runs = project.lock_runs(quick)?;
-    write_pages(project, Progress::new(1).step("Pages"), quick)
+pub(crate) fn run(project: &Project, flags: &Export) -> Result<(), Failure> {
+    let _runs = project.lock_runs(flags.quick)?;
+    let step = Progress::new(1).step("Pages");
+    write_pages(project, step, flags.quick, &Pages::of_export(flags))
 }
 
 /// Writes one page a notebook and `submission.html` into `export/` or `export/quick`, under [`Project::lock_runs`].
-pub(crate) fn write_pages(project: &Project, mut step: Step, quick: bool) -> Result<(), Failure> {
+pub(crate) fn write_pages(
+    project: &Project,
+    mut step: Step,
+    quick: bool,
+    pages: &Pages,
+) -> Result<(), Failure> {
     let folder = export_folder(project, quick);
     let name = project.show(&folder);
     let executed = std::fs::read_dir(&folder)
@@ -30,9 +66,21 @@ pub(crate) fn write_pages(project: &Project, mut step: Step, quick: bool) -> Res
             .advice(format!("run `cargo xtask run{quick}` first")));
     }
     let mut export = jupyter(project, "python");
-    export.args([EXPORTER, "--executed", &name, "--out", &name]);
+    export.args([EXPORTER, "--executed", &name, "--out", &name]).args(pages.options());
     process::run(project, &mut step, "writing the pages", &mut export, "export")?;
-    let page = folder.join("submission.html");
+    let page = folder.join(if pages.pdf { "submission.pdf" } else { "submission.html" });
     step.done(&format!("{}, {}", project.show(&page), bytes(size(&page))));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exporter_is_told_what_was_given_and_nothing_else() {
+        assert!(Pages::default().options().is_empty());
+        let pages = Pages { author: Some("-x"), course: Some("Images & more"), pdf: true };
+        assert_eq!(pages.options(), ["--author=-x", "--course=Images & more", "--pdf"]);
+    }
 }

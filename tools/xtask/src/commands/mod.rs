@@ -28,7 +28,7 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Kernel(flags) => kernel::run(project, &flags),
         XtaskCmd::Run(flags) => run::run(project, &flags),
         XtaskCmd::Seeds(flags) => seeds::run(project, &flags),
-        XtaskCmd::Export(flags) => export::run(project, flags.quick),
+        XtaskCmd::Export(flags) => export::run(project, &flags),
         XtaskCmd::Bench(flags) => bench::run(project, &flags),
         XtaskCmd::Clean(flags) => clean::run(project, flags.all),
     }

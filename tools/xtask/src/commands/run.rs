@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::commands::export;
+use crate::commands::export::{self, Pages};
 use crate::data::fashion_mnist;
 use crate::failure::Failure;
 use crate::flags::{Run, Submission};
@@ -14,7 +14,8 @@ use crate::setup;
 /// All notebooks in order, and the HTML submission.
 pub(crate) fn submission(project: &Project, flags: &Submission) -> Result<(), Failure> {
     let plan = Plan::new(Notebook::all(project)?, &[], &[], flags.quick)?;
-    run_plan(project, &Plan { resume: flags.resume, ..plan }, true)
+    let pages = Pages::of_submission(flags);
+    run_plan(project, &Plan { resume: flags.resume, ..plan }, Some(&pages))
 }
 
 /// The notebooks that the person named, with their parameters.
@@ -22,27 +23,27 @@ pub(crate) fn run(project: &Project, flags: &Run) -> Result<(), Failure> {
     let all = Notebook::all(project)?;
     let given = paths::seen_from_notebooks(project, &all, &flags.parameter)?;
     let plan = Plan::new(all, &flags.notebook, &given, flags.quick)?;
-    run_plan(project, &Plan { resume: flags.resume, ..plan }, false)
+    run_plan(project, &Plan { resume: flags.resume, ..plan }, None)
 }
 
 /// Sets up, fetches the data if the plan reads it, runs the notebooks, and writes the pages if asked.
-fn run_plan(project: &Project, plan: &Plan, with_pages: bool) -> Result<(), Failure> {
+fn run_plan(project: &Project, plan: &Plan, pages: Option<&Pages>) -> Result<(), Failure> {
     let start = Instant::now();
     let steps = setup::steps(project, None)?;
     let with_data = plan.reads_full_data();
     let count = steps.len() + plan.notebooks.len();
-    let mut progress = Progress::new(count + usize::from(with_data) + usize::from(with_pages));
+    let mut progress = Progress::new(count + usize::from(with_data) + usize::from(pages.is_some()));
     setup::run(project, steps, &mut progress)?;
     if with_data {
         fashion_mnist::fetch(project, progress.step("Data"))?;
     }
     let _runs = project.lock_runs(plan.quick)?;
     notebooks::run(project, plan, &mut progress, |_| {})?;
-    if with_pages {
-        export::write_pages(project, progress.step("Pages"), plan.quick)?;
+    if let Some(pages) = pages {
+        export::write_pages(project, progress.step("Pages"), plan.quick, pages)?;
     }
     let folder = project.show(&plan.export(project));
-    let page = if with_pages { "submission.html" } else { "" };
+    let page = if pages.is_some() { "submission.html" } else { "" };
     say(&format!("\n{folder}/{page} after {}", duration(start.elapsed())));
     Ok(())
 }

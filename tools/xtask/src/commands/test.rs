@@ -2,7 +2,7 @@
 
 use crate::checks::count::Count;
 use crate::checks::{self, Check, browser, killed_runs};
-use crate::commands::export;
+use crate::commands::export::{self, Pages};
 use crate::failure::Failure;
 use crate::files::remove;
 use crate::flags::{Kills, Test};
@@ -116,7 +116,7 @@ fn run_quick(
     let quick = export_folder(project, true);
     remove(&quick).map_err(|error| Failure::of_file("remove", &quick, &error))?;
     notebooks::run(project, plan, progress, |_| total.add(Count::ONE))?;
-    export::write_pages(project, progress.step("Pages"), true)?;
+    export::write_pages(project, progress.step("Pages"), true, &Pages::default())?;
     total.add(Count::ONE);
     if with_browser {
         checks::pages_in_a_browser(project).run(project, progress, total)?;
