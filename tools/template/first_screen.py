@@ -65,7 +65,7 @@ def findings(results: Results) -> list[str]:
         if far:
             said.append(f"Its interval lies above {listed(far)}.")
         if near:
-            said.append(f"It overlaps {listed(near)}: accuracy alone does not tell them apart.")
+            said.append(f"{'It' if far else 'Its interval'} overlaps {listed(near)}: accuracy alone does not tell them apart.")
     if found := results.denoising:
         verb = "raises" if found.restored > found.noisy else "changes"
         said.append(

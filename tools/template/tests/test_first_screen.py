@@ -106,8 +106,15 @@ def test_the_findings_say_which_models_are_told_apart(with_results):
     text = with_results(synthetic_results.all_metrics()).select_one(".findings").text
     assert "transferred network is right most often, on 95.25% of 8,400 test images" in text
     assert "lies above those of the dense network (91.14%) and the tuned network (90.71%)" in text
-    assert "overlaps that of the convolutional network (94.98%): accuracy alone does not tell them apart" in text
+    assert "It overlaps that of the convolutional network (94.98%): accuracy alone does not tell them apart" in text
     assert "from 5.1 to 19.1 dB" in text
+
+
+def test_where_no_model_is_told_apart_the_findings_say_so(with_results):
+    files = {"baseline": synthetic_results.metrics(0.7, 0.6, 0.8), "cnn": synthetic_results.metrics(0.75, 0.65, 0.85)}
+    text = with_results(files).select_one(".findings").text
+    assert "Its interval overlaps that of the dense network (70.00%): accuracy alone" in text
+    assert "above" not in text and "autoencoder" not in text
 
 
 def test_only_pages_with_all_notebooks_have_a_first_screen(with_results):
@@ -149,6 +156,13 @@ def test_the_notebooks_of_the_table_are_those_that_make_the_metrics():
         (path,) = folder.glob(f"{prefix[2:]}_*.ipynb")
         source = "".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
         assert f'Run::new("{name}"' in source
+
+
+def test_the_pictures_are_those_that_notebooks_keep():
+    folder = export.Path(export.__file__).parents[2] / "notebooks"
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb"))
+    for name in first_screen.PICTURES:
+        assert rf'.keep(&run, \"{name}\")' in sources
 
 
 def test_the_picture_is_one_that_a_notebook_shows_with_its_description(with_results, tmp_path):
