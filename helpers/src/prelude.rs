@@ -5,7 +5,9 @@ pub use crate::data::{
     Augmentation, Dataset, GaussianNoise, ImageShape, Split, SplitConfig, Subset,
 };
 // Models. `Sequential` and `Initializer` are for networks that a notebook defines itself.
-pub use crate::architectures::{AutoencoderConfig, CnnConfig, DenseConfig, TransferConfig};
+pub use crate::architectures::{
+    AutoencoderConfig, CnnConfig, DenseConfig, EfficientNet, TransferConfig,
+};
 pub use crate::features::FeatureConfig;
 pub use crate::layers::Initializer;
 pub use crate::models::{Model, Probabilities, Sequential};

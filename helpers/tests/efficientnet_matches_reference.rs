@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0 gives what an independent PyTorch implementation gives with the same weights, block by block:
+//! EfficientNet-Lite gives what an independent PyTorch implementation gives with the same weights, block by block:
 //! `reference/efficientnet.json`, made by the script beside it.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ struct Reference {
 
 #[derive(Deserialize)]
 struct Run {
+    variant: EfficientNet,
     input_size: usize,
     layers: BTreeMap<String, Kept>,
 }
@@ -45,28 +46,28 @@ fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The folder with the pretrained weights.
 fn weights() -> PathBuf {
-    here().join("../.tools/weights/efficientnet_lite0.safetensors")
+    here().join("../.tools/weights")
 }
 
-/// The first disagreement with the reference, from the stem on.
+/// The first disagreement with the reference, from the stem on; `weights` is the folder of the files.
 fn first_difference(weights: &Path) -> Result<(), String> {
     let text = fs::read_to_string(here().join("tests/reference/efficientnet.json")).unwrap();
     let reference: Reference = serde_json::from_str(&text).unwrap();
     let dataset = Dataset::load(here().join("../data/sample")).unwrap();
     let images = dataset.subset(reference.images).unwrap();
-    let blocks = (1..=16).map(|number| format!("block_{number}"));
-    let ends = ["top", "global_average_pooling2d"].map(str::to_owned);
-    let layers: Vec<String> =
-        [String::from("stem")].into_iter().chain(blocks).chain(ends).collect();
     for run in &reference.runs {
-        assert_eq!(run.layers.len(), layers.len());
-        let config = TransferConfig { input_size: run.input_size, ..TransferConfig::default() };
-        let model = config.pretrained(dataset.image_shape(), 10, weights, 0).unwrap();
-        for layer in &layers {
-            let place = format!("{layer} at {0} × {0}", run.input_size);
-            let ours = model.activations(&images, layer, Precision::Float32).unwrap();
-            let theirs = &run.layers[layer];
+        let (variant, input_size) = (run.variant, run.input_size);
+        let config = TransferConfig { variant, input_size, ..TransferConfig::default() };
+        let file = variant.weights(weights);
+        let model = config.pretrained(dataset.image_shape(), 10, file, 0).unwrap();
+        let blocks = (1..=run.layers.len() - 3).map(|number| format!("block_{number}"));
+        let ends = ["top", "global_average_pooling2d"].map(str::to_owned);
+        for layer in [String::from("stem")].into_iter().chain(blocks).chain(ends) {
+            let place = format!("{layer} of {} at {input_size} × {input_size}", variant.name());
+            let ours = model.activations(&images, &layer, Precision::Float32).unwrap();
+            let theirs = &run.layers[&layer];
             if ours.ncols() != theirs.width {
                 return Err(format!("{place}: {} values, not {}", ours.ncols(), theirs.width));
             }
@@ -98,7 +99,7 @@ fn every_block_agrees_with_the_reference() {
 /// Blocks 7 and 8 have the same shapes, so that nothing but their outputs tells their weights apart.
 #[test]
 fn weights_that_are_off_by_one_block_are_noticed() {
-    let bytes = fs::read(weights()).unwrap();
+    let bytes = fs::read(EfficientNet::Lite0.weights(weights())).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let swapped = |name: &str| {
         if let Some(rest) = name.strip_prefix("_blocks.6.") {
@@ -111,8 +112,8 @@ fn weights_that_are_off_by_one_block_are_noticed() {
     };
     let tensors = file.iter().map(|(name, tensor)| (swapped(name), tensor));
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("swapped.safetensors");
+    let path = EfficientNet::Lite0.weights(folder.path());
     fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
-    let difference = first_difference(&path).unwrap_err();
-    assert!(difference.starts_with("block_7 at"), "{difference}");
+    let difference = first_difference(folder.path()).unwrap_err();
+    assert!(difference.starts_with("block_7 of efficientnet_lite0 at"), "{difference}");
 }

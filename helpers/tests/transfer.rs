@@ -25,7 +25,7 @@ fn split(dataset: &Dataset) -> Split {
 }
 
 fn pretrained(dataset: &Dataset) -> Model {
-    let config = TransferConfig { input_size: 32, dropout: 0.2 };
+    let config = TransferConfig { input_size: 32, ..TransferConfig::default() };
     config.pretrained(dataset.image_shape(), dataset.classes(), weights(), 5).unwrap()
 }
 

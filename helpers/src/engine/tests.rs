@@ -373,7 +373,8 @@ fn the_networks_of_the_tasks() {
 /// The last blocks of a pretrained network, as they are fine-tuned: depthwise filters and normalisations are frozen.
 #[test]
 fn a_fine_tuned_network() {
-    let network = TransferConfig { input_size: 32, dropout: 0.0 }.network(grey(28), 10).unwrap();
+    let config = TransferConfig { input_size: 32, dropout: 0.0, ..TransferConfig::default() };
+    let network = config.network(grey(28), 10).unwrap();
     let mut model = network.build(3).unwrap();
     model.freeze();
     model.unfreeze_from("block_4").unwrap();

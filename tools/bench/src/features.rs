@@ -31,7 +31,7 @@ impl Spec {
     pub(crate) fn run(self) -> Result<Value> {
         let dataset = Dataset::load(&self.data)?.take_stratified(self.images, self.seed)?;
         let shape = dataset.image_shape();
-        let config = TransferConfig { input_size: self.input_size, dropout: 0.0 };
+        let config = TransferConfig { input_size: self.input_size, ..TransferConfig::default() };
         let model = config.pretrained(shape, dataset.classes(), &self.weights, self.seed)?;
         let precision = self.format.precision();
         let started = Instant::now();

