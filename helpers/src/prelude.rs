@@ -21,8 +21,9 @@ pub use crate::evaluation::{
 };
 // Search.
 pub use crate::tuning::{
-    GridSearchCv, Network, ParameterGrid, StratifiedKFold, cross_val_predict, learning_curve,
-    rate_sweep, smaller_codes,
+    Distribution, GridSearchCv, HalvingGridSearchCv, HalvingRandomSearchCv, Network,
+    ParameterDistributions, ParameterGrid, RandomizedSearchCv, Resource, StratifiedKFold,
+    cross_val_predict, learning_curve, rate_sweep, smaller_codes,
 };
 // What is kept.
 pub use crate::artifacts::{

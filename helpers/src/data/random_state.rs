@@ -69,6 +69,12 @@ impl RandomState {
         }
     }
 
+    /// A number in `0.0..1.0` with 53 random bits, as `RandomState.random_sample()` gives it.
+    pub fn random_sample(&mut self) -> f64 {
+        let (high, low) = (self.next_u32() >> 5, self.next_u32() >> 6);
+        (f64::from(high) * f64::from(1 << 26) + f64::from(low)) / (1_u64 << 53) as f64
+    }
+
     /// Shuffles in place, as `RandomState.shuffle` does.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {

@@ -3,7 +3,7 @@
 use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Page, Point, Rect, Text, draw};
-use super::style::{GREY, INK, Look, Marker, TICK_SIZE};
+use super::style::{GREY, INK, Look, Marker, RULE, TICK_SIZE};
 use crate::text::{clean_text, short};
 use crate::training::history::{EpochRow, History, Metric, Record};
 use crate::{Error, Result};
@@ -159,6 +159,8 @@ pub struct LineChart {
     log_y: bool,
     /// Name, x and y of each line.
     series: Vec<(String, Vec<f64>, Vec<f64>)>,
+    /// x and y of each grey line.
+    faint: Vec<(Vec<f64>, Vec<f64>)>,
     /// x, low and high end of each.
     intervals: Vec<[f64; 3]>,
 }
@@ -177,6 +179,7 @@ impl LineChart {
             log_x: false,
             log_y: false,
             series: Vec::new(),
+            faint: Vec::new(),
             intervals: Vec::new(),
         }
     }
@@ -196,6 +199,12 @@ impl LineChart {
     /// The chart with one line more, through the points `(x[i], y[i])`; a value that is no number interrupts it.
     pub fn line(mut self, name: impl Into<String>, x: &[f64], y: &[f64]) -> LineChart {
         self.series.push((name.into(), x.to_vec(), y.to_vec()));
+        self
+    }
+
+    /// The chart with a thin grey line behind the others: one of many that need no name.
+    pub fn faint_line(mut self, x: &[f64], y: &[f64]) -> LineChart {
+        self.faint.push((x.to_vec(), y.to_vec()));
         self
     }
 
@@ -219,9 +228,12 @@ impl LineChart {
                 y.len()
             )));
         }
-        let xs = || self.series.iter().flat_map(|(_, x, _)| x).copied();
+        let faint = || self.faint.iter().map(|(x, y)| x.iter().copied().zip(y.iter().copied()));
+        let named = self.series.iter().flat_map(|(_, x, _)| x).copied();
+        let xs = || named.clone().chain(faint().flatten().map(|point| point.0));
         let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
         let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
+        let ys = ys.chain(faint().flatten().map(|point| point.1));
         let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
         let y = Axis::around(&self.y_name, ys, self.log_y)?;
         x.whole = xs().all(|value| value.fract() == 0.0);
@@ -237,6 +249,16 @@ impl LineChart {
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
             let panel = Panel::inside(page, outer, &self.title, (x, y))?;
+            for points in faint() {
+                let points: Vec<Point> = points
+                    .filter(|(x, y)| x.is_finite() && y.is_finite())
+                    .map(|point| panel.place(point))
+                    .collect();
+                page.line(&points, 1.0, RULE, None)?;
+                for &(x, y) in &points {
+                    page.line(&[(x - 2.5, y), (x + 2.5, y)], 2.5, RULE, None)?;
+                }
+            }
             let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
             for &[x, low, high] in self.intervals.iter().filter(finite) {
                 let ends = [panel.place((x, low)), panel.place((x, high))];
@@ -261,6 +283,11 @@ impl LineChart {
             _ => name.clone(),
         });
         let described: Vec<String> = described.collect();
-        format!("{}: {} over {}; {}.", self.title, self.y_name, self.x_name, described.join(", "))
+        let others = match self.faint.len() {
+            0 => String::new(),
+            count => format!("; and {count} lines without a name"),
+        };
+        let described = described.join(", ");
+        format!("{}: {} over {}; {described}{others}.", self.title, self.y_name, self.x_name)
     }
 }

@@ -11,18 +11,24 @@ use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
 use crate::text::{clean_text, duration};
 use crate::tuning::grid::{params_text, value_text};
-use crate::tuning::{CvResults, Scoring, SearchResults};
+use crate::tuning::{CvResults, Resource, Scoring, SearchResults};
 
 impl CvResults {
-    /// A row a combination, the best first.
-    pub fn table(&self, scoring: Scoring) -> Table {
+    /// A row a combination, the best first; of a search by halving a row for each round that it was in, the last round
+    /// first.
+    pub fn table(&self, scoring: Scoring, resource: Option<Resource>) -> Table {
         let names: Vec<&String> = self.names();
         let folds = self.split_test_score.first().map_or(0, Vec::len);
         let number = |name: String| match scoring {
             Scoring::Accuracy => Column::percent(name, 2),
             Scoring::NegLogLoss => Column::decimal(name, 4),
         };
-        let mut columns = vec![Column::integer("Rank")];
+        let mut columns = Vec::new();
+        if let Some(resource) = resource {
+            columns.push(Column::integer("Round"));
+            columns.push(Column::integer(axis(resource.plural())));
+        }
+        columns.push(Column::integer("Rank"));
         columns.extend(names.iter().map(|name| Column::text(name.as_str())));
         let what = match scoring {
             Scoring::Accuracy => "accuracy",
@@ -40,7 +46,11 @@ impl CvResults {
         }
         let mut table = Table::new(columns);
         for candidate in self.by_rank() {
-            let mut row: Vec<Cell> = vec![self.rank_test_score[candidate].into()];
+            let mut row: Vec<Cell> = Vec::new();
+            if let Some(amounts) = &self.n_resources {
+                row.extend([(self.iter[candidate] + 1).into(), amounts[candidate].into()]);
+            }
+            row.push(self.rank_test_score[candidate].into());
             let value = |name: &&String| self.params[candidate].get(*name).map(value_text);
             row.extend(names.iter().map(|name| Cell::from(value(name))));
             row.push(self.mean_test_score[candidate].into());
@@ -60,9 +70,13 @@ impl CvResults {
                 " Several trials failed, see the last column; a combination with one is ranked last."
             }
         };
-        table.best(0).caption(format!(
-            "Every combination, the best first; mean and standard deviation over {folds} folds.{failed}"
-        ))
+        let order = match self.n_resources {
+            Some(_) => "Every combination in each round that it was in, the last round first",
+            None => "Every combination, the best first",
+        };
+        table
+            .best(0)
+            .caption(format!("{order}; mean and standard deviation over {folds} folds.{failed}"))
     }
 
     /// Why trials of this combination failed: `fold 2: …`.
@@ -78,7 +92,46 @@ impl CvResults {
 impl SearchResults {
     /// Every combination, the best first.
     pub fn table(&self) -> Table {
-        self.cv_results.table(self.scoring)
+        self.cv_results.table(self.scoring, self.resource)
+    }
+
+    /// The mean score of each combination in each round of a search by halving, against what the round gave it.
+    ///
+    /// # Errors
+    /// If the search had one round.
+    pub fn plot_rounds(&self) -> Result<LineChart> {
+        let results = &self.cv_results;
+        let (Some(resource), Some(amounts)) = (self.resource, &results.n_resources) else {
+            let expected = "a search by halving";
+            let advice = "see `HalvingGridSearchCv`; `table` shows a search with one round";
+            return Err(Error::parameter("search", expected, "one with one round", advice));
+        };
+        let unit = match self.scoring {
+            Scoring::Accuracy => "Mean accuracy over the folds (%)",
+            Scoring::NegLogLoss => "Mean negative log loss over the folds (nats)",
+        };
+        let axis = axis(resource.plural());
+        let mut chart = LineChart::new("The rounds of the search", axis, unit);
+        let factor = if self.scoring == Scoring::Accuracy { 100.0 } else { 1.0 };
+        let first = results.iter.iter().filter(|&&round| round == 0).count();
+        // The best last, so that no other line covers it.
+        let mut order: Vec<usize> = (0..first).collect();
+        order.sort_by_key(|&row| results.params[row] == self.best_params);
+        for row in order {
+            let params = &results.params[row];
+            let rows: Vec<usize> = (0..results.params.len())
+                .filter(|&other| results.params[other] == *params)
+                .filter(|&other| results.mean_test_score[other].is_finite())
+                .collect();
+            let amounts: Vec<f64> = rows.iter().map(|&row| amounts[row] as f64).collect();
+            let scores: Vec<f64> =
+                rows.iter().map(|&row| factor * results.mean_test_score[row]).collect();
+            chart = match *params == self.best_params {
+                true => chart.line(params_text(params), &amounts, &scores),
+                false => chart.faint_line(&amounts, &scores),
+            };
+        }
+        Ok(chart)
     }
 
     /// The mean score and its spread for each pair of values of two parameters; where the grid has more parameters,
@@ -91,7 +144,7 @@ impl SearchResults {
         let (column_names, column_of) = self.values_of(columns)?;
         let mut values = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
         let mut spread = values.clone();
-        // The worst first, so that the best stays; a failed one has the last rank.
+        // The worst first, so that the best stays; a failed one has the last rank. Of a combination the last round stays.
         for candidate in self.cv_results.by_rank().into_iter().rev() {
             let cell = (row_of[candidate], column_of[candidate]);
             values[cell] = self.cv_results.mean_test_score[candidate];
@@ -153,8 +206,10 @@ impl SearchResults {
     pub fn sentence(&self) -> String {
         let text = |value: f64| difference(self.scoring, value);
         let means = &self.cv_results.mean_test_score;
+        let last_round = self.cv_results.last_round();
         let others = || {
-            (0..means.len()).filter(|&other| other != self.best_index && means[other].is_finite())
+            let other = |other: &usize| *other != self.best_index && means[*other].is_finite();
+            last_round.iter().copied().filter(other)
         };
         let noise = 2.0 * self.standard_error();
         let count = others().count();
@@ -170,8 +225,12 @@ impl SearchResults {
         } else {
             "so in this search the choice mattered beyond the noise"
         };
+        let which = match self.resource {
+            Some(_) => "Two combinations of the last round differ",
+            None => "Two combinations differ",
+        };
         format!(
-            "Two combinations differ by more than the noise of the search when their means lie more than {} apart \
+            "{which} by more than the noise of the search when their means lie more than {} apart \
              (twice the standard error). {near} of the other {count} are nearer than that to the best, and the worst is \
              {} below it: {word}.",
             text(noise),
@@ -194,18 +253,30 @@ impl SearchResults {
             let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
             settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
         };
-        let candidate = self.cv_results.params.iter().position(|params| params.iter().all(same));
+        let candidate = self.cv_results.params.iter().rposition(|params| params.iter().all(same));
         let Some(candidate) = candidate else {
             return format!(
                 "The grid does not hold the settings of {name}, so the search does not say what they are worth."
             );
         };
+        let (results, round) = (&self.cv_results, self.cv_results.iter[candidate]);
+        // Among those of the last round that it was in.
+        let rows: Vec<usize> =
+            (0..results.iter.len()).filter(|&row| results.iter[row] == round).collect();
+        let rank = |row: usize| results.rank_test_score[row];
+        let better = rows.iter().filter(|&&row| rank(row) < rank(candidate)).count();
+        let best = rows.iter().map(|&row| results.mean_test_score[row]).fold(f64::NAN, f64::max);
+        let rounds = results.iter.iter().max().map_or(1, |last| last + 1);
+        let of = match self.resource {
+            Some(_) => format!(" in round {} of {rounds}, the last that they were in", round + 1),
+            None => String::new(),
+        };
         format!(
-            "The search puts the settings of {name} ({}) at rank {} of {}, {} below the best.",
-            params_text(&self.cv_results.params[candidate]),
-            self.cv_results.rank_test_score[candidate],
-            self.cv_results.params.len(),
-            difference(self.scoring, self.best_score - self.cv_results.mean_test_score[candidate])
+            "The search puts the settings of {name} ({}) at rank {} of {}{of}, {} below the best.",
+            params_text(&results.params[candidate]),
+            1 + better,
+            rows.len(),
+            difference(self.scoring, best - results.mean_test_score[candidate])
         )
     }
 

@@ -53,8 +53,22 @@ impl Model {
         validation: &Subset,
         config: FitConfig,
     ) -> Result<History> {
+        self.fit_on_with(train, validation, config, Callbacks::default())
+    }
+
+    /// As [`Model::fit_with`], on any two parts.
+    ///
+    /// # Errors
+    /// As [`Model::fit_with`].
+    pub fn fit_on_with(
+        &mut self,
+        train: &Subset,
+        validation: &Subset,
+        config: FitConfig,
+        callbacks: Callbacks,
+    ) -> Result<History> {
         let images = TrainedOn::parts(train, validation, None);
-        self.fit_classifier(train, validation, images, &config, Callbacks::default())
+        self.fit_classifier(train, validation, images, &config, callbacks)
     }
 
     fn fit_classifier(

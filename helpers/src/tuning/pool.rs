@@ -48,7 +48,7 @@ impl Pool<'_> {
         self.folder.join(format!("{id}.json"))
     }
 
-    fn keep(&self, result: &TrialResult) -> Result<()> {
+    pub(super) fn keep(&self, result: &TrialResult) -> Result<()> {
         let text = serde_json::to_vec(result).expect("a result is plain values");
         write_atomically(self.path(&result.id), &text)
     }

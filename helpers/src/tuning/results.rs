@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Parameters, params_text};
+use super::halving::Resource;
 use super::network::Network;
 use super::trial::Score;
 use crate::error::{Error, Result};
@@ -65,9 +66,14 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
-/// What a search found for each combination, in the grid's order; the columns of scikit-learn's `cv_results_`.
+/// What a search found for each combination, round after round and in the grid's order; the columns of scikit-learn's
+/// `cv_results_`. A combination has a row for each round that it was in.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct CvResults {
+    /// The round of each row, from 0; a search that does not halve has one.
+    pub iter: Vec<usize>,
+    /// The images or epochs of each row, in a search by halving.
+    pub n_resources: Option<Vec<usize>>,
     /// The combinations.
     pub params: Vec<Parameters>,
     /// The score of each combination on each fold: `split_test_score[candidate][fold]`.
@@ -111,6 +117,8 @@ impl CvResults {
         let (mean_score_time, std_score_time) = means(score_time);
         let rank_test_score = ranks(&mean_test_score);
         CvResults {
+            iter: vec![0; params.len()],
+            n_resources: None,
             params,
             split_test_score,
             mean_test_score,
@@ -127,11 +135,23 @@ impl CvResults {
         }
     }
 
-    /// The indices of the combinations, the best first; equal ones in the grid's order.
+    /// The indices of the rows, the last round first and in it the best; equal ones in the grid's order.
     pub fn by_rank(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.params.len()).collect();
-        order.sort_by_key(|&candidate| self.rank_test_score[candidate]);
+        let round = |row: usize| std::cmp::Reverse(self.iter[row]);
+        order.sort_by_key(|&row| (round(row), self.rank_test_score[row]));
         order
+    }
+
+    /// The row of the best combination: the first of the best mean scores of the last round, as in scikit-learn.
+    pub(super) fn best_of_last_round(&self) -> usize {
+        self.by_rank().first().copied().unwrap_or(0)
+    }
+
+    /// The indices of the rows of the last round.
+    pub(crate) fn last_round(&self) -> Vec<usize> {
+        let last = self.iter.iter().max();
+        (0..self.iter.len()).filter(|&row| Some(&self.iter[row]) == last).collect()
     }
 
     /// The names of all parameters, ascending.
@@ -154,7 +174,9 @@ impl fmt::Debug for CvResults {
 pub struct SearchResults {
     /// What was found for each combination.
     pub cv_results: CvResults,
-    /// Index of the best combination in `cv_results`: the first of rank 1.
+    /// What the rounds of a search by halving differ in.
+    pub resource: Option<Resource>,
+    /// Index of the best combination in `cv_results`: the first of the best of the last round.
     pub best_index: usize,
     /// The best combination.
     pub best_params: Parameters,
@@ -193,13 +215,14 @@ impl SearchResults {
         })
     }
 
-    /// The standard error of the difference between two combinations' mean scores.
+    /// The standard error of the difference between two combinations' mean scores in the last round.
     ///
-    /// All combinations meet the same folds, so what the folds add to all alike is taken out first: it comes from what
+    /// All combinations of a round meet the same folds, so what the folds add to all alike is taken out first: it comes from what
     /// is left of the scores after the mean of their combination and the mean of their fold (two-way analysis of
     /// variance without interaction). Not a number with fewer than two combinations or folds that did not fail.
     pub fn standard_error(&self) -> f64 {
-        let scores: Vec<&Vec<f64>> = (self.cv_results.split_test_score.iter())
+        let scores: Vec<&Vec<f64>> = (self.cv_results.last_round().into_iter())
+            .map(|row| &self.cv_results.split_test_score[row])
             .filter(|scores| scores.iter().all(|score| score.is_finite()))
             .collect();
         let (rows, columns) = (scores.len() as f64, self.n_splits as f64);
@@ -232,11 +255,6 @@ impl fmt::Debug for SearchResults {
             self.best_score
         )
     }
-}
-
-/// The index of the first 1.
-pub(super) fn first_of_rank_1(ranks: &[usize]) -> usize {
-    ranks.iter().position(|&rank| rank == 1).unwrap_or(0)
 }
 
 /// Mean and standard deviation of each row, with NumPy's order of additions, so that equal means are equal here, too.
@@ -292,12 +310,13 @@ pub(crate) mod tests {
             .map(|index| Parameters::from([("dropout".to_owned(), index.into())]))
             .collect();
         let cv_results = CvResults::new(params, rows.clone(), None, &rows, &rows);
-        let best_index = first_of_rank_1(&cv_results.rank_test_score);
+        let best_index = cv_results.best_of_last_round();
         SearchResults {
             best_index,
             best_params: cv_results.params[best_index].clone(),
             best_score: cv_results.mean_test_score[best_index],
             n_splits: scores[0].len(),
+            resource: None,
             scoring: Scoring::Accuracy,
             best_network: Network::default(),
             best_fit: FitConfig::default(),

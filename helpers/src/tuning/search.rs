@@ -1,24 +1,24 @@
-//! The grid search: every combination of parameters, scored on every fold; scikit-learn's `GridSearchCV`.
+//! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
-//! Start at [`GridSearchCv`]: `GridSearchCv { param_grid, .. }.fit(&split)?` gives [`SearchResults`]. Each pair of a
+//! A [`Plan`] says which combinations a round tries, and with how much; [`SearchConfig::run`] is the rest. Each pair of a
 //! combination and a fold is a trial, run by a [`Launcher`]; what a trial found is kept in a file of its own, so that a
 //! search that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use super::folds::Folds;
-use super::grid::{ParameterGrid, Parameters, params_text};
-use super::launcher::{Launcher, LocalProcesses};
+use super::grid::{Parameters, params_text};
+use super::halving::{Budget, Plan, Resource, Round};
+use super::launcher::Launcher;
 use super::network::Network;
 use super::pool::Pool;
-use super::results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults, first_of_rank_1};
-use super::trial::{TrialResult, TrialSpec};
+use super::results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults};
+use super::trial::{Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
+use crate::data::random_state::RandomState;
 use crate::data::{Split, Subset};
 use crate::display::print_line;
 use crate::error::{Error, Result};
@@ -27,60 +27,22 @@ use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
 use crate::training::{Callbacks, FitConfig, History};
 
-/// Settings of a search; scikit-learn's `GridSearchCV`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GridSearchCv {
-    /// The values to try. Names are fields of the network's settings or of [`FitConfig`].
-    pub param_grid: ParameterGrid,
-    /// The network, with the settings that the grid leaves alone.
+/// The settings that all searches have; [`GridSearchCv`](super::GridSearchCv) says what they mean.
+#[derive(Debug, Clone)]
+pub(super) struct SearchConfig {
     pub network: Network,
-    /// The training of each trial, with the settings that the grid leaves alone. Its seed is that of all trials.
     pub fit: FitConfig,
-    /// Images of the training part that the search looks at, stratified; 0 for all of them.
     pub images: usize,
-    /// The folds.
     pub cv: Folds,
-    /// What a trial is judged by.
     pub scoring: Scoring,
-    /// Whether the best combination is trained again, on the whole training part.
     pub refit: bool,
-    /// Most epochs of that training, 0 for as many as a trial has.
     pub refit_epochs: usize,
-    /// Share of a fold's training part that steers early stopping in a trial; the part that scores is not looked at.
     pub validation: f64,
-    /// Trials side by side, which share the processor's threads; -1 for one a thread, -2 for one fewer, and so on.
     pub n_jobs: isize,
-    /// 0: prints nothing; 1: a line a trial, with the time left; 2: the seconds of each trial, too.
     pub verbose: u8,
-    /// The score of a trial that failed.
     pub error_score: ErrorScore,
-    /// Whether the images a trial learnt from are scored, too.
     pub return_train_score: bool,
-    /// The folder where finished trials are kept, one file each; a search that finds one there does not repeat it. The
-    /// checkpoint of the last training is kept there, too.
     pub trials: PathBuf,
-}
-
-impl Default for GridSearchCv {
-    fn default() -> GridSearchCv {
-        GridSearchCv {
-            param_grid: ParameterGrid::new(),
-            network: Network::default(),
-            fit: FitConfig::default(),
-            images: 0,
-            cv: Folds::Count(5),
-            scoring: Scoring::Accuracy,
-            refit: true,
-            refit_epochs: 0,
-            validation: 0.12,
-            n_jobs: -1,
-            verbose: 1,
-            error_score: ErrorScore::Nan,
-            return_train_score: false,
-            trials: PathBuf::from("../export/trials"),
-        }
-    }
 }
 
 /// One combination on one fold.
@@ -99,16 +61,23 @@ pub struct Trial {
 impl fmt::Display for Trial {
     /// `dropout 0.2 on fold 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on fold {}", params_text(&self.params), self.fold + 1)
+        f.write_str(&Trial::name(&self.params, self.fold))
     }
 }
 
-impl GridSearchCv {
+impl Trial {
+    /// `dropout 0.2 on fold 1`, for fold 0.
+    fn name(params: &Parameters, fold: usize) -> String {
+        format!("{} on fold {}", params_text(params), fold + 1)
+    }
+}
+
+impl SearchConfig {
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
     /// If one cannot be; the message says which, and what it may be.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, candidates: &[Parameters]) -> Result<()> {
         self.fit.check()?;
         if self.n_jobs == 0 {
             let advice = "-1 uses every processor core";
@@ -116,12 +85,8 @@ impl GridSearchCv {
         }
         if !(self.validation > 0.0 && self.validation < 1.0) {
             let advice = "0.12 keeps 12% for early stopping";
-            return Err(Error::parameter(
-                "validation",
-                "above 0 and below 1",
-                self.validation,
-                advice,
-            ));
+            let expected = "above 0 and below 1";
+            return Err(Error::parameter("validation", expected, self.validation, advice));
         }
         if let ErrorScore::Score(score) = self.error_score
             && !score.is_finite()
@@ -129,24 +94,43 @@ impl GridSearchCv {
             let advice = "`ErrorScore::Nan` ranks a failed trial last";
             return Err(Error::parameter("error_score", "a finite number", score, advice));
         }
-        for params in self.param_grid.combinations()? {
-            self.network.with(&self.fit, &params)?;
+        for params in candidates {
+            self.network.with(&self.fit, params)?;
         }
         Ok(())
     }
 
-    /// Every trial of the search, combination after combination and within it fold after fold, for `split.train`.
-    ///
-    /// Any engine may run them, too: the program's output, as `ID.json` in the folder of finished trials, is what the
-    /// search looks for.
+    /// The images that the search looks at, and their folds.
     ///
     /// # Errors
-    /// If a setting is out of range, or the images cannot be divided so.
-    pub fn trials(&self, split: &Split) -> Result<Vec<Trial>> {
-        self.check()?;
+    /// If the images cannot be divided so.
+    pub(super) fn folds(&self, split: &Split) -> Result<(Subset, Vec<TrainTest>)> {
         let images = self.searched(&split.train)?;
         let folds = self.cv.split(&images.labels())?;
-        self.check_folds(&images, &folds)?;
+        Ok((images, folds))
+    }
+
+    /// Every trial of a round, combination after combination and within it fold after fold.
+    ///
+    /// # Errors
+    /// If a combination does not fit, or the images cannot be divided so.
+    pub(super) fn trials(
+        &self,
+        images: &Subset,
+        folds: &[TrainTest],
+        round: &Round,
+    ) -> Result<Vec<Trial>> {
+        let drawn;
+        let folds = match round.budget {
+            Budget::Images { count, random_state } => {
+                drawn = subsample(folds, count as f64 / images.len() as f64, random_state)?;
+                &drawn
+            }
+            _ => {
+                self.check_folds(images, folds)?;
+                folds
+            }
+        };
         let dataset = images.dataset();
         let info = dataset.info();
         let data =
@@ -155,12 +139,12 @@ impl GridSearchCv {
             positions.iter().map(|&position| dataset.row(images.indices()[position])).collect()
         };
         let mut trials = Vec::new();
-        for (candidate, params) in self.param_grid.combinations()?.into_iter().enumerate() {
-            let (network, mut fit) = self.network.with(&self.fit, &params)?;
+        for (candidate, params) in round.candidates.iter().enumerate() {
+            let (network, mut fit) = self.network.with(&self.fit, params)?;
             // The choice must not depend on the machine that runs the trial.
             fit.precision = fit.precision.resolve();
             for (fold, TrainTest { train, test }) in folds.iter().enumerate() {
-                let spec = TrialSpec {
+                let mut spec = TrialSpec {
                     code: code_version(),
                     network: network.clone(),
                     fit: fit.clone(),
@@ -172,11 +156,27 @@ impl GridSearchCv {
                     validation: self.validation,
                     threads: self.threads(),
                     return_train_score: self.return_train_score,
+                    stage: None,
                 };
+                if let Budget::Epochs { now, before } = round.budget {
+                    spec.stage = Some(self.stage(&spec, now, before));
+                }
                 trials.push(Trial { candidate, fold, params: params.clone(), spec });
             }
         }
         Ok(trials)
+    }
+
+    /// The first `now` epochs of a trial of which earlier rounds have had `before`.
+    fn stage(&self, spec: &TrialSpec, now: usize, before: Option<usize>) -> Stage {
+        // The search may run in another folder than its trials.
+        let folder = std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone());
+        let checkpoint = |epochs: usize| {
+            let stage = Stage { epochs, checkpoint: PathBuf::new(), resume_from: None };
+            let id = TrialSpec { stage: Some(stage), ..spec.clone() }.id();
+            folder.join(format!("{id}.safetensors"))
+        };
+        Stage { epochs: now, checkpoint: checkpoint(now), resume_from: before.map(checkpoint) }
     }
 
     /// The images that the search looks at.
@@ -219,88 +219,111 @@ impl GridSearchCv {
         (processors() / self.jobs()).max(1)
     }
 
-    /// Searches in `split.train`, with trials as local processes; then, with `refit`, trains the best combination on
-    /// all of `split.train`, steered by `split.validation`. `split.test` is not looked at.
+    /// Searches in `split.train`, round after round, with trials run by `launcher`; then, with `refit`, trains the best
+    /// combination of the last round on all of `split.train`, steered by `split.validation`. `split.test` is not looked at.
     ///
     /// # Errors
-    /// If a setting is out of range, the program that runs trials is not there, there is nothing to train because
-    /// each combination had a trial that failed (or one failed, with [`ErrorScore::Raise`]), the last training fails, or somebody interrupts it
+    /// If the images cannot be divided so, there is nothing to train because each combination of the last round had a
+    /// trial that failed (or one failed, with [`ErrorScore::Raise`]), the last training fails, or somebody interrupts it
     /// (SIGINT).
-    pub fn fit(&self, split: &Split) -> Result<SearchResults> {
-        self.check()?;
-        self.fit_with(split, &LocalProcesses::find()?)
-    }
-
-    /// As [`GridSearchCv::fit`], with trials run by `launcher`.
-    ///
-    /// # Errors
-    /// As [`GridSearchCv::fit`].
-    pub fn fit_with(&self, split: &Split, launcher: &dyn Launcher) -> Result<SearchResults> {
+    pub(super) fn run(
+        &self,
+        split: &Split,
+        (images, folds): (&Subset, &[TrainTest]),
+        plan: &mut dyn Plan,
+        launcher: &dyn Launcher,
+    ) -> Result<SearchResults> {
         let started = Instant::now();
         let interrupt = InterruptGuard::new();
-        let trials = self.trials(split)?;
-        let pool = Pool {
-            trials: &trials,
-            launcher,
-            jobs: self.jobs(),
-            folder: &self.trials,
-            scoring: self.scoring,
-            error_score: self.error_score,
-            verbose: self.verbose,
-        };
-        let kept = pool.kept();
-        let trials_kept = kept.iter().flatten().count();
-        let candidates = trials.last().map_or(0, |trial| trial.candidate + 1);
-        let n_splits = trials.last().map_or(0, |trial| trial.fold + 1);
-        self.announce(n_splits, candidates, trials_kept);
-        let outcomes = pool.run(kept, &interrupt)?;
-        let cv_results = self.cv_results(&trials, &outcomes, n_splits);
-        let best_index = first_of_rank_1(&cv_results.rank_test_score);
-        let best_score = cv_results.mean_test_score[best_index];
-        // As in scikit-learn, a search without any score is an error; and with no mean score there is nothing to train.
-        if let Some(first) = cv_results.failures.first()
-            && (cv_results.failures.len() == trials.len() || self.refit && best_score.is_nan())
-        {
-            return Err(Error::Trials {
-                failed: cv_results.failures.len(),
-                trials: trials.len(),
-                trial: trials[first.candidate * n_splits + first.fold].to_string(),
-                message: first.reason.clone(),
-            });
+        let mut found = Found { n_splits: folds.len(), ..Found::default() };
+        let mut scores = Vec::new();
+        while let Some(round) = plan.next(&scores) {
+            let trials = self.trials(images, folds, &round)?;
+            let pool = Pool {
+                trials: &trials,
+                launcher,
+                jobs: self.jobs(),
+                folder: &self.trials,
+                scoring: self.scoring,
+                error_score: self.error_score,
+                verbose: self.verbose,
+            };
+            let mut kept = pool.kept();
+            found.trials_kept += kept.iter().flatten().count();
+            self.announce(&round, plan, folds.len(), kept.iter().flatten().count());
+            for (index, trial) in trials.iter().enumerate() {
+                if kept[index].is_none()
+                    && let Some(result) = found.ended_before(&round, trial)
+                {
+                    pool.keep(&result)?;
+                    kept[index] = Some(result);
+                }
+            }
+            let outcomes = pool.run(kept, &interrupt)?;
+            found.remove_checkpoints(Some(&trials));
+            scores = found.add(self, &round, trials, outcomes);
         }
-        let histories: Vec<Option<History>> =
-            outcomes.into_iter().map(|outcome| Some(outcome.ok()?.history)).collect();
-        let best_params = cv_results.params[best_index].clone();
-        let (best_network, mut best_fit) = self.network.with(&self.fit, &best_params)?;
-        if self.refit_epochs > 0 && !best_params.contains_key("epochs") {
-            best_fit.epochs = self.refit_epochs;
-        }
-        let mut results = SearchResults {
-            scoring: self.scoring,
-            n_splits,
-            best_index,
-            best_score,
-            best_params,
-            best_network,
-            best_fit,
-            cv_results,
-            histories: histories.chunks(n_splits).map(<[_]>::to_vec).collect(),
-            trials_kept,
-            search_seconds: started.elapsed().as_secs_f64(),
-            best_model: None,
-            best_history: None,
-            refit_time: None,
-        };
+        found.remove_checkpoints(None);
+        let mut results = self.results(found, plan.resource())?;
+        results.search_seconds = started.elapsed().as_secs_f64();
         if self.refit {
             self.refit(split, &mut results)?;
         }
         Ok(results)
     }
 
-    fn announce(&self, n_splits: usize, candidates: usize, trials_kept: usize) {
+    /// What was found, and the best of it.
+    fn results(&self, found: Found, resource: Option<Resource>) -> Result<SearchResults> {
+        let cv_results = found.cv_results(self, resource);
+        let best_index = cv_results.best_of_last_round();
+        let best_score = cv_results.mean_test_score[best_index];
+        // As in scikit-learn, a search without any score is an error; and with no mean score there is nothing to train.
+        let trials = cv_results.params.len() * found.n_splits;
+        if let Some(first) = cv_results.failures.first()
+            && (cv_results.failures.len() == trials || self.refit && best_score.is_nan())
+        {
+            return Err(Error::Trials {
+                failed: cv_results.failures.len(),
+                trials,
+                trial: Trial::name(&cv_results.params[first.candidate], first.fold),
+                message: first.reason.clone(),
+            });
+        }
+        let best_params = cv_results.params[best_index].clone();
+        let (best_network, mut best_fit) = self.network.with(&self.fit, &best_params)?;
+        if self.refit_epochs > 0 && !best_params.contains_key("epochs") {
+            best_fit.epochs = self.refit_epochs;
+        }
+        let histories: Vec<Option<History>> =
+            found.outcomes.into_iter().map(|outcome| Some(outcome.ok()?.history)).collect();
+        Ok(SearchResults {
+            scoring: self.scoring,
+            n_splits: found.n_splits,
+            resource,
+            best_index,
+            best_score,
+            best_params,
+            best_network,
+            best_fit,
+            cv_results,
+            histories: histories.chunks(found.n_splits).map(<[_]>::to_vec).collect(),
+            trials_kept: found.trials_kept,
+            search_seconds: 0.0,
+            best_model: None,
+            best_history: None,
+            refit_time: None,
+        })
+    }
+
+    fn announce(&self, round: &Round, plan: &dyn Plan, n_splits: usize, trials_kept: usize) {
         if self.verbose == 0 {
             return;
         }
+        if let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount()) {
+            let (now, rounds) = (round.iteration + 1, plan.rounds());
+            println!("Round {now} of {rounds}, {number} {} each:", resource.plural());
+        }
+        let candidates = round.candidates.len();
         let (fits, jobs) = (n_splits * candidates, self.jobs());
         println!(
             "Fitting {n_splits} folds for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
@@ -330,39 +353,119 @@ impl GridSearchCv {
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())
     }
+}
 
-    fn cv_results(
-        &self,
-        trials: &[Trial],
-        outcomes: &[Result<TrialResult, String>],
-        n_splits: usize,
-    ) -> CvResults {
-        let error_score = match self.error_score {
+/// What the rounds so far have found, row after row.
+#[derive(Default)]
+struct Found {
+    n_splits: usize,
+    params: Vec<Parameters>,
+    /// The round of each row, from 0, and what it had of the resource.
+    iter: Vec<usize>,
+    n_resources: Vec<usize>,
+    /// Row after row, and within it fold after fold.
+    outcomes: Vec<Result<TrialResult, String>>,
+    trials_kept: usize,
+    /// The first row of the last round.
+    last: usize,
+    /// Checkpoints from which the next round goes on.
+    checkpoints: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Adds a round; gives the mean scores of its candidates.
+    fn add(
+        &mut self,
+        config: &SearchConfig,
+        round: &Round,
+        trials: Vec<Trial>,
+        outcomes: Vec<Result<TrialResult, String>>,
+    ) -> Vec<f64> {
+        self.last = self.params.len();
+        let candidates = round.candidates.len();
+        self.params.extend(round.candidates.iter().cloned());
+        self.iter.extend(std::iter::repeat_n(round.iteration, candidates));
+        let amount = round.budget.amount().unwrap_or(0);
+        self.n_resources.extend(std::iter::repeat_n(amount, candidates));
+        self.outcomes.extend(outcomes);
+        let stages = trials.into_iter().filter_map(|trial| trial.spec.stage);
+        self.checkpoints.extend(stages.map(|stage| stage.checkpoint));
+        self.cv_results(config, None).mean_test_score[self.last..].to_vec()
+    }
+
+    /// The result of a trial whose training early stopping has ended in the round before: more epochs change nothing.
+    fn ended_before(&self, round: &Round, trial: &Trial) -> Option<TrialResult> {
+        let Budget::Epochs { before: Some(before), .. } = round.budget else { return None };
+        let row = self.last + round.from[trial.candidate];
+        let result = self.outcomes.get(row * self.n_splits + trial.fold)?.as_ref().ok()?;
+        let over = result.history.stopped_early && result.history.epochs.len() < before;
+        over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
+    }
+
+    /// Removes the checkpoints of earlier rounds from which none of these trials goes on. One that cannot be removed
+    /// costs room on the disk and nothing else.
+    fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
+        let needed = |path: &Path| {
+            let from = |trial: &Trial| trial.spec.stage.as_ref()?.resume_from.clone();
+            still.is_some_and(|trials| {
+                trials.iter().any(|trial| from(trial).as_deref() == Some(path))
+            })
+        };
+        self.checkpoints.retain(|path| {
+            let needed = needed(path);
+            if !needed {
+                let _ = std::fs::remove_file(path);
+            }
+            needed
+        });
+    }
+
+    fn cv_results(&self, config: &SearchConfig, resource: Option<Resource>) -> CvResults {
+        let error_score = match config.error_score {
             ErrorScore::Score(score) => score,
             ErrorScore::Nan | ErrorScore::Raise => f64::NAN,
         };
         let column = |value: &dyn Fn(&TrialResult) -> f64, failed: f64| -> Vec<Vec<f64>> {
-            let values: Vec<f64> =
-                outcomes.iter().map(|outcome| outcome.as_ref().map_or(failed, value)).collect();
-            values.chunks(n_splits).map(<[f64]>::to_vec).collect()
+            let values: Vec<f64> = self
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.as_ref().map_or(failed, value))
+                .collect();
+            values.chunks(self.n_splits).map(<[f64]>::to_vec).collect()
         };
         let train = |result: &TrialResult| {
-            result.train.as_ref().map_or(f64::NAN, |score| self.scoring.of(score))
+            result.train.as_ref().map_or(f64::NAN, |score| config.scoring.of(score))
         };
         let mut results = CvResults::new(
-            trials.iter().step_by(n_splits).map(|trial| trial.params.clone()).collect(),
-            column(&|result| self.scoring.of(&result.test), error_score),
-            self.return_train_score.then(|| column(&train, error_score)),
+            self.params.clone(),
+            column(&|result| config.scoring.of(&result.test), error_score),
+            config.return_train_score.then(|| column(&train, error_score)),
             &column(&|result| result.fit_seconds, 0.0),
             &column(&|result| result.score_seconds, 0.0),
         );
-        let failures = trials.iter().zip(outcomes).filter_map(|(trial, outcome)| {
+        results.iter.clone_from(&self.iter);
+        results.n_resources = resource.is_some().then(|| self.n_resources.clone());
+        let failures = self.outcomes.iter().enumerate().filter_map(|(index, outcome)| {
             let reason = outcome.as_ref().err()?.clone();
-            Some(FailedTrial { candidate: trial.candidate, fold: trial.fold, reason })
+            let (candidate, fold) = (index / self.n_splits, index % self.n_splits);
+            Some(FailedTrial { candidate, fold, reason })
         });
         results.failures = failures.collect();
         results
     }
+}
+
+/// A share of the images of each part of each fold, as scikit-learn's halving draws them: without replacement, whatever
+/// the classes, each part from the beginning of the same sequence.
+fn subsample(folds: &[TrainTest], fraction: f64, random_state: u64) -> Result<Vec<TrainTest>> {
+    let draw = |part: &[usize]| -> Result<Vec<usize>> {
+        let count = (fraction * part.len() as f64) as usize;
+        Ok(RandomState::new(random_state)?.choice(part, count))
+    };
+    folds
+        .iter()
+        .map(|fold| Ok(TrainTest { train: draw(&fold.train)?, test: draw(&fold.test)? }))
+        .collect()
 }
 
 fn processors() -> usize {

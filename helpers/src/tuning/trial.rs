@@ -6,6 +6,7 @@
 //! wherever something can start a program: [`Launcher`](super::Launcher) is all that a search knows of it.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::data::{Dataset, Subset};
 use crate::error::{Error, Result};
 use crate::system::environment::code_version;
 use crate::text::clean_text;
-use crate::training::{FitConfig, History};
+use crate::training::{BackupAndRestore, Callback, Callbacks, FitConfig, History, TrainingState};
 
 /// More threads than any machine has processor cores; libtorch would start as many as it is told, and abort.
 const MOST_THREADS: usize = 1024;
@@ -49,6 +50,21 @@ pub struct TrialSpec {
     pub threads: usize,
     /// Whether the part that was learnt from is scored, too.
     pub return_train_score: bool,
+    /// The part of the training that is run, if it is not all of it.
+    pub stage: Option<Stage>,
+}
+
+/// The first epochs of a training that may go on in another trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Epochs from the beginning of the training.
+    pub epochs: usize,
+    /// The file that keeps the training for the next stage; like the folder of the data, and the next field, not part
+    /// of the trial's identity.
+    pub checkpoint: PathBuf,
+    /// The checkpoint of the stage before. Without it the training begins anew, and ends with the same.
+    pub resume_from: Option<PathBuf>,
 }
 
 /// Loss and accuracy on one part.
@@ -80,9 +96,12 @@ pub struct TrialResult {
 }
 
 impl TrialSpec {
-    /// SHA-256 of everything but the folder's name: two trials of one id have one result.
+    /// SHA-256 of everything but where files lie: two trials of one id have one result.
     pub fn id(&self) -> String {
-        let identity = TrialSpec { data: PathBuf::new(), ..self.clone() };
+        let mut identity = TrialSpec { data: PathBuf::new(), ..self.clone() };
+        if let Some(stage) = &mut identity.stage {
+            (stage.checkpoint, stage.resume_from) = (PathBuf::new(), None);
+        }
         let text = serde_json::to_string(&identity).expect("a specification is plain values");
         format!("{:x}", Sha256::digest(text))
     }
@@ -122,11 +141,15 @@ impl TrialSpec {
     /// The fold's training part in two: what is learnt from, and what steers early stopping. The part that scores
     /// plays no role.
     ///
+    /// Stratified where that can be: the first rounds of a search by halving may hold one image of a class, or fewer
+    /// images for early stopping than there are classes.
+    ///
     /// # Errors
-    /// If the share leaves a part empty or without one of the classes.
+    /// If the share leaves a part empty.
     pub fn inner_split(&self, train: &Subset) -> Result<(Subset, Subset)> {
         let share = TestSize::Share(self.validation);
-        let parts = train_test_split(&train.labels(), share, Draw::Stratified, self.fit.seed)?;
+        let draw = |draw: Draw| train_test_split(&train.labels(), share, draw, self.fit.seed);
+        let parts = draw(Draw::Stratified).or_else(|_| draw(Draw::Shuffled))?;
         let images = |positions: Vec<usize>| {
             let index = |position: usize| train.indices()[position];
             train.dataset().subset(positions.into_iter().map(index).collect())
@@ -169,7 +192,8 @@ impl TrialSpec {
         let started = Instant::now();
         let network = self.network.network(dataset.image_shape(), dataset.classes());
         let mut model = network.build(self.fit.seed)?;
-        let history = model.fit_on(&fit, &validation, self.fit.clone())?;
+        let callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
+        let history = model.fit_on_with(&fit, &validation, self.fit.clone(), callbacks)?;
         let fit_seconds = started.elapsed().as_secs_f64();
         let score = |part: &Subset| -> Result<Score> {
             let scored = model.evaluate(part)?;
@@ -180,6 +204,36 @@ impl TrialSpec {
         let score_seconds = started.elapsed().as_secs_f64();
         let train = if self.return_train_score { Some(score(&train)?) } else { None };
         Ok(TrialResult { id: self.id(), test, train, history, fit_seconds, score_seconds })
+    }
+}
+
+impl Stage {
+    /// What begins the training where the stage before ended, and ends it where this one does.
+    fn callbacks(&self) -> Callbacks {
+        if let Some(before) = &self.resume_from
+            && !self.checkpoint.exists()
+        {
+            // Where there is none the training begins anew.
+            let _ = fs::copy(before, &self.checkpoint);
+        }
+        let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);
+        Callbacks::default().with(StopAfter(self.epochs)).first(backup)
+    }
+}
+
+/// Ends a training after so many epochs.
+struct StopAfter(usize);
+
+impl Callback for StopAfter {
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.on_epoch_end(training)
+    }
+
+    fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        if training.epochs().len() >= self.0 {
+            training.stop("the stage ends here");
+        }
+        Ok(())
     }
 }
 
@@ -216,14 +270,25 @@ mod tests {
             validation: 0.2,
             threads: 1,
             return_train_score: false,
+            stage: None,
         }
     }
 
+    fn stage(epochs: usize) -> Option<Stage> {
+        Some(Stage { epochs, checkpoint: PathBuf::new(), resume_from: None })
+    }
+
     #[test]
-    fn everything_but_the_folder_makes_another_trial() {
+    fn everything_but_where_files_lie_makes_another_trial() {
         let spec = spec(&sample());
         let same = TrialSpec { data: PathBuf::from("elsewhere"), ..spec.clone() };
         assert_eq!(same.id(), spec.id());
+        let [here, there] = ["here", "there"].map(|folder| {
+            let stage =
+                Stage { epochs: 1, checkpoint: folder.into(), resume_from: Some(folder.into()) };
+            TrialSpec { stage: Some(stage), ..spec.clone() }.id()
+        });
+        assert_eq!(here, there);
         assert_eq!(spec.id().len(), 64);
         let others = [
             TrialSpec { code: "other".into(), ..spec.clone() },
@@ -236,6 +301,8 @@ mod tests {
             TrialSpec { validation: 0.25, ..spec.clone() },
             TrialSpec { threads: 2, ..spec.clone() },
             TrialSpec { return_train_score: true, ..spec.clone() },
+            TrialSpec { stage: stage(1), ..spec.clone() },
+            TrialSpec { stage: stage(2), ..spec.clone() },
         ];
         let ids: BTreeSet<String> = others.iter().chain([&spec]).map(TrialSpec::id).collect();
         assert_eq!(ids.len(), others.len() + 1);

@@ -29,7 +29,8 @@ use crate::training::state::TrainingState;
 /// The only layout of a checkpoint so far.
 const FORMAT: u32 = 1;
 
-/// Keeps a checkpoint of a training in a file, written after every epoch: Keras's `BackupAndRestore`.
+/// Keeps a checkpoint of a training in a file, written after every epoch unless told otherwise: Keras's
+/// `BackupAndRestore`.
 ///
 /// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
 /// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
@@ -39,6 +40,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackupAndRestore {
     path: PathBuf,
+    /// Epochs from one write to the next.
+    save_freq: usize,
     /// That of the training that runs.
     identity: Option<Identity>,
 }
@@ -79,7 +82,13 @@ struct Tensors {
 impl BackupAndRestore {
     /// With the checkpoint in the file `path`.
     pub fn new(path: impl Into<PathBuf>) -> BackupAndRestore {
-        BackupAndRestore { path: path.into(), identity: None }
+        BackupAndRestore { path: path.into(), save_freq: 1, identity: None }
+    }
+
+    /// Writes it after each epoch whose number is a multiple of `epochs`.
+    pub fn save_freq(mut self, epochs: usize) -> BackupAndRestore {
+        self.save_freq = epochs.max(1);
+        self
     }
 
     /// Takes `training` to where its checkpoint left it. One that is of another training or damaged is not used. Gives
@@ -162,6 +171,9 @@ impl Callback for BackupAndRestore {
     }
 
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        if !training.epochs().len().is_multiple_of(self.save_freq) {
+            return Ok(());
+        }
         match self.write(training) {
             Ok(()) => training.resumable_after = Some(training.epochs().len()),
             Err(error) => {

@@ -120,9 +120,14 @@ pub struct Callbacks {
 
 impl Callbacks {
     /// Also keeps a checkpoint in the file `path`, and goes on from it: see [`BackupAndRestore`].
-    pub fn backup_and_restore(mut self, path: impl Into<PathBuf>) -> Callbacks {
-        // First: the others see the epochs that it restores, and what they print of an epoch is kept by then.
-        self.list.insert(0, Box::new(BackupAndRestore::new(path)));
+    pub fn backup_and_restore(self, path: impl Into<PathBuf>) -> Callbacks {
+        self.first(BackupAndRestore::new(path))
+    }
+
+    /// With a callback that is called before all others.
+    pub(crate) fn first(mut self, callback: impl Callback + 'static) -> Callbacks {
+        // The others see the epochs that a checkpoint restores, and what they print of an epoch is kept by then.
+        self.list.insert(0, Box::new(callback));
         self
     }
 

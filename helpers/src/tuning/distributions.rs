@@ -1,0 +1,269 @@
+//! Parameters drawn at random, the very ones that scikit-learn's `ParameterSampler` draws for the same seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::grid::{ParameterGrid, Parameters};
+use crate::data::random_state::RandomState;
+use crate::error::{Error, Result};
+
+/// Where the values of one parameter come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    /// Evenly from `loc` to `loc + scale`; SciPy's `uniform(loc, scale)`.
+    Uniform {
+        /// The least value.
+        loc: f64,
+        /// How far the largest one lies above it.
+        scale: f64,
+    },
+    /// From `low` to `high`, evenly in the logarithm; SciPy's `loguniform(a, b)`.
+    LogUniform {
+        /// The least value, above 0.
+        low: f64,
+        /// The largest one.
+        high: f64,
+    },
+    /// A whole number of `low..high`; SciPy's `randint(low, high)`.
+    RandInt {
+        /// The least one.
+        low: i64,
+        /// Beyond the largest one.
+        high: i64,
+    },
+    /// One of these.
+    #[serde(untagged)]
+    Choice(Vec<Value>),
+}
+
+impl<V: Into<Value>> From<Vec<V>> for Distribution {
+    fn from(values: Vec<V>) -> Distribution {
+        Distribution::Choice(values.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<V: Into<Value>, const N: usize> From<[V; N]> for Distribution {
+    fn from(values: [V; N]) -> Distribution {
+        Vec::from(values).into()
+    }
+}
+
+impl Distribution {
+    /// Checks its numbers.
+    fn check(&self, name: &str) -> Result<()> {
+        let problem = match self {
+            Distribution::Uniform { loc, scale } => {
+                (!loc.is_finite() || !scale.is_finite() || *scale < 0.0)
+                    .then_some("finite numbers, `scale` not below 0")
+            }
+            Distribution::LogUniform { low, high } => {
+                (!(*low > 0.0 && low < high && high.is_finite()))
+                    .then_some("numbers with 0 < `low` < `high`")
+            }
+            Distribution::RandInt { low, high } => {
+                (low >= high).then_some("whole numbers with `low` < `high`")
+            }
+            Distribution::Choice(values) => (values.is_empty() || values.contains(&Value::Null))
+                .then_some("at least one value, each finite"),
+        };
+        problem.map_or(Ok(()), |expected| {
+            let (expected, found) = (format!("{expected}, for {name:?}"), format!("{self:?}"));
+            Err(Error::parameter("param_distributions", expected, found, "see `Distribution`"))
+        })
+    }
+
+    fn draw(&self, random: &mut RandomState) -> Value {
+        match self {
+            Distribution::Uniform { loc, scale } => (random.random_sample() * scale + loc).into(),
+            Distribution::LogUniform { low, high } => {
+                let (low, high) = (low.ln(), high.ln());
+                (low + random.random_sample() * (high - low)).exp().into()
+            }
+            Distribution::RandInt { low, high } => {
+                let above = random.interval((high - 1).abs_diff(*low));
+                low.wrapping_add_unsigned(above).into()
+            }
+            Distribution::Choice(values) => {
+                values[random.interval(values.len() as u64 - 1) as usize].clone()
+            }
+        }
+    }
+}
+
+/// Names with the distributions to draw from; or several such sets, one of which is drawn first.
+///
+/// In JSON it is a map from names to lists of values or to distributions, or a list of such maps.
+///
+/// ```
+/// use helpers::tuning::{Distribution, ParameterDistributions};
+///
+/// let distributions = ParameterDistributions::new()
+///     .parameter("dropout", Distribution::Uniform { loc: 0.0, scale: 0.5 })
+///     .parameter("batch_size", [32, 64, 128]);
+/// assert_eq!(distributions.sample(10, 42)?.len(), 10);
+/// # Ok::<(), helpers::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany", into = "OneOrMany")]
+pub struct ParameterDistributions {
+    sets: Vec<BTreeMap<String, Distribution>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(BTreeMap<String, Distribution>),
+    Many(Vec<BTreeMap<String, Distribution>>),
+}
+
+impl From<OneOrMany> for ParameterDistributions {
+    fn from(sets: OneOrMany) -> ParameterDistributions {
+        match sets {
+            OneOrMany::One(set) => ParameterDistributions { sets: vec![set] },
+            OneOrMany::Many(sets) => ParameterDistributions { sets },
+        }
+    }
+}
+
+impl From<ParameterDistributions> for OneOrMany {
+    fn from(mut distributions: ParameterDistributions) -> OneOrMany {
+        if distributions.sets.len() == 1 {
+            OneOrMany::One(distributions.sets.remove(0))
+        } else {
+            OneOrMany::Many(distributions.sets)
+        }
+    }
+}
+
+impl Default for ParameterDistributions {
+    fn default() -> ParameterDistributions {
+        ParameterDistributions::new()
+    }
+}
+
+impl ParameterDistributions {
+    /// None; the one combination to draw is the empty one.
+    pub fn new() -> ParameterDistributions {
+        ParameterDistributions { sets: vec![BTreeMap::new()] }
+    }
+
+    /// Adds a parameter; a name given before gets the new distribution.
+    pub fn parameter(
+        mut self,
+        name: impl Into<String>,
+        values: impl Into<Distribution>,
+    ) -> ParameterDistributions {
+        if let Some(set) = self.sets.last_mut() {
+            set.insert(name.into(), values.into());
+        }
+        self
+    }
+
+    /// These sets and those of another one.
+    pub fn or(mut self, other: ParameterDistributions) -> ParameterDistributions {
+        self.sets.extend(other.sets);
+        self
+    }
+
+    /// `n_iter` combinations; where all values are lists, different ones, and no more than there are.
+    ///
+    /// # Errors
+    /// If there is nothing to draw from, or `random_state` does not fit into 32 bits.
+    pub fn sample(&self, n_iter: usize, random_state: u64) -> Result<Vec<Parameters>> {
+        for (name, distribution) in self.sets.iter().flatten() {
+            distribution.check(name)?;
+        }
+        if self.sets.is_empty() {
+            let advice = "name a parameter and its values";
+            return Err(Error::parameter("param_distributions", "at least one", "none", advice));
+        }
+        let mut random = RandomState::new(random_state)?;
+        if let Some(grid) = self.grid() {
+            let points = grid.combinations()?;
+            let drawn = without_replacement(points.len(), n_iter.min(points.len()), &mut random);
+            return Ok(drawn.into_iter().map(|index| points[index].clone()).collect());
+        }
+        let point = |random: &mut RandomState| {
+            let set = &self.sets[random.interval(self.sets.len() as u64 - 1) as usize];
+            set.iter().map(|(name, values)| (name.clone(), values.draw(random))).collect()
+        };
+        Ok((0..n_iter).map(|_| point(&mut random)).collect())
+    }
+
+    /// The grid of all combinations, if there are lists alone.
+    fn grid(&self) -> Option<ParameterGrid> {
+        let mut grids = self.sets.iter().map(|set| {
+            set.iter().try_fold(ParameterGrid::new(), |grid, (name, values)| match values {
+                Distribution::Choice(values) => Some(grid.parameter(name, values.clone())),
+                _ => None,
+            })
+        });
+        let first = grids.next()??;
+        grids.try_fold(first, |grid, next| Some(grid.then(next?)))
+    }
+}
+
+/// `count` different numbers below `population`, as scikit-learn's `sample_without_replacement` draws them: by one of
+/// three methods, after the share of the population that is drawn.
+fn without_replacement(population: usize, count: usize, random: &mut RandomState) -> Vec<usize> {
+    let share = if population == 0 { 1.0 } else { count as f64 / population as f64 };
+    if share > 0.01 && share < 0.99 {
+        let mut order = random.permutation(population);
+        order.truncate(count);
+        return order;
+    }
+    if share < 0.2 {
+        let mut seen = BTreeSet::new();
+        let mut next = || loop {
+            let number = random.interval(population as u64 - 1) as usize;
+            if seen.insert(number) {
+                return number;
+            }
+        };
+        return (0..count).map(|_| next()).collect();
+    }
+    let mut reservoir: Vec<usize> = (0..count).collect();
+    for number in count..population {
+        let place = random.interval(number as u64) as usize;
+        if place < count {
+            reservoir[place] = number;
+        }
+    }
+    reservoir
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_scikit_learns_param_distributions() {
+        let one = r#"{"a":[1,2],"b":{"log_uniform":{"low":0.001,"high":0.1}}}"#;
+        let many = r#"[{"a":[1]},{"b":{"rand_int":{"low":1,"high":9}}}]"#;
+        for text in [one, many] {
+            let distributions: ParameterDistributions = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&distributions).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_drawn_from_are_refused() {
+        let refused = |values: Distribution| {
+            let distributions = ParameterDistributions::new().parameter("dropout", values);
+            distributions.sample(1, 0).unwrap_err().to_string()
+        };
+        for values in [
+            Distribution::Uniform { loc: 0.0, scale: -1.0 },
+            Distribution::LogUniform { low: 0.0, high: 1.0 },
+            Distribution::RandInt { low: 3, high: 3 },
+            Distribution::Choice(Vec::new()),
+        ] {
+            let text = refused(values);
+            assert!(text.starts_with("`param_distributions` must be "), "{text}");
+            assert!(text.contains("for \"dropout\""), "{text}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Successive halving (Jamieson & Talwalkar 2016): many combinations with little, the better ones again with more.
+//!
+//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`.
+
+use serde::{Deserialize, Serialize};
+
+use super::grid::Parameters;
+use crate::error::{Error, Result};
+
+/// What a round gives each candidate more of; scikit-learn's `resource`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Training images, drawn anew for each round: scikit-learn's `n_samples`, its default.
+    #[default]
+    NSamples,
+    /// Epochs of one and the same training: the next round goes on where the last one stopped, to the same weights as an
+    /// undisturbed training. The learning rate's schedule is that of the whole training in each round.
+    Epochs,
+}
+
+impl Resource {
+    /// In words, for more than one.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Resource::NSamples => "images",
+            Resource::Epochs => "epochs",
+        }
+    }
+}
+
+/// What the first round gives each candidate; scikit-learn's `min_resources`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MinResources {
+    /// So much that the last round gets as much as it may.
+    Exhaust,
+    /// 1 epoch; or 2 images for each class and fold, as in scikit-learn.
+    Smallest,
+    /// So much.
+    #[serde(untagged)]
+    Count(usize),
+}
+
+impl From<usize> for MinResources {
+    fn from(count: usize) -> MinResources {
+        MinResources::Count(count)
+    }
+}
+
+/// How much of the data or of the training the trials of a round get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Budget {
+    /// All images, the whole training.
+    Whole,
+    /// So many images.
+    Images { count: usize, random_state: u64 },
+    /// The first `now` epochs; rounds before have had `before` of them.
+    Epochs { now: usize, before: Option<usize> },
+}
+
+impl Budget {
+    /// Images or epochs, if it is a part.
+    pub(super) fn amount(self) -> Option<usize> {
+        match self {
+            Budget::Whole => None,
+            Budget::Images { count, .. } => Some(count),
+            Budget::Epochs { now, .. } => Some(now),
+        }
+    }
+}
+
+/// One round of a search.
+pub(super) struct Round {
+    /// From 0.
+    pub iteration: usize,
+    pub candidates: Vec<Parameters>,
+    /// Which of the candidates of the round before each one was.
+    pub from: Vec<usize>,
+    pub budget: Budget,
+}
+
+/// Which combinations a search tries, round after round.
+pub(super) trait Plan {
+    /// The next round, given the mean scores of the last one.
+    fn next(&mut self, scores: &[f64]) -> Option<Round>;
+
+    /// Rounds in all.
+    fn rounds(&self) -> usize {
+        1
+    }
+
+    /// What differs from round to round.
+    fn resource(&self) -> Option<Resource> {
+        None
+    }
+}
+
+/// One round of these combinations.
+pub(super) struct OneRound(pub Option<Vec<Parameters>>);
+
+impl Plan for OneRound {
+    fn next(&mut self, _: &[f64]) -> Option<Round> {
+        let candidates = self.0.take()?;
+        Some(Round { iteration: 0, candidates, from: Vec::new(), budget: Budget::Whole })
+    }
+}
+
+/// The settings that both halving searches have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Halving {
+    pub factor: f64,
+    pub resource: Resource,
+    pub max_resources: usize,
+    pub min_resources: MinResources,
+    pub aggressive_elimination: bool,
+    pub random_state: u64,
+}
+
+/// What there is: images to search among, classes in them, folds, epochs of a training.
+pub(super) struct Given {
+    pub images: usize,
+    pub classes: usize,
+    pub n_splits: usize,
+    pub epochs: usize,
+}
+
+impl Halving {
+    /// Checks what can be checked without the data.
+    pub(super) fn check(&self, candidates: &[Parameters], epochs: usize) -> Result<()> {
+        if !(self.factor > 1.0 && self.factor.is_finite()) {
+            let advice = "3 keeps the better third of each round";
+            return Err(Error::parameter("factor", "above 1", self.factor, advice));
+        }
+        if self.resource == Resource::NSamples {
+            return Ok(());
+        }
+        if candidates.iter().any(|params| params.contains_key("epochs")) {
+            let expected = "n_samples, or epochs that are not searched themselves";
+            let advice = "take `epochs` out of the parameters";
+            return Err(Error::parameter("resource", expected, "epochs, a parameter", advice));
+        }
+        if self.max_resources > epochs {
+            let expected =
+                format!("at most the {epochs} epochs of a whole training, or 0 for them");
+            let advice = "raise `epochs` in `fit`";
+            return Err(Error::parameter("max_resources", expected, self.max_resources, advice));
+        }
+        Ok(())
+    }
+
+    /// The least and the most that a candidate gets, before `MinResources::Exhaust` is worked out.
+    pub(super) fn limits(&self, given: &Given) -> Result<(usize, usize)> {
+        let least = match (self.min_resources, self.resource) {
+            (MinResources::Count(count), _) => count,
+            (_, Resource::NSamples) => 2 * given.n_splits * given.classes,
+            (_, Resource::Epochs) => 1,
+        };
+        let most = match (self.max_resources, self.resource) {
+            (0, Resource::NSamples) => given.images,
+            (0, Resource::Epochs) => given.epochs,
+            (most, Resource::NSamples) => most.min(given.images),
+            (most, Resource::Epochs) => most,
+        };
+        if least == 0 || least > most {
+            let expected = format!("1 to {most}, the most that a round may give");
+            let advice = "a smaller one, or more images or epochs";
+            return Err(Error::parameter("min_resources", expected, least, advice));
+        }
+        Ok((least, most))
+    }
+
+    /// The rounds for these candidates.
+    pub(super) fn plan(&self, candidates: Vec<Parameters>, given: &Given) -> Result<HalvingPlan> {
+        let (mut least, most) = self.limits(given)?;
+        let required = 1 + whole_powers(candidates.len(), self.factor);
+        if self.min_resources == MinResources::Exhaust {
+            let last = self.factor.powi(required as i32 - 1);
+            least = least.max((most as f64 / last).floor() as usize);
+        }
+        let possible = 1 + whole_powers(most / least, self.factor);
+        let rounds = if self.aggressive_elimination { required } else { required.min(possible) };
+        let n_resources = (0..rounds)
+            .map(|iteration| {
+                // Aggressive elimination repeats the first amount until what is left fits into the rounds that can grow.
+                let power = match self.aggressive_elimination {
+                    true => (iteration + possible).saturating_sub(required),
+                    false => iteration,
+                };
+                ((self.factor.powi(power as i32) * least as f64) as usize).min(most)
+            })
+            .collect();
+        Ok(HalvingPlan { settings: *self, n_resources, iteration: 0, candidates })
+    }
+}
+
+/// The largest whole power of `factor` that is not above `count`; rounded as scikit-learn's quotient of logarithms is.
+fn whole_powers(count: usize, factor: f64) -> usize {
+    ((count as f64).ln() / factor.ln()).floor() as usize
+}
+
+/// The rounds of one search by halving.
+pub(super) struct HalvingPlan {
+    settings: Halving,
+    n_resources: Vec<usize>,
+    iteration: usize,
+    /// Of the last round.
+    candidates: Vec<Parameters>,
+}
+
+impl Plan for HalvingPlan {
+    fn next(&mut self, scores: &[f64]) -> Option<Round> {
+        let (iteration, random_state) = (self.iteration, self.settings.random_state);
+        let &now = self.n_resources.get(iteration)?;
+        let from = if iteration == 0 {
+            (0..self.candidates.len()).collect()
+        } else {
+            top_k(scores, (scores.len() as f64 / self.settings.factor).ceil() as usize)
+        };
+        self.candidates = from.iter().map(|&index| self.candidates[index].clone()).collect();
+        self.iteration += 1;
+        let budget = match self.settings.resource {
+            Resource::NSamples => Budget::Images { count: now, random_state },
+            Resource::Epochs => Budget::Epochs {
+                now,
+                before: iteration.checked_sub(1).map(|i| self.n_resources[i]),
+            },
+        };
+        Some(Round { iteration, candidates: self.candidates.clone(), from, budget })
+    }
+
+    fn rounds(&self) -> usize {
+        self.n_resources.len()
+    }
+
+    fn resource(&self) -> Option<Resource> {
+        Some(self.settings.resource)
+    }
+}
+
+/// The indices of the `k` best scores, the best one last; those that are no numbers count as the worst.
+fn top_k(scores: &[f64], k: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let key = |index: usize| if scores[index].is_nan() { f64::NEG_INFINITY } else { scores[index] };
+    order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
+    order.split_off(scores.len().saturating_sub(k))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(candidates: usize, change: impl FnOnce(&mut Halving)) -> Result<HalvingPlan> {
+        let mut halving = Halving {
+            factor: 3.0,
+            resource: Resource::Epochs,
+            max_resources: 0,
+            min_resources: MinResources::Exhaust,
+            aggressive_elimination: false,
+            random_state: 0,
+        };
+        change(&mut halving);
+        let candidates: Vec<Parameters> = (0..candidates)
+            .map(|index| Parameters::from([("dropout".to_owned(), index.into())]))
+            .collect();
+        halving.check(&candidates, 50)?;
+        halving.plan(candidates, &Given { images: 900, classes: 10, n_splits: 3, epochs: 50 })
+    }
+
+    #[test]
+    fn each_round_keeps_the_better_third_and_gives_it_three_times_as_much() {
+        let mut plan = plan(20, |_| ()).unwrap();
+        assert_eq!(plan.n_resources, [5, 15, 45]);
+        let first = plan.next(&[]).unwrap();
+        assert_eq!(first.budget, Budget::Epochs { now: 5, before: None });
+        let scores: Vec<f64> = (0..20).map(|index| f64::from(index * 7 % 20)).collect();
+        let second = plan.next(&scores).unwrap();
+        let kept: Vec<f64> = second.from.iter().map(|&index| scores[index]).collect();
+        assert_eq!(kept, [13.0, 14.0, 15.0, 16.0, 17.0, 18.0, 19.0]);
+        assert_eq!(second.budget, Budget::Epochs { now: 15, before: Some(5) });
+        let third = plan.next(&kept).unwrap();
+        assert_eq!((third.candidates.len(), third.iteration), (3, 2));
+        assert_eq!(third.candidates[2], second.candidates[6]);
+        assert!(plan.next(&[0.0; 3]).is_none());
+    }
+
+    #[test]
+    fn what_has_no_score_does_not_go_on() {
+        assert_eq!(top_k(&[0.5, f64::NAN, 0.25, 0.75], 2), [0, 3]);
+        assert_eq!(top_k(&[f64::NAN, 0.25], 2), [0, 1]);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_refused() {
+        let refused = |change: fn(&mut Halving)| plan(4, change).err().unwrap().to_string();
+        assert!(refused(|h| h.factor = 1.0).starts_with("`factor` must be above 1, got 1"));
+        let text = refused(|h| h.max_resources = 60);
+        assert!(text.starts_with("`max_resources` must be at most the 50 epochs"), "{text}");
+        let text = refused(|h| h.min_resources = 51.into());
+        assert!(text.starts_with("`min_resources` must be 1 to 50"), "{text}");
+    }
+}

@@ -1,0 +1,344 @@
+//! The four searches are scikit-learn's to the index; and a training that halving continues ends as an undisturbed one.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use helpers::Error;
+use helpers::prelude::*;
+use helpers::training::History;
+use helpers::tuning::{
+    KFold, Launcher, LocalProcesses, Parameters, Score, SearchResults, TrialResult, TrialSpec,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+fn sample_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")
+}
+
+fn split(images: usize, seed: u64) -> Split {
+    let dataset = Dataset::load(sample_folder()).unwrap().take_stratified(images, seed).unwrap();
+    dataset.split(SplitConfig { random_state: seed, ..SplitConfig::default() }).unwrap()
+}
+
+#[derive(Deserialize)]
+struct Printed {
+    cases: Vec<Case>,
+    samples: Vec<Sample>,
+}
+
+/// A search and what scikit-learn made of it.
+#[derive(Deserialize)]
+struct Case {
+    kind: String,
+    seed: u64,
+    images: usize,
+    n_splits: usize,
+    stratified: bool,
+    shuffle: bool,
+    search: Value,
+    failing: u64,
+    answer: Option<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    params: Vec<Parameters>,
+    mean_test_score: Vec<Option<f64>>,
+    rank_test_score: Vec<usize>,
+    iter: Vec<usize>,
+    n_resources: Option<Vec<usize>>,
+    best_index: usize,
+}
+
+/// What scikit-learn draws from lists without replacement.
+#[derive(Deserialize)]
+struct Sample {
+    grid: ParameterDistributions,
+    count: usize,
+    seed: u64,
+    points: Vec<Parameters>,
+}
+
+/// A trial's result that was not worked for.
+fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
+    let history = History {
+        // As if every epoch of the stage had run.
+        epochs: Vec::new(),
+        best_epoch: 0,
+        stopped_early: false,
+        fit_seconds: 0.5,
+        train_images_per_second: 1.0,
+        phases: Vec::new(),
+    };
+    TrialResult {
+        id: spec.id(),
+        test: Score { images: 10, loss: 1.0 - accuracy, accuracy },
+        train: None,
+        history,
+        fit_seconds: 0.5,
+        score_seconds: 0.25,
+    }
+}
+
+/// The formula of `searches.py`.
+struct Formula {
+    failing: u64,
+}
+
+impl Launcher for Formula {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        const PRIME: u64 = 1_000_003;
+        let Network::Dense(DenseConfig { dropout, .. }) = &spec.network else { unreachable!() };
+        let millionths = |value: f64| (value * 1e6).round() as u64;
+        let sum = |rows: &[usize]| rows.iter().sum::<usize>() as u64;
+        let values = [
+            millionths(*dropout),
+            millionths(spec.fit.learning_rate),
+            millionths(spec.fit.weight_decay),
+            spec.fit.batch_size as u64,
+            spec.stage.as_ref().map_or(0, |stage| stage.epochs as u64),
+            sum(&spec.train),
+            spec.train.len() as u64,
+            sum(&spec.test),
+            spec.test.len() as u64,
+        ];
+        let number = values.iter().fold(0, |number, value| (number * 7919 + value) % PRIME);
+        match self.failing {
+            failing if failing > 0 && number % failing == 0 => Err("this one fails".to_owned()),
+            _ => Ok(given(spec, number as f64 / PRIME as f64)),
+        }
+    }
+}
+
+/// The settings of `case` for a search of this type, with what all searches of this test have.
+fn search<S: for<'a> Deserialize<'a>>(case: &Case, folder: &Path) -> S {
+    let &Case { n_splits, shuffle, seed, .. } = case;
+    let cv: helpers::tuning::Folds = if case.stratified {
+        StratifiedKFold { n_splits, shuffle, random_state: seed }.into()
+    } else {
+        KFold { n_splits, shuffle, random_state: seed }.into()
+    };
+    let network = DenseConfig { dropout: 0.0, ..DenseConfig::default() };
+    let fit = FitConfig {
+        epochs: 100,
+        batch_size: 1,
+        learning_rate: 0.001,
+        weight_decay: 0.0,
+        ..FitConfig::default()
+    };
+    let mut settings = serde_json::json!({
+        "cv": cv, "network": Network::Dense(network), "fit": fit, "refit": false, "verbose": 0, "trials": folder,
+    });
+    let own = case.search.as_object().unwrap().clone();
+    settings.as_object_mut().unwrap().extend(own);
+    serde_json::from_value(settings).unwrap()
+}
+
+fn found(case: &Case) -> Result<SearchResults, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let (split, launcher) = (split(case.images, case.seed), Formula { failing: case.failing });
+    let folder = folder.path();
+    match case.kind.as_str() {
+        "grid" => search::<GridSearchCv>(case, folder).fit_with(&split, &launcher),
+        "randomized" => search::<RandomizedSearchCv>(case, folder).fit_with(&split, &launcher),
+        "halving_grid" => search::<HalvingGridSearchCv>(case, folder).fit_with(&split, &launcher),
+        _ => search::<HalvingRandomSearchCv>(case, folder).fit_with(&split, &launcher),
+    }
+}
+
+/// Whether numbers are equal but for the last bits of a logarithm, and all else is.
+fn alike(ours: &Parameters, theirs: &Parameters) -> bool {
+    let value = |(our, their): (&Value, &Value)| match (our.as_f64(), their.as_f64()) {
+        (Some(our), Some(their)) => (our - their).abs() <= 1e-13 * their.abs(),
+        _ => our == their,
+    };
+    ours.keys().eq(theirs.keys()) && ours.values().zip(theirs.values()).all(value)
+}
+
+#[test]
+fn candidates_rounds_scores_and_the_best_are_scikit_learns() {
+    let y = sample_folder().join("y.npy");
+    let printed: Printed =
+        serde_json::from_slice(&common::run_python("searches.py", &[y])).unwrap();
+    assert_eq!(printed.cases.len(), 120);
+    let mut rounds = 0;
+    for (number, case) in printed.cases.iter().enumerate() {
+        let what = format!("case {number}, {}: {}", case.kind, case.search);
+        let found = found(case);
+        let Some(answer) = &case.answer else {
+            assert!(found.is_err(), "{what}");
+            continue;
+        };
+        let ours = found.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let results = &ours.cv_results;
+        assert_eq!(results.iter, answer.iter, "{what}");
+        assert_eq!(results.n_resources, answer.n_resources, "{what}");
+        assert_eq!(results.params.len(), answer.params.len(), "{what}");
+        for (our, their) in results.mean_test_score.iter().zip(&answer.mean_test_score) {
+            let near = their.map_or(our.is_nan(), |their| (our - their).abs() < 1e-12);
+            assert!(near, "{what}: {our}, not {their:?}");
+        }
+        for (our, their) in results.params.iter().zip(&answer.params) {
+            assert!(alike(our, their), "{what}: {our:?}, not {their:?}");
+        }
+        assert_eq!(results.rank_test_score, answer.rank_test_score, "{what}");
+        assert_eq!(ours.best_index, answer.best_index, "{what}");
+        rounds += results.iter.iter().max().unwrap() + 1;
+    }
+    assert!(rounds > 200, "{rounds} rounds in all");
+    for Sample { grid, count, seed, points } in printed.samples {
+        assert_eq!(grid.sample(count, seed).unwrap(), points, "{count} of {grid:?}");
+    }
+}
+
+/// Runs the program, and notes how many epochs each trial was asked for and had.
+struct Noting {
+    processes: LocalProcesses,
+    epochs: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Launcher for Noting {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let result = self.processes.run(spec)?;
+        let asked = spec.stage.as_ref().map_or(0, |stage| stage.epochs);
+        self.epochs.lock().unwrap().push((asked, result.history.epochs.len()));
+        Ok(result)
+    }
+}
+
+fn program() -> Noting {
+    let processes = LocalProcesses::new(env!("CARGO_BIN_EXE_trial"));
+    Noting { processes, epochs: Mutex::new(Vec::new()) }
+}
+
+/// Four combinations on two folds in rounds of 2, 4 and 8 epochs.
+fn small_search(folder: &Path) -> HalvingGridSearchCv {
+    HalvingGridSearchCv {
+        param_grid: ParameterGrid::new()
+            .parameter("dropout", [0.0, 0.3])
+            .parameter("kernel_initializer", ["he_normal", "zeros"]),
+        factor: 2.0,
+        resource: Resource::Epochs,
+        network: Network::Dense(DenseConfig { hidden: vec![16], ..DenseConfig::default() }),
+        fit: FitConfig {
+            epochs: 8,
+            patience: 4,
+            batch_size: 64,
+            ema_momentum: Some(0.9),
+            ..FitConfig::default()
+        },
+        cv: 2.into(),
+        n_jobs: 2,
+        refit: false,
+        verbose: 0,
+        trials: folder.join("trials"),
+        ..HalvingGridSearchCv::default()
+    }
+}
+
+/// What a trial found, without times.
+fn found_bits(result: &TrialResult) -> (u64, u64, Vec<[u64; 4]>) {
+    let epochs = result.history.epochs.iter().map(|epoch| {
+        [epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy].map(f64::to_bits)
+    });
+    (result.test.loss.to_bits(), result.test.accuracy.to_bits(), epochs.collect())
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder.join("trials")).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == ending));
+    files.sort();
+    files
+}
+
+#[test]
+fn a_round_goes_on_where_the_last_one_stopped_and_ends_as_an_undisturbed_training() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(600, 1));
+    let search = small_search(folder.path());
+    let found = search.fit_with(&split, &program()).unwrap();
+    let results = &found.cv_results;
+    assert_eq!(results.iter, [0, 0, 0, 0, 1, 1, 2]);
+    assert_eq!(results.n_resources.as_deref().unwrap(), [2, 2, 2, 2, 4, 4, 8]);
+    assert_eq!(found.best_index, 6);
+    assert!(files(folder.path(), "safetensors").is_empty(), "checkpoints were left behind");
+    // The last round against the whole training of the same combination in one go.
+    let undisturbed = tempfile::tempdir().unwrap();
+    let value = |name: &str| found.best_params[name].clone();
+    let whole = GridSearchCv {
+        param_grid: ParameterGrid::new()
+            .parameter("dropout", [value("dropout")])
+            .parameter("kernel_initializer", [value("kernel_initializer")]),
+        network: search.network.clone(),
+        fit: search.fit.clone(),
+        cv: 2.into(),
+        n_jobs: 2,
+        refit: false,
+        verbose: 0,
+        trials: undisturbed.path().join("trials"),
+        ..GridSearchCv::default()
+    };
+    let whole = whole.fit_with(&split, &program()).unwrap();
+    let scores = |found: &SearchResults, row: usize| -> Vec<u64> {
+        found.cv_results.split_test_score[row].iter().map(|score| score.to_bits()).collect()
+    };
+    assert_eq!(scores(&found, 6), scores(&whole, 0));
+    for fold in 0..2 {
+        let losses = |found: &SearchResults, row: usize| -> Vec<u64> {
+            let history = found.histories[row][fold].as_ref().unwrap();
+            history.epochs.iter().map(|epoch| epoch.val_loss.to_bits()).collect()
+        };
+        assert_eq!(losses(&found, 6), losses(&whole, 0), "fold {fold}");
+        // The first round holds the beginning of it.
+        let first = results.params.iter().position(|params| *params == found.best_params);
+        assert_eq!(losses(&found, 6)[..2], losses(&found, first.unwrap())[..]);
+    }
+}
+
+/// Killed between its rounds and within them, the search finds the same and keeps no file too much.
+#[test]
+fn a_search_by_halving_that_was_stopped_finds_the_same() {
+    let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let split = split(600, 1);
+    let results = |folder: &Path| -> Vec<(u64, u64, Vec<[u64; 4]>)> {
+        let results = files(folder, "json").into_iter().map(|path| {
+            let id = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            found_bits(&TrialResult::parse(&fs::read(&path).unwrap(), &id).unwrap())
+        });
+        results.collect()
+    };
+    small_search(calm.path()).fit_with(&split, &program()).unwrap();
+    /// Fails from the trial with this number on, as if the machine had been switched off.
+    struct Dying(Noting, Mutex<usize>);
+    impl Launcher for Dying {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            let mut left = self.1.lock().unwrap();
+            *left = left.checked_sub(1).ok_or("switched off")?;
+            drop(left);
+            self.0.run(spec)
+        }
+    }
+    let search = small_search(rough.path());
+    let dying = HalvingGridSearchCv {
+        error_score: helpers::tuning::ErrorScore::Raise,
+        n_jobs: 1,
+        ..search.clone()
+    };
+    // Trials share two threads in both cases: their number decides the last bits.
+    let dying = HalvingGridSearchCv { n_jobs: search.n_jobs, ..dying };
+    for trials in [3, 6, 2] {
+        let stopped = dying.fit_with(&split, &Dying(program(), Mutex::new(trials))).unwrap_err();
+        assert!(stopped.to_string().contains("switched off"), "{stopped}");
+    }
+    let launcher = program();
+    search.fit_with(&split, &launcher).unwrap();
+    assert_eq!(results(rough.path()), results(calm.path()));
+    assert_eq!(files(rough.path(), "json"), files(rough.path(), "json"));
+    assert!(files(rough.path(), "safetensors").is_empty(), "checkpoints were left behind");
+    let ran = launcher.epochs.into_inner().unwrap();
+    assert!(ran.len() < 14, "{ran:?}: nothing of the stopped searches was used");
+}
