@@ -293,6 +293,17 @@ fn a_round_goes_on_where_the_last_one_stopped_and_ends_as_an_undisturbed_trainin
             history.epochs.iter().map(|epoch| epoch.val_loss.to_bits()).collect()
         };
         assert_eq!(losses(&found, 6), losses(&whole, 0), "fold {fold}");
+        // It is the training of the rounds before, which lasted as long as it did there.
+        let seconds = |row: usize, epochs: usize| -> Vec<u64> {
+            let history = found.histories[row][fold].as_ref().unwrap();
+            history.epochs[..epochs].iter().map(|epoch| epoch.seconds.to_bits()).collect()
+        };
+        let of_best = |round: usize| {
+            let of_best = |row: &usize| results.params[*row] == found.best_params;
+            (0..7).filter(of_best).nth(round).unwrap()
+        };
+        assert_eq!(seconds(of_best(0), 2), seconds(of_best(2), 2), "fold {fold}");
+        assert_eq!(seconds(of_best(1), 4), seconds(of_best(2), 4), "fold {fold}");
         // The first round holds the beginning of it.
         let first = results.params.iter().position(|params| *params == found.best_params);
         assert_eq!(losses(&found, 6)[..2], losses(&found, first.unwrap())[..]);

@@ -334,7 +334,7 @@ mod tests {
     use super::*;
     use crate::architectures::DenseConfig;
     use crate::data::ImageShape;
-    use crate::tuning::results::tests::results;
+    use crate::tuning::results::tests::{results, results_of_halving};
     use crate::tuning::{FailedTrial, Parameters};
 
     #[test]
@@ -345,6 +345,33 @@ mod tests {
         assert_eq!(rows[0], ["1", "★", "1", "62.50", "12.50", "75.00", "50.00", "0.6"], "{text}");
         assert_eq!(&rows[1][..3], ["2", "2", "50.00"], "{text}");
         assert_eq!(&rows[2][..3], ["3", "0", "37.50"], "{text}");
+    }
+
+    #[test]
+    fn a_search_by_halving_is_told_round_by_round() {
+        let found = results_of_halving();
+        let text = found.table().to_text();
+        let rows: Vec<Vec<&str>> =
+            text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0][..5], ["2", "★", "3", "1", "2"], "{text}");
+        assert_eq!(rows[1][..4], ["2", "3", "3", "1"], "{text}");
+        assert_eq!(rows[4][..4], ["1", "1", "5", "0"], "{text}");
+        let figure = found.plot_rounds().unwrap();
+        assert!(figure.alt_text().contains("dropout 2 from 62.5 to 75"), "{}", figure.alt_text());
+        assert!(figure.alt_text().contains("and 2 lines without a name"), "{}", figure.alt_text());
+        let sentence = found.sentence();
+        assert!(sentence.starts_with("Two combinations of the last round differ"), "{sentence}");
+        assert!(sentence.contains("of the other 1 are nearer"), "{sentence}");
+        let text = results(&[&[0.5]]).plot_rounds().unwrap_err().to_string();
+        assert!(text.contains("`HalvingGridSearchCv`"), "{text}");
+    }
+
+    /// Of a combination that was in several rounds the last one counts.
+    #[test]
+    fn the_heat_map_of_a_search_by_halving_shows_the_last_round_of_each_combination() {
+        let map = results_of_halving().heat_map("dropout", "dropout").unwrap();
+        let diagonal: Vec<f64> = map.values.diag().to_vec();
+        assert_eq!(diagonal, [0.375, 0.5, 0.75]);
     }
 
     /// One fold of the second combination failed.
@@ -412,6 +439,12 @@ mod tests {
                  rank 2 of 3, 25.00 points below the best."
             );
         }
+        // In rounds: its last one counts.
+        found.cv_results.iter = vec![0, 1, 1];
+        found.resource = Some(crate::tuning::Resource::Epochs);
+        let text = found.rank_of(&settings(0.35));
+        let end = "at rank 1 of 2 in round 2 of 2, the last that they were in, 0.00 points below the best.";
+        assert!(text.ends_with(end), "{text}");
         let absent = found.rank_of(&settings(0.25));
         assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
     }

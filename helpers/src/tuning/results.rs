@@ -330,6 +330,29 @@ pub(crate) mod tests {
         }
     }
 
+    /// Three combinations with one epoch, and the better two of them with three.
+    pub(crate) fn results_of_halving() -> SearchResults {
+        let mut found =
+            results(&[&[0.5, 0.25], &[0.75, 0.5], &[0.5, 0.75], &[0.5, 0.5], &[0.75, 0.75]]);
+        let params = &mut found.cv_results.params;
+        (params[3], params[4]) = (params[1].clone(), params[2].clone());
+        found.cv_results.iter = vec![0, 0, 0, 1, 1];
+        found.cv_results.n_resources = Some(vec![1, 1, 1, 3, 3]);
+        found.resource = Some(Resource::Epochs);
+        found.best_index = found.cv_results.best_of_last_round();
+        found.best_params = found.cv_results.params[found.best_index].clone();
+        found.best_score = found.cv_results.mean_test_score[found.best_index];
+        found
+    }
+
+    #[test]
+    fn the_best_is_of_the_last_round_whatever_an_earlier_one_scored() {
+        let mut found = results_of_halving();
+        assert_eq!((found.best_index, found.cv_results.last_round()), (4, vec![3, 4]));
+        found.cv_results.rank_test_score = vec![1, 2, 3, 5, 4];
+        assert_eq!(found.cv_results.by_rank(), [4, 3, 0, 1, 2]);
+    }
+
     #[test]
     fn equal_means_share_the_better_rank_and_no_numbers_the_last() {
         assert_eq!(ranks(&[0.5, 0.9, f64::NAN, 0.9, 0.1, f64::NAN]), [3, 1, 5, 1, 4, 5]);
