@@ -613,19 +613,22 @@ fn wrong_settings() {
         (
             "warmup_epochs",
             Box::new(|config| {
-                config.schedule = Schedule::Cosine { warmup_epochs: 1.0, alpha: 0.0 }
+                config.schedule =
+                    Schedule::Cosine { warmup_epochs: 1.0, alpha: 0.0, decay_epochs: 0 }
             }),
         ),
         (
             "warmup_epochs",
             Box::new(|config| {
-                config.schedule = Schedule::Cosine { warmup_epochs: -1.0, alpha: 0.0 }
+                config.schedule =
+                    Schedule::Cosine { warmup_epochs: -1.0, alpha: 0.0, decay_epochs: 0 }
             }),
         ),
         (
             "alpha",
             Box::new(|config| {
-                config.schedule = Schedule::Cosine { warmup_epochs: 0.5, alpha: 1.5 }
+                config.schedule =
+                    Schedule::Cosine { warmup_epochs: 0.5, alpha: 1.5, decay_epochs: 0 }
             }),
         ),
         ("factor", Box::new(move |config| config.schedule = plateau(1.0, 2))),

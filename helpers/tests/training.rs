@@ -212,7 +212,10 @@ fn settings_out_of_range_are_named() {
             "`label_smoothing` must be in 0..1, got 1",
         ),
         (
-            FitConfig { schedule: Schedule::Cosine { warmup_epochs: 3.0, alpha: 0.0 }, ..quick(2) },
+            FitConfig {
+                schedule: Schedule::Cosine { warmup_epochs: 3.0, alpha: 0.0, decay_epochs: 0 },
+                ..quick(2)
+            },
             "`warmup_epochs` must be 0 or more and fewer than `epochs` (2), got 3",
         ),
         (

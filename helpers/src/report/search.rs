@@ -202,6 +202,70 @@ impl SearchResults {
         chart
     }
 
+    /// How the trials' trainings came along: for each value of a parameter the accuracy on the images that steer early
+    /// stopping, in the best epoch so far, mean over all trials with that value.
+    ///
+    /// # Errors
+    /// If this is no parameter of every combination.
+    pub fn plot_trials(&self, name: &str) -> Result<LineChart> {
+        let (values, value_of) = self.values_of(name)?;
+        let title = format!("Accuracy by epoch, for each {}", clean_text(&name.replace('_', " ")));
+        let mut chart = LineChart::new(title, "Epoch", "Best accuracy so far (%)");
+        let epochs: Vec<f64> = (1..=self.longest_trial()).map(|epoch| epoch as f64).collect();
+        for (index, value) in values.into_iter().enumerate() {
+            let rows: Vec<usize> =
+                (0..value_of.len()).filter(|&row| value_of[row] == index).collect();
+            let mean = |&epoch: &f64| 100.0 * self.accuracy_after(&rows, epoch as usize);
+            chart = chart.line(value, &epochs, &epochs.iter().map(mean).collect::<Vec<f64>>());
+        }
+        Ok(chart)
+    }
+
+    /// What a search with trials of so many epochs would have chosen, judged by the images that steer early stopping,
+    /// and which rank it has in this search; in words.
+    pub fn short_trials_sentence(&self, epochs: usize) -> String {
+        let rows = self.cv_results.last_round();
+        let after = |row: usize| self.accuracy_after(&[row], epochs);
+        let best = rows.iter().copied().filter(|&row| after(row).is_finite());
+        let Some(best) = best.reduce(|a, b| if after(b) > after(a) { b } else { a }) else {
+            return "No trial has an epoch.".to_owned();
+        };
+        let rank = self.cv_results.rank_test_score[best];
+        let plural = if epochs == 1 { "" } else { "s" };
+        let verdict = match self.best_score - self.cv_results.mean_test_score[best] {
+            _ if best == self.best_index => "the same as that of the whole search".to_owned(),
+            below => format!(
+                "rank {rank} of {} in the whole search, {} below the best",
+                rows.len(),
+                difference(self.scoring, below)
+            ),
+        };
+        format!(
+            "After {epochs} epoch{plural} the best combination was {} ({:.2}% on the images that steer early stopping): {verdict}.",
+            params_text(&self.cv_results.params[best]),
+            100.0 * after(best)
+        )
+    }
+
+    /// Epochs of the longest trial.
+    fn longest_trial(&self) -> usize {
+        let histories = self.histories.iter().flatten().flatten();
+        histories.map(|history| history.epochs.len()).max().unwrap_or(0)
+    }
+
+    /// The accuracy of the best epoch of the first `epochs`, mean over the trials of these rows that did not fail.
+    fn accuracy_after(&self, rows: &[usize], epochs: usize) -> f64 {
+        let histories = rows.iter().flat_map(|&row| self.histories[row].iter().flatten());
+        let accuracies: Vec<f64> = histories
+            .filter_map(|history| {
+                let so_far = history.epochs.iter().take(epochs);
+                let best = so_far.min_by(|a, b| a.val_loss.total_cmp(&b.val_loss));
+                best.map(|epoch| epoch.val_accuracy)
+            })
+            .collect();
+        accuracies.iter().sum::<f64>() / accuracies.len() as f64
+    }
+
     /// Whether the choice of parameters mattered in the search, beyond the noise; in words.
     pub fn sentence(&self) -> String {
         let text = |value: f64| difference(self.scoring, value);
@@ -334,6 +398,7 @@ mod tests {
     use super::*;
     use crate::architectures::DenseConfig;
     use crate::data::ImageShape;
+    use crate::training::{EpochRecord, History};
     use crate::tuning::results::tests::{results, results_of_halving};
     use crate::tuning::{FailedTrial, Parameters};
 
@@ -354,9 +419,9 @@ mod tests {
         let rows: Vec<Vec<&str>> =
             text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows[0][..5], ["2", "★", "3", "1", "2"], "{text}");
-        assert_eq!(rows[1][..4], ["2", "3", "3", "1"], "{text}");
+        assert_eq!(rows[1][..4], ["2", "3", "4", "1"], "{text}");
         assert_eq!(rows[4][..4], ["1", "1", "5", "0"], "{text}");
-        let figure = found.plot_rounds().unwrap();
+        let figure = found.plot_rounds().unwrap().plot().unwrap();
         assert!(figure.alt_text().contains("dropout 2 from 62.5 to 75"), "{}", figure.alt_text());
         assert!(figure.alt_text().contains("and 2 lines without a name"), "{}", figure.alt_text());
         let sentence = found.sentence();
@@ -364,6 +429,48 @@ mod tests {
         assert!(sentence.contains("of the other 1 are nearer"), "{sentence}");
         let text = results(&[&[0.5]]).plot_rounds().unwrap_err().to_string();
         assert!(text.contains("`HalvingGridSearchCv`"), "{text}");
+    }
+
+    /// Of two combinations the first is ahead after one epoch, the second after two.
+    #[test]
+    fn what_short_trials_would_have_chosen_is_told() {
+        let mut found = results(&[&[0.5, 0.5], &[0.75, 0.5]]);
+        let history = |accuracies: [f64; 2]| {
+            let record = |(index, val_accuracy): (usize, f64)| EpochRecord {
+                epoch: index + 1,
+                loss: 1.0,
+                accuracy: 0.5,
+                val_loss: 1.0 - val_accuracy,
+                val_accuracy,
+                learning_rate: 0.1,
+                seconds: 1.0,
+            };
+            let epochs = accuracies.into_iter().enumerate().map(record).collect();
+            Some(History {
+                epochs,
+                best_epoch: 1,
+                stopped_early: false,
+                fit_seconds: 2.0,
+                train_images_per_second: 1.0,
+                phases: Vec::new(),
+            })
+        };
+        found.histories = vec![
+            vec![history([0.75, 0.5]), history([0.75, 0.5])],
+            vec![history([0.25, 0.875]), history([0.25, 0.625]), None],
+        ];
+        assert_eq!(
+            found.short_trials_sentence(1),
+            "After 1 epoch the best combination was dropout 0 (75.00% on the images that steer early stopping): rank 2 of \
+             2 in the whole search, 12.50 points below the best."
+        );
+        // The first one's best epoch is still its first; they tie, and the first in the grid's order is named.
+        assert!(found.short_trials_sentence(2).contains("was dropout 0 (75.00%"));
+        found.histories[1][1] = history([0.25, 0.875]);
+        let same = found.short_trials_sentence(2);
+        assert!(same.ends_with("early stopping): the same as that of the whole search."), "{same}");
+        let alt = found.plot_trials("dropout").unwrap().plot().unwrap().alt_text().to_owned();
+        assert!(alt.contains("0 from 75 to 75, 1 from 25 to 87.5"), "{alt}");
     }
 
     /// Of a combination that was in several rounds the last one counts.

@@ -51,7 +51,7 @@ impl Default for FitConfig {
             patience: 5,
             batch_size: 128,
             learning_rate: 2e-3,
-            schedule: Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0 },
+            schedule: Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0, decay_epochs: 0 },
             weight_decay: 0.02,
             label_smoothing: 0.05,
             ema_momentum: None,

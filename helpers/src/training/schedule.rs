@@ -10,14 +10,18 @@ use crate::error::{Error, Result};
 pub enum Schedule {
     /// Always 1.
     Constant,
-    /// A straight rise from 0 over `warmup_epochs`, then half a cosine down to `alpha` at the last epoch
-    /// (Loshchilov & Hutter 2017; Keras's `CosineDecay`).
+    /// A straight rise from 0 over `warmup_epochs`, then half a cosine down to `alpha`, which it keeps (Loshchilov & Hutter
+    /// 2017; Keras's `CosineDecay`).
     Cosine {
         /// Epochs of the rise; fractions are fine.
         warmup_epochs: f64,
         /// The factor at the end, in 0..=1.
         #[serde(default)]
         alpha: f64,
+        /// Epochs from the beginning of the training to the end of the cosine; 0 for all of them. With fewer, and a
+        /// floor, the training ends when early stopping finds that nothing more is to be had.
+        #[serde(default)]
+        decay_epochs: usize,
     },
     /// A straight rise over the first epoch; then multiplied by `factor` whenever the validation loss has not fallen for
     /// `patience` epochs (Keras's `ReduceLROnPlateau`).
@@ -36,10 +40,14 @@ impl Schedule {
     /// If one is out of range.
     pub(super) fn check(self, epochs: usize) -> Result<()> {
         match self {
-            Schedule::Cosine { warmup_epochs, .. }
-                if !(0.0..epochs as f64).contains(&warmup_epochs) =>
+            Schedule::Cosine { warmup_epochs, decay_epochs, .. }
+                if !(0.0..decayed(decay_epochs, epochs)).contains(&warmup_epochs) =>
             {
-                let expected = format!("0 or more and fewer than `epochs` ({epochs})");
+                let (name, most) = match decay_epochs {
+                    0 => ("epochs", epochs),
+                    _ => ("decay_epochs", decay_epochs),
+                };
+                let expected = format!("0 or more and fewer than `{name}` ({most})");
                 Err(Error::parameter("warmup_epochs", expected, warmup_epochs, "1 is common"))
             }
             Schedule::Cosine { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
@@ -55,6 +63,11 @@ impl Schedule {
             _ => Ok(()),
         }
     }
+}
+
+/// Epochs until the end of the cosine.
+fn decayed(decay_epochs: usize, epochs: usize) -> f64 {
+    (if decay_epochs == 0 { epochs } else { decay_epochs }) as f64
 }
 
 /// The learning rate of one training, relative to where it starts: a [`Schedule`] and what it has seen so far.
@@ -80,8 +93,9 @@ impl LearningRate {
             Schedule::Cosine { warmup_epochs, .. } if progress < warmup_epochs => {
                 progress / warmup_epochs
             }
-            Schedule::Cosine { warmup_epochs, alpha } => {
-                let length = (self.epochs as f64 - warmup_epochs).max(f64::MIN_POSITIVE);
+            Schedule::Cosine { warmup_epochs, alpha, decay_epochs } => {
+                let end = decayed(decay_epochs, self.epochs);
+                let length = (end - warmup_epochs).max(f64::MIN_POSITIVE);
                 let share = ((progress - warmup_epochs) / length).clamp(0.0, 1.0);
                 let cosine = (1.0 + (std::f64::consts::PI * share).cos()) / 2.0;
                 alpha + (1.0 - alpha) * cosine
@@ -112,11 +126,14 @@ mod tests {
     #[test]
     fn cosine_rises_then_falls_to_its_floor() {
         for (alpha, fallen) in [(0.0, [0.5, 0.0]), (0.2, [0.6, 0.2])] {
-            let schedule = Schedule::Cosine { warmup_epochs: 2.0, alpha };
-            let learning_rate = LearningRate::new(schedule, 10);
-            let factors = [0.0, 1.0, 2.0, 6.0, 10.0]
-                .map(|progress| (learning_rate.factor(progress) * 1e6).round() / 1e6);
-            assert_eq!((&factors[..3], &factors[3..]), (&[0.0, 0.5, 1.0][..], &fallen[..]));
+            for (decay_epochs, epochs) in [(0, 10), (10, 20)] {
+                let schedule = Schedule::Cosine { warmup_epochs: 2.0, alpha, decay_epochs };
+                let learning_rate = LearningRate::new(schedule, epochs);
+                let factor = |progress| (learning_rate.factor(progress) * 1e6).round() / 1e6;
+                assert_eq!([0.0, 1.0, 2.0].map(factor), [0.0, 0.5, 1.0]);
+                assert_eq!([6.0, 10.0].map(factor), fallen);
+                assert_eq!(factor(epochs as f64), alpha);
+            }
         }
     }
 
@@ -146,6 +163,7 @@ mod tests {
     fn a_file_from_before_the_floor_is_read() {
         let schedule: Schedule =
             serde_json::from_str(r#"{"cosine":{"warmup_epochs":0.5}}"#).unwrap();
-        assert_eq!(schedule, Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0 });
+        let expected = Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0, decay_epochs: 0 };
+        assert_eq!(schedule, expected);
     }
 }

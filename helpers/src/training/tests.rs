@@ -110,7 +110,7 @@ fn schedules_are_pytorch_s() {
         }
     }
     for Cosine { epochs, alpha, factors } in cases().cosine {
-        let schedule = Schedule::Cosine { warmup_epochs: 0.0, alpha };
+        let schedule = Schedule::Cosine { warmup_epochs: 0.0, alpha, decay_epochs: 0 };
         let learning_rate = LearningRate::new(schedule, epochs);
         for (index, theirs) in factors.into_iter().enumerate() {
             assert!((learning_rate.factor((index + 1) as f64) - theirs).abs() < 1e-9);

@@ -47,7 +47,11 @@ impl Spec {
             patience: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
-            schedule: Schedule::Cosine { warmup_epochs: self.warmup_epochs, alpha: 0.0 },
+            schedule: Schedule::Cosine {
+                warmup_epochs: self.warmup_epochs,
+                alpha: 0.0,
+                decay_epochs: 0,
+            },
             weight_decay: 1e-4,
             label_smoothing: 0.0,
             precision: self.format.precision(),
