@@ -16,7 +16,7 @@ from first_screen import FirstScreen
 from headings import HEADINGS
 
 HERE = Path(__file__).resolve().parent
-LEAD = "One notebook a task, written in Rust and run from start to end by one command."
+LEAD = "A notebook for each task, written in Rust, run from start to end by one command."
 BANNER = "Quick run: small sample, few epochs. The numbers say that everything works, not how well it learns."
 
 

@@ -1,6 +1,10 @@
 //! Successive halving (Jamieson & Talwalkar 2016): many combinations with little, the better ones again with more.
 //!
 //! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`.
+//!
+//! A short trial favours what learns fast. The dense network of notebook 4 on one fold of Fashion-MNIST: without dropout
+//! 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. So where dropout is searched, notebook 10
+//! gives every combination its whole training; a search for a learning rate or a width is what halving is for.
 
 use serde::{Deserialize, Serialize};
 
