@@ -1,11 +1,13 @@
-"""JupyterLab in a browser: "Run All Cells" stops at the first cell that fails, and what a cell shows is there while it runs."""
+"""JupyterLab as a reader meets it: its start page, what it offers, and how "Run All Cells" shows what cells do."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 
 import nbformat
 import pytest
@@ -80,6 +82,39 @@ def wait_for(page, expression, seconds=240):
 
 OUTPUTS = "[...document.querySelectorAll('.jp-CodeCell')].map(cell => cell.querySelector('.jp-OutputArea').innerText)"
 PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(prompt => prompt.innerText)"
+
+
+def ask_server(lab, path):
+    """The server's answer to a request for this path."""
+    site, _, token = lab.partition("lab/tree/fails.ipynb?token=")
+    with urllib.request.urlopen(f"{site}{path}?token={token}") as answer:
+        return json.load(answer)
+
+
+def test_the_lab_offers_rust_alone_saves_often_and_shows_no_news(lab):
+    assert list(ask_server(lab, "api/kernelspecs")["kernelspecs"]) == ["rust"]
+
+    def default(plugin, name):
+        return ask_server(lab, f"lab/api/settings/@jupyterlab/{plugin}")["schema"]["properties"][name]["default"]
+
+    assert default("docmanager-extension:plugin", "autosaveInterval") == 10
+    assert default("apputils-extension:notification", "fetchNews") == "false"
+    assert default("filebrowser-extension:browser", "showLastModifiedColumn") is False
+
+
+@pytest.mark.browser
+def test_the_start_page_is_shown_with_a_link_to_each_notebook(lab, tmp_path):
+    program = find_chromium()
+    assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
+    shutil.copy(ROOT / "notebooks" / "README.md", tmp_path / "notebooks")
+    with Browser(program) as browser:
+        page = open_page(browser, lab.replace("fails.ipynb", "README.md"))
+        wait_for(page, "document.querySelectorAll('.jp-RenderedMarkdown table a').length >= 11")
+        shown = page.ask("[...document.querySelectorAll('.jp-RenderedMarkdown table a')].map(link => link.innerText)")
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    text = (ROOT / "notebooks" / "README.md").read_text()
+    assert len(shown) == len(names)
+    assert [name for name in names if f"({name}.ipynb)" not in text] == []
 
 
 @pytest.mark.browser

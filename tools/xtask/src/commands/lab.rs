@@ -13,18 +13,30 @@ use crate::project::Project;
 
 /// Sets up and becomes JupyterLab; comes back only if it cannot start.
 pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure> {
-    setup::run(project, None)?;
     let mut lab = command(project, options);
-    say("JupyterLab starts; Ctrl-C ends it");
+    if options.iter().any(|option| QUESTIONS.iter().any(|question| option == question)) {
+        if !project.python("jupyter").exists() {
+            say("JupyterLab's own options can be shown once `cargo xtask setup` has installed it");
+            return Ok(());
+        }
+    } else {
+        setup::run(project, None)?;
+        say("JupyterLab starts; Ctrl-C ends it");
+    }
     let error = lab.stdin(Stdio::inherit()).exec();
     Err(Failure::new(format!("cannot start JupyterLab: {error}"))
         .advice("run `cargo xtask setup`, then try again"))
 }
 
+/// Options that want an answer and no server, and so no set-up.
+const QUESTIONS: [&str; 4] = ["--help", "-h", "--help-all", "--version"];
+
 /// JupyterLab that listens on this machine alone and wants its token, which the address that it opens and prints holds.
 fn command(project: &Project, options: &[OsString]) -> Command {
     let mut lab = jupyter(project, "jupyter");
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
+    // The page that says what there is; an option that names another file comes after it, and wins.
+    lab.arg("--LabApp.default_url=/lab/tree/README.md");
     // Jupyter refuses to run as root, which a container has nobody else for.
     lab.arg("--allow-root").args(options);
     // Jupyter would take an empty one as the wish to let everybody in.
