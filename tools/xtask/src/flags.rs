@@ -42,6 +42,11 @@ xflags::xflags! {
             /// Also make data/sample again, the 4,000 images that the repository holds.
             optional --sample
         }
+        /// Make X.npy, y.npy and classes.txt from a folder with a subfolder of pictures for each class; `import --help`
+        /// tells its options.
+        cmd import {
+            repeated option: OsString
+        }
         /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {
             repeated option: OsString

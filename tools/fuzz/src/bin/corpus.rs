@@ -89,6 +89,7 @@ fn write_trials(corpus: &Path) -> Result<(), Box<dyn std::error::Error>> {
             validation: 0.25,
             threads: 1,
             return_train_score: name == "cnn",
+            stage: None,
         };
         let text = serde_json::to_string(&spec)?;
         fs::write(corpus.join(format!("trials/{name}.json")), text + "\n")?;

@@ -5,6 +5,7 @@ mod clean;
 mod data;
 mod doctor;
 pub(crate) mod export;
+mod import;
 mod kernel;
 mod lab;
 mod run;
@@ -24,6 +25,7 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Setup(flags) => setup::run(project, flags.wants_cuda()?),
         XtaskCmd::Doctor(_) => doctor::run(project),
         XtaskCmd::Data(flags) => data::run(project, flags.sample),
+        XtaskCmd::Import(flags) => import::run(project, &flags.option),
         XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
         XtaskCmd::Kernel(flags) => kernel::run(project, &flags),
         XtaskCmd::Run(flags) => run::run(project, &flags),

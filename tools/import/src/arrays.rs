@@ -1,0 +1,90 @@
+//! `X.npy` and `y.npy` as they grow: NumPy's format, version 1.0, the number of pictures filled in at the end.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of the header, the same for any number of pictures.
+const HEADER: u64 = 128;
+
+/// A growing array: a file beside the one that it will be.
+pub(crate) struct Array {
+    /// What it will be.
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    /// NumPy's name of the type, and the shape of one entry.
+    descr: &'static str,
+    shape: Vec<usize>,
+    /// Bytes of one entry.
+    entry: u64,
+}
+
+impl Array {
+    /// The array of so many entries that an earlier call has left, or an empty one.
+    pub(crate) fn open(
+        path: &Path,
+        descr: &'static str,
+        shape: Vec<usize>,
+        entries: u64,
+    ) -> io::Result<Array> {
+        let part = path.with_extension("npy.part");
+        let size: usize = descr[2..].parse().unwrap_or(1);
+        let entry = (size * shape.iter().product::<usize>()) as u64;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&part)?;
+        // What came after the last note of how far it was is written again.
+        file.set_len(HEADER + entries * entry)?;
+        let mut array = Array { path: path.to_owned(), part, file, descr, shape, entry };
+        array.file.seek(SeekFrom::End(0))?;
+        Ok(array)
+    }
+
+    /// Whether the file holds so many entries.
+    pub(crate) fn holds(path: &Path, entry: u64, entries: u64) -> bool {
+        let length = path.with_extension("npy.part").metadata().map_or(0, |data| data.len());
+        length >= HEADER + entries * entry
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Calls `take` with each entry so far, in order.
+    pub(crate) fn each(&self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut file = BufReader::with_capacity(1 << 20, File::open(&self.part)?);
+        file.seek(SeekFrom::Start(HEADER))?;
+        let mut entry = vec![0; self.entry as usize];
+        loop {
+            match file.read_exact(&mut entry) {
+                Ok(()) => take(&entry),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what came since the last call to the disk.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Writes the header for so many entries, and gives the file its name.
+    pub(crate) fn finish(mut self, entries: u64) -> io::Result<()> {
+        let mut shape = format!("{entries},");
+        for side in &self.shape {
+            shape += &format!(" {side},");
+        }
+        let shape = if self.shape.is_empty() { &shape } else { shape.trim_end_matches(',') };
+        let text =
+            format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({shape}), }}", self.descr);
+        let length = HEADER as usize - 10;
+        let header = format!("{text:<width$}\n", width = length - 1);
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(b"\x93NUMPY\x01\x00")?;
+        self.file.write_all(&(length as u16).to_le_bytes())?;
+        self.file.write_all(header.as_bytes())?;
+        self.file.sync_all()?;
+        std::fs::rename(&self.part, &self.path)
+    }
+}

@@ -1,0 +1,21 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::picture::Fit;
+
+xflags::xflags! {
+    /// Makes X.npy, y.npy and classes.txt from pictures.
+    cmd import {
+        /// A folder with a subfolder for each class, or a CSV file: in each row a file name and its class.
+        required source: PathBuf
+        /// Pixels a side; 96 unless told otherwise.
+        optional --size pixels: usize
+        /// Grey pictures instead of coloured ones.
+        optional --grey
+        /// What becomes of a picture that is no square: `crop` (its middle, the default), `pad` (black bars) or `stretch`.
+        optional --fit how: Fit
+        /// Where the files go; the folder `data` unless told otherwise. What is there is never overwritten.
+        optional --into folder: PathBuf
+    }
+}

@@ -1,0 +1,233 @@
+"""Pictures become arrays: the pixels are Pillow's, whatever the kind of file; what is broken is left out; a stop costs nothing."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def program():
+    """The program, built without the optimisations that a person waits for."""
+    command = ["cargo", "build", "--locked", "--quiet", "--package", "import", "--message-format", "short"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "debug" / "import"
+
+
+@pytest.fixture
+def run(program, tmp_path):
+    def run(*words, ok=True):
+        done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done.stdout if ok else done.stderr
+
+    return run
+
+
+def picture(number, width=150, height=100):
+    """A picture with edges, areas and a gradient, another one for each number."""
+    random_ = random.Random(number)
+    made = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+    draw = ImageDraw.Draw(made)
+    for _ in range(6):
+        x, y = random_.randrange(width), random_.randrange(height)
+        colour = tuple(random_.randrange(256) for _ in range(3))
+        draw.ellipse([x - 25, y - 15, x + 25, y + 15], fill=colour)
+    return made
+
+
+def expected(made, side, fit="crop"):
+    """What Pillow makes of it."""
+    made = made.convert("RGB")
+    width, height = made.size
+    square = min(width, height)
+    if fit == "crop":
+        box = ((width - square) / 2, (height - square) / 2, (width + square) / 2, (height + square) / 2)
+        return np.asarray(made.resize((side, side), Image.Resampling.BILINEAR, box=box))
+    if fit == "stretch":
+        return np.asarray(made.resize((side, side), Image.Resampling.BILINEAR))
+    scale = side / max(width, height)
+    inner = round(width * scale), round(height * scale)
+    whole = Image.new("RGB", (side, side))
+    whole.paste(made.resize(inner, Image.Resampling.BILINEAR), ((side - inner[0]) // 2, (side - inner[1]) // 2))
+    return np.asarray(whole)
+
+
+def near(ours, theirs, most=1):
+    return np.abs(ours.astype(int) - theirs.astype(int)).max() <= most
+
+
+def load(folder):
+    return np.load(folder / "X.npy"), np.load(folder / "y.npy"), (folder / "classes.txt").read_text().splitlines()
+
+
+def test_every_kind_of_file_gives_pillows_pixels(run, tmp_path):
+    """Decoders of JPEG may differ by some levels; all others are exact, but for the rounding of the resizing."""
+    folder = tmp_path / "pictures" / "all"
+    folder.mkdir(parents=True)
+    made = {}
+
+    def add(name, saved, shown=None, most=2, **options):
+        saved.save(folder / name, **options)
+        made[name] = (shown or saved, most)
+
+    add("a.png", picture(1))
+    add("b.bmp", picture(2))
+    add("c.gif", picture(3).quantize(64))
+    add("d.tiff", picture(4))
+    add("e.webp", picture(5), lossless=True)
+    add("f.jpg", picture(6), most=8, quality=95, subsampling=0)
+    add("g.png", picture(7).quantize(32), None)
+    add("h.png", picture(8).convert("L"))
+    grey16 = np.asarray(picture(9).convert("L")).astype(np.uint16) * 257
+    add("i.png", Image.fromarray(grey16), picture(9).convert("L"))
+    glass = picture(10).convert("RGBA")
+    glass.putalpha(Image.linear_gradient("L").resize(glass.size))
+    add("j.png", glass, Image.alpha_composite(Image.new("RGBA", glass.size, "white"), glass))
+    # Six lies on its right side: turned left it is what the camera saw.
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    add("k.jpg", picture(11), picture(11).transpose(Image.Transpose.ROTATE_270), most=8, quality=95, subsampling=0, exif=turned)
+    add("l.jpg", picture(12).convert("CMYK"), None, most=12, quality=95)
+    add("m.JPG", picture(13).convert("L"), None, most=8, quality=95)
+    run("pictures", "--size", 32, "--into", "out")
+    x, y, classes = load(tmp_path / "out")
+    assert x.shape == (len(made), 32, 32, 3) and x.dtype == np.uint8
+    assert y.tolist() == [0] * len(made) and y.dtype == np.int64 and classes == ["all"]
+    wrong = [name for pixels, (name, (shown, most)) in zip(x, sorted(made.items())) if not near(pixels, expected(shown, 32), most)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(150, 100), (90, 200), (64, 64), (20, 30)])
+def test_a_picture_is_cropped_padded_or_stretched_as_pillow_would(run, tmp_path, fit, size):
+    folder = tmp_path / "pictures" / "one"
+    folder.mkdir(parents=True)
+    picture(1, *size).save(folder / "a.png")
+    run("pictures", "--size", 48, "--fit", fit, "--into", "out")
+    assert near(load(tmp_path / "out")[0][0], expected(picture(1, *size), 48, fit))
+
+
+def test_grey_is_pillows_grey(run, tmp_path):
+    folder = tmp_path / "pictures" / "one"
+    folder.mkdir(parents=True)
+    picture(1).save(folder / "a.png")
+    run("pictures", "--size", 28, "--grey", "--into", "out")
+    x, _, _ = load(tmp_path / "out")
+    assert x.shape == (1, 28, 28)
+    assert near(x[0], np.asarray(Image.fromarray(expected(picture(1), 28)).convert("L")))
+
+
+def test_what_is_broken_is_named_and_left_out(run, tmp_path):
+    folder = tmp_path / "pictures"
+    for name in ["cat", "dog"]:
+        (folder / name / "below").mkdir(parents=True)
+        picture(len(name)).save(folder / name / "below" / "whole.jpg")
+    whole = (folder / "cat/below/whole.jpg").read_bytes()
+    (folder / "cat/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "cat/nothing.png").write_bytes(b"")
+    (folder / "dog/text.png").write_text("no picture")
+    png = folder / "dog/cut.png"
+    picture(3).save(png)
+    png.write_bytes(png.read_bytes()[:-2000])
+    (folder / "dog/notes.txt").write_text("not looked at")
+    told = run("pictures", "--size", 32, "--into", "out")
+    _, y, classes = load(tmp_path / "out")
+    assert (y.tolist(), classes) == ([0, 1], ["cat", "dog"])
+    for name in ["cut.jpg", "nothing.png", "text.png", "cut.png"]:
+        assert f"{name}: " in told
+    assert told.count("left out") == 4
+
+
+def test_the_same_pixels_twice_are_told(run, tmp_path):
+    for name, number in [("cat/a", 1), ("cat/b", 1), ("dog/c", 1), ("dog/d", 2)]:
+        path = tmp_path / "pictures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(path)
+    told = run("pictures", "--size", 32, "--into", "out")
+    assert "2 pictures have the pixels of an earlier one, 1 of them in another class" in told
+
+
+def test_a_table_names_files_and_classes(run, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rows = [("file", "label")]
+    for number, label in enumerate(["red, big", "blue", "red, big"]):
+        picture(number).save(folder / f"{number}.png")
+        rows.append((f"{number}.png", label))
+    with open(folder / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    run("pictures/labels.csv", "--size", 32, "--into", "out")
+    x, y, classes = load(tmp_path / "out")
+    assert (y.tolist(), classes) == ([0, 1, 1], ["blue", "red, big"])
+    assert near(x[0], expected(picture(1), 32))
+
+
+def test_what_is_there_is_not_overwritten_and_wrong_wishes_are_told(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "X.npy").write_text("mine")
+    folder = tmp_path / "pictures" / "one"
+    folder.mkdir(parents=True)
+    assert "holds no picture" in run("pictures", "--into", "other", ok=False)
+    picture(1).save(folder / "a.png")
+    assert "never overwritten" in run("pictures", "--into", "out", ok=False)
+    assert (tmp_path / "out" / "X.npy").read_text() == "mine"
+    assert "8 to 4096 pixels" in run("pictures", "--size", 4, "--into", "other", ok=False)
+    assert "`crop`, `pad` or `stretch`" in run("pictures", "--fit", "squeeze", "--into", "other", ok=False)
+    assert "cannot read nowhere" in run("nowhere", "--into", "other", ok=False)
+
+
+def test_the_preview_shows_eight_of_each_class_and_no_mark_up_of_theirs(run, tmp_path):
+    for name in ["a", "<b>&"]:
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(10):
+            picture(number, 40, 40).save(tmp_path / "pictures" / name / f"{number}.png")
+    run("pictures", "--size", 16, "--into", "out")
+    page = (tmp_path / "out" / "preview.html").read_text()
+    assert page.count("<img ") == 16
+    assert "&lt;b&gt;&amp; (10)" in page and "<b>" not in page
+
+
+def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(run, program, tmp_path):
+    for name in ["cat", "dog"]:
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(500):
+            path = tmp_path / "pictures" / name / f"{number}.png"
+            if number % 50 == 7:
+                path.write_bytes(b"broken")
+            else:
+                picture(number % 40, 60, 60).save(path)
+    calm = run("pictures", "--size", 32, "--into", "calm")
+    state, kills = tmp_path / "rough" / "import.json", 0
+    for _ in range(3):
+        before = state.read_text() if state.exists() else ""
+        process = subprocess.Popen([program, "pictures", "--size", "32", "--into", "rough"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
+            if state.exists() and state.read_text() != before:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+        # As if it had been killed between the pixels and the note of how far it was.
+        with open(tmp_path / "rough" / "X.npy.part", "ab") as file:
+            file.write(b"more than was noted")
+    assert kills >= 2, "it was too quick to be killed"
+    told = run("pictures", "--size", 32, "--into", "rough")
+    assert "going on after" in told
+    for name in ["X.npy", "y.npy", "classes.txt", "preview.html"]:
+        assert (tmp_path / "rough" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes(), name
+    assert sorted(path.name for path in (tmp_path / "rough").iterdir()) == sorted(path.name for path in (tmp_path / "calm").iterdir())
+    copies = [line for line in calm.splitlines() if "have the pixels" in line]
+    assert copies and copies[0] in told
