@@ -1,6 +1,6 @@
 //! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
-//! A [`Plan`] says which combinations a round tries, and with how much; [`SearchConfig::run`] is the rest. Each pair of a
+//! A `Plan` says which combinations a round tries, and with how much; `SearchConfig::run` is the rest. Each pair of a
 //! combination and a fold is a trial, run by a [`Launcher`]; what a trial found is kept in a file of its own, so that a
 //! search that was stopped goes on where it was.
 

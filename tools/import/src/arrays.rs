@@ -71,20 +71,22 @@ impl Array {
 
     /// Writes the header for so many entries, and gives the file its name.
     pub(crate) fn finish(mut self, entries: u64) -> io::Result<()> {
-        let mut shape = format!("{entries},");
-        for side in &self.shape {
-            shape += &format!(" {side},");
-        }
-        let shape = if self.shape.is_empty() { &shape } else { shape.trim_end_matches(',') };
-        let text =
-            format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({shape}), }}", self.descr);
-        let length = HEADER as usize - 10;
-        let header = format!("{text:<width$}\n", width = length - 1);
+        let sides = self.shape.iter().map(|&side| side as u64);
+        let shape: Vec<u64> = std::iter::once(entries).chain(sides).collect();
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(b"\x93NUMPY\x01\x00")?;
-        self.file.write_all(&(length as u16).to_le_bytes())?;
-        self.file.write_all(header.as_bytes())?;
+        self.file.write_all(&header(self.descr, &shape))?;
         self.file.sync_all()?;
         std::fs::rename(&self.part, &self.path)
     }
+}
+
+/// The header of an array in C order.
+pub(crate) fn header(descr: &str, shape: &[u64]) -> Vec<u8> {
+    let sides: Vec<String> = shape.iter().map(u64::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let shape = sides.join(", ") + comma;
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let length = HEADER as usize - 10;
+    let text = format!("{text:<width$}\n", width = length - 1);
+    [&b"\x93NUMPY\x01\x00"[..], &(length as u16).to_le_bytes(), text.as_bytes()].concat()
 }

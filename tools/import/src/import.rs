@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::arrays::Array;
+use crate::container::{self, Container};
 use crate::list::{self, List};
 use crate::picture::{self, Fit};
 use crate::preview;
@@ -42,11 +43,15 @@ struct State {
     left_out: Vec<(PathBuf, String)>,
 }
 
-/// Reads all pictures and writes the arrays.
+/// Reads all pictures, or takes the arrays out of another file, and writes X.npy and y.npy.
 ///
 /// # Errors
 /// In words, with what to do.
-pub(crate) fn run(request: &Request) -> Result<(), String> {
+pub(crate) fn run(
+    request: &Request,
+    images: Option<String>,
+    labels: Option<String>,
+) -> Result<(), String> {
     if !(8..=4096).contains(&request.side) {
         return Err(format!("--size takes 8 to 4096 pixels, got {}", request.side));
     }
@@ -58,6 +63,14 @@ pub(crate) fn run(request: &Request) -> Result<(), String> {
                 "{there} is there already, and is never overwritten; name another folder with --into, or move it away"
             ));
         }
+    }
+    let container = Container { source: request.source.clone(), images, labels };
+    if container::is_one(&request.source) {
+        fs::create_dir_all(into)
+            .map_err(|error| format!("cannot make {}: {error}", into.display()))?;
+        container.copy(into)?;
+        println!("next: cargo xtask run -p data {}", into.display());
+        return Ok(());
     }
     let list = list::find(&request.source)?;
     let of_folder = |error: io::Error| format!("cannot write in {}: {error}", into.display());

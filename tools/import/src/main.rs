@@ -1,10 +1,11 @@
 //! Makes `X.npy`, `y.npy` and `classes.txt` from a folder of pictures: `cargo xtask import FOLDER`.
 //!
-//! [`list`] finds the pictures and their classes, [`picture`] reads one, [`arrays`] writes the two files as they grow,
+//! [`container`] takes arrays out of other files; for pictures [`list`] finds the pictures and their classes, [`picture`] reads one, [`arrays`] writes the two files as they grow,
 //! [`import`] puts them together and goes on where it was stopped, [`preview`] shows what came of it. Start at
 //! [`import::run`].
 
 mod arrays;
+mod container;
 mod flags;
 mod import;
 mod list;
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
         fit: flags.fit.unwrap_or(Fit::Crop),
         into: flags.into.unwrap_or_else(|| PathBuf::from("data")),
     };
-    match import::run(&request) {
+    let (images, labels) = (flags.images, flags.labels);
+    match import::run(&request, images, labels) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("error: {problem}");

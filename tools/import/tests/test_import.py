@@ -1,9 +1,11 @@
 """Pictures become arrays: the pixels are Pillow's, whatever the kind of file; what is broken is left out; a stop costs nothing."""
 
 import csv
+import gzip
 import os
 import random
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -231,3 +233,55 @@ def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(run, prog
     assert sorted(path.name for path in (tmp_path / "rough").iterdir()) == sorted(path.name for path in (tmp_path / "calm").iterdir())
     copies = [line for line in calm.splitlines() if "have the pixels" in line]
     assert copies and copies[0] in told
+
+
+ARRAYS = {"x_train": np.arange(120, dtype=np.uint8).reshape(5, 4, 6), "y_train": np.arange(5), "x_test": np.zeros((2, 4, 6)), "y_test": np.zeros(2)}
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_taken_out_of_an_npz_file(run, tmp_path, save):
+    save(tmp_path / "mnist.npz", **ARRAYS)
+    run("mnist.npz", "--into", "usual")
+    run("mnist.npz", "--images", "x_test", "--labels", "y_test", "--into", "named")
+    for folder, part in [("usual", "train"), ("named", "test")]:
+        for name in "xy":
+            found = np.load(tmp_path / folder / f"{name.upper() if name == 'x' else name}.npy")
+            assert found.dtype == ARRAYS[f"{name}_{part}"].dtype and (found == ARRAYS[f"{name}_{part}"]).all()
+    told = run("mnist.npz", "--images", "X_train", "--into", "other", ok=False)
+    assert "no array `X_train`" in told and "x_train" in told
+    save(tmp_path / "odd.npz", pictures=ARRAYS["x_train"])
+    assert "name one of pictures with --images" in run("odd.npz", "--into", "other", ok=False)
+    assert "X.npy is there already" in run("mnist.npz", "--into", "usual", ok=False)
+
+
+def idx(array, kind):
+    shape = struct.pack(f">{array.ndim}I", *array.shape)
+    return bytes([0, 0, kind, array.ndim]) + shape + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def test_mnists_own_files_are_read(run, tmp_path):
+    images, labels = ARRAYS["x_train"], ARRAYS["y_train"].astype(np.uint8)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(images, 8))
+    assert "name the file with --labels" in run("train-images-idx3-ubyte", "--into", "out", ok=False)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels, 8))
+    run("train-images-idx3-ubyte", "--into", "out")
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images.astype(np.float32), 13)))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels.astype(np.int32), 12)))
+    run("t10k-images-idx3-ubyte.gz", "--into", "zipped")
+    for folder in ["out", "zipped"]:
+        assert (np.load(tmp_path / folder / "X.npy") == images).all()
+        assert (np.load(tmp_path / folder / "y.npy") == labels).all()
+
+
+def test_a_file_that_is_cut_off_leaves_nothing_behind(run, tmp_path):
+    whole = idx(ARRAYS["x_train"], 8)
+    (tmp_path / "a-images-idx3-ubyte").write_bytes(whole[:-1])
+    (tmp_path / "a-labels-idx1-ubyte").write_bytes(idx(ARRAYS["y_train"].astype(np.uint8), 8))
+    assert "cut off: 119 of 120 bytes" in run("a-images-idx3-ubyte", "--into", "out", ok=False)
+    (tmp_path / "b-images-idx3-ubyte").write_bytes(b"PK and so on")
+    assert "no IDX file" in run("b-images-idx3-ubyte", "--labels", "a-labels-idx1-ubyte", "--into", "out", ok=False)
+    np.savez(tmp_path / "c.npz", **ARRAYS)
+    npz = (tmp_path / "c.npz").read_bytes()
+    (tmp_path / "c.npz").write_bytes(npz[: len(npz) // 2])
+    assert "cannot read c.npz" in run("c.npz", "--into", "out", ok=False)
+    assert list((tmp_path / "out").iterdir()) == []

@@ -42,8 +42,8 @@ xflags::xflags! {
             /// Also make data/sample again, the 4,000 images that the repository holds.
             optional --sample
         }
-        /// Make X.npy, y.npy and classes.txt from a folder with a subfolder of pictures for each class; `import --help`
-        /// tells its options.
+        /// Make X.npy and y.npy from a folder with a subfolder of pictures for each class, from an .npz file or from
+        /// MNIST's own files; `import --help` tells its options.
         cmd import {
             repeated option: OsString
         }

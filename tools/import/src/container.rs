@@ -1,0 +1,203 @@
+//! Arrays that lie in other files, taken out as they are: `.npz` as NumPy writes it, and IDX, as MNIST comes.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use zip::ZipArchive;
+
+use crate::arrays::header;
+
+/// Names under which images and labels usually lie in an `.npz` file.
+const IMAGES: [&str; 6] = ["X", "x", "images", "x_train", "train_images", "arr_0"];
+const LABELS: [&str; 6] = ["y", "Y", "labels", "y_train", "train_labels", "arr_1"];
+
+/// The longest header of a `.npy` file that is read.
+const LONGEST_HEADER: u64 = 1 << 16;
+
+/// Where arrays come from, and which of them.
+pub(crate) struct Container {
+    pub(crate) source: PathBuf,
+    /// The name of the images in an `.npz` file.
+    pub(crate) images: Option<String>,
+    /// The name of the labels in it; of an IDX file that of images, the file with the labels.
+    pub(crate) labels: Option<String>,
+}
+
+/// Whether this file is one of those.
+pub(crate) fn is_one(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "npz") || idx_name(path).is_some()
+}
+
+/// The file's name without `.gz`, if it is an IDX file of images.
+fn idx_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    name.contains("idx3-ubyte").then(|| name.to_owned())
+}
+
+impl Container {
+    /// Writes `X.npy` and `y.npy` into the folder.
+    ///
+    /// # Errors
+    /// In words, with what to do.
+    pub(crate) fn copy(&self, into: &Path) -> Result<(), String> {
+        self.take(into).inspect_err(|_| {
+            // One without the other is no data set; neither was there before.
+            for name in ["X.npy", "y.npy"] {
+                let _ = fs::remove_file(into.join(name));
+            }
+        })
+    }
+
+    fn take(&self, into: &Path) -> Result<(), String> {
+        let said = |error: io::Error| format!("cannot read {}: {error}", self.source.display());
+        let shapes = if idx_name(&self.source).is_some() {
+            let labels = self.labels_beside()?;
+            [("X.npy", &self.source), ("y.npy", &labels)]
+                .map(|(name, file)| {
+                    from_idx(file, &into.join(name))
+                        .map_err(|error| format!("cannot read {}: {error}", file.display()))
+                })
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?
+        } else {
+            let mut archive =
+                ZipArchive::new(BufReader::new(File::open(&self.source).map_err(said)?))
+                    .map_err(|error| said(error.into()))?;
+            let names: Vec<String> = archive
+                .file_names()
+                .filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned()))
+                .collect();
+            let images = chosen(&names, self.images.as_ref(), &IMAGES, "--images")?;
+            let labels = chosen(&names, self.labels.as_ref(), &LABELS, "--labels")?;
+            let mut shapes = Vec::new();
+            for (name, target) in [(images, "X.npy"), (labels, "y.npy")] {
+                let entry = archive.by_name(&format!("{name}.npy"));
+                let entry = entry.map_err(|error| said(error.into()))?;
+                shapes.push(from_npy(entry, &into.join(target)).map_err(said)?);
+            }
+            shapes
+        };
+        for (name, shape) in ["X.npy", "y.npy"].iter().zip(shapes) {
+            println!("{name}: {shape}");
+        }
+        Ok(())
+    }
+
+    /// The file with the labels of an IDX file with images.
+    fn labels_beside(&self) -> Result<PathBuf, String> {
+        if let Some(labels) = &self.labels {
+            return Ok(PathBuf::from(labels));
+        }
+        let name = idx_name(&self.source).unwrap_or_default();
+        let name = name.replace("images", "labels").replace("idx3", "idx1");
+        let labels = self.source.with_file_name(name);
+        if labels.exists() {
+            return Ok(labels);
+        }
+        let (source, labels) = (self.source.display(), labels.display());
+        Err(format!("no labels beside {source}: expected {labels}; name the file with --labels"))
+    }
+}
+
+/// The array that is asked for, or the first that has a usual name.
+fn chosen(
+    names: &[String],
+    asked: Option<&String>,
+    usual: &[&str],
+    option: &str,
+) -> Result<String, String> {
+    let is_there = |name: &&str| names.iter().any(|there| there == name);
+    let found = match asked {
+        Some(name) => Some(name.as_str()).filter(|name| is_there(name)),
+        None => usual.iter().copied().find(|name| is_there(name)),
+    };
+    found.map(str::to_owned).ok_or_else(|| {
+        let there = names.join(", ");
+        match asked {
+            Some(name) => format!("no array `{name}` in the file; it holds {there}"),
+            None => {
+                format!("no array with a usual name in the file; name one of {there} with {option}")
+            }
+        }
+    })
+}
+
+/// Copies an array to a file of its own; gives its header, which says type and shape.
+fn from_npy(mut source: impl Read, path: &Path) -> io::Result<String> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut start = [0; 8];
+    source.read_exact(&mut start)?;
+    if !start.starts_with(b"\x93NUMPY") {
+        return Err(invalid("it is no array of NumPy's"));
+    }
+    let mut length = vec![0; if start[6] == 1 { 2 } else { 4 }];
+    source.read_exact(&mut length)?;
+    let number = length.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    if number > LONGEST_HEADER {
+        return Err(invalid("its header is too long"));
+    }
+    let mut text = vec![0; number as usize];
+    source.read_exact(&mut text)?;
+    write_whole(path, |file| {
+        file.write_all(&start)?;
+        file.write_all(&length)?;
+        file.write_all(&text)?;
+        io::copy(&mut source, file).map(drop)
+    })?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+/// An IDX file (Yann LeCun's MNIST page): two zeros, the type, the number of dimensions, each as four bytes, the values; big-endian.
+fn from_idx(source: &Path, path: &Path) -> io::Result<String> {
+    let file = BufReader::new(File::open(source)?);
+    let mut source: Box<dyn Read> = match source.extension().is_some_and(|ending| ending == "gz") {
+        true => Box::new(MultiGzDecoder::new(file)),
+        false => Box::new(file),
+    };
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut start = [0; 4];
+    source.read_exact(&mut start)?;
+    let descr = match start {
+        [0, 0, 0x08, _] => "|u1",
+        [0, 0, 0x09, _] => "|i1",
+        [0, 0, 0x0b, _] => ">i2",
+        [0, 0, 0x0c, _] => ">i4",
+        [0, 0, 0x0d, _] => ">f4",
+        [0, 0, 0x0e, _] => ">f8",
+        _ => return Err(invalid(format!("it is no IDX file: it begins with {start:02x?}"))),
+    };
+    let mut shape = Vec::new();
+    for _ in 0..start[3] {
+        let mut side = [0; 4];
+        source.read_exact(&mut side)?;
+        shape.push(u64::from(u32::from_be_bytes(side)));
+    }
+    let size: u64 = descr[2..].parse().unwrap_or(1);
+    let bytes = shape.iter().try_fold(size, |bytes, &side| bytes.checked_mul(side));
+    let bytes = bytes.ok_or_else(|| invalid(format!("its shape is {shape:?}")))?;
+    write_whole(path, |file| {
+        file.write_all(&header(descr, &shape))?;
+        let copied = io::copy(&mut source.take(bytes), file)?;
+        if copied == bytes {
+            return Ok(());
+        }
+        Err(invalid(format!("it is cut off: {copied} of {bytes} bytes of values")))
+    })?;
+    Ok(format!("{descr}, shape {shape:?}"))
+}
+
+/// The file is there whole or not at all.
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let part = path.with_extension("npy.part");
+    let mut file = File::create(&part)?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    match written {
+        Ok(()) => fs::rename(part, path),
+        Err(error) => {
+            let _ = fs::remove_file(part);
+            Err(error)
+        }
+    }
+}
