@@ -42,10 +42,22 @@ xflags::xflags! {
             /// Also make data/sample again, the 4,000 images that the repository holds.
             optional --sample
         }
-        /// Make X.npy and y.npy from a folder with a subfolder of pictures for each class, from an .npz file or from
-        /// MNIST's own files; `import --help` tells its options.
+        /// Make X.npy and y.npy: from a folder with a subfolder of pictures for each class, from a CSV file (a picture and
+        /// its class in each row), from an .npz file, or from MNIST's own files.
         cmd import {
-            repeated option: OsString
+            required source: OsString
+            /// Pixels a side of each picture; 96 unless told otherwise.
+            optional --size pixels: OsString
+            /// Grey pictures instead of coloured ones.
+            optional --grey
+            /// What becomes of a picture that is no square: `crop` (the default), `pad` or `stretch`.
+            optional --fit how: OsString
+            /// Where the files go, data/ unless told otherwise; what is there is never overwritten.
+            optional --into folder: OsString
+            /// The name of the images in an .npz file, where it is no usual one.
+            optional --images name: OsString
+            /// The name of the labels in it; of MNIST's files the one with the labels.
+            optional --labels name: OsString
         }
         /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {
@@ -375,6 +387,17 @@ mod tests {
     }
 
     #[test]
+    fn an_import_has_a_source_and_its_options() {
+        let Ok(XtaskCmd::Import(import)) = given("import pictures --size 64 --grey --into mine")
+        else {
+            panic!("not read")
+        };
+        assert_eq!((import.source, import.grey), ("pictures".into(), true));
+        assert_eq!((import.size, import.into), (Some("64".into()), Some("mine".into())));
+        assert!(matches!(given("import"), Err(Refusal::Wrong(_))));
+    }
+
+    #[test]
     fn jupyters_options_are_passed_on() {
         for line in ["lab --no-browser --port 8889", "lab -- --no-browser --port 8889"] {
             let Ok(XtaskCmd::Lab(lab)) = given(line) else { panic!("{line}") };
@@ -395,7 +418,7 @@ mod tests {
     #[test]
     fn asking_for_help_runs_nothing() {
         let names: Vec<&str> = sections().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 12);
+        assert_eq!(names.len(), 13);
         for name in names {
             let Err(Refusal::Help(text)) = given(&format!("help {name}")) else { panic!("{name}") };
             assert!(text.starts_with(&format!("usage: cargo xtask {name}\n  ")), "{text}");

@@ -1,16 +1,16 @@
 //! `cargo xtask import`: pictures become arrays.
 
 use std::env;
-use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
 use crate::failure::Failure;
+use crate::flags::Import;
 use crate::progress::say;
 use crate::project::Project;
 
 /// Becomes the program `import`, which cargo builds first; comes back only if cargo cannot start. Its paths are relative to where
 /// the person stands.
-pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure> {
+pub(crate) fn run(project: &Project, flags: Import) -> Result<(), Failure> {
     if !project.path("target/release/import").exists() {
         say("building the program that reads pictures, once: about a minute");
     }
@@ -19,9 +19,22 @@ pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure
         cargo.current_dir(here);
     }
     cargo.args(["run", "--locked", "--release", "--quiet", "--package", "import"]);
-    cargo.arg("--manifest-path").arg(project.path("Cargo.toml")).arg("--").args(options);
-    if !options.iter().any(|option| option == "--into") {
-        cargo.arg("--into").arg(project.path("data"));
+    cargo.arg("--manifest-path").arg(project.path("Cargo.toml")).arg("--").arg(&flags.source);
+    if flags.grey {
+        cargo.arg("--grey");
+    }
+    let into = flags.into.unwrap_or_else(|| project.path("data").into());
+    let options = [
+        ("--size", flags.size),
+        ("--fit", flags.fit),
+        ("--into", Some(into)),
+        ("--images", flags.images),
+        ("--labels", flags.labels),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            cargo.arg(name).arg(value);
+        }
     }
     Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
 }

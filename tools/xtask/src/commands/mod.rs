@@ -25,7 +25,7 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Setup(flags) => setup::run(project, flags.wants_cuda()?),
         XtaskCmd::Doctor(_) => doctor::run(project),
         XtaskCmd::Data(flags) => data::run(project, flags.sample),
-        XtaskCmd::Import(flags) => import::run(project, &flags.option),
+        XtaskCmd::Import(flags) => import::run(project, flags),
         XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
         XtaskCmd::Kernel(flags) => kernel::run(project, &flags),
         XtaskCmd::Run(flags) => run::run(project, &flags),
