@@ -18,7 +18,7 @@ const LOCK: &str = "tools/xtask/python/requirements.txt";
 /// What JupyterLab is told, and where it looks for it in the environment.
 const LAB: [(&str, &str); 2] = [
     ("tools/lab/overrides.json", "share/jupyter/lab/settings/overrides.json"),
-    ("tools/lab/server.json", "etc/jupyter/jupyter_server_config.d/project.json"),
+    ("tools/lab/server.json", "etc/jupyter/jupyter_server_config.json"),
 ];
 
 /// Minor versions of Python 3 that the lock was made for.
