@@ -12,7 +12,7 @@ use crate::project::Project;
 /// the person stands.
 pub(crate) fn run(project: &Project, flags: Import) -> Result<(), Failure> {
     if !project.path("target/release/import").exists() {
-        say("building the program that reads pictures, once: about a minute");
+        say("building the program that reads pictures, once: a minute or two");
     }
     let mut cargo = project.command("cargo");
     if let Ok(here) = env::current_dir() {
