@@ -12,7 +12,7 @@ pub use crate::features::FeatureConfig;
 pub use crate::layers::Initializer;
 pub use crate::models::{Model, Probabilities, Sequential};
 // Training. The callbacks are for what a cell adds to `fit`.
-pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TrainingState};
+pub use crate::training::{Callback, Callbacks, FitConfig, Schedule, TensorBoard, TrainingState};
 // Scores.
 pub use crate::evaluation::{
     Calibration, Evaluation, LinearDenoiser, NoiseLevels, Quality, argmax, classification_report,

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
-    ErrorScore, FailedTrial, Folds, KFold, Launcher, LocalProcesses, Parameters, Score,
-    SearchResults, TrialResult, TrialSpec,
+    ErrorScore, FailedTrial, Folds, KFold, LocalProcesses, Parameters, Score, SearchResults,
+    TrialResult, TrialRunner, TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
         history,
         fit_seconds: 0.5,
         score_seconds: 0.25,
+        pruned: false,
     }
 }
 
@@ -84,15 +85,17 @@ struct Table<'a> {
     specs: Vec<TrialSpec>,
 }
 
-impl Launcher for Table<'_> {
+impl TrialRunner for Table<'_> {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         let place = self.specs.iter().position(|known| known == spec).unwrap();
         let rows = &self.case.fold_rows;
-        let fold =
-            rows.iter().position(|rows| *rows == spec.test).ok_or("not scikit-learn's fold")?;
+        let fold = rows
+            .iter()
+            .position(|rows| rows[..] == spec.test[..])
+            .ok_or("not scikit-learn's fold")?;
         // Whatever else is in the training part trains.
         let mut train = [rows[..fold].concat(), rows[fold + 1..].concat()].concat();
-        let mut ours = spec.train.clone();
+        let mut ours = spec.train.to_vec();
         train.sort_unstable();
         ours.sort_unstable();
         assert_eq!(ours, train);
@@ -187,7 +190,7 @@ struct Counting {
     moment: Duration,
 }
 
-impl Launcher for Counting {
+impl TrialRunner for Counting {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.starts).unwrap();
         writeln!(file, "{}", spec.id()).unwrap();
@@ -348,7 +351,7 @@ fn a_damaged_result_is_made_again() {
 #[test]
 fn a_failure_stops_the_search_when_it_shall() {
     struct Failing;
-    impl Launcher for Failing {
+    impl TrialRunner for Failing {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
             if spec.fit.batch_size == 16 {
                 Err("no more room".into())
@@ -381,9 +384,12 @@ fn a_failure_stops_the_search_when_it_shall() {
 #[test]
 fn what_has_no_score_is_not_trained() {
     struct OneFoldFails;
-    impl Launcher for OneFoldFails {
+    impl TrialRunner for OneFoldFails {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
-            match spec.test.contains(&spec.train.iter().chain(&spec.test).copied().min().unwrap()) {
+            match spec
+                .test
+                .contains(&spec.train.iter().chain(spec.test.iter()).copied().min().unwrap())
+            {
                 true => Err("no more room".into()),
                 false => Ok(given(spec, 0.5, None)),
             }
@@ -417,7 +423,7 @@ fn rare_class(folder: &Path) -> Dataset {
 #[test]
 fn a_class_too_rare_for_the_folds_is_named_before_the_search() {
     struct Never;
-    impl Launcher for Never {
+    impl TrialRunner for Never {
         fn run(&self, _: &TrialSpec) -> Result<TrialResult, String> {
             unreachable!("a trial was started")
         }
@@ -464,6 +470,8 @@ fn settings_out_of_range_are_refused_before_anything_runs() {
 
 /// The program itself, on real images.
 mod program {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn processes() -> LocalProcesses {
@@ -506,6 +514,12 @@ mod program {
         let map = found.heat_map("dropout", "kernel_initializer").unwrap();
         map.plot().unwrap();
         found.plot_best_trials().plot().unwrap();
+        let lines = found.plot_parallel_coordinates().unwrap();
+        let alt = lines.alt_text();
+        assert!(
+            alt.starts_with("Parallel coordinates of 4 combinations, from their values"),
+            "{alt}"
+        );
         let history = found.best_history.clone().unwrap();
         assert_eq!(history.epochs.len(), 4);
         // The refit is what `fit` makes of the best settings, to the last digit.
@@ -612,7 +626,7 @@ mod program {
     fn the_images_that_score_do_not_steer_the_training() {
         let folder = tempfile::tempdir().unwrap();
         let spec = small_search(folder.path()).trials(&split(300, 3)).unwrap().remove(0).spec;
-        let fewer = TrialSpec { test: spec.test[..40].to_vec(), ..spec.clone() };
+        let fewer = TrialSpec { test: spec.test[..40].into(), ..spec.clone() };
         let (whole, part) = (processes().run(&spec).unwrap(), processes().run(&fewer).unwrap());
         assert_eq!((whole.test.images, part.test.images), (spec.test.len(), 40));
         assert_eq!(losses(&whole.history), losses(&part.history));
@@ -738,6 +752,35 @@ mod program {
 
     fn dense(spec: &mut Value) -> &mut Value {
         &mut spec["network"]["dense"]
+    }
+
+    /// One process runs them all, those that fail among them, forwards and backwards; each has a fresh one beside it.
+    #[test]
+    fn a_process_that_has_run_trials_before_finds_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = small_search(folder.path()).trials(&split(300, 1)).unwrap();
+        let (script, starts) = (folder.path().join("trial"), folder.path().join("starts"));
+        let text = format!(
+            "#!/bin/sh\necho started >> '{}'\nexec '{}' \"$@\"\n",
+            starts.display(),
+            env!("CARGO_BIN_EXE_trial")
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let bits = |outcome: Result<TrialResult, String>| {
+            outcome.map(|result| {
+                let losses = result.history.epochs.iter();
+                let losses = losses.map(|epoch| [epoch.loss, epoch.val_loss].map(f64::to_bits));
+                (result.id, result.test.loss.to_bits(), losses.collect::<Vec<_>>())
+            })
+        };
+        let one = LocalProcesses::new(&script);
+        for trial in trials.iter().chain(trials.iter().rev()) {
+            let found = bits(one.run(&trial.spec));
+            assert_eq!(found, bits(processes().run(&trial.spec)), "{trial}");
+            assert_eq!(found.is_err(), trial.to_string().contains("1.5"), "{trial}: {found:?}");
+        }
+        assert_eq!(fs::read_to_string(starts).unwrap().lines().count(), 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use helpers::evaluation::{Comparisons, LabelIssue};
 use helpers::plot::{CostPoint, HeatMap, plot_accuracy_cost, plot_reliability};
 use helpers::prelude::*;
 use helpers::training::{EpochRecord, History};
-use helpers::tuning::{Launcher, Score, TrialResult, TrialSpec};
+use helpers::tuning::{Score, TrialResult, TrialRunner, TrialSpec};
 use ndarray::Array2;
 use serde_json::json;
 
@@ -165,7 +165,7 @@ fn show_closer_looks(dataset: &Dataset, split: &Split) {
 /// A search whose trials fail with messages from elsewhere, and whose parameters are markup.
 fn show_a_search(split: &Split, folder: &Path) {
     struct Failing;
-    impl Launcher for Failing {
+    impl TrialRunner for Failing {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
             if spec.fit.batch_size == 16 {
                 return Err(format!("{}\nEVCXR_BEGIN_CONTENT text/html\n{}", NAMES[0], NAMES[1]));
@@ -196,6 +196,7 @@ fn show_a_search(split: &Split, folder: &Path) {
                 history,
                 fit_seconds: 1.0,
                 score_seconds: 1.0,
+                pruned: false,
             })
         }
     }

@@ -10,7 +10,7 @@ use std::process::Command;
 use helpers::display::{LiveDisplay, ShowResult as _};
 use helpers::prelude::*;
 use helpers::training::History;
-use helpers::tuning::{Launcher, Score, TrialResult, TrialSpec};
+use helpers::tuning::{Score, TrialResult, TrialRunner, TrialSpec};
 use helpers::{Error, Result};
 
 const FOLDER: &str = "LIVE_TEST_FOLDER";
@@ -180,7 +180,7 @@ fn an_interrupt_leaves_a_whole_display_and_what_goes_on_shows_the_epochs_before(
 fn searches() {
     let Some(folder) = folder() else { return };
     struct Formula;
-    impl Launcher for Formula {
+    impl TrialRunner for Formula {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
             if spec.fit.batch_size == 64 {
                 return Err(MARKUP.to_owned());
@@ -202,6 +202,7 @@ fn searches() {
                 history,
                 fit_seconds: 0.5,
                 score_seconds: 0.25,
+                pruned: false,
             })
         }
     }

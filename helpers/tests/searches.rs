@@ -10,7 +10,8 @@ use helpers::Error;
 use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
-    KFold, Launcher, LocalProcesses, Parameters, Score, SearchResults, TrialResult, TrialSpec,
+    KFold, LocalProcesses, MedianPruner, Parameters, Score, Scoring, SearchResults, TrialResult,
+    TrialRunner, TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -81,6 +82,7 @@ fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
         history,
         fit_seconds: 0.5,
         score_seconds: 0.25,
+        pruned: false,
     }
 }
 
@@ -89,7 +91,7 @@ struct Formula {
     failing: u64,
 }
 
-impl Launcher for Formula {
+impl TrialRunner for Formula {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         const PRIME: u64 = 1_000_003;
         let Network::Dense(DenseConfig { dropout, .. }) = &spec.network else { unreachable!() };
@@ -195,13 +197,58 @@ fn candidates_rounds_scores_and_the_best_are_scikit_learns() {
     }
 }
 
+/// A score that depends on all that a trial depends on, its seed among it.
+struct ByIdentity;
+
+impl TrialRunner for ByIdentity {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let number = u32::from_str_radix(&spec.id()[..8], 16).unwrap();
+        Ok(given(spec, f64::from(number) / f64::from(u32::MAX)))
+    }
+}
+
+#[test]
+fn each_seed_has_its_columns_and_each_metric_its_ranks() {
+    let split = split(300, 1);
+    let search = |seed: u64, n_repeats: usize, scoring: Scoring| {
+        let folder = tempfile::tempdir().unwrap();
+        let search = GridSearchCv {
+            param_grid: ParameterGrid::new().parameter("dropout", [0.0, 0.2, 0.4]),
+            fit: FitConfig { seed, ..FitConfig::default() },
+            cv: 3.into(),
+            n_repeats,
+            scoring,
+            refit: false,
+            verbose: 0,
+            trials: folder.path().to_owned(),
+            ..GridSearchCv::default()
+        };
+        search.fit_with(&split, &ByIdentity).unwrap()
+    };
+    let both = search(7, 2, Scoring::Accuracy);
+    let [first, second] = [7, 8].map(|seed| search(seed, 1, Scoring::Accuracy).cv_results);
+    assert_eq!(both.n_splits, 6);
+    for (row, scores) in both.cv_results.split_test_score.iter().enumerate() {
+        let expected = [&first, &second].map(|one| one.split_test_score[row].clone()).concat();
+        assert_eq!(*scores, expected);
+    }
+    let by_loss = search(7, 2, Scoring::NegLogLoss).cv_results;
+    for found in [&both.cv_results, &by_loss] {
+        let [accuracy, loss] = ["accuracy", "neg_log_loss"].map(|name| &found.metrics[name]);
+        assert_eq!(accuracy.mean_test_score, both.cv_results.mean_test_score);
+        assert_eq!(accuracy.rank_test_score, both.cv_results.rank_test_score);
+        assert_eq!(loss.std_test_score, by_loss.std_test_score);
+        assert_eq!(loss.rank_test_score, by_loss.rank_test_score);
+    }
+}
+
 /// Runs the program, and notes how many epochs each trial was asked for and had.
 struct Noting {
     processes: LocalProcesses,
     epochs: Mutex<Vec<(usize, usize)>>,
 }
 
-impl Launcher for Noting {
+impl TrialRunner for Noting {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         let result = self.processes.run(spec)?;
         let asked = spec.stage.as_ref().map_or(0, |stage| stage.epochs);
@@ -238,6 +285,48 @@ fn small_search(folder: &Path) -> HalvingGridSearchCv {
         trials: folder.join("trials"),
         ..HalvingGridSearchCv::default()
     }
+}
+
+/// Two combinations run to their end; of the others those stop that learn nothing. How many trials run side by side
+/// changes nothing.
+#[test]
+fn a_trial_that_is_behind_the_median_stops() {
+    let split = split(600, 1);
+    let search = |n_jobs: isize, pruner: Option<MedianPruner>| {
+        let folder = tempfile::tempdir().unwrap();
+        let search = GridSearchCv {
+            param_grid: ParameterGrid::new()
+                .parameter("dropout", [0.0, 0.1])
+                .parameter("kernel_initializer", ["he_normal", "zeros"]),
+            network: Network::Dense(DenseConfig { hidden: vec![16], ..DenseConfig::default() }),
+            fit: FitConfig { epochs: 6, patience: 6, batch_size: 64, ..FitConfig::default() },
+            cv: 2.into(),
+            pruner,
+            n_jobs,
+            refit: false,
+            verbose: 0,
+            trials: folder.path().to_owned(),
+            ..GridSearchCv::default()
+        };
+        search.fit_with(&split, &program()).unwrap()
+    };
+    let pruner = MedianPruner { n_startup_trials: 1, n_warmup_steps: 2 };
+    let (all, one, two) = (search(2, None), search(1, Some(pruner)), search(2, Some(pruner)));
+    assert_eq!(one.cv_results.split_test_score, two.cv_results.split_test_score);
+    let epochs = |found: &SearchResults, row: usize| -> Vec<usize> {
+        found.histories[row].iter().map(|history| history.as_ref().unwrap().epochs.len()).collect()
+    };
+    let zeros: Vec<usize> =
+        (0..4).filter(|&row| one.cv_results.params[row]["kernel_initializer"] == "zeros").collect();
+    for &row in &zeros {
+        assert_eq!((epochs(&all, row), epochs(&one, row)), (vec![6, 6], vec![3, 3]), "row {row}");
+        assert_eq!((one.cv_results.pruned[row], all.cv_results.pruned[row]), (2, 0));
+    }
+    // The first one runs to its end, and is what it was.
+    assert_eq!(one.cv_results.split_test_score[0], all.cv_results.split_test_score[0]);
+    assert_eq!(epochs(&one, 0), [6, 6]);
+    assert!(one.table().to_text().contains("Stopped trials"));
+    assert!(!all.table().to_text().contains("Stopped trials"));
 }
 
 /// What a trial found, without times.
@@ -308,6 +397,18 @@ fn a_round_goes_on_where_the_last_one_stopped_and_ends_as_an_undisturbed_trainin
         let first = results.params.iter().position(|params| *params == found.best_params);
         assert_eq!(losses(&found, 6)[..2], losses(&found, first.unwrap())[..]);
     }
+    // TensorBoard has each row, with the epochs of its folds.
+    let logs = folder.path().join("logs");
+    found.tensor_board(&logs).unwrap();
+    let runs: Value =
+        serde_json::from_slice(&common::run_python("tensor_board.py", &[logs])).unwrap();
+    assert_eq!(runs.as_object().unwrap().len(), 7);
+    let best = &runs["trial_006"];
+    assert_eq!(best["hparams"], serde_json::to_value(&found.best_params).unwrap());
+    assert_eq!(best["scalars"]["mean_test_score"][0][1], found.best_score as f32 as f64);
+    let epochs = found.histories[6][1].as_ref().unwrap().epochs.len();
+    assert_eq!(best["scalars"]["epoch_loss/fold_1"].as_array().unwrap().len(), epochs);
+    assert_eq!(best["finished"], true);
 }
 
 /// Killed between its rounds and within them, the search finds the same and keeps no file too much.
@@ -325,7 +426,7 @@ fn a_search_by_halving_that_was_stopped_finds_the_same() {
     small_search(calm.path()).fit_with(&split, &program()).unwrap();
     /// Fails from the trial with this number on, as if the machine had been switched off.
     struct Dying(Noting, Mutex<usize>);
-    impl Launcher for Dying {
+    impl TrialRunner for Dying {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
             let mut left = self.1.lock().unwrap();
             *left = left.checked_sub(1).ok_or("switched off")?;

@@ -17,7 +17,7 @@ use crate::evaluation::{Evaluation, LinearDenoiser, Quality, argmax};
 use crate::features::Features;
 use crate::models::{Model, Probabilities};
 use crate::training::history::{DenoisingHistory, History, Record};
-use crate::training::{Callbacks, FitConfig};
+use crate::training::{Callbacks, FitConfig, TensorBoard};
 use crate::{Error, Result};
 
 /// The run of one notebook: loads and splits the images, trains so that a stopped training goes on, and keeps model,
@@ -98,7 +98,8 @@ impl Run {
     }
 
     /// [`Model::fit`], with a checkpoint after each epoch: run again, a stopped training goes on where it was. The model,
-    /// its record and its metrics, the scores still missing, are kept at the end.
+    /// its record and its metrics, the scores still missing, are kept at the end. [`TensorBoard`] shows its epochs, from
+    /// `logs` in the folder of results.
     ///
     /// After [`Run::fit_features`] the record is that of both, one after the other.
     ///
@@ -263,7 +264,9 @@ impl Run {
 
     fn checkpoint(&self, suffix: &str) -> Callbacks {
         let name = format!("{}{suffix}", self.name);
-        Callbacks::default().backup_and_restore(self.artifacts.checkpoint_path(&name))
+        Callbacks::default()
+            .backup_and_restore(self.artifacts.checkpoint_path(&name))
+            .with(TensorBoard::new(self.path("logs").join(name)))
     }
 
     fn trained(&self) -> Result<Metrics> {

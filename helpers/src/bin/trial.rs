@@ -1,67 +1,7 @@
-//! Runs one trial of a search: `trial < spec.json > result.json`.
-//!
-//! Reads a `TrialSpec` from stdin and writes its `TrialResult` to stdout, as one line of JSON. The exit code is 0 only
-//! with a whole result. What is meant for people, the lines of the training among it, goes to stderr; the last one
-//! starts with `error: ` when something went wrong. `trial --code` prints which code this is.
+//! Runs trials of a search: see `helpers::tuning::program`.
 
-use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use helpers::artifacts::code_version;
-use helpers::tuning::trial::{TrialResult, TrialSpec};
-
-/// Bytes of the longest specification that is read: a hundred million rows.
-const LONGEST: u64 = 1 << 30;
-
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => run(),
-        ["--code"] => {
-            println!("{}", code_version());
-            Ok(())
-        }
-        _ => Err("usage: trial < spec.json > result.json, or trial --code".into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let mut output = result_output()?;
-    let mut text = String::new();
-    let read = std::io::stdin().take(LONGEST).read_to_string(&mut text);
-    read.map_err(|error| format!("cannot read stdin: {error}"))?;
-    if text.len() as u64 == LONGEST {
-        return Err(format!("stdin holds more than {LONGEST} bytes, no specification").into());
-    }
-    let spec: TrialSpec = serde_json::from_str(&text)
-        .map_err(|error| format!("stdin holds no specification of a trial: {error}"))?;
-    let result = spec.run()?;
-    let mut line = serde_json::to_vec(&result)?;
-    // A number that is none becomes null, which nobody can read again.
-    if TrialResult::parse(&line, &result.id).is_none() {
-        return Err("a score is no finite number; try a smaller `learning_rate`".into());
-    }
-    line.push(b'\n');
-    output.write_all(&line)?;
-    output.flush()?;
-    Ok(())
-}
-
-/// Where the result goes: stdout as it was given, while whatever is printed from now on goes to stderr.
-#[cfg(unix)]
-fn result_output() -> std::io::Result<std::fs::File> {
-    use std::os::fd::AsFd;
-    let given = std::io::stdout().as_fd().try_clone_to_owned()?;
-    // SAFETY: both descriptors are open; stdout's buffer is empty, nothing was printed yet.
-    if unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) } < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(given.into())
+    helpers::tuning::program::main()
 }

@@ -17,6 +17,7 @@ pub mod labelled_images;
 pub mod line;
 pub mod network;
 mod page;
+pub(crate) mod parallel;
 pub mod reliability;
 pub mod scatter;
 pub mod style;

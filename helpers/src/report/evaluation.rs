@@ -75,7 +75,9 @@ impl ClassificationReport {
             let [recall, f1] = [recall, f1].map(|score| (support > 0).then_some(score));
             table.push([name.into(), precision.into(), recall.into(), f1.into(), support.into()]);
         }
-        table.rule_above_last(means.len())
+        table.rule_above_last(means.len()).caption(
+            "Scores of each class, and their means; each class, or each image, counts alike.",
+        )
     }
 }
 

@@ -14,11 +14,13 @@ mod history;
 mod metrics;
 mod mistakes;
 mod noise;
+mod parallel;
 mod result;
 mod search;
 mod seeds;
 mod split;
 mod summary;
+mod tensor_board;
 
 pub use brightness::Brightness;
 pub use comparison::comparative_table;
@@ -26,6 +28,7 @@ pub use curves::label_issues_sentence;
 pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
 pub use mistakes::{ConfusedPairs, Cost, mistakes_sentence, plot_models_cost};
 pub use result::validation_verdict;
+pub use tensor_board::PredictionImages;
 
 /// Gives types with a `table()` what shows it: as the result of a cell, and as text.
 macro_rules! shows_its_table {

@@ -16,7 +16,7 @@ use crate::tuning::{CvResults, Resource, Scoring, SearchResults};
 impl CvResults {
     /// A row a combination, the best first; of a search by halving a row for each round that it was in, the last round
     /// first.
-    pub fn table(&self, scoring: Scoring, resource: Option<Resource>) -> Table {
+    fn table(&self, scoring: Scoring, resource: Option<Resource>, best: usize) -> Table {
         let names: Vec<&String> = self.names();
         let folds = self.split_test_score.first().map_or(0, Vec::len);
         let number = |name: String| match scoring {
@@ -41,6 +41,10 @@ impl CvResults {
             columns.push(number(format!("Mean {what} in training")));
         }
         columns.push(Column::decimal("Fit", 1).unit("s"));
+        let pruned = self.pruned.iter().any(|&count| count > 0);
+        if pruned {
+            columns.push(Column::integer("Stopped trials"));
+        }
         if !self.failures.is_empty() {
             columns.push(Column::text("Failed"));
         }
@@ -58,6 +62,9 @@ impl CvResults {
             row.extend(self.split_test_score[candidate].iter().map(|&score| Cell::from(score)));
             row.extend(self.mean_train_score.iter().map(|means| Cell::from(means[candidate])));
             row.push(self.mean_fit_time[candidate].into());
+            if pruned {
+                row.push(self.pruned[candidate].into());
+            }
             if !self.failures.is_empty() {
                 row.push(self.failures_text(candidate).into());
             }
@@ -75,7 +82,7 @@ impl CvResults {
             None => "Every combination, the best first",
         };
         table
-            .best(0)
+            .best(self.by_rank().iter().position(|&row| row == best).unwrap_or(0))
             .caption(format!("{order}; mean and standard deviation over {folds} folds.{failed}"))
     }
 
@@ -92,7 +99,7 @@ impl CvResults {
 impl SearchResults {
     /// Every combination, the best first.
     pub fn table(&self) -> Table {
-        self.cv_results.table(self.scoring, self.resource)
+        self.cv_results.table(self.scoring, self.resource, self.best_index)
     }
 
     /// The mean score of each combination in each round of a search by halving, against what the round gave it.

@@ -1,6 +1,7 @@
 //! What is asked of the operating system and of the processor: files, memory, interrupts, threads, versions.
 
 pub mod environment;
+pub(crate) mod event_file;
 pub(crate) mod files;
 pub(crate) mod interrupt;
 pub(crate) mod memory;

@@ -16,7 +16,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use callbacks::{BackupAndRestore, Callback, Callbacks, EarlyStopping, Progress, TrainBatch};
+pub use callbacks::{
+    BackupAndRestore, Callback, Callbacks, EarlyStopping, Progress, TensorBoard, TrainBatch,
+};
 pub use config::FitConfig;
 pub(crate) use fit::run;
 pub use history::{

@@ -1,33 +1,90 @@
-//! What runs trials: processes on this machine, or a bridge to an engine of your own.
+//! What runs trials: processes on this machine, a cluster, or a bridge to an engine of your own.
 //!
-//! All that a search knows of it is the [`Launcher`]: it is given a [`TrialSpec`] and gives back a [`TrialResult`]. By
-//! default each trial is a process of the program `trial`, see [`LocalProcesses`].
+//! All that a search knows of it is the [`TrialRunner`]: it is given a [`TrialSpec`] and gives back a [`TrialResult`]. By
+//! default processes of the program `trial` run them, see [`LocalProcesses`].
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
+use serde::{Deserialize, Serialize};
+
+use super::dask::DaskCluster;
+use super::pool::locked;
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::FRONT;
 use crate::error::{Error, Result};
 use crate::system::environment::code_version;
 use crate::text::{clean_text, shown_path};
 
-/// What runs trials: the local processes of [`LocalProcesses`], or a bridge to an engine of your own.
+/// Where the trials of a search run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Launcher {
+    /// As processes on this machine.
+    #[default]
+    Local,
+    /// On the Dask cluster whose scheduler has this address: `tcp://host:8786`, or `tls://host:8786` with the certificates that
+    /// Dask's own settings name. Its workers need Python and `distributed`, in the version of this project's environment,
+    /// and get everything else from the search. Whoever runs the scheduler or a worker is trusted: Dask's messages are
+    /// pickles.
+    Dask(String),
+}
+
+/// The variable that names a cluster to searches that name none; `cargo xtask run 10 --cluster ADDRESS` sets it.
+pub const TRIAL_CLUSTER: &str = "TRIAL_CLUSTER";
+
+impl Launcher {
+    /// This one, or where none was named the cluster of the variable [`TRIAL_CLUSTER`].
+    pub(super) fn or_named(&self) -> Launcher {
+        match std::env::var(TRIAL_CLUSTER) {
+            Ok(address) if *self == Launcher::Local && !address.is_empty() => {
+                Launcher::Dask(address)
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// What runs trials on the data in this folder.
+    ///
+    /// # Errors
+    /// If the program that runs them is not there, or no cluster answers.
+    pub(super) fn start(&self, data: &Path) -> Result<Box<dyn TrialRunner>> {
+        let processes = LocalProcesses::find()?;
+        Ok(match self {
+            Launcher::Local => Box::new(processes),
+            Launcher::Dask(address) => {
+                Box::new(DaskCluster::connect(address, &processes.program, data)?)
+            }
+        })
+    }
+}
+
+/// What runs trials: the local processes of [`LocalProcesses`], a cluster, or a bridge to an engine of your own.
 ///
 /// The search calls it from several threads at once.
-pub trait Launcher: Sync {
+pub trait TrialRunner: Sync {
     /// Runs one trial to its end.
     ///
     /// # Errors
     /// In one line for people: what went wrong.
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
+
+    /// How many trials it runs side by side; none for as many as the search's `n_jobs` says.
+    fn slots(&self) -> Option<usize> {
+        None
+    }
 }
 
-/// Trials as processes on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Trials as processes on this machine. Each process runs one trial after the other, and none but one at a time.
+#[derive(Debug)]
 pub struct LocalProcesses {
     program: PathBuf,
+    /// Those that wait for a trial; they end with this value.
+    idle: Mutex<Vec<Worker>>,
 }
 
 /// The variable that names another program than the one set-up makes.
@@ -48,7 +105,16 @@ impl LocalProcesses {
 
     /// This program, as it is.
     pub fn new(program: impl Into<PathBuf>) -> LocalProcesses {
-        LocalProcesses { program: program.into() }
+        LocalProcesses { program: program.into(), idle: Mutex::default() }
+    }
+
+    /// A process with so many threads that waits for a trial and is still there.
+    fn take_idle(&self, threads: usize) -> Option<Worker> {
+        let mut idle = locked(&self.idle);
+        // An interrupt ends those that wait.
+        idle.retain_mut(|worker| matches!(worker.child.try_wait(), Ok(None)));
+        let index = idle.iter().position(|worker| worker.threads == threads)?;
+        Some(idle.swap_remove(index))
     }
 
     /// Asks the program which code it was made from.
@@ -72,29 +138,121 @@ impl LocalProcesses {
     }
 }
 
-impl Launcher for LocalProcesses {
+impl TrialRunner for LocalProcesses {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
-        let text = serde_json::to_vec(spec).map_err(|error| error.to_string())?;
-        let mut child = Command::new(&self.program)
-            .env("OMP_NUM_THREADS", spec.threads.to_string())
+        let mut line = serde_json::to_vec(spec).map_err(|error| error.to_string())?;
+        line.push(b'\n');
+        let mut worker = match self.take_idle(spec.threads) {
+            Some(worker) => worker,
+            None => Worker::start(&self.program, spec.threads)?,
+        };
+        match worker.ask(&line) {
+            Answer::Line(line) => {
+                locked(&self.idle).push(worker);
+                if let Ok(Failed { error }) = serde_json::from_slice(&line) {
+                    return Err(clean_text(&error));
+                }
+                TrialResult::parse(&line, &spec.id()).ok_or_else(|| NO_RESULT.to_owned())
+            }
+            Answer::Ended(status) if status.success() => Err(NO_RESULT.to_owned()),
+            Answer::Ended(status) => Err(what_went_wrong(status, &worker.printed())),
+        }
+    }
+}
+
+const NO_RESULT: &str = "the program ended well and printed no whole result of this trial";
+
+/// What `trial --serve` answers where it has no result.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// What went wrong, in one line.
+    pub error: String,
+}
+
+/// A process that runs one trial after the other. Starting one takes 0.2 s, as long as a small trial. A trial draws all its
+/// random numbers from its own seed, so it finds what it would find in a fresh process.
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    /// The last of what it printed for people.
+    printed: Arc<Mutex<Vec<u8>>>,
+    /// What reads that, to the end of the process.
+    reader: Option<JoinHandle<()>>,
+    threads: usize,
+}
+
+/// What a worker gives for a trial.
+enum Answer {
+    Line(Vec<u8>),
+    Ended(ExitStatus),
+}
+
+/// Bytes that are kept of what a worker prints for people.
+const PRINTED: usize = 1 << 16;
+
+impl Worker {
+    fn start(program: &Path, threads: usize) -> Result<Worker, String> {
+        let mut child = Command::new(program)
+            .arg("--serve")
+            .env("OMP_NUM_THREADS", threads.to_string())
             // Nobody looks at its trainings.
             .env_remove(FRONT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", shown_path(&self.program)))?;
-        // The program reads all before it writes. One that ended already says why itself.
-        if let Some(mut stdin) = child.stdin.take() {
-            let _ = stdin.write_all(&text);
+            .map_err(|error| format!("cannot start {}: {error}", shown_path(program)))?;
+        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(format!("cannot read what {} prints", shown_path(program)));
+        };
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let kept = printed.clone();
+        let reader = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = stderr.read(&mut piece) {
+                let mut kept = locked(&kept);
+                kept.extend(&piece[..length]);
+                let surplus = kept.len().saturating_sub(PRINTED);
+                kept.drain(..surplus);
+            }
+        });
+        let (answers, reader) = (BufReader::new(stdout), Some(reader));
+        Ok(Worker { child, answers, printed, reader, threads })
+    }
+
+    /// Gives it a trial and waits for the line that answers it.
+    fn ask(&mut self, line: &[u8]) -> Answer {
+        locked(&self.printed).clear();
+        // One that ended already says why itself.
+        if let Some(stdin) = &mut self.child.stdin {
+            let _ = stdin.write_all(line).and_then(|()| stdin.flush());
         }
-        let output = child.wait_with_output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(what_went_wrong(output.status, &output.stderr));
+        let mut answer = Vec::new();
+        match self.answers.read_until(b'\n', &mut answer) {
+            Ok(1..) if answer.ends_with(b"\n") => Answer::Line(answer),
+            _ => {
+                // Without its input it ends, if it has not.
+                drop(self.child.stdin.take());
+                let status = self.child.wait();
+                status.map_or_else(|_| Answer::Ended(ExitStatus::default()), Answer::Ended)
+            }
         }
-        TrialResult::parse(&output.stdout, &spec.id()).ok_or_else(|| {
-            "the program ended well and printed no whole result of this trial".to_owned()
-        })
+    }
+
+    /// The last of what it printed for people, once it has ended.
+    fn printed(&mut self) -> Vec<u8> {
+        self.reader.take().map(JoinHandle::join);
+        locked(&self.printed).clone()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It waits for its next trial, or has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

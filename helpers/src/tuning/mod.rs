@@ -1,13 +1,17 @@
 //! Grids and distributions of parameters, folds, and the four searches; cross-validated predictions, the learning curve.
 
 pub mod cross_val;
+mod dask;
 pub mod distributions;
 pub mod folds;
+mod found;
 pub mod grid;
 pub mod halving;
 pub mod launcher;
 pub mod network;
 mod pool;
+pub mod program;
+pub mod pruner;
 pub mod rate_sweep;
 pub mod results;
 pub mod search;
@@ -19,10 +23,13 @@ pub use distributions::{Distribution, ParameterDistributions};
 pub use folds::{Folds, KFold, StratifiedKFold};
 pub use grid::{ParameterGrid, Parameters};
 pub use halving::{MinResources, Resource};
-pub use launcher::{Launcher, LocalProcesses};
+pub use launcher::{Launcher, LocalProcesses, TrialRunner};
 pub use network::Network;
+pub use pruner::MedianPruner;
 pub use rate_sweep::{RateSweep, rate_sweep, smaller_codes};
-pub use results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults};
+pub use results::{
+    Choice, CvResults, ErrorScore, FailedTrial, MetricScores, Scoring, SearchResults,
+};
 pub use search::Trial;
 pub use searches::{GridSearchCv, HalvingGridSearchCv, HalvingRandomSearchCv, RandomizedSearchCv};
 pub use trial::{Score, Stage, TrialResult, TrialSpec};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::grid::params_text;
-use super::launcher::Launcher;
+use super::launcher::TrialRunner;
 use super::results::{ErrorScore, Scoring};
 use super::search::Trial;
 use super::trial::{TrialResult, TrialSpec};
@@ -20,10 +20,10 @@ use crate::text::duration;
 /// A trial's result has a row an epoch: some kilobytes.
 const LARGEST_RESULT: u64 = 1 << 26;
 
-/// Threads that give one trial after the other to a [`Launcher`].
+/// Threads that give one trial after the other to a [`TrialRunner`].
 pub(super) struct Pool<'a> {
     pub trials: &'a [Trial],
-    pub launcher: &'a dyn Launcher,
+    pub launcher: &'a dyn TrialRunner,
     /// Trials side by side.
     pub jobs: usize,
     /// Where finished trials are kept.
@@ -117,7 +117,7 @@ impl Pool<'_> {
 }
 
 /// A lock that a panic elsewhere does not take along.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -236,12 +236,13 @@ impl<'a> Log<'a> {
             .filter(whole)
             .reduce(|best, next| if mean(next) > mean(best) { next } else { best });
         best.map_or_else(String::new, |best| {
-            let params = &self.pool.trials[best * self.folds].params;
+            let mut trials = self.pool.trials.iter();
+            let trial = trials.find(|trial| trial.candidate == best);
             format!(
                 "; best so far: mean {} {:.4}, {}",
                 self.pool.scoring.name(),
                 mean(best),
-                params_text(params)
+                trial.map_or_else(String::new, |trial| params_text(&trial.params))
             )
         })
     }

@@ -24,7 +24,21 @@ pub enum Scoring {
     NegLogLoss,
 }
 
+/// Which combination of a search is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The first of the best mean scores, as in scikit-learn.
+    #[default]
+    Best,
+    /// The first in the grid's order whose mean score is within one standard error of the best (Breiman et al. 1984): list
+    /// the values that you prefer, the simpler ones, first.
+    OneStandardError,
+}
+
 impl Scoring {
+    pub(super) const ALL: [Scoring; 2] = [Scoring::Accuracy, Scoring::NegLogLoss];
+
     /// scikit-learn's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -66,6 +80,27 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
+/// The scores by one metric, whatever the search is judged by; scikit-learn's columns for several metrics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MetricScores {
+    /// The score of each combination on each fold: `split_test_score[candidate][fold]`.
+    pub split_test_score: Vec<Vec<f64>>,
+    /// Mean over the folds.
+    pub mean_test_score: Vec<f64>,
+    /// Standard deviation over the folds, as NumPy's `std` takes it.
+    pub std_test_score: Vec<f64>,
+    /// Rank by the mean, from 1; equal means share the better rank.
+    pub rank_test_score: Vec<usize>,
+}
+
+impl MetricScores {
+    pub(super) fn new(split_test_score: Vec<Vec<f64>>) -> MetricScores {
+        let (mean_test_score, std_test_score) = means(&split_test_score);
+        let rank_test_score = ranks(&mean_test_score);
+        MetricScores { split_test_score, mean_test_score, std_test_score, rank_test_score }
+    }
+}
+
 /// What a search found for each combination, round after round and in the grid's order; the columns of scikit-learn's
 /// `cv_results_`. A combination has a row for each round that it was in.
 #[derive(Clone, PartialEq, Serialize)]
@@ -98,6 +133,10 @@ pub struct CvResults {
     pub mean_score_time: Vec<f64>,
     /// Their standard deviation.
     pub std_score_time: Vec<f64>,
+    /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`.
+    pub metrics: BTreeMap<String, MetricScores>,
+    /// Trials of each combination that a pruner stopped.
+    pub pruned: Vec<usize>,
     /// The trials that failed, in the grid's order.
     pub failures: Vec<FailedTrial>,
 }
@@ -116,6 +155,7 @@ impl CvResults {
         let (mean_fit_time, std_fit_time) = means(fit_time);
         let (mean_score_time, std_score_time) = means(score_time);
         let rank_test_score = ranks(&mean_test_score);
+        let rows = params.len();
         CvResults {
             iter: vec![0; params.len()],
             n_resources: None,
@@ -131,6 +171,8 @@ impl CvResults {
             std_fit_time,
             mean_score_time,
             std_score_time,
+            metrics: BTreeMap::new(),
+            pruned: vec![0; rows],
             failures: Vec::new(),
         }
     }
@@ -146,6 +188,18 @@ impl CvResults {
     /// The row of the best combination: the first of the best mean scores of the last round, as in scikit-learn.
     pub(super) fn best_of_last_round(&self) -> usize {
         self.by_rank().first().copied().unwrap_or(0)
+    }
+
+    /// The row of the best combination, by this rule.
+    pub(super) fn chosen(&self, choice: Choice) -> usize {
+        let best = self.best_of_last_round();
+        let least = self.mean_test_score[best] - standard_error(&self.split_test_score[best]);
+        let near = |row: &usize| self.mean_test_score[*row] >= least;
+        match choice {
+            Choice::Best => best,
+            // Where there is no error, as with one fold, the best.
+            Choice::OneStandardError => self.last_round().into_iter().find(near).unwrap_or(best),
+        }
     }
 
     /// The indices of the rows of the last round.
@@ -257,6 +311,14 @@ impl fmt::Debug for SearchResults {
     }
 }
 
+/// The standard error of the mean of these scores.
+fn standard_error(scores: &[f64]) -> f64 {
+    let count = scores.len() as f64;
+    let mean = sum(scores) / count;
+    let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+    (squares / (count - 1.0) / count).sqrt()
+}
+
 /// Mean and standard deviation of each row, with NumPy's order of additions, so that equal means are equal here, too.
 fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     rows.iter()
@@ -351,6 +413,18 @@ pub(crate) mod tests {
         assert_eq!((found.best_index, found.cv_results.last_round()), (4, vec![3, 4]));
         found.cv_results.rank_test_score = vec![1, 2, 3, 5, 4];
         assert_eq!(found.cv_results.by_rank(), [4, 3, 0, 1, 2]);
+    }
+
+    #[test]
+    fn the_first_within_one_standard_error_is_chosen_where_that_is_asked_for() {
+        // The last has a mean of 0.8, and 0.1 as its standard error.
+        let found = results(&[&[0.5, 0.5], &[0.75, 0.75], &[0.7, 0.9]]).cv_results;
+        assert_eq!(found.chosen(Choice::Best), 2);
+        assert_eq!(found.chosen(Choice::OneStandardError), 1);
+        let one_fold = results(&[&[0.5], &[0.75]]).cv_results;
+        assert_eq!(one_fold.chosen(Choice::OneStandardError), 1);
+        // Of the last round alone.
+        assert_eq!(results_of_halving().cv_results.chosen(Choice::OneStandardError), 4);
     }
 
     #[test]

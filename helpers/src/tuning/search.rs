@@ -1,21 +1,24 @@
 //! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
 //! A `Plan` says which combinations a round tries, and with how much; `SearchConfig::run` is the rest. Each pair of a
-//! combination and a fold is a trial, run by a [`Launcher`]; what a trial found is kept in a file of its own, so that a
+//! combination and a fold is a trial, run by a [`TrialRunner`]; what a trial found is kept in a file of its own, so that a
 //! search that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::folds::Folds;
+use super::found::Found;
 use super::grid::{Parameters, params_text};
 use super::halving::{Budget, Plan, Resource, Round};
-use super::launcher::Launcher;
+use super::launcher::TrialRunner;
 use super::network::Network;
 use super::pool::Pool;
-use super::results::{CvResults, ErrorScore, FailedTrial, Scoring, SearchResults};
+use super::pruner::{Cut, MedianPruner};
+use super::results::{Choice, ErrorScore, Scoring, SearchResults};
 use super::trial::{Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::random_state::RandomState;
@@ -34,7 +37,10 @@ pub(super) struct SearchConfig {
     pub fit: FitConfig,
     pub images: usize,
     pub cv: Folds,
+    pub n_repeats: usize,
     pub scoring: Scoring,
+    pub choice: Choice,
+    pub pruner: Option<MedianPruner>,
     pub refit: bool,
     pub refit_epochs: usize,
     pub validation: f64,
@@ -79,9 +85,14 @@ impl SearchConfig {
     /// If one cannot be; the message says which, and what it may be.
     pub(super) fn check(&self, candidates: &[Parameters]) -> Result<()> {
         self.fit.check()?;
+        self.pruner.map_or(Ok(()), MedianPruner::check)?;
         if self.n_jobs == 0 {
             let advice = "-1 uses every processor core";
             return Err(Error::parameter("n_jobs", "1 or more, or -1 or less", 0, advice));
+        }
+        if self.n_repeats == 0 {
+            let advice = "1 trains each combination once on each fold";
+            return Err(Error::parameter("n_repeats", "at least 1", 0, advice));
         }
         if !(self.validation > 0.0 && self.validation < 1.0) {
             let advice = "0.12 keeps 12% for early stopping";
@@ -135,28 +146,33 @@ impl SearchConfig {
         let info = dataset.info();
         let data =
             std::fs::canonicalize(dataset.folder()).unwrap_or_else(|_| dataset.folder().to_owned());
-        let rows = |positions: &[usize]| -> Vec<usize> {
+        let rows = |positions: &[usize]| -> Arc<[usize]> {
             positions.iter().map(|&position| dataset.row(images.indices()[position])).collect()
         };
+        let folds: Vec<[Arc<[usize]>; 2]> =
+            folds.iter().map(|fold| [rows(&fold.train), rows(&fold.test)]).collect();
         let mut trials = Vec::new();
         for (candidate, params) in round.candidates.iter().enumerate() {
             let (network, mut fit) = self.network.with(&self.fit, params)?;
             // The choice must not depend on the machine that runs the trial.
             fit.precision = fit.precision.resolve();
-            for (fold, TrainTest { train, test }) in folds.iter().enumerate() {
+            let seeds = (0..self.n_repeats as u64).map(|repeat| fit.seed.wrapping_add(repeat));
+            let splits = seeds.flat_map(|seed| folds.iter().map(move |fold| (seed, fold)));
+            for (fold, (seed, [train, test])) in splits.enumerate() {
                 let mut spec = TrialSpec {
                     code: code_version(),
                     network: network.clone(),
-                    fit: fit.clone(),
+                    fit: FitConfig { seed, ..fit.clone() },
                     data: data.clone(),
                     x_sha256: info.x_sha256.clone(),
                     y_sha256: info.y_sha256.clone(),
-                    train: rows(train),
-                    test: rows(test),
+                    train: train.clone(),
+                    test: test.clone(),
                     validation: self.validation,
                     threads: self.threads(),
                     return_train_score: self.return_train_score,
                     stage: None,
+                    cut: None,
                 };
                 if let Budget::Epochs { now, before } = round.budget {
                     spec.stage = Some(self.stage(&spec, now, before));
@@ -231,35 +247,46 @@ impl SearchConfig {
         split: &Split,
         (images, folds): (&Subset, &[TrainTest]),
         plan: &mut dyn Plan,
-        launcher: &dyn Launcher,
+        launcher: &dyn TrialRunner,
     ) -> Result<SearchResults> {
         let started = Instant::now();
         let interrupt = InterruptGuard::new();
-        let mut found = Found { n_splits: folds.len(), ..Found::default() };
+        let n_splits = folds.len() * self.n_repeats;
+        let mut found = Found::new(n_splits);
         let mut scores = Vec::new();
         while let Some(round) = plan.next(&scores) {
-            let trials = self.trials(images, folds, &round)?;
-            let pool = Pool {
-                trials: &trials,
-                launcher,
-                jobs: self.jobs(),
-                folder: &self.trials,
-                scoring: self.scoring,
-                error_score: self.error_score,
-                verbose: self.verbose,
-            };
-            let mut kept = pool.kept();
-            found.trials_kept += kept.iter().flatten().count();
-            self.announce(&round, plan, folds.len(), kept.iter().flatten().count());
-            for (index, trial) in trials.iter().enumerate() {
-                if kept[index].is_none()
-                    && let Some(result) = found.ended_before(&round, trial)
-                {
-                    pool.keep(&result)?;
-                    kept[index] = Some(result);
+            let mut trials = self.trials(images, folds, &round)?;
+            self.announce_round(&round, plan);
+            let mut run = |trials: &[Trial]| -> Result<Vec<Result<TrialResult, String>>> {
+                let pool = Pool {
+                    trials,
+                    launcher,
+                    jobs: launcher.slots().unwrap_or_else(|| self.jobs()),
+                    folder: &self.trials,
+                    scoring: self.scoring,
+                    error_score: self.error_score,
+                    verbose: self.verbose,
+                };
+                let mut kept = pool.kept();
+                let count = kept.iter().flatten().count();
+                found.trials_kept += count;
+                self.announce(trials.len() / n_splits, n_splits, pool.jobs, count);
+                for (index, trial) in trials.iter().enumerate() {
+                    if kept[index].is_none()
+                        && let Some(result) = found.ended_before(&round, trial)
+                    {
+                        pool.keep(&result)?;
+                        kept[index] = Some(result);
+                    }
                 }
+                pool.run(kept, &interrupt)
+            };
+            let first = self.uncut(&round, trials.len(), n_splits);
+            let mut outcomes = run(&trials[..first])?;
+            if first < trials.len() {
+                self.cut(&mut trials[first..], &outcomes, n_splits);
+                outcomes.extend(run(&trials[first..])?);
             }
-            let outcomes = pool.run(kept, &interrupt)?;
             found.remove_checkpoints(Some(&trials));
             scores = found.add(self, &round, trials, outcomes);
         }
@@ -275,7 +302,7 @@ impl SearchConfig {
     /// What was found, and the best of it.
     fn results(&self, found: Found, resource: Option<Resource>) -> Result<SearchResults> {
         let cv_results = found.cv_results(self, resource);
-        let best_index = cv_results.best_of_last_round();
+        let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
         // As in scikit-learn, a search without any score is an error; and with no mean score there is nothing to train.
         let trials = cv_results.params.len() * found.n_splits;
@@ -315,18 +342,49 @@ impl SearchConfig {
         })
     }
 
-    fn announce(&self, round: &Round, plan: &dyn Plan, n_splits: usize, trials_kept: usize) {
-        if self.verbose == 0 {
-            return;
+    /// How many of the trials of a round run to their end whatever others score: all of them without a pruner.
+    fn uncut(&self, round: &Round, trials: usize, n_splits: usize) -> usize {
+        match (self.pruner, &round.budget) {
+            (None, _) | (_, Budget::Epochs { .. }) => trials,
+            (Some(pruner), _) => trials.min(pruner.n_startup_trials * n_splits),
         }
-        if let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount()) {
+    }
+
+    /// Has trials stop that are behind those of the same fold and seed that have ended.
+    fn cut(&self, trials: &mut [Trial], outcomes: &[Result<TrialResult, String>], n_splits: usize) {
+        let Some(pruner) = self.pruner else { return };
+        let cuts: Vec<Option<Cut>> = (0..n_splits)
+            .map(|fold| {
+                let of_fold = outcomes.iter().skip(fold).step_by(n_splits).flatten();
+                let histories: Vec<&History> = of_fold.map(|result| &result.history).collect();
+                pruner.cut(&histories, self.scoring)
+            })
+            .collect();
+        for trial in trials {
+            trial.spec.cut.clone_from(&cuts[trial.fold]);
+        }
+    }
+
+    fn announce_round(&self, round: &Round, plan: &dyn Plan) {
+        if self.verbose > 0
+            && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
+        {
             let (now, rounds) = (round.iteration + 1, plan.rounds());
             println!("Round {now} of {rounds}, {number} {} each:", resource.plural());
         }
-        let candidates = round.candidates.len();
-        let (fits, jobs) = (n_splits * candidates, self.jobs());
+    }
+
+    fn announce(&self, candidates: usize, n_splits: usize, jobs: usize, trials_kept: usize) {
+        if self.verbose == 0 {
+            return;
+        }
+        let fits = n_splits * candidates;
+        let folds = match self.n_repeats {
+            1 => format!("{n_splits} folds"),
+            repeats => format!("{} folds with {repeats} seeds", n_splits / repeats),
+        };
         println!(
-            "Fitting {n_splits} folds for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
+            "Fitting {folds} for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
         );
         if trials_kept > 0 {
             println!("{trials_kept} of them were finished before and are not repeated");
@@ -352,106 +410,6 @@ impl SearchConfig {
         results.best_model = Some(model);
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())
-    }
-}
-
-/// What the rounds so far have found, row after row.
-#[derive(Default)]
-struct Found {
-    n_splits: usize,
-    params: Vec<Parameters>,
-    /// The round of each row, from 0, and what it had of the resource.
-    iter: Vec<usize>,
-    n_resources: Vec<usize>,
-    /// Row after row, and within it fold after fold.
-    outcomes: Vec<Result<TrialResult, String>>,
-    trials_kept: usize,
-    /// The first row of the last round.
-    last: usize,
-    /// Checkpoints from which the next round goes on.
-    checkpoints: Vec<PathBuf>,
-}
-
-impl Found {
-    /// Adds a round; gives the mean scores of its candidates.
-    fn add(
-        &mut self,
-        config: &SearchConfig,
-        round: &Round,
-        trials: Vec<Trial>,
-        outcomes: Vec<Result<TrialResult, String>>,
-    ) -> Vec<f64> {
-        self.last = self.params.len();
-        let candidates = round.candidates.len();
-        self.params.extend(round.candidates.iter().cloned());
-        self.iter.extend(std::iter::repeat_n(round.iteration, candidates));
-        let amount = round.budget.amount().unwrap_or(0);
-        self.n_resources.extend(std::iter::repeat_n(amount, candidates));
-        self.outcomes.extend(outcomes);
-        let stages = trials.into_iter().filter_map(|trial| trial.spec.stage);
-        self.checkpoints.extend(stages.map(|stage| stage.checkpoint));
-        self.cv_results(config, None).mean_test_score[self.last..].to_vec()
-    }
-
-    /// The result of a trial whose training early stopping has ended in the round before: more epochs change nothing.
-    fn ended_before(&self, round: &Round, trial: &Trial) -> Option<TrialResult> {
-        let Budget::Epochs { before: Some(before), .. } = round.budget else { return None };
-        let row = self.last + round.from[trial.candidate];
-        let result = self.outcomes.get(row * self.n_splits + trial.fold)?.as_ref().ok()?;
-        let over = result.history.stopped_early && result.history.epochs.len() < before;
-        over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
-    }
-
-    /// Removes the checkpoints of earlier rounds from which none of these trials goes on. One that cannot be removed
-    /// costs room on the disk and nothing else.
-    fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
-        let needed = |path: &Path| {
-            let from = |trial: &Trial| trial.spec.stage.as_ref()?.resume_from.clone();
-            still.is_some_and(|trials| {
-                trials.iter().any(|trial| from(trial).as_deref() == Some(path))
-            })
-        };
-        self.checkpoints.retain(|path| {
-            let needed = needed(path);
-            if !needed {
-                let _ = std::fs::remove_file(path);
-            }
-            needed
-        });
-    }
-
-    fn cv_results(&self, config: &SearchConfig, resource: Option<Resource>) -> CvResults {
-        let error_score = match config.error_score {
-            ErrorScore::Score(score) => score,
-            ErrorScore::Nan | ErrorScore::Raise => f64::NAN,
-        };
-        let column = |value: &dyn Fn(&TrialResult) -> f64, failed: f64| -> Vec<Vec<f64>> {
-            let values: Vec<f64> = self
-                .outcomes
-                .iter()
-                .map(|outcome| outcome.as_ref().map_or(failed, value))
-                .collect();
-            values.chunks(self.n_splits).map(<[f64]>::to_vec).collect()
-        };
-        let train = |result: &TrialResult| {
-            result.train.as_ref().map_or(f64::NAN, |score| config.scoring.of(score))
-        };
-        let mut results = CvResults::new(
-            self.params.clone(),
-            column(&|result| config.scoring.of(&result.test), error_score),
-            config.return_train_score.then(|| column(&train, error_score)),
-            &column(&|result| result.fit_seconds, 0.0),
-            &column(&|result| result.score_seconds, 0.0),
-        );
-        results.iter.clone_from(&self.iter);
-        results.n_resources = resource.is_some().then(|| self.n_resources.clone());
-        let failures = self.outcomes.iter().enumerate().filter_map(|(index, outcome)| {
-            let reason = outcome.as_ref().err()?.clone();
-            let (candidate, fold) = (index / self.n_splits, index % self.n_splits);
-            Some(FailedTrial { candidate, fold, reason })
-        });
-        results.failures = failures.collect();
-        results
     }
 }
 

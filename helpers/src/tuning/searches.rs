@@ -10,9 +10,10 @@ use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
 use super::halving::{Given, Halving, MinResources, OneRound, Plan, Resource};
-use super::launcher::{Launcher, LocalProcesses};
+use super::launcher::{Launcher, TrialRunner};
 use super::network::Network;
-use super::results::{ErrorScore, Scoring, SearchResults};
+use super::pruner::MedianPruner;
+use super::results::{Choice, ErrorScore, Scoring, SearchResults};
 use super::search::{SearchConfig, Trial};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -35,8 +36,16 @@ macro_rules! search {
             pub images: usize,
             /// The folds.
             pub cv: Folds,
-            /// What a trial is judged by.
+            /// How often each combination is trained on each fold, each time with the next seed: what differs between
+            /// them is luck. The folds with the second seed follow those with the first.
+            pub n_repeats: usize,
+            /// What a trial is judged by, and the combinations are ranked by; `cv_results` has all metrics.
             pub scoring: Scoring,
+            /// Which combination is the best.
+            pub choice: Choice,
+            /// Stops trials that are behind most others; none runs all to their end. Not where rounds differ in epochs,
+            /// which is another way to do that.
+            pub pruner: Option<MedianPruner>,
             /// Whether the best combination is trained again, on the whole training part.
             pub refit: bool,
             /// Most epochs of that training, 0 for as many as a trial has.
@@ -47,6 +56,8 @@ macro_rules! search {
             /// Trials side by side, which share the processor's threads; -1 for one a thread, -2 for one fewer, and so
             /// on.
             pub n_jobs: isize,
+            /// Where trials run: on this machine, or on a cluster, where `n_jobs` only says how many threads each has.
+            pub launcher: Launcher,
             /// 0: prints nothing; 1: a line a trial, with the time left; 2: the seconds of each trial, too.
             pub verbose: u8,
             /// The score of a trial that failed.
@@ -66,11 +77,15 @@ macro_rules! search {
                     fit: FitConfig::default(),
                     images: 0,
                     cv: Folds::Count(5),
+                    n_repeats: 1,
                     scoring: Scoring::Accuracy,
+                    choice: Choice::Best,
+                    pruner: None,
                     refit: true,
                     refit_epochs: 0,
                     validation: 0.12,
                     n_jobs: -1,
+                    launcher: Launcher::Local,
                     verbose: 1,
                     error_score: ErrorScore::Nan,
                     return_train_score: false,
@@ -87,7 +102,10 @@ macro_rules! search {
                     fit: self.fit.clone(),
                     images: self.images,
                     cv: self.cv.clone(),
+                    n_repeats: self.n_repeats,
                     scoring: self.scoring,
+                    choice: self.choice,
+                    pruner: self.pruner,
                     refit: self.refit,
                     refit_epochs: self.refit_epochs,
                     validation: self.validation,
@@ -99,23 +117,24 @@ macro_rules! search {
                 }
             }
 
-            /// Searches in `split.train`, with trials as local processes; then, with `refit`, trains the best
+            /// Searches in `split.train`, with trials where `launcher` says; then, with `refit`, trains the best
             /// combination on all of `split.train`, steered by `split.validation`. `split.test` is not looked at.
             ///
             /// # Errors
-            /// If a setting is out of range, the program that runs trials is not there, there is nothing to train
+            /// If a setting is out of range, the program that runs trials is not there, no cluster answers, there is nothing to train
             /// because each combination had a trial that failed (or one failed, with [`ErrorScore::Raise`]), the last
             /// training fails, or somebody interrupts it (SIGINT).
             pub fn fit(&self, split: &Split) -> Result<SearchResults> {
                 self.check()?;
-                self.fit_with(split, &LocalProcesses::find()?)
+                let data = split.train.dataset().folder();
+                self.fit_with(split, &*self.launcher.or_named().start(data)?)
             }
 
             /// As `fit`, with trials run by `launcher`.
             ///
             /// # Errors
             /// As `fit`.
-            pub fn fit_with(&self, split: &Split, launcher: &dyn Launcher) -> Result<SearchResults> {
+            pub fn fit_with(&self, split: &Split, launcher: &dyn TrialRunner) -> Result<SearchResults> {
                 self.check()?;
                 let config = self.config();
                 let (images, folds) = config.folds(split)?;
@@ -129,6 +148,43 @@ macro_rules! search {
                     epochs: self.fit.epochs,
                 };
                 config.run(split, (&images, &folds), &mut *self.plan(&given)?, launcher)
+            }
+        }
+    };
+}
+
+/// A search by successive halving: its own settings, and after them those that both have.
+macro_rules! halving_search {
+    ($(#[$about:meta])* $name:ident from $least:path { $($own:tt)* }) => {
+        search! {
+            $(#[$about])*
+            $name {
+                $($own)*
+                /// One of so many candidates goes on to the next round, which has so many times as much; above 1.
+                factor: f64 = 3.0,
+                /// What a round has more of.
+                resource: Resource = Resource::NSamples,
+                /// The most that a candidate gets, 0 for all images or all epochs.
+                max_resources: usize = 0,
+                /// What each candidate gets in the first round.
+                min_resources: MinResources = $least,
+                /// Whether the first rounds repeat the least amount until few enough candidates are left.
+                aggressive_elimination: bool = false,
+                /// Seed of what is drawn, the images of a round among it, below 2^32.
+                random_state: u64 = 42,
+            }
+        }
+
+        impl $name {
+            fn halving(&self) -> Halving {
+                Halving {
+                    factor: self.factor,
+                    resource: self.resource,
+                    max_resources: self.max_resources,
+                    min_resources: self.min_resources,
+                    aggressive_elimination: self.aggressive_elimination,
+                    random_state: self.random_state,
+                }
             }
         }
     };
@@ -209,24 +265,12 @@ impl RandomizedSearchCv {
     }
 }
 
-search! {
+halving_search! {
     /// All combinations of a grid by successive halving: with little at first, the better ones again with more;
     /// scikit-learn's `HalvingGridSearchCV`.
-    HalvingGridSearchCv {
+    HalvingGridSearchCv from MinResources::Exhaust {
         /// The values to try. Names are fields of the network's settings or of [`FitConfig`].
         param_grid: ParameterGrid = ParameterGrid::new(),
-        /// One of so many candidates goes on to the next round, which has so many times as much; above 1.
-        factor: f64 = 3.0,
-        /// What a round has more of.
-        resource: Resource = Resource::NSamples,
-        /// The most that a candidate gets, 0 for all images or all epochs.
-        max_resources: usize = 0,
-        /// What each candidate gets in the first round.
-        min_resources: MinResources = MinResources::Exhaust,
-        /// Whether the first rounds repeat the least amount until few enough candidates are left.
-        aggressive_elimination: bool = false,
-        /// Seed of the images that a round draws, below 2^32.
-        random_state: u64 = 42,
     }
 }
 
@@ -241,41 +285,18 @@ impl HalvingGridSearchCv {
         self.config().check(&candidates)
     }
 
-    fn halving(&self) -> Halving {
-        Halving {
-            factor: self.factor,
-            resource: self.resource,
-            max_resources: self.max_resources,
-            min_resources: self.min_resources,
-            aggressive_elimination: self.aggressive_elimination,
-            random_state: self.random_state,
-        }
-    }
-
     fn plan(&self, given: &Given) -> Result<Box<dyn Plan>> {
         Ok(Box::new(self.halving().plan(self.param_grid.combinations()?, given)?))
     }
 }
 
-search! {
+halving_search! {
     /// Combinations drawn at random, by successive halving; scikit-learn's `HalvingRandomSearchCV`.
-    HalvingRandomSearchCv {
+    HalvingRandomSearchCv from MinResources::Smallest {
         /// What is drawn from. Names are fields of the network's settings or of [`FitConfig`].
         param_distributions: ParameterDistributions = ParameterDistributions::new(),
         /// Combinations to draw; 0, scikit-learn's `"exhaust"`, for as many as let the last round use all there is.
         n_candidates: usize = 0,
-        /// One of so many candidates goes on to the next round, which has so many times as much; above 1.
-        factor: f64 = 3.0,
-        /// What a round has more of.
-        resource: Resource = Resource::NSamples,
-        /// The most that a candidate gets, 0 for all images or all epochs.
-        max_resources: usize = 0,
-        /// What each candidate gets in the first round.
-        min_resources: MinResources = MinResources::Smallest,
-        /// Whether the first rounds repeat the least amount until few enough candidates are left.
-        aggressive_elimination: bool = false,
-        /// Seed of the combinations and of the images that a round draws, below 2^32.
-        random_state: u64 = 42,
     }
 }
 
@@ -293,17 +314,6 @@ impl HalvingRandomSearchCv {
         let drawn = self.param_distributions.sample(self.n_candidates.max(1), self.random_state)?;
         self.halving().check(&drawn, self.fit.epochs)?;
         self.config().check(&drawn)
-    }
-
-    fn halving(&self) -> Halving {
-        Halving {
-            factor: self.factor,
-            resource: self.resource,
-            max_resources: self.max_resources,
-            min_resources: self.min_resources,
-            aggressive_elimination: self.aggressive_elimination,
-            random_state: self.random_state,
-        }
     }
 
     fn plan(&self, given: &Given) -> Result<Box<dyn Plan>> {

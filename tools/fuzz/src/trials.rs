@@ -42,7 +42,7 @@ fn run_here(spec: TrialSpec) {
     let (x_sha256, y_sha256) = (info.x_sha256, info.y_sha256);
     let code = code_version();
     let spec = TrialSpec { code, data: data.to_owned(), x_sha256, y_sha256, ..spec };
-    match spec.run() {
+    match spec.run(&mut None) {
         Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
         Ok(result) => {
             assert_eq!(result.test.images, spec.test.len());

@@ -3,6 +3,7 @@
 mod backup_and_restore;
 mod early_stopping;
 mod progress;
+mod tensor_board;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,6 +13,8 @@ use std::rc::Rc;
 pub use backup_and_restore::BackupAndRestore;
 pub use early_stopping::EarlyStopping;
 pub use progress::Progress;
+pub use tensor_board::TensorBoard;
+pub(crate) use tensor_board::hparams;
 
 use super::config::FitConfig;
 use super::state::TrainingState;

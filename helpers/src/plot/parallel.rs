@@ -1,0 +1,103 @@
+//! Parallel coordinates (Inselberg 1985): an upright line for each quantity, and a line through all of them for each row.
+
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axes::Axis;
+use super::figure::Figure;
+use super::page::{Rect, Text, draw};
+use super::style::{GREY, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, blues};
+use crate::text::clean_text;
+use crate::{Error, Result};
+
+/// One of the upright lines: its name, and what its values are called.
+#[derive(Debug, Clone)]
+pub(crate) struct Coordinate {
+    pub(crate) name: String,
+    /// Names of the values 0, 1, …, from below; none for numbers, which get round ones.
+    pub(crate) names: Vec<String>,
+}
+
+/// The width between two of them.
+const STEP: f64 = 150.0;
+const HEIGHT: f64 = 270.0;
+
+/// Draws rows of values, one for each of `coordinates`; the last value is what counts: the higher it is, the darker the
+/// line. The row `best` has a line of its own colour and a star. Rows with a value that is no number are left out.
+///
+/// # Errors
+/// If no row is left.
+pub(crate) fn plot_parallel(
+    title: &str,
+    coordinates: &[Coordinate],
+    rows: &[Vec<f64>],
+    best: usize,
+    alt: String,
+) -> Result<Figure> {
+    let is_whole = |row: &&Vec<f64>| row.iter().all(|value| value.is_finite());
+    let mut order: Vec<usize> =
+        (0..rows.len()).filter(|&row| is_whole(&&rows[row]) && row != best).collect();
+    let Some(chosen) = rows.get(best).filter(is_whole) else {
+        return Err(Error::drawing("nothing to draw: no combination has a score"));
+    };
+    let last = coordinates.len() - 1;
+    // The better ones lie above the others.
+    order.sort_by(|&a, &b| rows[a][last].total_cmp(&rows[b][last]));
+    let axes: Vec<Axis> = coordinates
+        .iter()
+        .enumerate()
+        .map(|(index, Coordinate { name, names })| match names.len() {
+            0 => {
+                let values = || rows.iter().filter(is_whole).map(|row| row[index]);
+                let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+                // Learning rates, say.
+                let log = index < last && low > 0.0 && high > 30.0 * low;
+                Axis::around(name, values(), log)
+            }
+            count => Ok(Axis::new(name, -0.5, count as f64 - 0.5)),
+        })
+        .collect::<Result<_>>()?;
+    let area = Rect::new(90.0, 62.0, STEP * last as f64, HEIGHT);
+    let size = (area.right() + 110.0, area.bottom() + 14.0);
+    draw(size, alt, |page| {
+        let title_style = Text::new(TITLE_SIZE).bold();
+        page.text_in(size.0 - 16.0, title, (8.0, 20.0), title_style)?;
+        let x = |index: usize| area.left + STEP * index as f64;
+        let y =
+            |index: usize, value: f64| area.bottom() - axes[index].position(value) * area.height;
+        let path = |row: &[f64]| -> Vec<(f64, f64)> {
+            row.iter().enumerate().map(|(index, &value)| (x(index), y(index, value))).collect()
+        };
+        for &row in &order {
+            let color = blues(0.3 + 0.7 * axes[last].position(rows[row][last]));
+            page.line(&path(&rows[row]), 1.6, color, None)?;
+        }
+        let look = Look::of_part("validation", 1);
+        let through = path(chosen);
+        page.line(&through, 3.0, look.color, None)?;
+        for (index, Coordinate { name, names }) in coordinates.iter().enumerate() {
+            let (from, to) = ((x(index), area.top), (x(index), area.bottom()));
+            page.line(&[from, to], 1.2, RULE, None)?;
+            let style = Text::new(NAME_SIZE).bold().anchor(HPos::Center, VPos::Bottom);
+            let (style, name) = style.fitted(name, STEP - 10.0);
+            page.text(&name, (x(index), area.top - 10.0), style)?;
+            let ticks: Vec<(f64, String)> = match names.is_empty() {
+                true => axes[index].ticks(),
+                false => names
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| (at as f64, clean_text(name)))
+                    .collect(),
+            };
+            let (style, left) = match index {
+                0 => (Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center), x(index) - 7.0),
+                _ => (Text::new(TICK_SIZE).anchor(HPos::Left, VPos::Center), x(index) + 7.0),
+            };
+            let style = if names.is_empty() { style.color(GREY) } else { style.color(INK) };
+            for (value, text) in ticks {
+                let (style, text) = style.fitted(&text, 80.0);
+                page.text_on_white(&text, (left, y(index, value)), style)?;
+            }
+        }
+        through.iter().try_for_each(|&at| page.mark(Marker::STAR, at, 4.5, look.color))
+    })
+}

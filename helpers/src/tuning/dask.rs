@@ -1,0 +1,175 @@
+//! Trials on a Dask cluster, through the program `tools/cluster/bridge.py`: a line of JSON for each trial, and one back.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::launcher::TrialRunner;
+use super::pool::locked;
+use super::trial::{TrialResult, TrialSpec};
+use crate::display::print_line;
+use crate::error::{Error, Result};
+use crate::text::clean_text;
+
+/// A cluster that answers; the bridge to it ends with this value, and with it all of its trials.
+#[derive(Debug)]
+pub(super) struct DaskCluster {
+    bridge: Child,
+    trials: Mutex<Option<ChildStdin>>,
+    heard: Arc<Heard>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What the bridge has said so far.
+#[derive(Debug, Default)]
+struct Heard {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of the next trial.
+    next: u64,
+    answers: HashMap<u64, Result<String, String>>,
+    slots: usize,
+    /// Why nothing more is to come.
+    over: Option<String>,
+}
+
+/// A line of the bridge.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    number: Option<u64>,
+    result: Option<String>,
+    error: Option<String>,
+    slots: Option<usize>,
+    note: Option<String>,
+    fatal: Option<String>,
+}
+
+impl DaskCluster {
+    /// Connects to the scheduler at `address`, for trials by `program` on the data in this folder; waits for a worker.
+    ///
+    /// # Errors
+    /// If no scheduler answers.
+    pub(super) fn connect(address: &str, program: &Path, data: &Path) -> Result<DaskCluster> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let refused = |problem: String| {
+            let advice = "`Launcher::Local` runs the trials on this machine";
+            let got = format!("none: {problem}");
+            Error::parameter("launcher", "a Dask cluster that answers", got, advice)
+        };
+        let mut bridge = Command::new(root.join(".tools/python/bin/python"))
+            .arg(root.join("tools/cluster/bridge.py"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| refused(format!("the bridge does not start: {error}")))?;
+        let (Some(mut stdin), Some(stdout)) = (bridge.stdin.take(), bridge.stdout.take()) else {
+            return Err(Error::internal("the bridge has no input or no output"));
+        };
+        let heard = Arc::new(Heard::default());
+        let reader = std::thread::spawn({
+            let heard = heard.clone();
+            move || heard.read(BufReader::new(stdout))
+        });
+        let data = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
+        let needs = json!({
+            "address": address, "program": program, "libraries": libraries(program, &root), "data": data,
+            "store": std::env::var("TRIAL_STORE").ok(),
+        });
+        // One that has ended says why itself.
+        let _ = writeln!(stdin, "{needs}");
+        let trials = Mutex::new(Some(stdin));
+        let cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
+        print_line(&format!("waiting for workers of the Dask cluster at {}", clean_text(address)));
+        let over = cluster.heard.wait(|state| state.slots > 0).over.clone();
+        over.map_or(Ok(cluster), |problem| Err(refused(problem)))
+    }
+}
+
+/// The libraries of this project that the program loads, as the system's own loader finds them.
+fn libraries(program: &Path, root: &Path) -> Vec<PathBuf> {
+    let folder = root.join(".tools/torch/torch/lib");
+    let tools = root.join(".tools").canonicalize().unwrap_or_default();
+    let said = Command::new("ldd").arg(program).env("LD_LIBRARY_PATH", &folder).output();
+    let text =
+        said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    let found = text.lines().filter_map(|line| {
+        let path =
+            Path::new(line.split_once(" => ")?.1.rsplit_once(" (")?.0).canonicalize().ok()?;
+        path.starts_with(&tools).then_some(path)
+    });
+    found.collect()
+}
+
+impl Heard {
+    fn read(&self, lines: BufReader<ChildStdout>) {
+        for text in lines.lines().map_while(std::io::Result::ok) {
+            let Ok(line) = serde_json::from_str::<Line>(&text) else { continue };
+            if let Some(note) = &line.note {
+                print_line(&format!("note: {}", clean_text(note)));
+            }
+            let mut state = locked(&self.state);
+            if let Some(number) = line.number {
+                let failed = line.error.unwrap_or_else(|| "it gave no result".to_owned());
+                state.answers.insert(number, line.result.ok_or(failed));
+            }
+            state.slots = line.slots.unwrap_or(state.slots);
+            state.over = line.fatal.or(state.over.take());
+            self.changed.notify_all();
+        }
+        locked(&self.state).over.get_or_insert("the bridge to the cluster has ended".to_owned());
+        self.changed.notify_all();
+    }
+
+    /// Waits until something holds, or nothing more is to come.
+    fn wait(&self, until: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waits = |state: &mut State| state.over.is_none() && !until(state);
+        let waited = self.changed.wait_while(locked(&self.state), waits);
+        waited.unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl TrialRunner for DaskCluster {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let number = {
+            let mut state = locked(&self.heard.state);
+            state.next += 1;
+            state.next
+        };
+        let line = json!({ "number": number, "spec": spec });
+        if let Some(trials) = &mut *locked(&self.trials) {
+            let _ = writeln!(trials, "{line}");
+        }
+        let mut state = self.heard.wait(|state| state.answers.contains_key(&number));
+        let over = || state.over.clone().unwrap_or_default();
+        let Some(answer) = state.answers.get(&number).cloned() else { return Err(over()) };
+        state.answers.remove(&number);
+        let text = answer.map_err(|error| clean_text(&error))?;
+        TrialResult::parse(text.as_bytes(), &spec.id())
+            .ok_or_else(|| "the cluster gave no whole result of this trial".to_owned())
+    }
+
+    fn slots(&self) -> Option<usize> {
+        Some(locked(&self.heard.state).slots.max(1))
+    }
+}
+
+impl Drop for DaskCluster {
+    fn drop(&mut self) {
+        // The end of its input is the end of all of its trials.
+        locked(&self.trials).take();
+        let _ = self.bridge.wait();
+        self.reader.take().map(JoinHandle::join);
+    }
+}

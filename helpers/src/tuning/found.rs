@@ -1,0 +1,128 @@
+//! What the rounds of a search have found so far.
+
+use std::path::{Path, PathBuf};
+
+use super::grid::Parameters;
+use super::halving::{Budget, Resource, Round};
+use super::results::{CvResults, ErrorScore, FailedTrial, MetricScores, Scoring};
+use super::search::{SearchConfig, Trial};
+use super::trial::TrialResult;
+
+/// What the rounds so far have found, row after row.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) n_splits: usize,
+    params: Vec<Parameters>,
+    /// The round of each row, from 0, and what it had of the resource.
+    iter: Vec<usize>,
+    n_resources: Vec<usize>,
+    /// Row after row, and within it fold after fold.
+    pub(super) outcomes: Vec<Result<TrialResult, String>>,
+    pub(super) trials_kept: usize,
+    /// The first row of the last round.
+    last: usize,
+    /// Checkpoints from which the next round goes on.
+    checkpoints: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Nothing yet, of combinations with so many trials each.
+    pub(super) fn new(n_splits: usize) -> Found {
+        Found { n_splits, ..Found::default() }
+    }
+
+    /// Adds a round; gives the mean scores of its candidates.
+    pub(super) fn add(
+        &mut self,
+        config: &SearchConfig,
+        round: &Round,
+        trials: Vec<Trial>,
+        outcomes: Vec<Result<TrialResult, String>>,
+    ) -> Vec<f64> {
+        self.last = self.params.len();
+        let candidates = round.candidates.len();
+        self.params.extend(round.candidates.iter().cloned());
+        self.iter.extend(std::iter::repeat_n(round.iteration, candidates));
+        let amount = round.budget.amount().unwrap_or(0);
+        self.n_resources.extend(std::iter::repeat_n(amount, candidates));
+        self.outcomes.extend(outcomes);
+        let stages = trials.into_iter().filter_map(|trial| trial.spec.stage);
+        self.checkpoints.extend(stages.map(|stage| stage.checkpoint));
+        self.cv_results(config, None).mean_test_score[self.last..].to_vec()
+    }
+
+    /// The result of a trial whose training early stopping has ended in the round before: more epochs change nothing.
+    pub(super) fn ended_before(&self, round: &Round, trial: &Trial) -> Option<TrialResult> {
+        let Budget::Epochs { before: Some(before), .. } = round.budget else { return None };
+        let row = self.last + round.from[trial.candidate];
+        let result = self.outcomes.get(row * self.n_splits + trial.fold)?.as_ref().ok()?;
+        let over = result.history.stopped_early && result.history.epochs.len() < before;
+        over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
+    }
+
+    /// Removes the checkpoints of earlier rounds from which none of these trials goes on. One that cannot be removed
+    /// costs room on the disk and nothing else.
+    pub(super) fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
+        let needed = |path: &Path| {
+            let from = |trial: &Trial| trial.spec.stage.as_ref()?.resume_from.clone();
+            still.is_some_and(|trials| {
+                trials.iter().any(|trial| from(trial).as_deref() == Some(path))
+            })
+        };
+        self.checkpoints.retain(|path| {
+            let needed = needed(path);
+            if !needed {
+                let _ = std::fs::remove_file(path);
+            }
+            needed
+        });
+    }
+
+    pub(super) fn cv_results(
+        &self,
+        config: &SearchConfig,
+        resource: Option<Resource>,
+    ) -> CvResults {
+        let error_score = match config.error_score {
+            ErrorScore::Score(score) => score,
+            ErrorScore::Nan | ErrorScore::Raise => f64::NAN,
+        };
+        let column = |value: &dyn Fn(&TrialResult) -> f64, failed: f64| -> Vec<Vec<f64>> {
+            let values: Vec<f64> = self
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.as_ref().map_or(failed, value))
+                .collect();
+            values.chunks(self.n_splits).map(<[f64]>::to_vec).collect()
+        };
+        let train = |result: &TrialResult| {
+            result.train.as_ref().map_or(f64::NAN, |score| config.scoring.of(score))
+        };
+        let mut results = CvResults::new(
+            self.params.clone(),
+            column(&|result| config.scoring.of(&result.test), error_score),
+            config.return_train_score.then(|| column(&train, error_score)),
+            &column(&|result| result.fit_seconds, 0.0),
+            &column(&|result| result.score_seconds, 0.0),
+        );
+        results.iter.clone_from(&self.iter);
+        results.metrics = Scoring::ALL
+            .map(|scoring| {
+                let scores = column(&|result| scoring.of(&result.test), error_score);
+                (scoring.name().to_owned(), MetricScores::new(scores))
+            })
+            .into();
+        results.n_resources = resource.is_some().then(|| self.n_resources.clone());
+        let failures = self.outcomes.iter().enumerate().filter_map(|(index, outcome)| {
+            let reason = outcome.as_ref().err()?.clone();
+            let (candidate, fold) = (index / self.n_splits, index % self.n_splits);
+            Some(FailedTrial { candidate, fold, reason })
+        });
+        results.failures = failures.collect();
+        let pruned = |row: &[Result<TrialResult, String>]| {
+            row.iter().flatten().filter(|result| result.pruned).count()
+        };
+        results.pruned = self.outcomes.chunks(self.n_splits).map(pruned).collect();
+        results
+    }
+}

@@ -1,0 +1,102 @@
+//! The program `trial`, which runs trials of a search: one with `trial < spec.json > result.json`, or one after the other
+//! with `trial --serve`.
+//!
+//! Reads a `TrialSpec` from stdin and writes its `TrialResult` to stdout, as one line of JSON. The exit code is 0 only
+//! with a whole result. What is meant for people, the lines of the training among it, goes to stderr; the last one
+//! starts with `error: ` when something went wrong. With `--serve` each line of stdin is a specification, and each
+//! line of stdout its result or a `Failed`; it ends with its input. `trial --code` prints which code this is.
+
+use std::io::{BufRead, Read, Write};
+use std::process::ExitCode;
+
+use super::launcher::Failed;
+use super::trial::{TrialResult, TrialSpec};
+use crate::data::Dataset;
+use crate::system::environment::code_version;
+
+/// Bytes of the longest specification that is read: a hundred million rows.
+const LONGEST: u64 = 1 << 30;
+
+/// The whole program, with the arguments of this process.
+pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => run(),
+        ["--serve"] => serve(),
+        ["--code"] => {
+            println!("{}", code_version());
+            Ok(())
+        }
+        _ => Err("usage: trial < spec.json > result.json, trial --serve, or trial --code".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let mut output = result_output()?;
+    let mut text = String::new();
+    let read = std::io::stdin().take(LONGEST).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot read stdin: {error}"))?;
+    if text.len() as u64 == LONGEST {
+        return Err(format!("stdin holds more than {LONGEST} bytes, no specification").into());
+    }
+    let mut line = result_of(text.as_bytes(), &mut None)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()?;
+    Ok(())
+}
+
+/// One trial after the other, until the input ends.
+fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    let mut output = result_output()?;
+    let (mut input, mut loaded) = (std::io::stdin().lock(), None);
+    loop {
+        let mut text = Vec::new();
+        input.by_ref().take(LONGEST).read_until(b'\n', &mut text)?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut line = match result_of(&text, &mut loaded) {
+            Ok(line) => line,
+            Err(error) => serde_json::to_vec(&Failed { error: error.to_string() })?,
+        };
+        line.push(b'\n');
+        output.write_all(&line)?;
+        output.flush()?;
+    }
+}
+
+/// The result of the trial that this text specifies, as JSON.
+fn result_of(
+    text: &[u8],
+    loaded: &mut Option<Dataset>,
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let spec: TrialSpec = serde_json::from_slice(text)
+        .map_err(|error| format!("stdin holds no specification of a trial: {error}"))?;
+    let result = spec.run(loaded)?;
+    let line = serde_json::to_vec(&result)?;
+    // A number that is none becomes null, which nobody can read again.
+    if TrialResult::parse(&line, &result.id).is_none() {
+        return Err("a score is no finite number; try a smaller `learning_rate`".into());
+    }
+    Ok(line)
+}
+
+/// Where the result goes: stdout as it was given, while whatever is printed from now on goes to stderr.
+#[cfg(unix)]
+fn result_output() -> std::io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+    let given = std::io::stdout().as_fd().try_clone_to_owned()?;
+    // SAFETY: both descriptors are open; stdout's buffer is empty, nothing was printed yet.
+    if unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(given.into())
+}

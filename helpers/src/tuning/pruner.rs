@@ -1,0 +1,152 @@
+//! The median rule: a trial that is behind most others stops.
+
+use serde::{Deserialize, Serialize};
+
+use super::results::Scoring;
+use crate::error::{Error, Result};
+use crate::training::{Callback, EpochRow, History, Record, TrainingState};
+
+/// Stops a trial whose best epoch so far scores below the median of others after as many epochs (Golovin et al. 2017);
+/// Optuna's `MedianPruner`.
+///
+/// The others are the combinations that come first, which run to their end, each on the same fold. So what a search finds
+/// does not depend on how many trials run side by side. Scores are those on the images that steer early stopping.
+///
+/// A combination that learns slowly and wins late is stopped, too: where dropout is searched, for one
+/// (`halving` has figures).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MedianPruner {
+    /// Combinations that run to their end.
+    pub n_startup_trials: usize,
+    /// Epochs that every trial has.
+    pub n_warmup_steps: usize,
+}
+
+impl Default for MedianPruner {
+    /// Optuna's five, and five epochs, as patience has them.
+    fn default() -> MedianPruner {
+        MedianPruner { n_startup_trials: 5, n_warmup_steps: 5 }
+    }
+}
+
+impl MedianPruner {
+    /// # Errors
+    /// If nothing would be there to compare with.
+    pub(super) fn check(self) -> Result<()> {
+        if self.n_startup_trials == 0 {
+            let advice = "5 is Optuna's default";
+            return Err(Error::parameter("n_startup_trials", "at least 1", 0, advice));
+        }
+        Ok(())
+    }
+
+    /// What trials on a fold are held against, from the trainings of others on it; none if there are none.
+    pub(super) fn cut(self, others: &[&History], scoring: Scoring) -> Option<Cut> {
+        let curves: Vec<Vec<f64>> = others
+            .iter()
+            .map(|history| {
+                history.epochs.iter().map(|epoch| score(scoring, &epoch.row())).collect()
+            })
+            .filter(|curve: &Vec<f64>| !curve.is_empty())
+            .collect();
+        let epochs = curves.iter().map(Vec::len).max()?;
+        let below = (self.n_warmup_steps..epochs).map(|epoch| {
+            // One that has ended stays where it was.
+            let at = |curve: &Vec<f64>| curve[epoch.min(curve.len() - 1)];
+            median(curves.iter().map(at).collect())
+        });
+        Some(Cut { scoring, after: self.n_warmup_steps, below: below.collect() })
+    }
+}
+
+/// The scores below which a trial stops.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// What is compared.
+    pub scoring: Scoring,
+    /// Epochs that the trial has in any case.
+    pub after: usize,
+    /// For each epoch after those, the least that the best one so far must have.
+    pub below: Vec<f64>,
+}
+
+impl Cut {
+    /// Whether a training of these epochs is behind.
+    pub(super) fn stops(&self, epochs: impl ExactSizeIterator<Item = EpochRow>) -> bool {
+        let Some(least) =
+            epochs.len().checked_sub(self.after + 1).and_then(|index| self.below.get(index))
+        else {
+            return false;
+        };
+        epochs.map(|row| score(self.scoring, &row)).fold(f64::NEG_INFINITY, f64::max) < *least
+    }
+}
+
+impl Callback for Cut {
+    fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        if self.stops(training.epochs().iter().copied()) {
+            training.stop("most other trials were better after as many epochs");
+        }
+        Ok(())
+    }
+}
+
+fn score(scoring: Scoring, epoch: &EpochRow) -> f64 {
+    match scoring {
+        Scoring::Accuracy => epoch.val_metric,
+        Scoring::NegLogLoss => -epoch.val_loss,
+    }
+}
+
+/// The value in the middle, or between the two there; NumPy's `median`.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::EpochRecord;
+
+    fn history(accuracies: &[f64]) -> History {
+        let epochs = accuracies.iter().enumerate().map(|(index, &val_accuracy)| EpochRecord {
+            epoch: index + 1,
+            loss: 1.0,
+            accuracy: 0.5,
+            val_loss: 1.0 - val_accuracy,
+            val_accuracy,
+            learning_rate: 0.1,
+            seconds: 1.0,
+        });
+        History {
+            epochs: epochs.collect(),
+            best_epoch: 1,
+            stopped_early: false,
+            fit_seconds: 1.0,
+            train_images_per_second: 1.0,
+            phases: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_training_is_held_against_the_middle_of_others_after_as_many_epochs() {
+        let others = [history(&[0.1, 0.5, 0.7]), history(&[0.2, 0.3]), history(&[0.6, 0.4, 0.9])];
+        let others: Vec<&History> = others.iter().collect();
+        let pruner = MedianPruner { n_startup_trials: 3, n_warmup_steps: 1 };
+        for scoring in Scoring::ALL {
+            let cut = pruner.cut(&others, scoring).unwrap();
+            let stops =
+                |accuracies: &[f64]| cut.stops(history(accuracies).epochs.iter().map(Record::row));
+            // The middle after two epochs is 0.4, after three 0.7; after one and after four everything goes.
+            assert!(!stops(&[0.0]) && stops(&[0.0, 0.39]) && !stops(&[0.0, 0.4]));
+            assert!(!stops(&[0.41, 0.0]), "its best so far counts");
+            assert!(stops(&[0.0, 0.4, 0.69]) && !stops(&[0.0, 0.0, 0.0, 0.0]));
+        }
+        assert_eq!(pruner.cut(&[], Scoring::Accuracy), None);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}

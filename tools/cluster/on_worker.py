@@ -1,0 +1,180 @@
+"""What a worker of the cluster does: keeps files by their content, and runs a trial. Sent there as it stands, so that a worker
+needs nothing but Python and `distributed`.
+
+A file is kept under its SHA-256 in the store, and is there once, whatever how many trials and searches use it: programs and
+libraries in `files/SHA`, what belongs together under its own names in a folder of links.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+# Between two looks at whether the trial is still wanted.
+PAUSE = 0.2
+
+
+def store_of(order: dict) -> Path:
+    """Where files are kept: the folder that all machines see, if one was named, or one of this machine."""
+    if order["store"]:
+        return Path(order["store"])
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "rust-notebooks"
+
+
+def missing(order: dict) -> list[str]:
+    """The files, by their sums, that are not here."""
+    files = store_of(order) / "files"
+    return sorted({sum_ for _, sum_, size in order["files"] if not is_whole(files / sum_, size)})
+
+
+def is_whole(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
+    """Takes in a piece of a file; after the last one it is checked and gets its name.
+
+    Raises ValueError if the whole is not what its sum says.
+    """
+    files = store_of(order) / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    # Two searches may send the same one.
+    part = files / f"{sum_}.{order['search']}.part"
+    with part.open("r+b" if offset else "wb") as file:
+        file.seek(offset)
+        file.write(piece)
+    if not last:
+        return
+    found = hashlib.sha256(part.read_bytes()).hexdigest()
+    if found != sum_:
+        part.unlink()
+        raise ValueError(f"a file arrived with SHA-256 {found}, not {sum_}")
+    part.chmod(0o555)
+    os.replace(part, files / sum_)
+
+
+def folder_of(order: dict) -> Path:
+    """The folder in which the files have their names."""
+    listed = json.dumps(sorted((name, sum_) for name, sum_, _ in order["files"]))
+    store = store_of(order)
+    folder = store / "sets" / hashlib.sha256(listed.encode()).hexdigest()
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="new-"))
+    for name, sum_, _ in order["files"]:
+        target = made / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(store.resolve() / "files" / sum_)
+    try:
+        made.rename(folder)
+    except OSError:
+        # Somebody else was faster.
+        for path in sorted(made.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        made.rmdir()
+    return folder
+
+
+def processor() -> str:
+    """What decides the last digits of a result: the instruction sets of the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    decisive = ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"]
+    return " ".join([platform.machine(), *(flag for flag in decisive if flag in flags)])
+
+
+def forget_old(folder: Path) -> None:
+    """Removes what nobody has gone on from for a week."""
+    for path in folder.iterdir():
+        try:
+            if path.stat().st_mtime < time.time() - 7 * 86400:
+                path.unlink()
+        except OSError:
+            pass
+
+
+def die_with_worker() -> None:
+    """Has the system end the trial when its worker dies (Linux)."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (AttributeError, OSError):
+        pass
+
+
+def run_trial(order: dict, spec: str) -> dict:
+    """Runs a trial; gives `missing` files, or the `result` as text, or an `error` in one line; and what this machine is."""
+    told = {"processor": processor(), "worker": None}
+    still_wanted = lambda: True
+    try:
+        from distributed import get_worker
+
+        worker = get_worker()
+        key = worker.get_current_task()
+        told["worker"] = worker.address
+
+        def still_wanted() -> bool:
+            task = worker.state.tasks.get(key)
+            return task is not None and task.state not in ("cancelled", "released", "forgotten")
+
+    except (ImportError, ValueError):
+        pass
+    absent = missing(order)
+    if absent:
+        return told | {"missing": absent}
+    folder = folder_of(order)
+    given = json.loads(spec)
+    given["data"] = str(folder / "data")
+    if stage := given.get("stage"):
+        # The folder of the search is on another machine. Where the stage before ran elsewhere the training begins anew, and
+        # ends with the same.
+        kept = store_of(order) / "checkpoints"
+        kept.mkdir(parents=True, exist_ok=True)
+        forget_old(kept)
+        for name in ("checkpoint", "resume_from"):
+            stage[name] = stage[name] and str(kept / Path(stage[name]).name)
+    libraries = str(folder / "lib")
+    environment = dict(os.environ, OMP_NUM_THREADS=str(given.get("threads", 1)), LD_LIBRARY_PATH=libraries, DYLD_LIBRARY_PATH=libraries)
+    try:
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+            stdin.write(json.dumps(given).encode())
+            stdin.seek(0)
+            trial = subprocess.Popen(
+                [folder / "trial"], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, preexec_fn=die_with_worker
+            )
+            while trial.poll() is None:
+                if not still_wanted():
+                    trial.kill()
+                    trial.wait()
+                    return told | {"error": "nobody waits for it any longer"}
+                time.sleep(PAUSE)
+            stdout.seek(0)
+            stderr.seek(0)
+            printed = stderr.read()[-65536:].decode(errors="replace").splitlines()
+            if trial.returncode == 0:
+                return told | {"result": stdout.read().decode(errors="replace")}
+    except OSError as error:
+        return told | {"error": f"the trial cannot start on {platform.node()}: {error}"}
+    said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), None)
+    if said:
+        return told | {"error": said}
+    if trial.returncode == -signal.SIGKILL:
+        return told | {"error": f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"}
+    last = printed[-1] if printed else "it printed nothing"
+    return told | {"error": f"the trial ended with status {trial.returncode} on {platform.node()}: {last}"}

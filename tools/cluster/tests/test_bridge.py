@@ -1,0 +1,186 @@
+"""Trials on a Dask cluster end as on one machine, whatever happens to its processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import on_worker
+from conftest import alive, until
+
+
+def found(search, count):
+    search.take(lambda one: len(one.answers) == count)
+    return [json.loads(search.answers[number]["result"]) for number in sorted(search.answers)]
+
+
+def started(log):
+    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_trials_run_with_all_they_need_and_files_arrive_once(cluster, search, tmp_path):
+    cluster.scheduler()
+    for name in ("one", "two"):
+        cluster.worker(cache=tmp_path / name)
+    one = search()
+    one.take(lambda it: it.slots == 2)
+    for number in range(8):
+        one.trial(number, seconds=0.2)
+    results = found(one, 8)
+    assert [result["name"] for result in results] == [f"t{number}" for number in range(8)]
+    assert {(result["x"], result["lib"], result["threads"]) for result in results} == {("images", "a library", "1")}
+    times = {}
+    for name in ("one", "two"):
+        files = list((tmp_path / name / "rust-notebooks/files").iterdir())
+        assert len(files) == 4 and all(path.name == on_worker.hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+        times[name] = {path: path.stat().st_mtime_ns for path in files}
+    one.close()
+    # Another search with the same files sends none.
+    two = search()
+    two.trial(0)
+    two.trial(1)
+    found(two, 2)
+    assert all(path.stat().st_mtime_ns == at for files in times.values() for path, at in files.items())
+
+
+def test_a_trial_that_fails_says_why_and_the_others_go_on(cluster, search):
+    cluster.scheduler()
+    cluster.worker()
+    one = search()
+    one.trial(0, fail="`dropout` must lie in 0..1")
+    one.trial(1)
+    one.take(lambda it: len(it.answers) == 2)
+    assert one.answers[0]["error"] == "`dropout` must lie in 0..1"
+    assert json.loads(one.answers[1]["result"])["name"] == "t1"
+
+
+def test_a_worker_that_is_killed_takes_its_trial_with_it_and_another_one_runs_it(cluster, search, tmp_path):
+    cluster.scheduler()
+    workers = [cluster.worker() for _ in range(2)]
+    one, log = search(), tmp_path / "started"
+    one.take(lambda it: it.slots == 2)
+    one.trial(0, seconds=3, log=str(log))
+    one.trial(1, seconds=3, log=str(log))
+    until(lambda: len(started(log)) == 2)
+    first = [int(pid) for _, pid in started(log)]
+    workers[0].kill()
+    assert [result["name"] for result in found(one, 2)] == ["t0", "t1"]
+    assert len(started(log)) == 3, "one of them was begun again"
+    until(lambda: not any(alive(pid) for pid in first))
+
+
+def test_workers_that_come_later_help(cluster, search):
+    cluster.scheduler()
+    one = search()
+    for number in range(3):
+        one.trial(number)
+    cluster.worker()
+    found(one, 3)
+    one.take(lambda it: it.slots == 1)
+    cluster.worker()
+    one.take(lambda it: it.slots == 2)
+
+
+def test_a_scheduler_that_comes_again_gets_everything_again(cluster, search, tmp_path):
+    scheduler = cluster.scheduler()
+    cluster.worker()
+    one, log = search(), tmp_path / "started"
+    one.trial(0)
+    found(one, 1)
+    for number in range(1, 4):
+        one.trial(number, seconds=1, log=str(log))
+    until(lambda: started(log))
+    scheduler.kill()
+    scheduler.wait()
+    one.take(lambda it: any("lost the scheduler" in note for note in it.notes))
+    cluster.scheduler()
+    cluster.worker()
+    assert [result["name"] for result in found(one, 4)] == ["t0", "t1", "t2", "t3"]
+    assert any("there again" in note for note in one.notes)
+
+
+def test_the_end_of_the_search_ends_its_trials(cluster, search, tmp_path):
+    cluster.scheduler()
+    cluster.worker()
+    log = tmp_path / "started"
+    for number, end in enumerate(("close", "kill")):
+        one = search()
+        one.trial(number, seconds=600, log=str(log))
+        until(lambda: len(started(log)) == number + 1)
+        pid = int(started(log)[number][1])
+        if end == "close":
+            one.process.stdin.close()
+        else:
+            os.kill(one.process.pid, signal.SIGKILL)
+        until(lambda: not alive(pid))
+
+
+def test_a_wrong_address_is_one_sentence(search):
+    for address in ("tcp://127.0.0.1:1", "nonsense://x"):
+        one = search(address=address, wait=2)
+        one.take(lambda it: it.fatal)
+        assert one.fatal.startswith(f"no Dask scheduler answers at {address} (")
+        assert one.process.wait(20) == 1
+
+
+def certificates(folder):
+    """An authority of its own, and a certificate that it has signed; None without openssl."""
+    if not shutil.which("openssl"):
+        return None
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = {name: str(folder / f"{name}.pem") for name in ("cert", "key")}
+    subprocess.run([*command, "-keyout", names["key"], "-out", names["cert"]], check=True, capture_output=True)
+    told = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": names["cert"]}
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        told[f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT"] = names["cert"]
+        told[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = names["key"]
+    return told
+
+
+def test_a_cluster_with_certificates_answers_those_who_have_one(cluster, search, tmp_path):
+    told = certificates(tmp_path)
+    if told is None:
+        pytest.skip("no openssl")
+    cluster.environment = told
+    cluster.address = cluster.address.replace("tcp://", "tls://")
+    cluster.scheduler()
+    cluster.worker()
+    one = search(environment=told)
+    one.trial(0)
+    found(one, 1)
+    other = search(wait=2)
+    other.take(lambda it: it.fatal)
+    assert other.fatal.startswith("no Dask scheduler answers at tls://127.0.0.1")
+
+
+def test_a_shared_folder_is_filled_once(cluster, search, tmp_path):
+    cluster.scheduler()
+    for _ in range(2):
+        cluster.worker()
+    shared = tmp_path / "shared"
+    one = search(store=str(shared))
+    one.take(lambda it: it.slots == 2)
+    for number in range(4):
+        one.trial(number, seconds=0.2)
+    found(one, 4)
+    assert len(list((shared / "files").iterdir())) == 4
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_that_arrives_wrong_is_refused(tmp_path):
+    order = {"store": str(tmp_path), "search": "s", "files": [("trial", "0" * 64, 3)]}
+    try:
+        on_worker.keep(order, "0" * 64, 0, b"abc", True)
+    except ValueError as error:
+        assert "not " + "0" * 64 in str(error)
+    else:
+        raise AssertionError("it was taken")
+    assert on_worker.missing(order) == ["0" * 64]
+    assert not list((tmp_path / "files").iterdir())
