@@ -86,6 +86,11 @@ impl Paths {
         self.kernel().join("rust-src")
     }
 
+    /// The program that runs trials of a search (`template/trial.rs`).
+    pub(crate) fn trial(&self) -> PathBuf {
+        self.root.join(".tools/trial")
+    }
+
     /// Where set-up puts libtorch.
     pub(crate) fn libtorch(&self) -> PathBuf {
         self.root.join(".tools/libtorch")

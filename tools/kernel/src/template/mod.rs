@@ -9,6 +9,7 @@ mod library;
 mod profile;
 mod rust_src;
 mod stamp;
+mod trial;
 
 use std::env;
 use std::fs;
@@ -31,8 +32,8 @@ use crate::libtorch;
 use crate::paths::Paths;
 use crate::toolchain::{self, Mode};
 
-/// How often a long build says that it is still at it.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often a long build says how far it is.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The warm build that kernels start on.
 pub(crate) fn current(paths: &Paths) -> Option<PathBuf> {
@@ -55,7 +56,8 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
         flush::make(paths)?;
     }
     let fresh = present.as_ref().is_some_and(|(present, _)| *present == stamp)
-        && paths.linked_libtorch().exists();
+        && paths.linked_libtorch().exists()
+        && trial::is_made(paths);
     if !fresh || !rust_src::is_whole(paths) {
         rust_src::link(paths)?;
     }
@@ -98,6 +100,7 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     stamp.write(&building)?;
     if State::now(paths)? == state {
         link_cells(paths, &building)?;
+        trial::make(paths, &building)?;
     } else {
         println!("note: helpers was edited meanwhile; run `cargo xtask setup` once more");
     }
@@ -146,10 +149,25 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
     ]);
     env::set_current_dir(paths.root())?;
 
+    let target = folder.join("target");
+    let files = match dependency_files(&target) {
+        0 => 2 * packages(&fs::read_to_string(folder.join("Cargo.lock"))?),
+        // Of a build that goes on from another one nobody knows how much is left.
+        _ => 0,
+    };
     thread::spawn(move || {
         loop {
             thread::sleep(HEARTBEAT);
-            println!("kernel template: still compiling, {:.0} s", start.elapsed().as_secs_f64());
+            let (done, seconds) = (dependency_files(&target), start.elapsed().as_secs_f64());
+            match files.checked_sub(done).filter(|_| done > 0) {
+                Some(left) => println!(
+                    "kernel template: {} of {} crates, ETA {:.0} s",
+                    done / 2,
+                    files / 2,
+                    seconds * left as f64 / done as f64
+                ),
+                None => println!("kernel template: compiling helpers, {seconds:.0} s"),
+            }
         }
     });
     let (mut context, outputs) =
@@ -177,6 +195,23 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
         return Err("the kernel runs a cell that uses a variable that was never set".into());
     }
     Ok(())
+}
+
+/// Packages that a lock file names, but for that of the cells.
+fn packages(lock_file: &str) -> usize {
+    lock_file.matches("[[package]]").count().saturating_sub(1)
+}
+
+/// Files that name what a compiled crate was made from. Cargo writes two for each crate here, one when it is compiled and
+/// one when it is checked.
+fn dependency_files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => dependency_files(&entry.path()),
+        Ok(_) if entry.file_name().to_string_lossy().ends_with(".d") => 1,
+        _ => 0,
+    };
+    entries.map(count).sum()
 }
 
 fn cannot_compile(error: &str, crates: &Crates) -> String {
@@ -280,6 +315,21 @@ fn remove_unused(templates: &Path, used: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn crates_that_are_compiled_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let deps = folder.path().join("debug/deps");
+        fs::create_dir_all(&deps).unwrap();
+        for name in ["serde-1.d", "serde-2.d", "libserde-1.rlib"] {
+            fs::write(deps.join(name), "").unwrap();
+        }
+        assert_eq!(dependency_files(folder.path()), 2);
+        assert_eq!(
+            packages("version = 4\n[[package]]\nname = \"ctx\"\n[[package]]\nname = \"serde\"\n"),
+            1
+        );
+    }
 
     #[test]
     fn a_template_that_a_kernel_uses_stays() {

@@ -18,7 +18,7 @@ use crate::template::profile::profile;
 pub(crate) const STAMP: &str = "stamp";
 
 /// Raised when templates of an older kernel must not be used any longer.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The state of all inputs of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

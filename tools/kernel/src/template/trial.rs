@@ -1,0 +1,55 @@
+//! The program that runs trials of a search, linked from what the warm build holds: so it is the very code that notebooks
+//! run, and takes a second instead of compiling helpers and all it depends on once more.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::files::remove;
+use crate::paths::Paths;
+use crate::toolchain;
+
+/// From the folder of helpers.
+const SOURCE: &str = "src/bin/trial.rs";
+
+/// Whether the program is there, or there is nothing to make it from.
+pub(crate) fn is_made(paths: &Paths) -> bool {
+    paths.trial().exists() || !paths.helpers().join(SOURCE).exists()
+}
+
+/// Makes the program from the warm build `template`, in place of the one that is there; a trial that runs keeps the one it
+/// started with.
+pub(crate) fn make(paths: &Paths, template: &Path) -> Outcome {
+    let source = paths.helpers().join(SOURCE);
+    if !source.exists() {
+        return Ok(());
+    }
+    let folder = toolchain::folder(template);
+    let fresh = folder.join("trial");
+    let libtorch = paths.libtorch().join("lib");
+    // Links lead from there to the wheel's own folder, where its companions are found.
+    let library = libtorch.join("libtorch_cpu.so").canonicalize().unwrap_or_default();
+    let loaded_from = library.parent().unwrap_or(&libtorch).display();
+    remove(&fresh)?;
+    let made = Command::new(fs::read_to_string(folder.join("rustc"))?)
+        .args(["--crate-name", "trial", "--crate-type", "bin", "--emit=link"])
+        .args(["-Copt-level=3", "-Ccodegen-units=1", "-Cstrip=debuginfo"])
+        .arg(&source)
+        .arg("-o")
+        .arg(&fresh)
+        // The real libtorch: a program, unlike a cell, may leave no name open.
+        .arg(format!("-Lnative={}", libtorch.display()))
+        .arg(format!("-Clink-arg=-Wl,-rpath,{loaded_from}"))
+        .args(
+            toolchain::library_arguments(template)?
+                .iter()
+                .filter(|word| *word != "-Cprefer-dynamic"),
+        )
+        .output()
+        .map_err(|error| format!("cannot run rustc: {error}"))?;
+    if !made.status.success() {
+        return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
+    }
+    Ok(fs::rename(&fresh, paths.trial())?)
+}
