@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::images::{FoundImages, ImageFile, ImageShape, Images, LARGEST_COPY};
-use super::labels::{FoundLabels, LabelFile};
+use super::labels::{FoundLabels, LabelFile, LabelForm};
 use super::model_selection::take_stratified;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
@@ -81,6 +81,53 @@ impl Dataset {
             labels_sha256: labels.sha256,
         };
         Ok(Dataset { loaded: Arc::new(loaded), rows: None, labels: labels.ids.into() })
+    }
+
+    /// The images of one `.npy` file, read as `X.npy` is, for predictions: nobody knows their classes, so each has the
+    /// class id 0, whose name is `unknown`.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`] for `X.npy`.
+    pub fn load_unlabelled(path: impl AsRef<Path>) -> Result<Dataset> {
+        let path = path.as_ref();
+        let images = ImageFile::open(path)?.read(LARGEST_COPY, Memory::now(), &mut |_| {})?;
+        Ok(Dataset::without_labels(path.parent().unwrap_or(Path::new("")), images))
+    }
+
+    /// Images that are in memory, for predictions: `pixels` holds one after the other, each height x width x channels
+    /// bytes, row by row, channels last. Their classes are those of [`Dataset::load_unlabelled`].
+    ///
+    /// # Errors
+    /// If there is no image, or the last one is not whole.
+    pub fn unlabelled(shape: ImageShape, pixels: Vec<u8>) -> Result<Dataset> {
+        let whole = shape.pixels() > 0 && pixels.len().is_multiple_of(shape.pixels());
+        if !whole || pixels.is_empty() {
+            let expected = format!(
+                "a multiple of {} values, those of an image, and not empty",
+                shape.pixels()
+            );
+            let advice = "put the pixels of whole images one after the other";
+            return Err(Error::parameter("pixels", expected, pixels.len(), advice));
+        }
+        Ok(Dataset::without_labels(Path::new(""), Images::in_memory(shape, pixels)))
+    }
+
+    fn without_labels(folder: &Path, images: Images) -> Dataset {
+        let count = images.found.shape[0];
+        let labels_found = FoundLabels {
+            shape: vec![count],
+            dtype: "int64".to_owned(),
+            form: LabelForm::Numbers,
+            renumbered: false,
+        };
+        let loaded = Loaded {
+            folder: folder.to_owned(),
+            images,
+            class_names: vec!["unknown".to_owned()],
+            labels_found,
+            labels_sha256: String::new(),
+        };
+        Dataset { loaded: Arc::new(loaded), rows: None, labels: vec![0; count].into() }
     }
 
     /// Number of images.
@@ -352,6 +399,30 @@ mod tests {
             assert_eq!(subset.labels()[position], whole.labels()[usize::from(first_pixel / 10)]);
         }
         assert_eq!(subset.image(0).unwrap(), sample.image(4).unwrap());
+    }
+
+    #[test]
+    fn images_without_labels_have_the_pixels_of_labelled_ones() {
+        let folder = ten_images();
+        let labelled = Dataset::load(folder.path()).unwrap();
+        let from_file = Dataset::load_unlabelled(folder.path().join("X.npy")).unwrap();
+        let pixels =
+            (0..10).flat_map(|image| labelled.image(image).unwrap().into_owned()).collect();
+        let from_memory = Dataset::unlabelled(labelled.image_shape(), pixels).unwrap();
+        for images in [&from_file, &from_memory] {
+            assert_eq!((images.len(), images.info().shape), (10, labelled.info().shape));
+            assert_eq!(images.image(7).unwrap(), labelled.image(7).unwrap());
+            assert_eq!(images.found_images().largest, 92.0);
+            assert_eq!(
+                (images.class_names(), images.class_counts()),
+                (&["unknown".to_owned()][..], vec![10])
+            );
+        }
+        for pixels in [vec![], vec![1, 2]] {
+            let error =
+                Dataset::unlabelled(labelled.image_shape(), pixels).err().unwrap().to_string();
+            assert!(error.contains("a multiple of 3 values"), "{error}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::file_errors::{MISSING, UNCHANGED, no_truth_values, shown_shape, unreadable, wrong};
 use super::npy::{Accepted, Element, Header, Kind, NpyFile};
@@ -95,6 +96,26 @@ struct PixelsInFile {
 }
 
 impl Images {
+    /// Images whose pixels are in memory already, one after the other.
+    pub(super) fn in_memory(shape: ImageShape, pixels: Vec<u8>) -> Images {
+        let ImageShape { height, width, channels } = shape;
+        let mut dimensions = vec![pixels.len() / shape.pixels(), height, width];
+        dimensions.extend((channels > 1).then_some(channels));
+        let level = |level: Option<&u8>| level.map_or(0.0, |&level| f64::from(level));
+        let found = FoundImages {
+            shape: dimensions,
+            dtype: "uint8".to_owned(),
+            fortran_order: false,
+            big_endian: false,
+            smallest: level(pixels.iter().min()),
+            largest: level(pixels.iter().max()),
+            scaling: Scaling::AsIs,
+            in_file: false,
+        };
+        let sha256 = format!("{:x}", Sha256::digest(&pixels));
+        Images { shape, found, sha256, pixels: Pixels::Memory(pixels) }
+    }
+
     /// Bytes of the pixels of all images.
     pub(super) fn bytes(&self) -> usize {
         self.found.shape.iter().product()

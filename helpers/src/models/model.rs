@@ -124,8 +124,14 @@ impl Model {
         &self.shapes[layer]
     }
 
-    fn output_shape(&self) -> &[i64] {
+    /// What comes out for one image: a value for each class, or channels, rows and columns of an image.
+    pub fn output_shape(&self) -> &[i64] {
         self.input_of(self.shapes.len())
+    }
+
+    /// Predicts in this number format from now on; a model computes as it was trained until told otherwise.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// The weights of the first `layers` layers.

@@ -196,7 +196,7 @@ impl Sequential {
     }
 
     /// What comes in for one image: `[channels, height, width]`, or `[values]`.
-    pub(crate) fn input_shape(&self) -> &[i64] {
+    pub fn input_shape(&self) -> &[i64] {
         &self.input
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::picture::Fit;
+use import::picture::Fit;
 
 xflags::xflags! {
     /// Makes X.npy, y.npy and classes.txt from pictures.

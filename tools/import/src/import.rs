@@ -22,12 +22,17 @@ const CHUNK: usize = 256;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Request {
-    pub(crate) source: PathBuf,
-    pub(crate) side: usize,
-    pub(crate) grey: bool,
-    pub(crate) fit: Fit,
-    pub(crate) into: PathBuf,
+pub struct Request {
+    /// A folder with a subfolder for each class, a CSV file, or arrays as they are.
+    pub source: PathBuf,
+    /// Pixels a side of each picture.
+    pub side: usize,
+    /// Whether pictures become grey.
+    pub grey: bool,
+    /// What becomes of a picture that is no square.
+    pub fit: Fit,
+    /// Where the files go.
+    pub into: PathBuf,
 }
 
 /// How far an import has come; kept beside the arrays until they are whole.
@@ -45,9 +50,11 @@ struct State {
 
 /// Reads all pictures, or takes the arrays out of another file, and writes X.npy and y.npy.
 ///
+/// `images` and `labels` are the names of the arrays in an `.npz` file, or the file with the labels of MNIST's own.
+///
 /// # Errors
 /// In words, with what to do.
-pub(crate) fn run(
+pub fn run(
     request: &Request,
     images: Option<String>,
     labels: Option<String>,
@@ -156,8 +163,10 @@ impl<'a> Import<'a> {
         while self.state.seen < list.pictures.len() {
             let end = (self.state.seen + CHUNK).min(list.pictures.len());
             let chunk = &list.pictures[self.state.seen..end];
-            let read: Vec<Result<Vec<u8>, String>> =
-                chunk.par_iter().map(|(path, _)| picture::read(path, side, grey, fit)).collect();
+            let read: Vec<Result<Vec<u8>, String>> = chunk
+                .par_iter()
+                .map(|(path, _)| picture::read(path, [side; 2], grey, fit))
+                .collect();
             for ((path, class), pixels) in chunk.iter().zip(read) {
                 match pixels {
                     Ok(pixels) => self.keep(&pixels, *class)?,

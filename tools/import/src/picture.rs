@@ -11,10 +11,10 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a picture that is no square.
+/// What becomes of a picture of another shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Fit {
-    /// Its largest square, from the middle: Keras's `crop_to_aspect_ratio`.
+pub enum Fit {
+    /// Its largest part of the shape that is wanted, from the middle: Keras's `crop_to_aspect_ratio`.
     Crop,
     /// All of it, between black bars: Keras's `pad_to_aspect_ratio`.
     Pad,
@@ -35,13 +35,18 @@ impl FromStr for Fit {
     }
 }
 
-/// The pixels of the picture in this file, row after row, `side` × `side` of one value if `grey`, else of three.
+/// The pixels of the picture in this file, row after row, height × width of one value if `grey`, else of three.
 ///
 /// # Errors
 /// Why it is left out: it cannot be read, is cut off, or is no picture.
-pub(crate) fn read(path: &Path, side: usize, grey: bool, fit: Fit) -> Result<Vec<u8>, String> {
+pub fn read(
+    path: &Path,
+    [height, width]: [usize; 2],
+    grey: bool,
+    fit: Fit,
+) -> Result<Vec<u8>, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let pixels = resized(&on_white(&decode(&bytes)?), side as u32, fit)?;
+    let pixels = resized(&on_white(&decode(&bytes)?), [height as u32, width as u32], fit)?;
     Ok(if grey { to_grey(&pixels) } else { pixels })
 }
 
@@ -79,35 +84,40 @@ fn on_white(picture: &DynamicImage) -> image::RgbImage {
 }
 
 /// Each new pixel is the mean of all that it covers, weighted by a triangle: Pillow's `BILINEAR`.
-fn resized(picture: &image::RgbImage, side: u32, fit: Fit) -> Result<Vec<u8>, String> {
+fn resized(
+    picture: &image::RgbImage,
+    [height, width]: [u32; 2],
+    fit: Fit,
+) -> Result<Vec<u8>, String> {
     let said = |error: &dyn std::error::Error| error.to_string();
-    let (width, height) = picture.dimensions();
-    let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3)
+    let [rows, columns] = [picture.height(), picture.width()];
+    let source = ImageRef::new(columns, rows, picture.as_raw(), PixelType::U8x3)
         .map_err(|error| said(&error))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let [from_y, from_x, to_y, to_x] = [rows, columns, height, width].map(f64::from);
     let (options, inner) = match fit {
-        Fit::Stretch => (options, (side, side)),
+        Fit::Stretch => (options, [height, width]),
         Fit::Crop => {
-            let square = f64::from(width.min(height));
-            let [left, top] = [width, height].map(|length| (f64::from(length) - square) / 2.0);
-            (options.crop(left, top, square, square), (side, side))
+            let (high, wide) = (from_y.min(from_x * to_y / to_x), from_x.min(from_y * to_x / to_y));
+            let (top, left) = ((from_y - high) / 2.0, (from_x - wide) / 2.0);
+            (options.crop(left, top, wide, high), [height, width])
         }
         Fit::Pad => {
-            let scale = f64::from(side) / f64::from(width.max(height));
+            let scale = (to_x / from_x).min(to_y / from_y);
             let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-            (options, (scaled(width), scaled(height)))
+            (options, [scaled(rows), scaled(columns)])
         }
     };
-    let mut small = Image::new(inner.0, inner.1, PixelType::U8x3);
+    let mut small = Image::new(inner[1], inner[0], PixelType::U8x3);
     Resizer::new().resize(&source, &mut small, &options).map_err(|error| said(&error))?;
-    if inner == (side, side) {
+    if inner == [height, width] {
         return Ok(small.into_vec());
     }
-    let (side, row) = (side as usize, 3 * inner.0 as usize);
-    let (left, top) = ((side - inner.0 as usize) / 2, (side - inner.1 as usize) / 2);
-    let mut whole = vec![0; 3 * side * side];
+    let [top, left] = [(height - inner[0]) / 2, (width - inner[1]) / 2].map(|side| side as usize);
+    let (row, width) = (3 * inner[1] as usize, width as usize);
+    let mut whole = vec![0; 3 * width * height as usize];
     for (index, pixels) in small.buffer().chunks(row).enumerate() {
-        let start = 3 * ((top + index) * side + left);
+        let start = 3 * ((top + index) * width + left);
         whole[start..start + row].copy_from_slice(pixels);
     }
     Ok(whole)
@@ -135,7 +145,7 @@ mod tests {
     #[test]
     fn a_wide_picture_is_cropped_padded_or_stretched() {
         let row = |fit: Fit| -> Vec<u8> {
-            let pixels = resized(&wide(), 2, fit).unwrap();
+            let pixels = resized(&wide(), [2; 2], fit).unwrap();
             pixels.chunks(3).map(|pixel| pixel[0]).collect()
         };
         assert_eq!(row(Fit::Crop), [0, 255, 0, 255]);
@@ -144,6 +154,19 @@ mod tests {
         // One row of pixels, and one of black.
         let padded = row(Fit::Pad);
         assert!(padded.contains(&0) && padded.iter().any(|&value| value > 191), "{padded:?}");
+    }
+
+    #[test]
+    fn what_is_wanted_need_be_no_square() {
+        // Four columns and two rows of the same shape: nothing is cut off, and no bars are needed.
+        for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+            assert_eq!(resized(&wide(), [2, 4], fit).unwrap(), wide().into_raw(), "{fit:?}");
+        }
+        // High and narrow: the middle two columns, or all four on a quarter of the height.
+        let cropped = resized(&wide(), [4, 4], Fit::Crop).unwrap();
+        assert_eq!((cropped.len(), cropped[0], cropped[9]), (48, 0, 255));
+        let padded = resized(&wide(), [4, 2], Fit::Pad).unwrap();
+        assert_eq!((padded.len(), &padded[..6], &padded[18..]), (24, &[0; 6][..], &[0; 6][..]));
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Says what a trained model sees in pictures: `cargo xtask predict MODEL PICTURE…`.
+//!
+//! [`pictures`] reads what is to be looked at, [`answer`] puts what the model says into a table, JSON or a figure.
+
+mod answer;
+mod flags;
+mod pictures;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use helpers::data::npy::write_npy;
+use helpers::models::{Model, Precision};
+use import::picture::Fit;
+
+use crate::answer::Answer;
+use crate::flags::Predict;
+use crate::pictures::{Pictures, Preparation};
+
+fn main() -> ExitCode {
+    let flags = match Predict::from_env() {
+        Ok(flags) => flags,
+        Err(error) => error.exit(),
+    };
+    match run(&flags) {
+        Ok(left_out) if left_out.is_empty() => ExitCode::SUCCESS,
+        Ok(left_out) => {
+            left_out.iter().for_each(|problem| eprintln!("left out: {problem}"));
+            ExitCode::FAILURE
+        }
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Gives the pictures that cannot be read, each with its reason; the others are answered.
+fn run(flags: &Predict) -> Result<Vec<String>, String> {
+    if flags.picture.is_empty() {
+        return Err("name at least one picture, or an array of images like X.npy".to_owned());
+    }
+    let said = |error: helpers::Error| error.to_string();
+    let mut model = Model::load(&flags.model).map_err(said)?;
+    if flags.float32 {
+        model.set_precision(Precision::Float32);
+    }
+    let preparation = Preparation::of(&model, flags.fit.unwrap_or(Fit::Crop), flags.invert)?;
+    let pictures = Pictures::read(&flags.picture, &preparation)?;
+    let outputs = answer::outputs(&model, &pictures).map_err(said)?;
+    if let Some(path) = &flags.array {
+        write_npy(path, &outputs).map_err(said)?;
+    }
+    let text = if model.output_shape().len() == 1 {
+        let answer = Answer::new(&model, &pictures, &outputs, flags.top.unwrap_or(3));
+        if let Some(path) = &flags.plot {
+            answer.plot(&pictures).and_then(|figure| figure.save(path)).map_err(said)?;
+        }
+        if flags.json { answer.to_json() } else { answer.to_table() }
+    } else if flags.array.is_some() && flags.plot.is_none() && !flags.json {
+        String::new()
+    } else {
+        return Err("this model gives images, no classes; --array FILE.npy keeps them".to_owned());
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.map_err(|error| format!("cannot write the answer: {error}"))?,
+    }
+    Ok(pictures.left_out)
+}
