@@ -59,9 +59,43 @@ xflags::xflags! {
             /// The name of the labels in it; of MNIST's files the one with the labels.
             optional --labels name: OsString
         }
+        /// Say what a trained model sees in pictures (JPEG, PNG, …) or in arrays like X.npy: classes and probabilities.
+        cmd predict {
+            /// `cnn` means export/models/cnn.safetensors.
+            required model: OsString
+            repeated picture: OsString
+            /// JSON instead of a table.
+            optional --json
+            /// Draw the first 40 with what the model says, to this PNG file.
+            optional --plot file: OsString
+            /// So many classes for each picture, the most probable first; 3 unless told otherwise.
+            optional --top number: OsString
+            /// What becomes of a picture of another shape: `crop` (the default), `pad` or `stretch`.
+            optional --fit how: OsString
+            /// Make light dark and dark light first: for photos on white where the model has learnt from pictures on black.
+            optional --invert
+            /// Compute in 32 bits, whatever the model was trained in.
+            optional --float32
+        }
+        /// Write a trained model for other programs: ONNX, which takes bytes as in X.npy and gives probabilities.
+        cmd export-model {
+            /// `cnn` means export/models/cnn.safetensors.
+            required model: OsString
+            /// ONNX, the only format so far and the default.
+            optional --onnx
+            /// The file to write; beside the model unless told otherwise.
+            optional --into file: OsString
+        }
         /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {
             repeated option: OsString
+        }
+        /// Show the trainings in TensorBoard, on this machine alone: their epochs, settings, and trials of searches.
+        cmd board {
+            /// Those of quick runs, in export/quick.
+            optional --quick
+            /// The port of its page; 6006 unless told otherwise.
+            optional --port number: u16
         }
         /// Set up, then change which crates notebooks find compiled: `add CRATE[@VERSION]`, `remove CRATE`, `list`.
         cmd kernel {
@@ -78,6 +112,8 @@ xflags::xflags! {
             optional --quick
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
+            /// Run the trials of searches on the Dask cluster with this address, `tcp://host:8786`.
+            optional --cluster address: String
         }
         /// Train again with other seeds (1 and 2 unless told otherwise), and write the scores of all to export/seeds.json.
         cmd seeds {
@@ -266,7 +302,7 @@ fn overview() -> String {
         // The description, up to the first empty line.
         let lines = section.lines().take_while(|line| !line.trim().is_empty());
         let description: Vec<&str> = lines.map(str::trim).collect();
-        text.push_str(&format!("  {name:<11} {}\n", description.join(" ")));
+        text.push_str(&format!("  {name:<12} {}\n", description.join(" ")));
     }
     text + "\n`cargo xtask help COMMAND` lists the options of a command."
 }
@@ -398,6 +434,20 @@ mod tests {
     }
 
     #[test]
+    fn a_prediction_has_a_model_and_pictures() {
+        let Ok(XtaskCmd::Predict(predict)) = given("predict cnn a.png b.jpg --top 2 --json") else {
+            panic!("not read")
+        };
+        assert_eq!((predict.model, predict.picture.len()), ("cnn".into(), 2));
+        assert_eq!((predict.top, predict.json, predict.plot), (Some("2".into()), true, None));
+        let Ok(XtaskCmd::ExportModel(export)) = given("export-model cnn --onnx --into c.onnx")
+        else {
+            panic!("not read")
+        };
+        assert_eq!((export.model, export.into), ("cnn".into(), Some("c.onnx".into())));
+    }
+
+    #[test]
     fn jupyters_options_are_passed_on() {
         for line in ["lab --no-browser --port 8889", "lab -- --no-browser --port 8889"] {
             let Ok(XtaskCmd::Lab(lab)) = given(line) else { panic!("{line}") };
@@ -418,7 +468,7 @@ mod tests {
     #[test]
     fn asking_for_help_runs_nothing() {
         let names: Vec<&str> = sections().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 16);
         for name in names {
             let Err(Refusal::Help(text)) = given(&format!("help {name}")) else { panic!("{name}") };
             assert!(text.starts_with(&format!("usage: cargo xtask {name}\n  ")), "{text}");
@@ -430,7 +480,7 @@ mod tests {
         }
         for line in ["", "help", "--help", "-h"] {
             let Err(Refusal::Help(text)) = given(line) else { panic!("{line}") };
-            assert!(text.contains("  submission  Set up, fetch the data,"), "{text}");
+            assert!(text.contains("  submission   Set up, fetch the data,"), "{text}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
@@ -25,17 +25,29 @@ pub(crate) fn run_watched(
     log: &str,
     watch: impl FnMut(&str) -> String,
 ) -> Result<String, Failure> {
-    let (status, output) = observe(project, step, command, log, watch)?;
+    let running = start(project, command, log)?;
+    finish(project, step, what, command, running, watch)
+}
+
+/// [`run_watched`] for a program that was started before.
+///
+/// # Errors
+/// If it ends with another status than 0.
+pub(crate) fn finish(
+    project: &Project,
+    step: &mut Step,
+    what: &str,
+    command: &Command,
+    running: Running,
+    watch: impl FnMut(&str) -> String,
+) -> Result<String, Failure> {
+    let log = project.show(&running.log);
+    let (status, output) = running.watch(step, watch)?;
     if status.success() {
         return Ok(output);
     }
-    let log = project.show(&project.log(log));
-    Err(Failure::of_command(
-        format!("{what} failed ({status})"),
-        show(project, command),
-        log,
-        &output,
-    ))
+    let what = format!("{what} failed ({status})");
+    Err(Failure::of_command(what, show(project, command), log, &output))
 }
 
 /// Runs `command` to its end; the last line it printed is shown.
@@ -49,14 +61,22 @@ pub(crate) fn run(
     run_watched(project, step, what, command, log, last_line)
 }
 
-/// Runs `command` and gives back its status, whatever it is, and what it printed.
-pub(crate) fn observe(
+/// A program that runs, its output going to a log; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+/// Starts `command`.
+///
+/// # Errors
+/// If it cannot start, or its log cannot be written.
+pub(crate) fn start(
     project: &Project,
-    step: &mut Step,
     command: &mut Command,
     log: &str,
-    mut watch: impl FnMut(&str) -> String,
-) -> Result<(ExitStatus, String), Failure> {
+) -> Result<Running, Failure> {
     let path = project.log(log);
     let open = || {
         fs::create_dir_all(project.tools("logs"))?;
@@ -64,22 +84,53 @@ pub(crate) fn observe(
         Ok((file.try_clone()?, file))
     };
     let (out, err) = open().map_err(|error| Failure::of_file("write", &path, &error))?;
-    let mut child = command.stdout(out).stderr(err).spawn().map_err(|error| {
+    let child = command.stdout(out).stderr(err).spawn().map_err(|error| {
         Failure::new(format!("cannot start {}: {error}", show(project, command)))
     })?;
-    let mut pause = Duration::from_millis(5);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) => {}
-            Err(error) => return Err(Failure::new(format!("lost a program: {error}"))),
+    Ok(Running { child, log: path })
+}
+
+impl Running {
+    /// Waits for its end; gives its status, whatever it is, and what it printed.
+    fn watch(
+        mut self,
+        step: &mut Step,
+        mut watch: impl FnMut(&str) -> String,
+    ) -> Result<(ExitStatus, String), Failure> {
+        let mut pause = Duration::from_millis(5);
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) => {}
+                Err(error) => return Err(Failure::new(format!("lost a program: {error}"))),
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(200));
+            step.update(&watch(&tail(&self.log)));
+        };
+        let output = fs::read(&self.log).unwrap_or_default();
+        Ok((status, String::from_utf8_lossy(&output).into_owned()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(200));
-        step.update(&watch(&tail(&path)));
-    };
-    let output = fs::read(&path).unwrap_or_default();
-    Ok((status, String::from_utf8_lossy(&output).into_owned()))
+    }
+}
+
+/// Runs `command` and gives back its status, whatever it is, and what it printed.
+pub(crate) fn observe(
+    project: &Project,
+    step: &mut Step,
+    command: &mut Command,
+    log: &str,
+    watch: impl FnMut(&str) -> String,
+) -> Result<(ExitStatus, String), Failure> {
+    start(project, command, log)?.watch(step, watch)
 }
 
 /// The output of a short command; nothing if it cannot start or fails.
@@ -116,7 +167,8 @@ fn tail(path: &Path) -> String {
     let read = || {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(8192)))?;
+        // A build of hundreds of crates, a line for each.
+        file.seek(SeekFrom::Start(length.saturating_sub(1 << 16)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())

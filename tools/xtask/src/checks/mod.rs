@@ -140,6 +140,14 @@ pub(crate) fn pages_in_a_browser(project: &Project) -> Check {
     Check::new("Pages in a browser", pytest, count_pytest)
 }
 
+/// The models of the quick notebooks, run by onnxruntime and by helpers.
+pub(crate) fn models_elsewhere(project: &Project) -> Check {
+    let mut pytest = pytest(project, "tools/predict/tests");
+    let models = export_folder(project, true).join("models");
+    pytest.args(["-k", "trained_models", "--models"]).arg(models);
+    Check::new("Models in other programs", pytest, count_pytest)
+}
+
 /// The `tests` folders of the tools.
 fn python_tests(project: &Project) -> Vec<PathBuf> {
     let entries = fs::read_dir(project.path("tools")).into_iter().flatten().flatten();

@@ -16,7 +16,7 @@ const DRIVER: &str = "tools/bench/driver.py";
 /// What the driver calls its parts, and what each needs beside scikit-learn and Keras.
 const PARTS: [(&str, Needs); 11] = [
     ("ceilings", Needs::NOTHING),
-    ("grid_search", Needs { torch: true, ..Needs::NOTHING }),
+    ("grid_search", Needs { torch: true, kernel: true, ..Needs::NOTHING }),
     ("dense", Needs { torch: true, ..Needs::NOTHING }),
     ("cnn", Needs { torch: true, ..Needs::NOTHING }),
     ("autoencoder", Needs { torch: true, ..Needs::NOTHING }),

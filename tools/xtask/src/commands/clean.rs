@@ -10,7 +10,7 @@ use crate::progress::{bytes, say};
 use crate::project::Project;
 
 /// What runs leave behind.
-const LEFT_BEHIND: [&str; 9] = [
+const LEFT_BEHIND: [&str; 10] = [
     ".tools/run",
     ".tools/logs",
     ".tools/tmp",
@@ -18,6 +18,7 @@ const LEFT_BEHIND: [&str; 9] = [
     ".tools/kernel/sessions",
     ".tools/bench-scratch",
     "export/checkpoints",
+    "export/logs",
     "export/trials",
     "export/quick",
 ];
@@ -29,8 +30,9 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     let _lock = project.lock()?;
     let mut paths: Vec<PathBuf> = LEFT_BEHIND.iter().map(|name| project.path(name)).collect();
     if all {
-        let made = [".tools", "target", "export/checkpoints", "export/trials", "export/quick"];
-        paths = made.map(|name| project.path(name)).into();
+        paths = [".tools", "target"].map(|name| project.path(name)).into();
+        let of_export = LEFT_BEHIND.iter().filter(|name| name.starts_with("export/"));
+        paths.extend(of_export.map(|name| project.path(name)));
         // Somebody's own data was not made here.
         if fashion_mnist::is_there(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));

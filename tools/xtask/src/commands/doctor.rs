@@ -95,7 +95,9 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
             .collect(),
         Err(failure) => vec![("Set-up".to_owned(), Err(failure.to_string()))],
     };
-    findings.push(("Size of .tools".to_owned(), Ok(bytes(size(&project.path(".tools"))))));
+    for folder in [".tools", "target"] {
+        findings.push((format!("Size of {folder}"), Ok(bytes(size(&project.path(folder))))));
+    }
     findings
 }
 

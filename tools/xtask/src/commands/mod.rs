@@ -1,13 +1,16 @@
 //! The commands, one file each.
 
 mod bench;
+mod board;
 mod clean;
 mod data;
 mod doctor;
 pub(crate) mod export;
+mod export_model;
 mod import;
 mod kernel;
 mod lab;
+mod predict;
 mod run;
 mod seeds;
 mod setup;
@@ -26,7 +29,10 @@ pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
         XtaskCmd::Doctor(_) => doctor::run(project),
         XtaskCmd::Data(flags) => data::run(project, flags.sample),
         XtaskCmd::Import(flags) => import::run(project, flags),
+        XtaskCmd::Predict(flags) => predict::run(project, &flags),
+        XtaskCmd::ExportModel(flags) => export_model::run(project, &flags),
         XtaskCmd::Lab(flags) => lab::run(project, &flags.option),
+        XtaskCmd::Board(flags) => board::run(project, &flags),
         XtaskCmd::Kernel(flags) => kernel::run(project, &flags),
         XtaskCmd::Run(flags) => run::run(project, &flags),
         XtaskCmd::Seeds(flags) => seeds::run(project, &flags),

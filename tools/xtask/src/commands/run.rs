@@ -23,7 +23,8 @@ pub(crate) fn run(project: &Project, flags: &Run) -> Result<(), Failure> {
     let all = Notebook::all(project)?;
     let given = paths::seen_from_notebooks(project, &all, &flags.parameter)?;
     let plan = Plan::new(all, &flags.notebook, &given, flags.quick)?;
-    run_plan(project, &Plan { resume: flags.resume, ..plan }, None)
+    let (resume, cluster) = (flags.resume, flags.cluster.clone());
+    run_plan(project, &Plan { resume, cluster, ..plan }, None)
 }
 
 /// Sets up, fetches the data if the plan reads it, runs the notebooks, and writes the pages if asked.

@@ -42,7 +42,6 @@ pub(crate) fn run(project: &Project, flags: &Seeds) -> Result<(), Failure> {
             [("seed", seed.to_string()), ("export", format!("../{}", project.show(&folder)))];
         let given = given.map(|(name, value)| Parameter { name: name.to_owned(), value });
         let plan = Plan::new(Notebook::all(project)?, &names, &given, flags.quick)?;
-        let plan = Plan { own_export: Some(folder.clone()), ..plan };
         notebooks::run(project, &plan, &mut progress, |_| {})?;
         folders.push(folder);
     }

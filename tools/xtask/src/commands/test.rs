@@ -60,7 +60,7 @@ fn run_all(
     let first = checks::quick(project)?;
     let second = checks::thorough(project, with_browser);
     let in_browser = if with_browser { 2 } else { 0 };
-    let of_notebooks = plan.notebooks.len() + 1 + 1 + own_plan.notebooks.len();
+    let of_notebooks = plan.notebooks.len() + 1 + 1 + 1 + own_plan.notebooks.len();
     let mut progress = Progress::new(
         first.len()
             + setup_steps.len()
@@ -118,6 +118,7 @@ fn run_quick(
     notebooks::run(project, plan, progress, |_| total.add(Count::ONE))?;
     export::write_pages(project, progress.step("Pages"), true, &Pages::default())?;
     total.add(Count::ONE);
+    checks::models_elsewhere(project).run(project, progress, total)?;
     if with_browser {
         checks::pages_in_a_browser(project).run(project, progress, total)?;
     }

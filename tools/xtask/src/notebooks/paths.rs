@@ -62,7 +62,7 @@ fn missing(project: &Project, value: &str, path: &Path) -> Failure {
 }
 
 /// `path` without `.` and `..`, whether it exists or not.
-fn without_dots(path: &Path) -> PathBuf {
+pub(super) fn without_dots(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

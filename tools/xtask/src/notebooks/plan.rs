@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::flags::Parameter;
-use crate::notebooks::{Notebook, export_folder};
+use crate::notebooks::{Notebook, export_folder, paths};
 use crate::project::Project;
 
 /// What a quick run sets, in the notebooks that have the parameter.
@@ -27,8 +27,8 @@ pub(crate) struct Plan {
     pub(crate) resume: bool,
     /// Whether these are all notebooks of the project.
     pub(crate) whole: bool,
-    /// Where results go that must not be mixed with the usual ones.
-    pub(crate) own_export: Option<PathBuf>,
+    /// The Dask cluster on which searches run their trials.
+    pub(crate) cluster: Option<String>,
 }
 
 impl Plan {
@@ -62,7 +62,7 @@ impl Plan {
             parameters.retain(|quick| !given.iter().any(|one| one.name == quick.name));
         }
         parameters.extend_from_slice(given);
-        Ok(Plan { notebooks, parameters, quick, resume: false, whole, own_export: None })
+        Ok(Plan { notebooks, parameters, quick, resume: false, whole, cluster: None })
     }
 
     /// All notebooks, as quick as can be, on the X.npy and y.npy of somebody's own in `folder`; results go there, too.
@@ -78,16 +78,15 @@ impl Plan {
         let export = format!("{seen}/export");
         let given = [("data", &*seen), ("export", &export), ("sample", "0"), ("epochs", "1")];
         let given = given.map(|(name, value)| parameter(name, value));
-        let plan = Plan::new(all, &[], &given, true)?;
-        Ok(Plan { own_export: Some(folder.join("export")), ..plan })
+        Plan::new(all, &[], &given, true)
     }
 
     /// What tells its logs, half-run notebooks and records from those of other runs, which may go on side by side.
-    pub(crate) fn kind(&self) -> &'static str {
-        match (&self.own_export, self.quick) {
-            (Some(_), _) => "own",
-            (None, true) => "quick",
-            (None, false) => "full",
+    pub(crate) fn kind(&self, project: &Project) -> &'static str {
+        match (self.export(project) == export_folder(project, self.quick), self.quick) {
+            (false, _) => "own",
+            (true, true) => "quick",
+            (true, false) => "full",
         }
     }
 
@@ -102,9 +101,13 @@ impl Plan {
         !self.parameters.iter().any(|parameter| parameter.name == "data")
     }
 
-    /// Where results go.
+    /// Where results go, executed notebooks among them: where the parameter `export` says.
     pub(crate) fn export(&self, project: &Project) -> PathBuf {
-        self.own_export.clone().unwrap_or_else(|| export_folder(project, self.quick))
+        let given = self.parameters.iter().rfind(|parameter| parameter.name == "export");
+        given.map_or_else(
+            || export_folder(project, self.quick),
+            |export| paths::without_dots(&project.path("notebooks").join(&export.value)),
+        )
     }
 }
 
@@ -249,6 +252,23 @@ mod tests {
             ]
         );
         assert_eq!(plan.export(&project), folder.join("export"));
-        assert_eq!(plan.kind(), "own");
+        assert_eq!(plan.kind(&project), "own");
+    }
+
+    #[test]
+    fn executed_notebooks_go_where_the_results_go() {
+        let project = Project::at(Path::new("/project"));
+        let all = || vec![notebook("06_cnn_training", &[("export", ""), ("quick", "false")], &[])];
+        let place = |export: Option<&str>, quick| {
+            let given: Vec<Parameter> =
+                export.map(|to| parameter("export", to)).into_iter().collect();
+            let plan = Plan::new(all(), &[], &given, quick).unwrap();
+            (plan.export(&project), plan.kind(&project))
+        };
+        assert_eq!(place(None, false), ("/project/export".into(), "full"));
+        assert_eq!(place(Some("../export"), false), ("/project/export".into(), "full"));
+        assert_eq!(place(None, true), ("/project/export/quick".into(), "quick"));
+        assert_eq!(place(Some("../mine"), true), ("/project/mine".into(), "own"));
+        assert_eq!(place(Some("/elsewhere"), false), ("/elsewhere".into(), "own"));
     }
 }

@@ -68,7 +68,7 @@ pub(crate) const UNFINISHED: [&str; 2] = ["checkpoints", "trials"];
 
 /// The models, metrics and figures in the export folder, with their hashes.
 pub(crate) fn artifacts(export: &Path) -> BTreeMap<String, String> {
-    let others = [UNFINISHED[0], UNFINISHED[1], "quick"].map(|name| export.join(name));
+    let others = [UNFINISHED[0], UNFINISHED[1], "logs", "quick"].map(|name| export.join(name));
     files(export)
         .into_iter()
         .filter(|path| !others.iter().any(|folder| path.starts_with(folder)) && !is_hidden(path))

@@ -24,10 +24,11 @@ pub(crate) fn run(
     progress: &mut Progress,
     mut finished: impl FnMut(&Notebook),
 ) -> Result<(), Failure> {
-    let mut records = Records::read(project, plan.kind());
+    let (kind, export) = (plan.kind(project), plan.export(project));
+    let mut records = Records::read(project, kind);
     // A run of everything, begun anew, takes nothing from the last one.
     if plan.whole && !plan.resume {
-        let folders = UNFINISHED.map(|name| plan.export(project).join(name));
+        let folders = UNFINISHED.map(|name| export.join(name));
         if let Some(told) = dropped(project, &folders) {
             say(&told);
         }
@@ -38,19 +39,19 @@ pub(crate) fn run(
     let shared = records::shared_inputs(project);
     let mut data = BTreeMap::new();
     for notebook in &plan.notebooks {
-        let mut step = progress.step(&match plan.own_export {
-            Some(_) => format!("{}, own data", notebook.name),
-            None => notebook.name.clone(),
+        let mut step = progress.step(&match kind {
+            "own" => format!("{}, to {}", notebook.name, project.show(&export)),
+            _ => notebook.name.clone(),
         });
         let parameters = plan.parameters_of(notebook);
-        let export = plan.export(project);
         let before = records::artifacts(&export);
         let folder = records::data_folder(&parameters);
         let data =
             data.entry(folder.to_owned()).or_insert_with(|| records::hash_of_data(project, folder));
         let inputs = records::inputs(notebook, &records.made_before(notebook), &before);
         let key = records::key(notebook, &parameters, &[&shared, data], &inputs);
-        let executed = export.join(format!("{}.ipynb", notebook.name));
+        let executed =
+            folder_of_results(&export, &parameters).join(format!("{}.ipynb", notebook.name));
         if plan.resume && executed.exists() && records.is_fresh(notebook, &key, &before) {
             step.done("unchanged since its last run");
             finished(notebook);
@@ -58,7 +59,9 @@ pub(crate) fn run(
         }
         records.forget(notebook);
         records.write()?;
-        run_one(project, &mut step, notebook, &parameters, &executed, plan)?;
+        let out = run_one(project, &mut step, notebook, &parameters, plan)?;
+        let folder = folder_of_results(&export, &parameters);
+        out.save_executed(project, &folder.join(format!("{}.ipynb", notebook.name)))?;
         let after = records::artifacts(&export);
         let mut made: BTreeMap<String, String> = after;
         made.retain(|name, hash| before.get(name) != Some(hash) || records.made(notebook, name));
@@ -83,16 +86,23 @@ fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// Runs one notebook and puts the executed copy where a reader finds it.
+/// Where a run's results are: a part of the images has them in a folder of its own where `export` holds those of all
+/// (`Artifacts::for_data` in helpers).
+fn folder_of_results(export: &Path, parameters: &[Parameter]) -> PathBuf {
+    let sample = parameters.iter().find(|parameter| parameter.name == "sample");
+    let own = sample.map(|sample| export.join(format!("sample_{}", sample.value)));
+    own.filter(|folder| folder.is_dir()).unwrap_or_else(|| export.to_owned())
+}
+
+/// Runs one notebook; gives the executed copy.
 fn run_one(
     project: &Project,
     step: &mut Step,
     notebook: &Notebook,
     parameters: &[Parameter],
-    executed: &Path,
     plan: &Plan,
-) -> Result<(), Failure> {
-    let kind = plan.kind();
+) -> Result<Notebook, Failure> {
+    let kind = plan.kind(project);
     let folder = project.tools("run").join(kind);
     fs::create_dir_all(&folder).map_err(|error| Failure::of_file("make", &folder, &error))?;
     let out = folder.join(format!("{}.ipynb", notebook.name));
@@ -102,6 +112,9 @@ fn run_one(
     papermill.args(["--progress-bar", "--log-output"]);
     // Killed with no time to end what it started, this program leaves none of it at work.
     papermill.env("NOTEBOOK_RUN_PARENT", std::process::id().to_string());
+    if let Some(cluster) = &plan.cluster {
+        papermill.env("TRIAL_CLUSTER", cluster);
+    }
     if plan.quick {
         papermill.args(["--execution-timeout", QUICK_CELL]);
     }
@@ -112,7 +125,7 @@ fn run_one(
     let log = format!("run-{kind}-{}", notebook.name);
     let (status, output) = process::observe(project, step, &mut papermill, &log, sentence)?;
     if status.success() {
-        return Notebook::read(&out)?.save_executed(project, executed);
+        return Notebook::read(&out);
     }
     let Some((cell, message)) = Notebook::read(&out).ok().and_then(|notebook| notebook.error())
     else {
@@ -163,6 +176,17 @@ mod tests {
         );
         assert_eq!(sentence(&format!("{bar}\n… epoch 4: 20%")), "cell 4 of 19, epoch 4: 20%");
         assert_eq!(sentence("starting"), "starting");
+    }
+
+    #[test]
+    fn a_part_of_the_images_does_not_replace_the_page_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = [Parameter { name: "sample".to_owned(), value: "4000".to_owned() }];
+        assert_eq!(folder_of_results(folder.path(), &sample), folder.path());
+        let own = folder.path().join("sample_4000");
+        fs::create_dir(&own).unwrap();
+        assert_eq!(folder_of_results(folder.path(), &sample), own);
+        assert_eq!(folder_of_results(folder.path(), &[]), folder.path());
     }
 
     #[test]

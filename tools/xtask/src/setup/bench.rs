@@ -27,7 +27,7 @@ pub(crate) struct Needs {
     pub(crate) torch: bool,
     /// EfficientNet-Lite0's.
     pub(crate) weights: bool,
-    /// With its warm build.
+    /// With its warm build, and the program that runs trials.
     pub(crate) kernel: bool,
 }
 

@@ -1,7 +1,14 @@
 //! The Jupyter kernel: its program, its entry in the Python environment, its warm build.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
 use crate::failure::Failure;
 use crate::process;
+use crate::progress::{Step, duration};
 use crate::project::Project;
 use crate::setup::SetupStep;
 use crate::setup::stamp::Stamp;
@@ -14,18 +21,60 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         .with_content(project, "tools/kernel")
         .with_content(project, "Cargo.toml")
         .with_content(project, "Cargo.lock");
-    SetupStep::new(
-        "Jupyter kernel",
-        stamp,
-        project.tools("kernel/notebook-kernel"),
-        |project, step| {
-            let mut cargo = project.cargo();
-            cargo.args(["build", "--release", "--locked", "-p", "notebook-kernel"]);
-            process::run(project, step, "building the kernel", &mut cargo, "kernel")?;
-            install(project, step, &release_folder(project).join("notebook-kernel"))?;
-            Ok("built".to_owned())
-        },
-    )
+    let product = project.tools("kernel/notebook-kernel");
+    // Its minutes of compiling need nothing of what the steps before it fetch.
+    let started = Rc::new(RefCell::new(None));
+    let running = started.clone();
+    let begin = move |project: &Project| {
+        let mut cargo = build_command(project);
+        let total = crates_of(project);
+        *started.borrow_mut() =
+            Some((process::start(project, &mut cargo, LOG)?, Instant::now(), total));
+        Ok(())
+    };
+    let make = move |project: &Project, step: &mut Step| {
+        let (running, begun, total) = match running.borrow_mut().take() {
+            Some(running) => running,
+            None => {
+                let running = process::start(project, &mut build_command(project), LOG)?;
+                (running, Instant::now(), crates_of(project))
+            }
+        };
+        let how_far = |log: &str| how_far(log, total, begun.elapsed());
+        let command = build_command(project);
+        process::finish(project, step, "building the kernel", &command, running, how_far)?;
+        install(project, step, &release_folder(project).join("notebook-kernel"))?;
+        Ok("built".to_owned())
+    };
+    SetupStep::new("Jupyter kernel", stamp, product, make).begun_early(begin)
+}
+
+/// The log of the kernel's build.
+const LOG: &str = "kernel";
+
+fn build_command(project: &Project) -> Command {
+    let mut cargo = project.cargo();
+    cargo.args(["build", "--release", "--locked", "-p", "notebook-kernel"]);
+    cargo
+}
+
+/// Crates behind the kernel; none if cargo does not say.
+fn crates_of(project: &Project) -> usize {
+    let mut tree = project.cargo();
+    tree.args(["tree", "--locked", "--package", "notebook-kernel", "--edges", "normal,build"]);
+    tree.args(["--prefix", "none", "--no-dedupe"]);
+    let text = process::ask(&mut tree).unwrap_or_default();
+    text.lines().collect::<BTreeSet<_>>().len()
+}
+
+/// `213 of 341 crates, ETA 3 min 05 s`, from what cargo has printed so far.
+fn how_far(log: &str, total: usize, elapsed: Duration) -> String {
+    let done = log.lines().filter(|line| line.trim_start().starts_with("Compiling ")).count();
+    if done == 0 || done >= total {
+        return process::last_line(log);
+    }
+    let left = elapsed.mul_f64((total - done) as f64 / done as f64);
+    format!("{done} of {total} crates, ETA {}", duration(left))
 }
 
 /// The step that compiles helpers for the kernel; the kernel itself knows what is left to do.
@@ -38,8 +87,8 @@ pub(crate) fn template_step() -> SetupStep {
         let mut build = project.command(&binary);
         build.arg("build-template").arg("--repository").arg(project.root());
         let what = "building helpers for the kernel";
-        let output = process::run_watched(project, step, what, &mut build, "template", |_| {
-            "compiling helpers and all it depends on".to_owned()
+        let output = process::run_watched(project, step, what, &mut build, "template", |log| {
+            process::last_line(log).trim_start_matches("kernel template: ").to_owned()
         })?;
         let what = if output.contains("up to date") { "up to date" } else { "built" };
         // The rest of what was printed is in the log; this is somebody's to decide.
@@ -49,11 +98,7 @@ pub(crate) fn template_step() -> SetupStep {
 }
 
 /// Copies the program to `.tools/kernel` and writes the kernelspec.
-fn install(
-    project: &Project,
-    step: &mut crate::progress::Step,
-    binary: &std::path::Path,
-) -> Result<(), Failure> {
+fn install(project: &Project, step: &mut Step, binary: &std::path::Path) -> Result<(), Failure> {
     let mut install = project.command(binary);
     install.args(["install", "--repository"]).arg(project.root());
     install.arg("--prefix").arg(project.tools("python"));
@@ -67,4 +112,18 @@ pub(crate) fn release_folder(project: &Project) -> std::path::PathBuf {
         .and_then(|program| program.parent().map(std::path::Path::to_owned))
         .filter(|folder| folder.ends_with("release"))
         .unwrap_or_else(|| project.path("target/release"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_says_how_far_it_is() {
+        let at = |log: &str| how_far(log, 4, Duration::from_secs(30));
+        assert_eq!(at("   Compiling a v1\n   Compiling b v1\n"), "2 of 4 crates, ETA 30 s");
+        assert_eq!(at("    Blocking waiting for file lock\n"), "Blocking waiting for file lock");
+        let all = "   Compiling x v1\n".repeat(4);
+        assert_eq!(at(&(all + "    Finished")), "Finished");
+    }
 }

@@ -11,7 +11,6 @@ pub(crate) mod papermill;
 pub(crate) mod python;
 pub(crate) mod stamp;
 pub(crate) mod tools;
-pub(crate) mod trial;
 pub(crate) mod weights;
 
 use std::path::PathBuf;
@@ -21,14 +20,20 @@ use crate::files::remove;
 use crate::progress::{Progress, Step};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
+use crate::setup::tools::Tools;
 
 /// One step of set-up.
 pub(crate) struct SetupStep {
     title: String,
     /// The inputs and where the product must be; a step without looks for itself.
     product: Option<(Stamp, PathBuf)>,
+    /// What of it can begin before the steps in front of it have ended.
+    begin: Option<Begin>,
     make: Make,
 }
+
+/// Starts a part of a step that goes on beside others.
+type Begin = Box<dyn Fn(&Project) -> Result<(), Failure>>;
 
 /// Makes a step's product; gives what is shown in the end.
 type Make = Box<dyn FnOnce(&Project, &mut Step) -> Result<String, Failure>>;
@@ -41,7 +46,13 @@ impl SetupStep {
         product: PathBuf,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
-        SetupStep { title: title.into(), product: Some((stamp, product)), make: Box::new(make) }
+        let (title, product) = (title.into(), Some((stamp, product)));
+        SetupStep { title, product, begin: None, make: Box::new(make) }
+    }
+
+    /// The step with a part that begins as soon as set-up does.
+    fn begun_early(self, begin: impl Fn(&Project) -> Result<(), Failure> + 'static) -> SetupStep {
+        SetupStep { begin: Some(Box::new(begin)), ..self }
     }
 
     /// A step that is quick, or finds out by itself what there is to do.
@@ -49,7 +60,7 @@ impl SetupStep {
         title: impl Into<String>,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
-        SetupStep { title: title.into(), product: None, make: Box::new(make) }
+        SetupStep { title: title.into(), product: None, begin: None, make: Box::new(make) }
     }
 
     pub(crate) fn title(&self) -> &str {
@@ -85,16 +96,29 @@ impl SetupStep {
 /// All steps, in order; libtorch with CUDA, without, or as the machine suggests.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
-    let mut steps = vec![
-        tools::step(&found),
-        python::step(project, &found.python),
-        papermill::step(project),
+    let mut steps = first_steps(project, &found);
+    steps.extend([
         libtorch::step(project, cuda),
         kernel::build_step(project, &found),
         kernel::template_step(),
         weights::step(project),
-    ];
-    steps.extend(trial::step(project));
+    ]);
+    Ok(steps)
+}
+
+/// The steps after which the project's Python is there.
+pub(crate) fn python_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
+    Ok(first_steps(project, &tools::check(project)?))
+}
+
+fn first_steps(project: &Project, found: &Tools) -> Vec<SetupStep> {
+    vec![tools::step(found), python::step(project, &found.python), papermill::step(project)]
+}
+
+/// The steps after which programs can be linked to libtorch.
+pub(crate) fn libtorch_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
+    let mut steps = python_steps(project)?;
+    steps.push(libtorch::step(project, None));
     Ok(steps)
 }
 
@@ -104,18 +128,14 @@ pub(crate) fn bench_steps(
     needs: bench::Needs,
 ) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
-    let mut steps = vec![
-        tools::step(&found),
-        python::step(project, &found.python),
-        libtorch::step(project, None),
-    ];
+    let mut steps = first_steps(project, &found);
+    steps.push(libtorch::step(project, None));
     if needs.kernel {
         steps.extend([kernel::build_step(project, &found), kernel::template_step()]);
     }
     if needs.weights {
         steps.push(weights::step(project));
     }
-    steps.extend(trial::step(project));
     steps.extend([bench::program_step(), bench::peers_step(project)?]);
     if needs.torch {
         steps.push(bench::torch_step(project));
@@ -132,6 +152,12 @@ pub(crate) fn run(
     let _lock = project.lock()?;
     // Left behind by runs that were killed; nobody else is here now.
     let _ = remove(&project.tools("tmp"));
+    for step in &steps {
+        if let Some(begin) = step.begin.as_ref().filter(|_| step.is_current(project) == Some(false))
+        {
+            begin(project)?;
+        }
+    }
     for step in steps {
         step.run(project, progress)?;
     }
