@@ -88,7 +88,9 @@ pub(crate) fn template_step() -> SetupStep {
         build.arg("build-template").arg("--repository").arg(project.root());
         let what = "building helpers for the kernel";
         let output = process::run_watched(project, step, what, &mut build, "template", |log| {
-            process::last_line(log).trim_start_matches("kernel template: ").to_owned()
+            // Between its lines stand cargo's.
+            let said = log.lines().rev().find_map(|line| line.strip_prefix("kernel template: "));
+            said.unwrap_or("starting").to_owned()
         })?;
         let what = if output.contains("up to date") { "up to date" } else { "built" };
         // The rest of what was printed is in the log; this is somebody's to decide.
