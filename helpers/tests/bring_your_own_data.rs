@@ -2,7 +2,7 @@
 //!
 //! `own_data.py` makes the files, a folder for each case, and works out with NumPy what the good ones must load as.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;

@@ -177,7 +177,12 @@ struct Process {
 impl Process {
     fn start(kind: Kind, folder: &Path) -> Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "training_in_a_process_of_its_own"])
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "checkpoints::training_in_a_process_of_its_own",
+            ])
             .env(FOLDER, folder)
             .env(KIND, format!("{kind:?}"))
             .stdout(Stdio::piped())

@@ -2,7 +2,7 @@
 //!
 //! `denoising.py` makes small images and computes the references when the tests run.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;

@@ -23,7 +23,7 @@ fn run(program: &[&str], name: &str, folder: &Path) -> Output {
     let words: Vec<PathBuf> = words.collect();
     Command::new(&words[0])
         .args(&words[1..])
-        .args(["--ignored", "--exact", name])
+        .args(["--ignored", "--exact", &format!("full_disk::{name}")])
         .env(FOLDER, folder)
         .output()
         .unwrap()

@@ -1,6 +1,6 @@
 //! The grid search: its figures are scikit-learn's, a search that was killed repeats nothing, and a trial is a process.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::io::Write;
@@ -236,7 +236,7 @@ fn a_search_that_was_killed_repeats_no_finished_trial() {
     let kills = 20;
     for enough in (0..kills).map(|kill| 2 * kill) {
         let mut search = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "search_to_be_killed", "--nocapture"])
+            .args(["--exact", "grid_search::search_to_be_killed", "--nocapture"])
             .env(FOLDER, folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -306,7 +306,7 @@ const INTERRUPTED_FOLDER: &str = "SEARCH_TO_BE_INTERRUPTED";
 fn a_search_that_was_interrupted_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut search = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "search_to_be_interrupted"])
+        .args(["--exact", "grid_search::search_to_be_interrupted"])
         .env(INTERRUPTED_FOLDER, folder.path())
         .spawn()
         .unwrap();
@@ -577,7 +577,7 @@ mod program {
         // While the first trials run, after some, and in the last training.
         for enough in [0, 1, 3, 5, 8] {
             let mut search = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "program::real_search_to_be_killed"])
+                .args(["--exact", "grid_search::program::real_search_to_be_killed"])
                 .env(FOLDER, rough.path())
                 .stdout(Stdio::null())
                 .spawn()

@@ -1,6 +1,6 @@
 //! What cells show while they run, read from stdout as a front does, and what is printed where none listens.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -62,7 +62,9 @@ fn read(stdout: &str) -> (Vec<Shown>, Vec<String>) {
 /// Runs one of the tests that do nothing in an ordinary run; gives its stdout.
 fn run(name: &str, front: bool, folder: &Path) -> String {
     let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args(["--ignored", "--exact", "--nocapture", name]).env(FOLDER, folder);
+    program
+        .args(["--ignored", "--exact", "--nocapture", &format!("live::{name}")])
+        .env(FOLDER, folder);
     match front {
         true => program.env("NOTEBOOK_FRONT", "1"),
         false => program.env_remove("NOTEBOOK_FRONT"),

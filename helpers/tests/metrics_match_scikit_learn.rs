@@ -3,7 +3,7 @@
 //! `metrics.py` draws predictions of many sizes and class counts, among them certain mistakes, ties and classes without
 //! an image, and prints what those libraries make of them.
 
-mod common;
+use crate::common;
 
 use helpers::evaluation::{
     Evaluation, argmax, classification_report, confusion_matrix, mcnemar_exact, top_k_accuracy,

@@ -1,6 +1,6 @@
 //! Somebody's own data from the files to scores, pictures and a saved model: RGB, float64, Fortran order, string labels.
 
-mod common;
+use crate::common;
 
 use helpers::prelude::*;
 

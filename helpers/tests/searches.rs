@@ -1,6 +1,6 @@
 //! The four searches are scikit-learn's to the index; and a training that halving continues ends as an undisturbed one.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! The hash that names the code in checkpoints and kept trials: each file that decides a bit counts.
 
 #[path = "../build/source_hash.rs"]
-mod source_hash;
+mod build;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::source_hash::{counted_files, source_hash};
+use self::build::{counted_files, source_hash};
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -3,7 +3,7 @@
 //! `splits.py` runs scikit-learn itself over many sizes, class balances, seeds and settings and prints, for each case,
 //! what it was asked and which indices it gave; here each case is asked again.
 
-mod common;
+use crate::common;
 
 use helpers::data::model_selection::{
     Draw, ShuffleSplit, StratifiedShuffleSplit, TestSize, TrainTest, train_test_split,

@@ -1,6 +1,6 @@
 //! TensorBoard's own reader finds what a training wrote, also of one that went on from a checkpoint.
 
-mod common;
+use crate::common;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -102,16 +102,19 @@ pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
         cargo.args(words.split(' '));
         cargo
     };
-    let others = "--locked --workspace --exclude notebook-kernel";
-    let clippy = cargo(&format!("clippy {others} --all-targets -- -D warnings"));
-    // The kernel's dependencies take minutes to compile, and a check would compile them once more. So
-    // clippy stands in for the compiler of the kernel itself, on the build that is there.
-    let mut kernel = cargo("build --locked --release -p notebook-kernel");
-    kernel.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
-    kernel.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+    let others = "--locked --workspace --exclude notebook-kernel --no-fail-fast";
+    // clippy stands in for the compiler of our own code, on the builds that are needed anyway: a check beside them would
+    // compile all dependencies once more, which takes two minutes, and those of the kernel five.
+    let lint = |mut cargo: Command| {
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+        cargo.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+        cargo
+    };
+    let clippy = lint(cargo(&format!("test {others} --no-run")));
+    let kernel = lint(cargo("build --locked --release -p notebook-kernel"));
     let mut docs = cargo("doc --locked --no-deps -p helpers");
     docs.env("RUSTDOCFLAGS", "-D warnings");
-    let rust = cargo(&format!("test {others} --no-fail-fast"));
+    let rust = lint(cargo(&format!("test {others}")));
     let kernel_tests = cargo("test --locked --release --no-fail-fast -p notebook-kernel");
 
     let mut checks = vec![
