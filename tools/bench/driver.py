@@ -21,7 +21,7 @@ from types import ModuleType
 
 import measure
 from measure import ROOT, BenchError
-from parts import cells, ceilings, growth, grid_search, opening, throughput, time_to_accuracy
+from parts import busy, cells, ceilings, growth, grid_search, opening, throughput, time_to_accuracy
 
 # The layout of the file of results.
 SCHEMA = 2
@@ -43,6 +43,7 @@ PARTS = {
     **{name: Part(partial(throughput.run, name), throughput, shares=True) for name in throughput.SPECS},
     "features": Part(throughput.features, throughput, shares=True),
     "time_to_accuracy": Part(time_to_accuracy.run, time_to_accuracy),
+    "busy": Part(busy.run, busy),
     "cells": Part(cells.run, cells),
     "opening": Part(opening.run, opening),
     "growth": Part(growth.run, growth, shares=True),

@@ -1,8 +1,10 @@
 //! Batches: from `u8` images to the tensors a network takes.
 //!
-//! In: `(H, W, C)`, `u8`. Out, a batch at a time: `(B, C, H, W)` in channels-last memory, `f32`, normalised, with class
-//! ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels.
+//! In: `(H, W, C)`, `u8`. Out, a batch at a time: `(B, C, H, W)` in channels-last memory, `f32` or bf16, normalised, with
+//! class ids `(B,)`, `i64`. Gathering, augmentation and normalisation are one pass over the pixels, in the number format
+//! that the network computes in.
 
+use half::bf16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -10,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::augment::{Augmentation, Change};
 use super::subset::Subset;
 use crate::error::Result;
+use crate::system::elements::{Element, write};
 use crate::system::parallel::in_parallel;
 
 /// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
@@ -94,8 +97,9 @@ pub(crate) trait BatchSource {
     /// If something of it cannot be read.
     fn identify(&self, hash: &mut Sha256) -> Result<()>;
 
-    /// Inputs and targets of the examples at `positions`; `training` switches augmentation on.
-    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)>;
+    /// Inputs and targets of the examples at `positions`; `training` switches augmentation on. Inputs come in `kind`, or in
+    /// another format where the source has no use for it.
+    fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)>;
 }
 
 /// Images with their class ids.
@@ -121,18 +125,30 @@ impl ImageSource<'_> {
         }
     }
 
-    /// The images alone, `(B, C, H, W)`.
+    /// The images alone, `(B, C, H, W)`, `f32`.
     pub(crate) fn pixels(&self, positions: &[usize], training: bool) -> Result<Tensor> {
+        self.pixels_as::<f32>(positions, training, Kind::Float)
+    }
+
+    /// As [`ImageSource::pixels`], in the number format `kind`, which is that of `E`.
+    fn pixels_as<E: Element>(
+        &self,
+        positions: &[usize],
+        training: bool,
+        kind: Kind,
+    ) -> Result<Tensor> {
+        let levels: Vec<[E; 256]> =
+            self.levels.iter().map(|levels| levels.map(|level| E::store(level))).collect();
         let shape = self.images.dataset().image_shape();
         let [height, width, channels] = [shape.height, shape.width, shape.channels];
         let size = [positions.len(), height, width, channels].map(|side| side as i64);
-        let batch = Tensor::f_empty(size, (Kind::Float, Device::Cpu))?;
+        let batch = Tensor::f_empty(size, (kind, Device::Cpu))?;
         let values = positions.len() * height * width * channels;
-        let out: &mut [f32] = match values {
+        let flat = batch.f_view([-1])?;
+        let out: &mut [E] = match values {
             // An empty tensor has no memory, and a slice needs an address.
             0 => &mut [],
-            // SAFETY: the tensor is new, contiguous, `f32`, of `values` values, and nobody else holds it.
-            _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<f32>(), values) },
+            _ => write(&flat, values),
         };
         let images = out.chunks_exact_mut(height * width * channels);
         let mut buffer = Vec::new();
@@ -141,46 +157,45 @@ impl ImageSource<'_> {
             let changes = self.augmentation.draw(positions.len(), height, width)?;
             let tasks = images.zip(&pixels).zip(&changes).collect();
             in_parallel(values, tasks, |((out, image), change)| {
-                self.write_changed(out, image, change, [height, width]);
+                write_changed(&levels, out, image, change, [height, width]);
             });
         } else {
             let tasks = images.zip(&pixels).collect();
-            in_parallel(values, tasks, |(out, image)| self.write(out, image));
+            in_parallel(values, tasks, |(out, image)| write_image(&levels, out, image));
         }
         Ok(batch.f_permute([0, 3, 1, 2])?)
     }
+}
 
-    fn write(&self, out: &mut [f32], image: &[u8]) {
-        if let [levels] = &self.levels[..] {
-            for (out, &level) in out.iter_mut().zip(image) {
-                *out = levels[level as usize];
-            }
-            return;
+fn write_image<E: Element>(levels: &[[E; 256]], out: &mut [E], image: &[u8]) {
+    if let [levels] = levels {
+        for (out, &level) in out.iter_mut().zip(image) {
+            *out = levels[level as usize];
         }
-        let channels = self.levels.len();
-        for (out, pixel) in out.chunks_exact_mut(channels).zip(image.chunks_exact(channels)) {
-            for ((out, &level), levels) in out.iter_mut().zip(pixel).zip(&self.levels) {
-                *out = levels[level as usize];
-            }
+        return;
+    }
+    let channels = levels.len();
+    for (out, pixel) in out.chunks_exact_mut(channels).zip(image.chunks_exact(channels)) {
+        for ((out, &level), levels) in out.iter_mut().zip(pixel).zip(levels) {
+            *out = levels[level as usize];
         }
     }
+}
 
-    fn write_changed(
-        &self,
-        out: &mut [f32],
-        image: &[u8],
-        change: &Change,
-        [height, width]: [usize; 2],
-    ) {
-        let channels = self.levels.len();
-        for row in 0..height {
-            for column in 0..width {
-                let source = change.source(row, column, height, width);
-                for (channel, levels) in self.levels.iter().enumerate() {
-                    let level =
-                        source.map_or(0, |(y, x)| image[(y * width + x) * channels + channel]);
-                    out[(row * width + column) * channels + channel] = levels[level as usize];
-                }
+fn write_changed<E: Element>(
+    levels: &[[E; 256]],
+    out: &mut [E],
+    image: &[u8],
+    change: &Change,
+    [height, width]: [usize; 2],
+) {
+    let channels = levels.len();
+    for row in 0..height {
+        for column in 0..width {
+            let source = change.source(row, column, height, width);
+            for (channel, levels) in levels.iter().enumerate() {
+                let level = source.map_or(0, |(y, x)| image[(y * width + x) * channels + channel]);
+                out[(row * width + column) * channels + channel] = levels[level as usize];
             }
         }
     }
@@ -199,9 +214,13 @@ impl BatchSource for ImageSource<'_> {
         identify_images(self.images, hash)
     }
 
-    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
+    fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)> {
         let labels: Vec<i64> = positions.iter().map(|&position| self.labels[position]).collect();
-        Ok((self.pixels(positions, training)?, Tensor::f_from_slice(&labels)?))
+        let pixels = match kind {
+            Kind::BFloat16 => self.pixels_as::<bf16>(positions, training, kind)?,
+            _ => self.pixels(positions, training)?,
+        };
+        Ok((pixels, Tensor::f_from_slice(&labels)?))
     }
 }
 

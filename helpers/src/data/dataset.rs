@@ -113,7 +113,7 @@ impl Dataset {
     }
 
     fn without_labels(folder: &Path, images: Images) -> Dataset {
-        let count = images.found.shape[0];
+        let count = images.count;
         let labels_found = FoundLabels {
             shape: vec![count],
             dtype: "int64".to_owned(),
@@ -201,7 +201,8 @@ impl Dataset {
         count_classes(self.labels.iter().copied(), self.classes())
     }
 
-    /// What stands in metrics and model files: images, shape, classes, and the hashes of both files.
+    /// What stands in metrics and model files: images, shape, classes, and the hashes of both files. Waits until `X.npy` was
+    /// read to its end, which goes on beside other work after [`Dataset::load`].
     pub fn info(&self) -> DatasetInfo {
         let ImageShape { height, width, channels } = self.loaded.images.shape;
         let mut shape = vec![self.len(), height, width];
@@ -212,15 +213,15 @@ impl Dataset {
             images: self.len(),
             shape,
             classes: self.classes(),
-            sampled_from: self.is_sample().then(|| self.found_images().shape[0]),
-            x_sha256: self.loaded.images.sha256.clone(),
+            sampled_from: self.is_sample().then_some(self.loaded.images.count),
+            x_sha256: self.loaded.images.sha256().to_owned(),
             y_sha256: self.loaded.labels_sha256.clone(),
         }
     }
 
-    /// What was found in X.npy: type, order, range, and how its values became `u8`.
+    /// What was found in X.npy: type, order, range, and how its values became `u8`. Waits as [`Dataset::info`].
     pub fn found_images(&self) -> &FoundImages {
-        &self.loaded.images.found
+        self.loaded.images.found()
     }
 
     /// What was found in y.npy: type, form, and whether its numbers were numbered anew.
@@ -230,7 +231,7 @@ impl Dataset {
 
     /// True when this is a sample of the images that were read.
     pub fn is_sample(&self) -> bool {
-        self.len() < self.found_images().shape[0]
+        self.len() < self.loaded.images.count
     }
 
     /// Bytes of the pixels, in memory or, when [`FoundImages::in_file`], in the file.

@@ -5,21 +5,28 @@
 //!
 //! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
 //! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use.
+//!
+//! What only the whole of such a file tells, its hash and, where it is not copied, its range, is worked out beside the
+//! first use of the images and waited for by whoever asks for it: of 5 GB that takes three seconds. Files of other types
+//! are read to their end first, for their range decides what each value becomes.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::file_errors::{MISSING, UNCHANGED, no_truth_values, shown_shape, unreadable, wrong};
 use super::npy::{Accepted, Element, Header, Kind, NpyFile};
-use super::scaling::Scaling;
+use super::scaling::{DARKEST, Scaling};
 use crate::error::{Error, Result};
 use crate::system::files::read_at;
 use crate::system::memory::Memory;
+use crate::system::parallel::in_background;
 use crate::text::shown_path;
 
 /// A `uint8` file with more pixels than this many bytes is not copied into memory: 1 GiB.
@@ -78,13 +85,13 @@ pub struct FoundImages {
 /// All images of a file.
 pub(super) struct Images {
     pub(super) shape: ImageShape,
-    pub(super) found: FoundImages,
-    pub(super) sha256: String,
+    pub(super) count: usize,
     pixels: Pixels,
+    whole: Whole,
 }
 
 enum Pixels {
-    Memory(Vec<u8>),
+    Memory(Arc<Vec<u8>>),
     File(PixelsInFile),
 }
 
@@ -93,6 +100,42 @@ struct PixelsInFile {
     path: PathBuf,
     /// Where those of the first image begin, in bytes.
     start: u64,
+}
+
+/// What the whole file tells.
+struct Whole {
+    known: OnceLock<Examined>,
+    /// Who finds out, until somebody has asked.
+    thread: Mutex<Option<JoinHandle<Examined>>>,
+}
+
+struct Examined {
+    found: FoundImages,
+    sha256: String,
+}
+
+/// In place of a hash where the file changed or could not be read to its end. Whoever uses an image that is no longer there
+/// gets the error.
+const UNKNOWN_HASH: &str = "unknown: the file changed while it was in use";
+
+impl Whole {
+    fn known(examined: Examined) -> Whole {
+        Whole { known: OnceLock::from(examined), thread: Mutex::new(None) }
+    }
+
+    /// Finds out beside other work.
+    fn later(examine: impl FnOnce() -> Examined + Send + 'static) -> Whole {
+        Whole { known: OnceLock::new(), thread: Mutex::new(Some(in_background(examine))) }
+    }
+
+    /// Waits until it is known.
+    fn get(&self) -> &Examined {
+        self.known.get_or_init(|| {
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let thread = thread.expect("it is asked once, by the first one");
+            thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
+        })
+    }
 }
 
 impl Images {
@@ -112,13 +155,24 @@ impl Images {
             scaling: Scaling::AsIs,
             in_file: false,
         };
-        let sha256 = format!("{:x}", Sha256::digest(&pixels));
-        Images { shape, found, sha256, pixels: Pixels::Memory(pixels) }
+        let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
+        let whole = Whole::known(Examined { found, sha256 });
+        Images { shape, count, whole, pixels: Pixels::Memory(Arc::new(pixels)) }
+    }
+
+    /// What was found in the file. Waits until all of it was read.
+    pub(super) fn found(&self) -> &FoundImages {
+        &self.whole.get().found
+    }
+
+    /// SHA-256 of the file. Waits as [`Images::found`].
+    pub(super) fn sha256(&self) -> &str {
+        &self.whole.get().sha256
     }
 
     /// Bytes of the pixels of all images.
     pub(super) fn bytes(&self) -> usize {
-        self.found.shape.iter().product()
+        self.count * self.shape.pixels()
     }
 
     /// The pixels of the image in this row of X.
@@ -200,50 +254,83 @@ impl ImageFile {
         memory: Memory,
         watch: &mut dyn FnMut(f64),
     ) -> Result<Images> {
-        let Header { element, fortran_order, data_start, ref shape } = *self.npy.header();
-        let dimensions = shape.clone();
+        let Header { element, fortran_order, .. } = *self.npy.header();
         // Known before the file is read once; what can stay in it needs no memory.
-        let plain = element.bytes == 1 && !fortran_order;
+        let plain = element.kind == Kind::Unsigned && element.bytes == 1 && !fortran_order;
         let large = self.npy.data_bytes() > largest_copy;
         if !(plain && large) {
             self.check_room(memory)?;
         }
-        // The file is read once for its range and hash, and once more where its pixels are copied.
-        let passes = if plain && large { 1 } else { 2 };
-        let (mut read, total) = (0, (passes * self.npy.data_bytes()) as f64);
+        if plain && let Some(images) = self.read_plain(large, watch)? {
+            return Ok(images);
+        }
+        // The file is read once for its range and hash, and once more to be copied.
+        let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
         let mut watch = |bytes: usize| {
             read += bytes;
             watch(read as f64 / total);
         };
         let (range, sha256) = self.range(&mut watch)?;
         let scaling = self.scaling(&range)?;
-        let in_file = plain && large && scaling == Scaling::AsIs;
-        if !in_file {
-            // A plain file whose values are scaled is no exception any more.
-            self.check_room(memory)?;
+        // A plain file whose values are scaled is no exception any more.
+        self.check_room(memory)?;
+        let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut watch)?));
+        let found = self.found(range.smallest, range.largest, scaling, false);
+        let whole = Whole::known(Examined { found, sha256 });
+        Ok(Images { shape: self.shape, count: self.count, pixels, whole })
+    }
+
+    /// A plain file whose values are taken as they are: copied in one pass, or left where it is if it is `large`. None
+    /// where they are to be scaled. What is not needed for that is found out later.
+    fn read_plain(&mut self, large: bool, watch: &mut dyn FnMut(f64)) -> Result<Option<Images>> {
+        let (shape, count) = (self.shape, self.count);
+        let head = Sha256::new_with_prefix(self.npy.head());
+        if large {
+            // One value that is not dark decides: bytes reach no further than 255.
+            if !self.npy.any_piece(|piece| piece.iter().any(|&byte| f64::from(byte) >= DARKEST))? {
+                return Ok(None);
+            }
+            let (file, path) = (self.npy.file()?, self.npy.path().to_owned());
+            let pixels = PixelsInFile { file, path, start: self.npy.header().data_start as u64 };
+            let (file, bytes) = (self.npy.file()?, self.npy.data_bytes());
+            let (start, found) = (pixels.start, self.found(0.0, 0.0, Scaling::AsIs, true));
+            let whole = Whole::later(move || examine_file(&file, start, bytes, head, found));
+            return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), whole }));
         }
-        let shape = self.shape;
-        let pixels = if in_file {
-            let path = self.npy.path().to_owned();
-            Pixels::File(PixelsInFile {
-                file: self.npy.into_file(),
-                path,
-                start: data_start as u64,
-            })
-        } else {
-            Pixels::Memory(self.copy(scaling, &mut watch)?)
-        };
-        let found = FoundImages {
-            shape: dimensions,
+        let (mut pixels, total) = (self.room()?, self.npy.data_bytes() as f64);
+        let (mut least, mut most) = (u8::MAX, 0);
+        self.npy.each_piece(|piece| {
+            (least, most) = range_of_bytes(piece, (least, most));
+            pixels.extend_from_slice(piece);
+            watch(pixels.len() as f64 / total);
+            Ok(())
+        })?;
+        let (smallest, largest) = (f64::from(least), f64::from(most));
+        if Scaling::of(smallest, largest) != Some(Scaling::AsIs) {
+            return Ok(None);
+        }
+        let pixels = Arc::new(pixels);
+        let (bytes, found) =
+            (Arc::clone(&pixels), self.found(smallest, largest, Scaling::AsIs, false));
+        let whole = Whole::later(move || {
+            let sha256 = format!("{:x}", head.chain_update(&*bytes).finalize());
+            Examined { found, sha256 }
+        });
+        Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), whole }))
+    }
+
+    fn found(&self, smallest: f64, largest: f64, scaling: Scaling, in_file: bool) -> FoundImages {
+        let Header { element, fortran_order, ref shape, .. } = *self.npy.header();
+        FoundImages {
+            shape: shape.clone(),
             dtype: element.name(),
             fortran_order,
             big_endian: element.big_endian,
-            smallest: range.smallest,
-            largest: range.largest,
+            smallest,
+            largest,
             scaling,
             in_file,
-        };
-        Ok(Images { shape, found, sha256, pixels })
+        }
     }
 
     fn check_room(&self, memory: Memory) -> Result<()> {
@@ -265,10 +352,8 @@ impl ImageFile {
         let sha256 = self.npy.each_piece_hashed(|piece| {
             watch(piece.len());
             if plain {
-                // Bytes cannot be wrong, and this is the usual case: a loop that the compiler turns into wide steps.
-                let (least, most) = piece
-                    .iter()
-                    .fold((u8::MAX, 0), |(least, most), &byte| (byte.min(least), byte.max(most)));
+                // Bytes cannot be wrong.
+                let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
                 range.smallest = range.smallest.min(f64::from(least));
                 range.largest = range.largest.max(f64::from(most));
                 return Ok(());
@@ -307,24 +392,9 @@ impl ImageFile {
         let order = self.order();
         let element = self.npy.header().element;
         let path = self.npy.path().to_owned();
-        // The shape was checked against the length of the file: there are at most as many pixels as bytes in it.
-        let total = self.count * self.shape.pixels();
-        let mut pixels = Vec::new();
-        pixels.try_reserve_exact(total).map_err(|_| {
-            let found = format!("{total} bytes of them");
-            let advice = "close other programs or save fewer images";
-            wrong(&path, "room for the images in memory", found, advice)
-        })?;
-        if element.bytes == 1 && scaling == Scaling::AsIs && !order.fortran {
-            self.npy.each_piece(|piece| {
-                watch(piece.len());
-                pixels.extend_from_slice(piece);
-                Ok(())
-            })?;
-            return Ok(pixels);
-        }
+        let mut pixels = self.room()?;
         if order.fortran {
-            pixels.resize(total, 0);
+            pixels.resize(self.count * self.shape.pixels(), 0);
         }
         let (mut index, mut levels) = (0, Levels::new(scaling));
         self.npy.each_piece(|piece| {
@@ -354,9 +424,52 @@ impl ImageFile {
         Ok(pixels)
     }
 
+    /// An empty list with room for all pixels.
+    fn room(&self) -> Result<Vec<u8>> {
+        // The shape was checked against the length of the file: there are at most as many pixels as bytes in it.
+        let total = self.count * self.shape.pixels();
+        let mut pixels = Vec::new();
+        pixels.try_reserve_exact(total).map_err(|_| {
+            let found = format!("{total} bytes of them");
+            let advice = "close other programs or save fewer images";
+            wrong(self.npy.path(), "room for the images in memory", found, advice)
+        })?;
+        Ok(pixels)
+    }
+
     fn order(&self) -> Order {
         Order { count: self.count, shape: self.shape, fortran: self.npy.header().fortran_order }
     }
+}
+
+/// Range and hash of a file whose pixels stay in it; `head` has taken in what stands before them.
+fn examine_file(
+    file: &File,
+    start: u64,
+    bytes: u64,
+    mut head: Sha256,
+    found: FoundImages,
+) -> Examined {
+    let (mut range, mut done, mut piece) = ((u8::MAX, 0), 0, vec![0; 1 << 20]);
+    while done < bytes {
+        let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
+        if read_at(file, now, start + done).is_err() {
+            return Examined { found, sha256: UNKNOWN_HASH.to_owned() };
+        }
+        range = range_of_bytes(now, range);
+        head.update(&*now);
+        done += now.len() as u64;
+    }
+    let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
+    Examined {
+        found: FoundImages { smallest, largest, ..found },
+        sha256: format!("{:x}", head.finalize()),
+    }
+}
+
+/// The range of these bytes and of those before: a loop that the compiler turns into wide steps.
+fn range_of_bytes(piece: &[u8], before: (u8, u8)) -> (u8, u8) {
+    piece.iter().fold(before, |(least, most), &byte| (byte.min(least), byte.max(most)))
 }
 
 /// Smallest and largest value of a file, and the index of the smallest.

@@ -127,7 +127,8 @@ impl NoisyImages {
         let needed = 4 * 4 * self.len() as u64 * values as u64;
         let work = "an array of all noisy images";
         Memory::now().require(needed, work, "take fewer images, with a smaller `sample`")?;
-        let (noisy, _) = self.source(Augmentation::default()).batch(&positions, false)?;
+        let (noisy, _) =
+            self.source(Augmentation::default()).batch(&positions, false, Kind::Float)?;
         let noisy = Vec::<f32>::try_from(noisy.f_permute([0, 2, 3, 1])?.f_reshape([-1])?)?;
         Array2::from_shape_vec((self.len(), values), noisy).map_err(Error::internal)
     }
@@ -145,7 +146,7 @@ impl NoisyImages {
         let positions: Vec<usize> = (0..self.len()).collect();
         let (mut sum, mut squares, mut values) = (0.0, 0.0, 0);
         for positions in positions.chunks(1024) {
-            let (noisy, clean) = source.batch(positions, false)?;
+            let (noisy, clean) = source.batch(positions, false, Kind::Float)?;
             let added = noisy.f_sub(&clean)?.f_to_kind(Kind::Double)?;
             sum += added.f_sum(Kind::Double)?.f_double_value(&[])?;
             squares += added.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
@@ -213,7 +214,8 @@ impl BatchSource for NoisySource<'_> {
         Ok(())
     }
 
-    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
+    /// In `f32`: noise is added before anything is rounded.
+    fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let clean = self.clean.pixels(positions, training)?;
         if training {
             return Ok((self.noise.draw_on(&clean)?, clean));
@@ -300,7 +302,11 @@ mod tests {
         let images = Dataset::load(folder).unwrap().subset((0..500).collect()).unwrap();
         let positions: Vec<usize> = (0..images.len()).collect();
         let batch = |noise: GaussianNoise| {
-            noise.on(&images, 1).source(Augmentation::default()).batch(&positions, true).unwrap()
+            noise
+                .on(&images, 1)
+                .source(Augmentation::default())
+                .batch(&positions, true, Kind::Float)
+                .unwrap()
         };
         let clean = ImageSource::new(&images, Normalization::default(), Augmentation::default());
         let clean = clean.pixels(&positions, false).unwrap();

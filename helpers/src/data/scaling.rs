@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const SLACK: f64 = 1e-3;
 
 /// Values from 0 that are all below this are not meant as 0 to 255: nearly black images would be left of them.
-const DARKEST: f64 = 32.0;
+pub(super) const DARKEST: f64 = 32.0;
 
 /// How the values of X became `u8`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use half::bf16;
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
-use super::elements::{Element, in_tiles, lanes, lanes_mut, read, vectorised};
 use super::layout::{ChannelsLast, in_blocks};
 use super::relu6::{clamp_gradient, in_linear_range, relu6, within_6};
 use crate::error::Result;
 use crate::layers::{Conv2d, Weight};
+use crate::system::elements::{Element, in_tiles, lanes, lanes_mut, read, vectorised};
 
 /// A depthwise convolution with fixed filters, one for each channel.
 pub(super) struct Depthwise {

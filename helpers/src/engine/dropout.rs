@@ -3,10 +3,10 @@
 use tch::{Device, Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
-use super::elements::{Element, read, vectorised};
 use super::layout::{ChannelsLast, in_blocks};
 use crate::error::Result;
 use crate::layers::Weight;
+use crate::system::elements::{Element, read, vectorised};
 
 /// Which values are dropped in one step of training.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,13 +2,13 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::elements::{Element, write};
 use crate::error::Result;
+use crate::system::elements::{Element, write};
 use crate::system::parallel::in_parallel;
 
 /// Blocks that a batch is cut into, whatever the number of threads: sums are added up in this order, so results do not
 /// depend on how many threads there are.
-const BLOCKS: usize = 16;
+pub(super) const BLOCKS: usize = 16;
 
 /// A batch in channels-last memory: image by image, row by row, pixel by pixel. Flat batches `(N, C)` have one pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +80,7 @@ impl ChannelsLast {
 
     /// The blocks of `values`, each with the index of its first image; an image has `image` values.
     pub(super) fn blocks<'a, E>(&self, values: &'a [E], image: usize) -> Vec<(usize, &'a [E])> {
-        blocks(self.images)
+        blocks(self.images, BLOCKS)
             .map(|(first, end)| (first, &values[first * image..end * image]))
             .collect()
     }
@@ -94,7 +94,7 @@ pub(super) fn in_blocks<E: Element>(
 ) {
     let (mut rest, mut tasks) = (write::<E>(tensor, layout.values()), Vec::new());
     let image = layout.image();
-    for (first, end) in blocks(layout.images) {
+    for (first, end) in blocks(layout.images, BLOCKS) {
         let (block, after) = rest.split_at_mut((end - first) * image);
         rest = after;
         tasks.push((first * image, block));
@@ -102,9 +102,9 @@ pub(super) fn in_blocks<E: Element>(
     in_parallel(layout.values(), tasks, |(first, block)| work(first, block));
 }
 
-/// The first image of each block, and the one after its last; empty blocks are left out.
-fn blocks(images: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..BLOCKS)
-        .map(move |block| (block * images / BLOCKS, (block + 1) * images / BLOCKS))
+/// `length` cut into so many blocks: the first index of each, and the one after its last; empty ones are left out.
+pub(super) fn blocks(length: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count)
+        .map(move |block| (block * length / count, (block + 1) * length / count))
         .filter(|(first, end)| first < end)
 }

@@ -1,8 +1,8 @@
 //! The passes over memory that [`super::normalization`] is made of.
 
-use super::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
 use super::layout::ChannelsLast;
 use super::normalization::{Channels, Common};
+use crate::system::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
 
 /// Rows that are added up in 32 bits before the sum goes on in 64.
 const ROWS_OF_A_SUM: usize = 128;

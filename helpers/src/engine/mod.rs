@@ -9,6 +9,7 @@
 //! - `chain`: steps, one after the other, and the tape that a training step leaves for its backward
 //! - `normalization`, `depthwise`, `relu6`, `dropout`: loops of our own over memory, on libtorch's threads
 //! - `convolution`, `simple`: libtorch's products and derivatives, without autograd between them
+//! - `products`: products of matrices whose bits do not depend on the number of threads
 //! - `reference`: any other layer through its own forward and autograd
 //!
 //! [`crate::layers::forward`] is the reference for all of this; the tests below hold the two against each other. Work is cut
@@ -18,11 +19,11 @@ mod chain;
 mod convolution;
 mod depthwise;
 mod dropout;
-pub(crate) mod elements;
 mod frozen;
 mod layout;
 mod loops;
 mod normalization;
+mod products;
 mod reference;
 mod relu6;
 mod rules;

@@ -15,13 +15,13 @@ use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
 use super::dropout::{DropoutMask, drop_in_place};
-use super::elements::{Element, read, write};
 use super::layout::ChannelsLast;
 use super::loops::{
     distances, gradient_sums, input_gradient, normalized, pooled, pooled_gradient, pooled_sums,
 };
 use crate::error::Result;
 use crate::layers::Weight;
+use crate::system::elements::{Element, read, write};
 use crate::system::parallel::in_parallel;
 
 /// A batch normalisation in a chain, with the layers after it that are computed in the same pass.

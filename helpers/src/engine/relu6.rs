@@ -4,11 +4,11 @@ use half::bf16;
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
-use super::elements::{Element, read, vectorised};
 use super::layout::{ChannelsLast, in_blocks};
 use super::loops::above;
 use crate::error::Result;
 use crate::layers::Weight;
+use crate::system::elements::{Element, read, vectorised};
 
 /// `min(max(x, 0), 6)`.
 pub(super) struct Relu6Step {

@@ -3,6 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
+use super::layout::{BLOCKS, blocks};
+use super::products::{each_on_one_thread, linear, product};
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
 
@@ -12,6 +14,8 @@ pub(super) struct DenseStep {
     pub kernel: usize,
     /// Index of the bias.
     pub bias: Option<usize>,
+    /// Both in the format of the products, where they are the same at every step.
+    pub constant: Option<(Tensor, Option<Tensor>)>,
 }
 
 struct DenseTape {
@@ -24,9 +28,16 @@ struct DenseTape {
 
 impl Step for DenseStep {
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
-        let kernel = cast(&weights[self.kernel].tensor, input.kind())?;
-        let bias = self.bias.map(|index| cast(&weights[index].tensor, input.kind())).transpose()?;
-        let output = input.f_linear(&kernel, bias.as_ref())?;
+        let (kernel, bias) = match &self.constant {
+            Some((kernel, bias)) => {
+                (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
+            }
+            None => {
+                let weight = |index: usize| cast(&weights[index].tensor, input.kind());
+                (weight(self.kernel)?, self.bias.map(weight).transpose()?)
+            }
+        };
+        let output = linear(&input, &kernel, bias.as_ref())?;
         if !record {
             return Ok(Forward { output, kept: None });
         }
@@ -49,13 +60,13 @@ impl Backward for DenseTape {
         gradients: &mut [Tensor],
     ) -> Result<Tensor> {
         if let Some(index) = self.trained_kernel {
-            gradients[index] = gradient.f_transpose(0, 1)?.f_mm(&self.input)?;
+            gradients[index] = product(&gradient.f_transpose(0, 1)?, &self.input)?;
         }
         if let Some(index) = self.trained_bias {
             let sum = gradient.f_sum_dim_intlist(&[0i64][..], false, Some(Kind::Float))?;
             gradients[index] = sum;
         }
-        Ok(if needs_input_grad { gradient.f_mm(&self.kernel)? } else { Tensor::new() })
+        Ok(if needs_input_grad { product(&gradient, &self.kernel)? } else { Tensor::new() })
     }
 }
 
@@ -101,7 +112,10 @@ impl Step for SimpleStep {
             let tape = SimpleTape::MaxPooling2d { input, indices, pool_size };
             return Ok(Forward::recorded(output, tape));
         }
-        let output = self.layer.forward(&input, &[], true)?;
+        let output = match self.layer {
+            Layer::Sigmoid(_) => sigmoid(&input)?,
+            _ => self.layer.forward(&input, &[], true)?,
+        };
         if !record {
             return Ok(Forward { output, kept: None });
         }
@@ -121,6 +135,19 @@ impl Step for SimpleStep {
         };
         Ok(Forward::recorded(output, tape))
     }
+}
+
+/// Block by block: libtorch rounds a few values at the end of each thread's part in another way than those before them.
+fn sigmoid(input: &Tensor) -> Result<Tensor> {
+    let output = input.f_empty_like()?;
+    let parts = blocks(input.size()[0] as usize, BLOCKS)
+        .map(|(first, end)| {
+            let part = |of: &Tensor| of.f_narrow(0, first as i64, (end - first) as i64);
+            Ok((part(&output)?, part(input)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    each_on_one_thread(parts, |(output, input)| Ok(input.f_sigmoid_out(&output)?))?;
+    Ok(output)
 }
 
 impl Backward for SimpleTape {

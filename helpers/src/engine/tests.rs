@@ -65,13 +65,17 @@ impl Case {
     }
 
     fn images(&self, kind: Kind) -> Tensor {
+        self.batch(7, kind)
+    }
+
+    fn batch(&self, images: i64, kind: Kind) -> Tensor {
         tch::manual_seed(1);
         let options = (Kind::Float, Device::Cpu);
         let images = match self.input[..] {
             [channels, height, width] => {
-                Tensor::randn([7, height, width, channels], options).permute([0, 3, 1, 2])
+                Tensor::randn([images, height, width, channels], options).permute([0, 3, 1, 2])
             }
-            _ => Tensor::randn([7, self.input[0]], options),
+            _ => Tensor::randn([images, self.input[0]], options),
         };
         images.to_kind(kind)
     }
@@ -93,8 +97,12 @@ impl Case {
     }
 
     fn step(&self, kind: Kind) -> Step {
+        self.step_on(&self.images(kind))
+    }
+
+    fn step_on(&self, images: &Tensor) -> Step {
         let (outputs, tape) =
-            self.compile(kind, true).forward(&self.images(kind), &self.weights).unwrap();
+            self.compile(images.kind(), true).forward(images, &self.weights).unwrap();
         loss(&outputs).backward();
         let (gradients, of_input) = tape.gradients(&outputs, &self.weights).unwrap();
         Step { outputs: outputs.detach(), gradients, of_input, statistics: self.statistics() }
@@ -371,8 +379,7 @@ fn the_networks_of_the_tasks() {
 }
 
 /// The last blocks of a pretrained network, as they are fine-tuned: depthwise filters and normalisations are frozen.
-#[test]
-fn a_fine_tuned_network() {
+fn fine_tuned() -> Case {
     let config = TransferConfig { input_size: 32, dropout: 0.0, ..TransferConfig::default() };
     let network = config.network(grey(28), 10).unwrap();
     let mut model = network.build(3).unwrap();
@@ -383,12 +390,60 @@ fn a_fine_tuned_network() {
     let layers = model.network().layers().to_vec();
     // Statistics as they are in a new network: random ones in 50 layers would let no gradient through.
     let case = Case { layers, input: vec![1, 28, 28], weights: model.weights };
-    let case = case.trained(|index| trainable[index]);
+    case.trained(|index| trainable[index])
+}
+
+#[test]
+fn a_fine_tuned_network() {
+    let case = fine_tuned();
     let (ours, theirs) = (case.step(Kind::Float), case.reference_step(Kind::Float));
     close("outputs", &ours.outputs, &theirs.outputs, 2e-4);
     for (index, weight) in case.weights.iter().enumerate().filter(|(_, weight)| weight.trainable) {
         close(&weight.name, &ours.gradients[index], &theirs.gradients[index], 2e-4);
     }
+}
+
+/// So a training may change it from one batch to the next.
+#[test]
+fn no_bit_depends_on_the_number_of_threads() {
+    let cnn = CnnConfig { filters: [16, 24, 32, 40], dense: 48, ..CnnConfig::default() };
+    let dense = DenseConfig { hidden: vec![130, 70], ..DenseConfig::default() };
+    let autoencoder =
+        AutoencoderConfig { filters: [8, 24], dense: 100, ..AutoencoderConfig::default() };
+    let networks = [
+        cnn.network(grey(28), 10),
+        dense.network(grey(28), 10),
+        autoencoder.network(grey(28)).unwrap(),
+    ];
+    let mut cases: Vec<Case> =
+        networks.map(|network| Case::of_model(network.build(3).unwrap())).into();
+    cases.push(fine_tuned());
+    let before = tch::get_num_threads();
+    for (number, case) in cases.iter().enumerate() {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let (images, statistics) = (case.batch(50, kind), case.statistics());
+            let found = [1, 2, 3].map(|threads| {
+                tch::set_num_threads(threads);
+                tch::manual_seed(9);
+                let Step { outputs, gradients, statistics: after, .. } = case.step_on(&images);
+                case.restore(&statistics);
+                let predicted = case.compile(kind, false).predict(&images, &case.weights).unwrap();
+                let gradients = gradients.into_iter().filter(Tensor::defined);
+                Vec::from_iter([outputs, predicted].into_iter().chain(gradients).chain(after))
+            });
+            for (threads, other) in [2, 3].iter().zip(&found[1..]) {
+                for (index, (one, other)) in found[0].iter().zip(other).enumerate() {
+                    let same = one.equal(other);
+                    assert!(
+                        same,
+                        "network {number}, {kind:?}, {threads} threads, tensor {index}, {:?}",
+                        one.size()
+                    );
+                }
+            }
+        }
+    }
+    tch::set_num_threads(before);
 }
 
 /// The mask is in the outputs: a dropped value's gradient is 0, another's is scaled like the value.

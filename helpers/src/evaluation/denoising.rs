@@ -321,7 +321,7 @@ impl Frame {
         }
         let step = noisy.len().div_ceil(SPAN);
         let positions: Vec<usize> = (0..noisy.len()).step_by(step).collect();
-        let (_, clean) = noisy.source(Default::default()).batch(&positions, false)?;
+        let (_, clean) = noisy.source(Default::default()).batch(&positions, false, Kind::Float)?;
         let clean = as_rows(&clean);
         let origin = clean.mean_dim(&[0i64][..], true, None::<Kind>);
         let (basis, _) = Tensor::f_linalg_qr(&(clean - &origin).tr(), "reduced")?;
@@ -391,7 +391,7 @@ fn each_batch(
     let source = noisy.source(Default::default());
     let positions: Vec<usize> = (0..noisy.len()).collect();
     for batch in positions.chunks(BATCH) {
-        let (noisy, clean) = source.batch(batch, false)?;
+        let (noisy, clean) = source.batch(batch, false, Kind::Float)?;
         work(as_rows(&noisy), as_rows(&clean))?;
     }
     Ok(())

@@ -44,7 +44,8 @@ impl BatchSource for FeatureSource<'_> {
         identify_images(self.images, hash)
     }
 
-    fn batch(&self, positions: &[usize], training: bool) -> Result<(Tensor, Tensor)> {
+    /// In the format that the features are kept in.
+    fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let Features { config, dataset, shape, file, .. } = self.features;
         let mirrored = match training && config.mirrored {
             true => FeatureSource::draw_mirrored(positions.len())?,

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::models::model_file::as_bytes;
 use crate::system::interrupt::InterruptGuard;
+use crate::system::threads::AdaptiveThreads;
 use crate::text::{duration, thousands};
 
 /// Images that go through the network at once.
@@ -34,6 +35,7 @@ pub(super) fn compute(
     let mut done = 0;
     let predictor = model.predictor(0..layers, config.precision)?;
     let interrupts = InterruptGuard::new();
+    let mut threads = AdaptiveThreads::new();
     for mirrored in [false, true].into_iter().take(if config.mirrored { 2 } else { 1 }) {
         for batch in positions.chunks(BATCH) {
             interrupts.check("the computation of features", "run it again, and it starts anew")?;
@@ -47,6 +49,7 @@ pub(super) fn compute(
                 _ => output,
             };
             writer.append(&as_bytes(&rows)?)?;
+            threads.after_batch(batch.len());
             done += batch.len();
             bar.tick(done, |share, remaining| {
                 format!(

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::layers::{Weight, cast, show_shape};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::Memory;
+use crate::system::threads::AdaptiveThreads;
 use crate::text::clean_text;
 
 /// Images that a prediction takes through the network at once.
@@ -181,15 +182,16 @@ impl Model {
         let watch = InterruptGuard::new();
         let predictor = self.predictor(source.first_layer()..depth, self.precision)?;
         let positions: Vec<usize> = (0..source.len()).collect();
-        let mut batches = Vec::new();
+        let (mut batches, mut threads) = (Vec::new(), AdaptiveThreads::new());
         for batch in positions.chunks(PREDICT_BATCH) {
             watch.check("prediction", "run it again")?;
-            let (inputs, _) = source.batch(batch, false)?;
+            let (inputs, _) = source.batch(batch, false, self.precision.kind())?;
             let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
             if batches.is_empty() {
                 check_room(&outputs, batch.len(), source.len())?;
             }
             batches.push(outputs);
+            threads.after_batch(batch.len());
         }
         Ok(Tensor::f_cat(&batches, 0)?)
     }

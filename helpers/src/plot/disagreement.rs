@@ -135,7 +135,9 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     }
     let title = "Doubtful labels: the label and what the model sees, with their probabilities";
     let alt = format!("{title}. {}.", list(described));
-    draw_tiles(dataset.image_shape(), title, &grid(&tiles, 5), 92.0, alt)
+    // As few as leave the fewest holes in the last row.
+    let columns = (4..=6).min_by_key(|columns| tiles.len().next_multiple_of(*columns)).unwrap_or(5);
+    draw_tiles(dataset.image_shape(), title, &grid(&tiles, columns), 92.0, alt)
 }
 
 fn percent(share: f64) -> String {

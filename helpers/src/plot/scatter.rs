@@ -217,6 +217,12 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
         let panel = Panel::inside(page, outer, title, (x, y))?;
         let (mut marks, mut names, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
+        let bar = |point: &CostPoint| {
+            let [(x, low), (_, high)] =
+                point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
+            Rect::new(x - 6.0, high, 12.0, low - high)
+        };
+        let bars: Vec<Rect> = points.iter().map(bar).collect();
         for (index, point) in points.iter().enumerate() {
             let Look { color, marker, .. } = Look::of(index);
             let at = |share: f64| panel.place((point.cost, 100.0 * share));
@@ -229,7 +235,18 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
             let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
             let width = style.width(&name);
-            boxes.push(Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0));
+            // Right of its point, unless another one is there.
+            let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
+            let left = Rect { left: x - 12.0 - width, ..right };
+            let free = |area: &Rect| {
+                let meets = |other: &Rect| {
+                    let (across, down) = area.overlap(other);
+                    across > 0.0 && down > 0.0
+                };
+                let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
+                area.left > panel.area.left && !others.map(|(_, bar)| bar).any(meets)
+            };
+            boxes.push(if !free(&right) && free(&left) { left } else { right });
             names.push((style, name));
         }
         // Names that would overlap make room for each other.

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use crate::error::Result;
 use crate::layers::{Weight, is_statistic};
+use crate::system::elements::{Element, vectorised};
 
 /// An exponential moving average of a model's weights: Keras's `use_ema`, PyTorch's `AveragedModel` with a moving average
 /// (Polyak & Juditsky 1992).
@@ -29,25 +30,52 @@ impl MovingAverage {
         self.momentum.min((1.0 + step as f64) / (10.0 + step as f64))
     }
 
-    /// Takes in the weights after so many steps.
+    /// Takes in the batch normalisation's statistics after so many steps; what the optimiser steps follows in its own pass
+    /// over the weights ([`MovingAverage::followers`]), one in place of two.
     ///
     /// # Errors
     /// If these are not the weights that it is of.
-    pub(super) fn update(&mut self, weights: &[Weight], step: u64) -> Result<()> {
+    pub(super) fn update_statistics(&mut self, weights: &[Weight], step: u64) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let share = 1.0 - self.momentum_in(step);
         for (average, weight) in self.values.iter_mut().zip(weights) {
-            if weight.trainable || is_statistic(&weight.name) {
+            if !weight.trainable && is_statistic(&weight.name) {
                 let _ = average.f_lerp_(&weight.tensor, share)?;
             }
         }
         Ok(())
     }
 
+    /// The averages, in the order of the weights, and how far they follow in step `step`.
+    pub(super) fn followers(&mut self, step: u64) -> Followers<'_> {
+        Followers { share: 1.0 - self.momentum_in(step), values: &mut self.values }
+    }
+
     /// Changes places with the weights: what they were is here then, and the average is in the model.
     pub(super) fn swap(&mut self, weights: &mut [Weight]) {
         for (average, weight) in self.values.iter_mut().zip(weights) {
             std::mem::swap(average, &mut weight.tensor);
+        }
+    }
+}
+
+/// What follows the weights: each value goes `share` of the way to the weight's.
+pub(super) struct Followers<'a> {
+    pub values: &'a mut [Tensor],
+    pub share: f64,
+}
+
+vectorised! {
+    /// Moves each average `share` of the way to its weight, as libtorch's `lerp` rounds it.
+    pub(super) fn follow(averages: &mut [f32], weights: &[E], share: f32) {
+        if share < 0.5 {
+            for (average, weight) in averages.iter_mut().zip(weights) {
+                *average = share.mul_add(weight.load() - *average, *average);
+            }
+        } else {
+            for (average, weight) in averages.iter_mut().zip(weights) {
+                *average = (share - 1.0).mul_add(weight.load() - *average, weight.load());
+            }
         }
     }
 }
@@ -68,6 +96,20 @@ mod tests {
             [1, 12, 13, 1000].map(|step| average.momentum_in(step)),
             [2.0 / 11.0, 13.0 / 22.0, 0.6, 0.6]
         );
+    }
+
+    #[test]
+    fn averages_follow_as_libtorch_s_lerp() {
+        tch::manual_seed(4);
+        let options = (tch::Kind::Float, tch::Device::Cpu);
+        let (averages, weights) = (Tensor::randn([1000], options), Tensor::randn([1000], options));
+        for share in [0.001, 0.3, 0.5, 9.0 / 11.0] {
+            let expected = Vec::<f32>::try_from(averages.lerp(&weights, share)).unwrap();
+            let mut found = Vec::<f32>::try_from(&averages).unwrap();
+            follow(&mut found, &Vec::<f32>::try_from(&weights).unwrap(), share as f32);
+            let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart <= 3e-7, "{share}: {apart}");
+        }
     }
 
     #[test]

@@ -28,13 +28,14 @@ impl TrainingState<'_> {
     ) -> Result<EpochRow> {
         let started = Instant::now();
         let epoch = self.epochs().len() + 1;
+        self.threads.enter();
         let trained = self.train_epoch(epoch, callbacks, guard);
         self.step_seconds += started.elapsed().as_secs_f64();
-        let (trained, learning_rate) = trained?;
         self.swap_average();
-        let validated = self.validate(guard);
+        let validated = trained.and_then(|trained| Ok((trained, self.validate(guard)?)));
         self.swap_average();
-        let validated = validated?;
+        self.threads.leave();
+        let ((trained, learning_rate), validated) = validated?;
         let val_loss = validated.loss();
         if !val_loss.is_finite() {
             return Err(Error::Diverged { epoch, loss: val_loss, learning_rate });
@@ -64,12 +65,14 @@ impl TrainingState<'_> {
         let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
         let (mixing, mut totals) = (Mixing::of(self.config), Totals::default());
+        // What is mixed is rounded afterwards.
+        let kind = if mixing.is_none() { self.model.precision.kind() } else { Kind::Float };
         let mut learning_rate = self.config.learning_rate;
         for (step, indices) in order.chunks(batch_size).take(steps).enumerate() {
             guard.check("training", "")?;
             let epochs_done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
             learning_rate = self.config.learning_rate * self.learning_rate.factor(epochs_done);
-            let (inputs, targets) = train.batch(indices, true)?;
+            let (inputs, targets) = train.batch(indices, true, kind)?;
             let (inputs, mixed) = mixing.mix(inputs, &targets)?;
             let (outputs, tape) = engine.forward(&inputs, &self.model.weights)?;
             let loss = self.objective.loss(&outputs, &targets, mixed.as_ref())?;
@@ -80,14 +83,18 @@ impl TrainingState<'_> {
             self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
             loss.f_backward()?;
             let gradients = tape.backward(&outputs, &self.model.weights)?;
-            self.optimizer.step(&mut self.model.weights, &gradients, learning_rate)?;
+            let done = self.optimizer.state().0 + 1;
+            let followers = self.average.as_mut().map(|average| average.followers(done));
+            let weights = &mut self.model.weights;
+            self.optimizer.step(weights, &gradients, learning_rate, followers)?;
             if let Some(average) = &mut self.average {
-                average.update(&self.model.weights, self.optimizer.state().0)?;
+                average.update_statistics(weights, done)?;
             }
             let batch = TrainBatch { epoch, batch: step + 1, batches, loss: totals.loss() };
             for callback in callbacks.iter_mut() {
                 callback.on_train_batch_end(&batch)?;
             }
+            self.threads.after_batch(indices.len());
         }
         Ok((totals, learning_rate))
     }
@@ -100,7 +107,8 @@ impl TrainingState<'_> {
         let mut totals = Totals::default();
         for indices in all.chunks(VALIDATION_BATCH) {
             guard.check("validation", "")?;
-            let (inputs, targets) = self.validation.batch(indices, false)?;
+            let (inputs, targets) =
+                self.validation.batch(indices, false, self.model.precision.kind())?;
             let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
             self.objective.count(&outputs, &targets, None, &mut totals)?;
         }

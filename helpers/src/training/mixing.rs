@@ -25,6 +25,11 @@ impl Mixing {
         Mixing { mixup: config.mixup, cutmix: config.cutmix }
     }
 
+    /// Whether nothing is to be mixed.
+    pub(super) fn is_none(self) -> bool {
+        self.mixup <= 0.0 && self.cutmix <= 0.0
+    }
+
     /// The mixed batch and what to add to its targets; an unchanged one where nothing is to be mixed. With both kinds
     /// each batch has the one or the other, at even odds.
     ///

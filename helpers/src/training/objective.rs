@@ -66,7 +66,13 @@ impl Objective {
                 let weight = None::<&Tensor>;
                 outputs.f_cross_entropy_loss(targets, weight, Reduction::Mean, -100, smoothing)?
             }
-            Objective::MeanSquaredError => outputs.f_mse_loss(targets, Reduction::Mean)?,
+            // Image by image: libtorch cuts the sum over a whole batch among its threads, and its last bits depend on how
+            // many those are.
+            Objective::MeanSquaredError => outputs
+                .f_mse_loss(targets, Reduction::None)?
+                .f_flatten(1, -1)?
+                .f_mean_dim(&[1i64][..], false, Kind::Float)?
+                .f_mean(Kind::Float)?,
         })
     }
 

@@ -13,6 +13,7 @@ use super::schedule::LearningRate;
 use crate::data::batches::BatchSource;
 use crate::error::Result;
 use crate::models::Model;
+use crate::system::threads::AdaptiveThreads;
 
 /// A training between two epochs, as a [`Callback`](super::Callback) sees it.
 pub struct TrainingState<'a> {
@@ -26,6 +27,7 @@ pub struct TrainingState<'a> {
     /// The moving average of the weights, if there is one.
     pub(super) average: Option<MovingAverage>,
     pub(super) learning_rate: LearningRate,
+    pub(super) threads: AdaptiveThreads,
     epochs: Vec<EpochRow>,
     /// The weights of the best epoch; before the first one, those that training began with.
     pub(super) best_weights: Vec<Tensor>,
@@ -57,6 +59,7 @@ impl<'a> TrainingState<'a> {
             average,
             optimizer: AdamW::new(&model.weights, config.weight_decay),
             learning_rate: LearningRate::new(config.schedule, config.epochs),
+            threads: AdaptiveThreads::new(),
             best_weights: model.snapshot()?,
             model,
             config,

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::average::MovingAverage;
 use super::mixing::Mixed;
 use super::objective::Objective;
+use super::optimizer::AdamW;
 use super::schedule::{LearningRate, Schedule};
 use crate::layers::Weight;
 
@@ -75,7 +76,10 @@ fn the_moving_average_is_pytorch_s() {
             for (weight, values) in now.iter_mut().zip(weights) {
                 weight.tensor = Tensor::from_slice(values);
             }
-            average.update(&now, step as u64).unwrap();
+            let gradients = [Tensor::new(), Tensor::new()];
+            let followers = Some(average.followers(step as u64));
+            AdamW::new(&now, 0.0).step(&mut now, &gradients, 0.0, followers).unwrap();
+            average.update_statistics(&now, step as u64).unwrap();
             for (ours, theirs) in average.values.iter().zip(averages) {
                 assert_close(ours, theirs);
             }

@@ -111,9 +111,17 @@ impl NpyFile {
         &self.header
     }
 
-    /// The open file.
-    pub(crate) fn into_file(self) -> File {
-        self.file
+    /// The open file once more; reading it by position disturbs nobody.
+    ///
+    /// # Errors
+    /// If the process may open no more files.
+    pub(crate) fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(|source| unreadable(&self.path, source, MISSING))
+    }
+
+    /// The bytes before the data.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// Bytes of data.
@@ -123,6 +131,16 @@ impl NpyFile {
 
     /// Gives `visit` all the data in order, in pieces of whole elements.
     pub(crate) fn each_piece(&mut self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.until(|piece| visit(piece).map(|()| false)).map(drop)
+    }
+
+    /// Whether `suits` says so of a piece; those after the first such one are not read.
+    pub(crate) fn any_piece(&mut self, mut suits: impl FnMut(&[u8]) -> bool) -> Result<bool> {
+        self.until(|piece| Ok(suits(piece)))
+    }
+
+    /// Gives `visit` the data in order, in pieces of whole elements, until it has enough; whether it had.
+    fn until(&mut self, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<bool> {
         let NpyFile { path, file, header, .. } = self;
         let failed = |source: std::io::Error| match source.kind() {
             ErrorKind::UnexpectedEof => {
@@ -138,10 +156,12 @@ impl NpyFile {
         while left > 0 {
             let now = left.min(piece.len() as u64) as usize;
             file.read_exact(&mut piece[..now]).map_err(failed)?;
-            visit(&piece[..now])?;
+            if visit(&piece[..now])? {
+                return Ok(true);
+            }
             left -= now as u64;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// As [`NpyFile::each_piece`]; returns the SHA-256 of the whole file, its header included.

@@ -14,7 +14,7 @@ use crate::setup::{self, kernel};
 const DRIVER: &str = "tools/bench/driver.py";
 
 /// What the driver calls its parts, and what each needs beside scikit-learn and Keras.
-const PARTS: [(&str, Needs); 11] = [
+const PARTS: [(&str, Needs); 12] = [
     ("ceilings", Needs::NOTHING),
     ("grid_search", Needs { torch: true, kernel: true, ..Needs::NOTHING }),
     ("dense", Needs { torch: true, ..Needs::NOTHING }),
@@ -23,6 +23,7 @@ const PARTS: [(&str, Needs); 11] = [
     ("transfer", Needs { torch: true, weights: true, ..Needs::NOTHING }),
     ("features", Needs { torch: true, weights: true, ..Needs::NOTHING }),
     ("time_to_accuracy", Needs::NOTHING),
+    ("busy", Needs { torch: true, ..Needs::NOTHING }),
     ("cells", Needs { kernel: true, ..Needs::NOTHING }),
     ("opening", Needs::NOTHING),
     ("growth", Needs { torch: true, ..Needs::NOTHING }),
