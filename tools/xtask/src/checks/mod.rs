@@ -103,13 +103,6 @@ pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
         cargo
     };
     let others = "--locked --workspace --exclude notebook-kernel --no-fail-fast";
-    // clippy stands in for the compiler of our own code, on the builds that are needed anyway: a check beside them would
-    // compile all dependencies once more, which takes two minutes, and those of the kernel five.
-    let lint = |mut cargo: Command| {
-        cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
-        cargo.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
-        cargo
-    };
     let clippy = lint(cargo(&format!("test {others} --no-run")));
     let kernel = lint(cargo("build --locked --release -p notebook-kernel"));
     let mut docs = cargo("doc --locked --no-deps -p helpers");
@@ -131,9 +124,21 @@ pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
             pytest.args(["-m", "not browser"]);
         }
         let tool = name.split('/').nth(1).unwrap_or(&name).to_owned();
+        if ["import", "predict"].contains(&tool.as_str()) {
+            // They run programs of the build that is there.
+            pytest = lint(pytest);
+        }
         checks.push(Check::new(&format!("Python tests, {tool}"), pytest, count_pytest));
     }
     checks
+}
+
+/// clippy stands in for the compiler of our own code, on the builds that are needed anyway: a check beside them would compile
+/// all dependencies once more, which takes two minutes, and those of the kernel five.
+fn lint(mut command: Command) -> Command {
+    command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+    command
 }
 
 /// The executed quick notebooks' pages, in a browser.
@@ -148,7 +153,7 @@ pub(crate) fn models_elsewhere(project: &Project) -> Check {
     let mut pytest = pytest(project, "tools/predict/tests");
     let models = export_folder(project, true).join("models");
     pytest.args(["-k", "trained_models", "--models"]).arg(models);
-    Check::new("Models in other programs", pytest, count_pytest)
+    Check::new("Models in other programs", lint(pytest), count_pytest)
 }
 
 /// The `tests` folders of the tools.
