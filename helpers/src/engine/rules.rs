@@ -249,8 +249,7 @@ fn convolution(context: &Context, items: &[Item]) -> Result<Option<Match>> {
     Ok(Some(Match { layers: 1, step: Box::new(step), fresh: true }))
 }
 
-/// Kernel and bias in the format of the products, where no step changes them: converting notebook 4's takes a tenth of a
-/// prediction.
+/// Kernel and bias in the format of the products, where no step changes them: converted once, and not for each batch.
 fn constant(context: &Context, weights: &Range<usize>) -> Result<Option<(Tensor, Option<Tensor>)>> {
     let weights = &context.weights[weights.clone()];
     if context.training && weights.iter().any(|weight| weight.trainable) {

@@ -50,8 +50,7 @@ impl AdamW {
     }
 
     /// Moves each trainable weight against its gradient, `f32` or bf16. Undefined gradients leave a weight as it is. What
-    /// follows the weights does so in the same pass: of 1.5 million of them, a second one takes longer than the products of
-    /// a batch.
+    /// follows the weights does so in the same pass, while a chunk of them is still in the cache.
     ///
     /// # Errors
     /// If libtorch refuses to lay a gradient out as its weight.
