@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::images::{FoundImages, ImageFile, ImageShape, Images, LARGEST_COPY};
+use super::image_file::{ImageFile, LARGEST_COPY};
+use super::images::{FoundImages, ImageShape, Images};
 use super::labels::{FoundLabels, LabelFile, LabelForm};
 use super::model_selection::take_stratified;
 use crate::error::{Error, Result};

@@ -1,47 +1,20 @@
-//! `X.npy`: images `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels become `u8`, row by row, channels last.
-//!
-//! Any integer, truth values and any float are taken, in C or Fortran order and either byte order. Their range tells what
-//! the numbers mean; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
-//!
-//! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
-//! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use.
-//!
-//! What only the whole of such a file tells, its hash and, where it is not copied, its range, is worked out beside the
-//! first use of the images and waited for by whoever asks for it: of 5 GB that takes three seconds. Files of other types
-//! are read to their end first, for their range decides what each value becomes.
+//! The images of `X.npy` as the rest of the program uses them: `u8`, channels last, in memory or left in their file.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file_errors::{MISSING, UNCHANGED, no_truth_values, shown_shape, unreadable, wrong};
-use super::npy::{Accepted, Element, Header, Kind, NpyFile};
-use super::scaling::{DARKEST, Scaling};
-use crate::error::{Error, Result};
+use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
+use super::scaling::Scaling;
+use crate::error::Result;
 use crate::system::files::read_at;
-use crate::system::memory::Memory;
 use crate::system::parallel::in_background;
-use crate::text::shown_path;
-
-/// A `uint8` file with more pixels than this many bytes is not copied into memory: 1 GiB.
-pub const LARGEST_COPY: u64 = 1 << 30;
-
-/// Fewer levels of grey than this show nothing, unless the file holds no more values either.
-const FEWEST_LEVELS: usize = 16;
-
-const ACCEPTED: Accepted = Accepted {
-    what: "images of uint8, another integer or a float",
-    takes: Element::is_number,
-    instead: "save it as numbers, as X.astype(np.uint8)",
-    instead_of_objects: "pickled objects are never read; bring all images to one size and save one array of them, \
-                         np.save('X.npy', np.stack(X), allow_pickle=False)",
-};
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,45 +59,45 @@ pub struct FoundImages {
 pub(super) struct Images {
     pub(super) shape: ImageShape,
     pub(super) count: usize,
-    pixels: Pixels,
-    whole: Whole,
+    pub(super) pixels: Pixels,
+    pub(super) whole: Whole,
 }
 
-enum Pixels {
+pub(super) enum Pixels {
     Memory(Arc<Vec<u8>>),
     File(PixelsInFile),
 }
 
-struct PixelsInFile {
-    file: File,
-    path: PathBuf,
+pub(super) struct PixelsInFile {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
     /// Where those of the first image begin, in bytes.
-    start: u64,
+    pub(super) start: u64,
 }
 
 /// What the whole file tells.
-struct Whole {
+pub(super) struct Whole {
     known: OnceLock<Examined>,
     /// Who finds out, until somebody has asked.
     thread: Mutex<Option<JoinHandle<Examined>>>,
 }
 
-struct Examined {
-    found: FoundImages,
-    sha256: String,
+pub(super) struct Examined {
+    pub(super) found: FoundImages,
+    pub(super) sha256: String,
 }
 
 /// In place of a hash where the file changed or could not be read to its end. Whoever uses an image that is no longer there
 /// gets the error.
-const UNKNOWN_HASH: &str = "unknown: the file changed while it was in use";
+pub(super) const UNKNOWN_HASH: &str = "unknown: the file changed while it was in use";
 
 impl Whole {
-    fn known(examined: Examined) -> Whole {
+    pub(super) fn known(examined: Examined) -> Whole {
         Whole { known: OnceLock::from(examined), thread: Mutex::new(None) }
     }
 
     /// Finds out beside other work.
-    fn later(examine: impl FnOnce() -> Examined + Send + 'static) -> Whole {
+    pub(super) fn later(examine: impl FnOnce() -> Examined + Send + 'static) -> Whole {
         Whole { known: OnceLock::new(), thread: Mutex::new(Some(in_background(examine))) }
     }
 
@@ -230,351 +203,4 @@ impl PixelsInFile {
         }
         Ok(())
     }
-}
-
-/// An X whose header is read and whose shape is one of images.
-pub(super) struct ImageFile {
-    npy: NpyFile,
-    shape: ImageShape,
-    pub(super) count: usize,
-}
-
-impl ImageFile {
-    pub(super) fn open(path: &Path) -> Result<ImageFile> {
-        let npy = NpyFile::open(path, &ACCEPTED)?;
-        let (count, shape) = image_shape(path, &npy.header().shape)?;
-        Ok(ImageFile { npy, shape, count })
-    }
-
-    /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it. `watch` is told the
-    /// share of the work that is done.
-    pub(super) fn read(
-        mut self,
-        largest_copy: u64,
-        memory: Memory,
-        watch: &mut dyn FnMut(f64),
-    ) -> Result<Images> {
-        let Header { element, fortran_order, .. } = *self.npy.header();
-        // Known before the file is read once; what can stay in it needs no memory.
-        let plain = element.kind == Kind::Unsigned && element.bytes == 1 && !fortran_order;
-        let large = self.npy.data_bytes() > largest_copy;
-        if !(plain && large) {
-            self.check_room(memory)?;
-        }
-        if plain && let Some(images) = self.read_plain(large, watch)? {
-            return Ok(images);
-        }
-        // The file is read once for its range and hash, and once more to be copied.
-        let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
-        let mut watch = |bytes: usize| {
-            read += bytes;
-            watch(read as f64 / total);
-        };
-        let (range, sha256) = self.range(&mut watch)?;
-        let scaling = self.scaling(&range)?;
-        // A plain file whose values are scaled is no exception any more.
-        self.check_room(memory)?;
-        let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut watch)?));
-        let found = self.found(range.smallest, range.largest, scaling, false);
-        let whole = Whole::known(Examined { found, sha256 });
-        Ok(Images { shape: self.shape, count: self.count, pixels, whole })
-    }
-
-    /// A plain file whose values are taken as they are: copied in one pass, or left where it is if it is `large`. None
-    /// where they are to be scaled. What is not needed for that is found out later.
-    fn read_plain(&mut self, large: bool, watch: &mut dyn FnMut(f64)) -> Result<Option<Images>> {
-        let (shape, count) = (self.shape, self.count);
-        let head = Sha256::new_with_prefix(self.npy.head());
-        if large {
-            // One value that is not dark decides: bytes reach no further than 255.
-            if !self.npy.any_piece(|piece| piece.iter().any(|&byte| f64::from(byte) >= DARKEST))? {
-                return Ok(None);
-            }
-            let (file, path) = (self.npy.file()?, self.npy.path().to_owned());
-            let pixels = PixelsInFile { file, path, start: self.npy.header().data_start as u64 };
-            let (file, bytes) = (self.npy.file()?, self.npy.data_bytes());
-            let (start, found) = (pixels.start, self.found(0.0, 0.0, Scaling::AsIs, true));
-            let whole = Whole::later(move || examine_file(&file, start, bytes, head, found));
-            return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), whole }));
-        }
-        let (mut pixels, total) = (self.room()?, self.npy.data_bytes() as f64);
-        let (mut least, mut most) = (u8::MAX, 0);
-        self.npy.each_piece(|piece| {
-            (least, most) = range_of_bytes(piece, (least, most));
-            pixels.extend_from_slice(piece);
-            watch(pixels.len() as f64 / total);
-            Ok(())
-        })?;
-        let (smallest, largest) = (f64::from(least), f64::from(most));
-        if Scaling::of(smallest, largest) != Some(Scaling::AsIs) {
-            return Ok(None);
-        }
-        let pixels = Arc::new(pixels);
-        let (bytes, found) =
-            (Arc::clone(&pixels), self.found(smallest, largest, Scaling::AsIs, false));
-        let whole = Whole::later(move || {
-            let sha256 = format!("{:x}", head.chain_update(&*bytes).finalize());
-            Examined { found, sha256 }
-        });
-        Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), whole }))
-    }
-
-    fn found(&self, smallest: f64, largest: f64, scaling: Scaling, in_file: bool) -> FoundImages {
-        let Header { element, fortran_order, ref shape, .. } = *self.npy.header();
-        FoundImages {
-            shape: shape.clone(),
-            dtype: element.name(),
-            fortran_order,
-            big_endian: element.big_endian,
-            smallest,
-            largest,
-            scaling,
-            in_file,
-        }
-    }
-
-    fn check_room(&self, memory: Memory) -> Result<()> {
-        let pixels = (self.count * self.shape.pixels()) as u64;
-        let work = format!("loading the images of {}", shown_path(self.npy.path()));
-        let advice = "close other programs, or save fewer or smaller images; beyond 1 GiB, images saved as uint8 in C \
-                      order, np.ascontiguousarray(X, np.uint8), stay in their file and take no memory";
-        memory.require(pixels, &work, advice)
-    }
-
-    /// The range of the values, and the hash of the file. Refuses what is no finite number.
-    fn range(&mut self, watch: &mut dyn FnMut(usize)) -> Result<(Range, String)> {
-        let order = self.order();
-        let path = self.npy.path().to_owned();
-        let element = self.npy.header().element;
-        let mut range = Range { smallest: f64::INFINITY, largest: f64::NEG_INFINITY, index: 0 };
-        let mut index = 0;
-        let plain = element.kind == Kind::Unsigned && element.bytes == 1;
-        let sha256 = self.npy.each_piece_hashed(|piece| {
-            watch(piece.len());
-            if plain {
-                // Bytes cannot be wrong.
-                let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
-                range.smallest = range.smallest.min(f64::from(least));
-                range.largest = range.largest.max(f64::from(most));
-                return Ok(());
-            }
-            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
-                if !value.is_finite() {
-                    return Err(order.refuse(&path, index, value));
-                }
-                if value < range.smallest {
-                    (range.smallest, range.index) = (value, index);
-                }
-                range.largest = range.largest.max(value);
-                index += 1;
-            }
-            Ok(())
-        })?;
-        Ok((range, sha256))
-    }
-
-    /// What values of this range mean.
-    fn scaling(&self, range: &Range) -> Result<Scaling> {
-        let Range { smallest, largest, index } = *range;
-        Scaling::of(smallest, largest).ok_or_else(|| {
-            let path = self.npy.path();
-            if Scaling::is_negative(smallest) {
-                return self.order().refuse(path, index, smallest);
-            }
-            let found = format!("{smallest} to {largest}");
-            let advice = "scale them, as X = (X - X.min()) / (X.max() - X.min())";
-            wrong(path, "different values from 0 to 65535", found, advice)
-        })
-    }
-
-    /// All pixels as `u8`, in C order.
-    fn copy(&mut self, scaling: Scaling, watch: &mut dyn FnMut(usize)) -> Result<Vec<u8>> {
-        let order = self.order();
-        let element = self.npy.header().element;
-        let path = self.npy.path().to_owned();
-        let mut pixels = self.room()?;
-        if order.fortran {
-            pixels.resize(self.count * self.shape.pixels(), 0);
-        }
-        let (mut index, mut levels) = (0, Levels::new(scaling));
-        self.npy.each_piece(|piece| {
-            watch(piece.len());
-            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
-                let level = levels.of(value);
-                if order.fortran {
-                    pixels[order.in_c_order(index)] = level;
-                } else {
-                    pixels.push(level);
-                }
-                index += 1;
-            }
-            Ok(())
-        })?;
-        if let Some(left) = levels.too_few() {
-            let found = format!("{left}, with {scaling}");
-            let advice = "spread what matters over 0 to 1: low, high = np.percentile(X, [0.1, 99.9]); \
-                          X = np.clip((X - low) / (high - low), 0, 1)";
-            return Err(wrong(
-                &path,
-                &format!("at least {FEWEST_LEVELS} levels of grey"),
-                found,
-                advice,
-            ));
-        }
-        Ok(pixels)
-    }
-
-    /// An empty list with room for all pixels.
-    fn room(&self) -> Result<Vec<u8>> {
-        // The shape was checked against the length of the file: there are at most as many pixels as bytes in it.
-        let total = self.count * self.shape.pixels();
-        let mut pixels = Vec::new();
-        pixels.try_reserve_exact(total).map_err(|_| {
-            let found = format!("{total} bytes of them");
-            let advice = "close other programs or save fewer images";
-            wrong(self.npy.path(), "room for the images in memory", found, advice)
-        })?;
-        Ok(pixels)
-    }
-
-    fn order(&self) -> Order {
-        Order { count: self.count, shape: self.shape, fortran: self.npy.header().fortran_order }
-    }
-}
-
-/// Range and hash of a file whose pixels stay in it; `head` has taken in what stands before them.
-fn examine_file(
-    file: &File,
-    start: u64,
-    bytes: u64,
-    mut head: Sha256,
-    found: FoundImages,
-) -> Examined {
-    let (mut range, mut done, mut piece) = ((u8::MAX, 0), 0, vec![0; 1 << 20]);
-    while done < bytes {
-        let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
-        if read_at(file, now, start + done).is_err() {
-            return Examined { found, sha256: UNKNOWN_HASH.to_owned() };
-        }
-        range = range_of_bytes(now, range);
-        head.update(&*now);
-        done += now.len() as u64;
-    }
-    let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
-    Examined {
-        found: FoundImages { smallest, largest, ..found },
-        sha256: format!("{:x}", head.finalize()),
-    }
-}
-
-/// The range of these bytes and of those before: a loop that the compiler turns into wide steps.
-fn range_of_bytes(piece: &[u8], before: (u8, u8)) -> (u8, u8) {
-    piece.iter().fold(before, |(least, most), &byte| (byte.min(least), byte.max(most)))
-}
-
-/// Smallest and largest value of a file, and the index of the smallest.
-struct Range {
-    smallest: f64,
-    largest: f64,
-    index: usize,
-}
-
-/// Which levels of grey the values of a file become, and whether different ones become the same.
-struct Levels {
-    scaling: Scaling,
-    /// The first value that became each level.
-    first: [Option<f64>; 256],
-    merged: bool,
-}
-
-impl Levels {
-    fn new(scaling: Scaling) -> Levels {
-        Levels { scaling, first: [None; 256], merged: false }
-    }
-
-    fn of(&mut self, value: f64) -> u8 {
-        let level = self.scaling.level(value);
-        let first = *self.first[usize::from(level)].get_or_insert(value);
-        self.merged |= first != value;
-        level
-    }
-
-    /// How many levels are used, when they are so few that the pictures are lost.
-    fn too_few(&self) -> Option<usize> {
-        let used = self.first.iter().flatten().count();
-        (self.merged && used < FEWEST_LEVELS).then_some(used)
-    }
-}
-
-/// In which order the elements of a file are the pixels of its images.
-#[derive(Clone, Copy)]
-struct Order {
-    count: usize,
-    shape: ImageShape,
-    fortran: bool,
-}
-
-impl Order {
-    /// The index in C order of the element with this index in a file in Fortran order.
-    fn in_c_order(&self, index: usize) -> usize {
-        let ImageShape { height, width, channels } = self.shape;
-        let (image, rest) = (index % self.count, index / self.count);
-        let (row, rest) = (rest % height, rest / height);
-        let (column, channel) = (rest % width, rest / width);
-        ((image * height + row) * width + column) * channels + channel
-    }
-
-    /// The error for a value that no pixel has, with the pixel.
-    fn refuse(&self, path: &Path, index: usize, value: f64) -> Error {
-        let index = if self.fortran { self.in_c_order(index) } else { index };
-        let ImageShape { width, channels, .. } = self.shape;
-        let (image, pixel) = (index / self.shape.pixels(), index % self.shape.pixels());
-        let (row, column, channel) =
-            (pixel / channels / width, pixel / channels % width, pixel % channels);
-        let mut found = format!("{value} in image {image}, row {row}, column {column}");
-        if channels > 1 {
-            found += &format!(", channel {channel}");
-        }
-        if value.is_finite() {
-            let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
-            wrong(path, "no negative values, unless all are from -1 to 1", found, advice)
-        } else {
-            wrong(
-                path,
-                "finite values",
-                found,
-                "replace it, X = np.nan_to_num(X, posinf=0, neginf=0), or leave that image out",
-            )
-        }
-    }
-}
-
-/// How many images of which shape an array of this shape holds.
-fn image_shape(path: &Path, shape: &[usize]) -> Result<(usize, ImageShape)> {
-    let refuse = |advice: &str| {
-        let expected = "images of shape (N, H, W) or (N, H, W, C) with 1 or 3 channels";
-        Err(wrong(path, expected, format!("shape {}", shown_shape(shape)), advice))
-    };
-    let (count, shape) = match *shape {
-        [count, height, width] => (count, ImageShape { height, width, channels: 1 }),
-        [count, height, width, channels @ (1 | 3)] => {
-            (count, ImageShape { height, width, channels })
-        }
-        [_, 1 | 3, _, _] => return refuse("put the channels last, X = np.moveaxis(X, 1, -1)"),
-        [_, _, _, 4] => return refuse("leave the transparency out, X = X[..., :3]"),
-        [_, _] => {
-            return refuse(
-                "give each image its rows and columns back, as X = X.reshape(-1, 28, 28)",
-            );
-        }
-        [_] => return refuse("if these are the labels, X and y are swapped"),
-        _ => return refuse("reshape it, X = X.reshape(N, H, W)"),
-    };
-    if count == 0 {
-        return refuse("save at least two images of each of two classes");
-    }
-    if shape.pixels() == 0 {
-        return refuse("save images that have pixels");
-    }
-    Ok((count, shape))
 }

@@ -8,6 +8,7 @@ mod class_names;
 pub mod dataset;
 pub mod duplicates;
 mod file_errors;
+pub mod image_file;
 pub mod images;
 pub mod labels;
 pub mod model_selection;

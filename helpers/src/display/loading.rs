@@ -17,7 +17,7 @@ impl Dataset {
     /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
     ///
     /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
-    /// copied into memory up to [`LARGEST_COPY`](crate::data::images::LARGEST_COPY) bytes; those of a larger `uint8` file are read from it when they are used.
+    /// copied into memory up to [`LARGEST_COPY`](crate::data::image_file::LARGEST_COPY) bytes; those of a larger `uint8` file are read from it when they are used.
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, the pixels have no range that means grey levels, there are

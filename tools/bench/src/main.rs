@@ -10,6 +10,7 @@ mod flop;
 mod grid_search;
 mod network;
 mod opening;
+mod search_scale;
 mod throughput;
 mod time_to_accuracy;
 
@@ -28,6 +29,7 @@ enum Spec {
     Features(features::Spec),
     GridSearch(grid_search::Spec),
     Opening(opening::Spec),
+    SearchScale(search_scale::Spec),
     Throughput(throughput::Spec),
     TimeToAccuracy(time_to_accuracy::Spec),
 }
@@ -79,6 +81,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         Spec::Features(spec) => spec.run()?,
         Spec::GridSearch(spec) => spec.run()?,
         Spec::Opening(spec) => spec.run()?,
+        Spec::SearchScale(spec) => spec.run()?,
         Spec::Throughput(spec) => spec.run()?,
         Spec::TimeToAccuracy(spec) => spec.run()?,
     };

@@ -46,7 +46,7 @@ impl Spec {
 }
 
 /// A figure of this process's memory; none where the system does not keep it.
-fn megabytes(name: &str) -> Option<f64> {
+pub(crate) fn megabytes(name: &str) -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with(name))?;
     let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
