@@ -626,7 +626,7 @@ mod program {
     fn the_images_that_score_do_not_steer_the_training() {
         let folder = tempfile::tempdir().unwrap();
         let spec = small_search(folder.path()).trials(&split(300, 3)).unwrap().remove(0).spec;
-        let fewer = TrialSpec { test: spec.test[..40].into(), ..spec.clone() };
+        let fewer = TrialSpec { test: spec.test[..40].iter().copied().collect(), ..spec.clone() };
         let (whole, part) = (processes().run(&spec).unwrap(), processes().run(&fewer).unwrap());
         assert_eq!((whole.test.images, part.test.images), (spec.test.len(), 40));
         assert_eq!(losses(&whole.history), losses(&part.history));

@@ -21,7 +21,7 @@ from types import ModuleType
 
 import measure
 from measure import ROOT, BenchError
-from parts import busy, cells, ceilings, growth, grid_search, opening, throughput, time_to_accuracy
+from parts import busy, cells, ceilings, growth, grid_search, opening, search_scale, throughput, time_to_accuracy
 
 # The layout of the file of results.
 SCHEMA = 2
@@ -46,6 +46,7 @@ PARTS = {
     "busy": Part(busy.run, busy),
     "cells": Part(cells.run, cells),
     "opening": Part(opening.run, opening),
+    "search_scale": Part(search_scale.run, search_scale),
     "growth": Part(growth.run, growth, shares=True),
 }
 

@@ -118,6 +118,15 @@ def die_with_worker() -> None:
         pass
 
 
+def has_ended(trial: subprocess.Popen) -> bool:
+    """Waits for the end of the trial, and a while at most."""
+    try:
+        trial.wait(PAUSE)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def run_trial(order: dict, spec: str) -> dict:
     """Runs a trial; gives `missing` files, or the `result` as text, or an `error` in one line; and what this machine is."""
     told = {"processor": processor(), "worker": None}
@@ -158,12 +167,11 @@ def run_trial(order: dict, spec: str) -> dict:
             trial = subprocess.Popen(
                 [folder / "trial"], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, preexec_fn=die_with_worker
             )
-            while trial.poll() is None:
+            while not has_ended(trial):
                 if not still_wanted():
                     trial.kill()
                     trial.wait()
                     return told | {"error": "nobody waits for it any longer"}
-                time.sleep(PAUSE)
             stdout.seek(0)
             stderr.seek(0)
             printed = stderr.read()[-65536:].decode(errors="replace").splitlines()

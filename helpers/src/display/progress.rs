@@ -131,8 +131,10 @@ pub(crate) struct Board {
     lines: Vec<String>,
 }
 
-/// So many of the last lines are in the record while the work lasts; at its end all are.
+/// So many of the last lines are in the record while the work lasts.
 const LINES_SO_FAR: usize = 100;
+/// And at its end: a search may have a hundred thousand trials.
+const LINES_AT_END: usize = 1000;
 
 impl Board {
     /// An empty record of `what`.
@@ -168,25 +170,29 @@ impl Board {
     /// Shows the record below what `found` makes, if it is time for it.
     pub(crate) fn record(&mut self, found: impl FnOnce() -> String) {
         if !self.lines.is_empty() && self.record.is_due() {
-            self.show_record(&found(), self.lines.len().saturating_sub(LINES_SO_FAR));
+            self.show_record(&found(), LINES_SO_FAR);
         }
     }
 
-    /// Ends the work: a sentence takes the bar's place, and the record is whole.
+    /// Ends the work: a sentence takes the bar's place, and the record is whole, but for the first of very many lines.
     pub(crate) fn finish(&mut self, sentence: &str, found: impl FnOnce() -> String) {
         if !self.is_live() {
             return;
         }
         self.bar.update(sentence);
         if !self.lines.is_empty() {
-            self.show_record(&found(), 0);
+            self.show_record(&found(), LINES_AT_END);
         }
     }
 
-    /// Shows `found` and the lines from `first` on.
-    fn show_record(&mut self, found: &str, first: usize) {
-        let lines = &self.lines[first..];
-        let head = format!("{} {}", self.lines.len(), self.what);
+    /// Shows `found` and so many of the last lines.
+    fn show_record(&mut self, found: &str, most: usize) {
+        let lines = &self.lines[self.lines.len().saturating_sub(most)..];
+        let last = match lines.len() == self.lines.len() {
+            true => String::new(),
+            false => format!(", the last {most} of them"),
+        };
+        let head = format!("{} {}{last}", self.lines.len(), self.what);
         self.record.replace(&record_html(found, &head, lines), &lines.join("\n"));
     }
 }

@@ -9,9 +9,12 @@ use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
-use crate::text::{clean_text, duration};
+use crate::text::{clean_text, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{CvResults, Resource, Scoring, SearchResults};
+
+/// Rows of the table, as many as anybody reads; a search may have a hundred thousand.
+const MOST_ROWS: usize = 100;
 
 impl CvResults {
     /// A row a combination, the best first; of a search by halving a row for each round that it was in, the last round
@@ -49,7 +52,12 @@ impl CvResults {
             columns.push(Column::text("Failed"));
         }
         let mut table = Table::new(columns);
-        for candidate in self.by_rank() {
+        let order = self.by_rank();
+        let mut shown = order[..order.len().min(MOST_ROWS)].to_vec();
+        if !shown.contains(&best) {
+            shown.push(best);
+        }
+        for &candidate in &shown {
             let mut row: Vec<Cell> = Vec::new();
             if let Some(amounts) = &self.n_resources {
                 row.extend([(self.iter[candidate] + 1).into(), amounts[candidate].into()]);
@@ -77,13 +85,17 @@ impl CvResults {
                 " Several trials failed, see the last column; a combination with one is ranked last."
             }
         };
-        let order = match self.n_resources {
+        let rows = match self.n_resources {
             Some(_) => "Every combination in each round that it was in, the last round first",
             None => "Every combination, the best first",
         };
-        table
-            .best(self.by_rank().iter().position(|&row| row == best).unwrap_or(0))
-            .caption(format!("{order}; mean and standard deviation over {folds} folds.{failed}"))
+        let left_out = match order.len() - shown.len() {
+            0 => String::new(),
+            count => format!(" {} more rows are in `cv_results`.", thousands(count)),
+        };
+        table.best(shown.iter().position(|&row| row == best).unwrap_or(0)).caption(format!(
+            "{rows}; mean and standard deviation over {folds} folds.{left_out}{failed}"
+        ))
     }
 
     /// Why trials of this combination failed: `fold 2: …`.
@@ -97,7 +109,7 @@ impl CvResults {
 }
 
 impl SearchResults {
-    /// Every combination, the best first.
+    /// The combinations, the best first and a hundred at most.
     pub fn table(&self) -> Table {
         self.cv_results.table(self.scoring, self.resource, self.best_index)
     }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::launcher::TrialRunner;
@@ -37,10 +38,18 @@ struct Heard {
 struct State {
     /// The number of the next trial.
     next: u64,
-    answers: HashMap<u64, Result<String, String>>,
+    /// Who waits for the answer to a trial. Each by itself: with one condition for all, every answer woke a thousand threads.
+    waiting: HashMap<u64, Sender<Result<String, String>>>,
     slots: usize,
     /// Why nothing more is to come.
     over: Option<String>,
+}
+
+/// A line for the bridge.
+#[derive(Serialize)]
+struct Asked<'a> {
+    number: u64,
+    spec: &'a TrialSpec,
 }
 
 /// A line of the bridge.
@@ -92,8 +101,7 @@ impl DaskCluster {
         let trials = Mutex::new(Some(stdin));
         let cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
         print_line(&format!("waiting for workers of the Dask cluster at {}", clean_text(address)));
-        let over = cluster.heard.wait(|state| state.slots > 0).over.clone();
-        over.map_or(Ok(cluster), |problem| Err(refused(problem)))
+        cluster.heard.wait_for_slots().map_or(Ok(cluster), |problem| Err(refused(problem)))
     }
 }
 
@@ -120,41 +128,48 @@ impl Heard {
                 print_line(&format!("note: {}", clean_text(note)));
             }
             let mut state = locked(&self.state);
-            if let Some(number) = line.number {
+            if let Some(waits) = line.number.and_then(|number| state.waiting.remove(&number)) {
                 let failed = line.error.unwrap_or_else(|| "it gave no result".to_owned());
-                state.answers.insert(number, line.result.ok_or(failed));
+                let _ = waits.send(line.result.ok_or(failed));
             }
             state.slots = line.slots.unwrap_or(state.slots);
             state.over = line.fatal.or(state.over.take());
             self.changed.notify_all();
         }
-        locked(&self.state).over.get_or_insert("the bridge to the cluster has ended".to_owned());
+        let mut state = locked(&self.state);
+        state.over.get_or_insert("the bridge to the cluster has ended".to_owned());
+        state.waiting.clear();
         self.changed.notify_all();
     }
 
-    /// Waits until something holds, or nothing more is to come.
-    fn wait(&self, until: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let waits = |state: &mut State| state.over.is_none() && !until(state);
+    /// Waits for the first worker; gives why none is to come.
+    fn wait_for_slots(&self) -> Option<String> {
+        let waits = |state: &mut State| state.over.is_none() && state.slots == 0;
         let waited = self.changed.wait_while(locked(&self.state), waits);
-        waited.unwrap_or_else(|poisoned| poisoned.into_inner())
+        waited.unwrap_or_else(PoisonError::into_inner).over.clone()
     }
 }
 
 impl TrialRunner for DaskCluster {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let (sender, answer) = channel();
+        let over = |state: &State| state.over.clone().unwrap_or_default();
         let number = {
             let mut state = locked(&self.heard.state);
+            if state.over.is_some() {
+                return Err(over(&state));
+            }
             state.next += 1;
-            state.next
+            let number = state.next;
+            state.waiting.insert(number, sender);
+            number
         };
-        let line = json!({ "number": number, "spec": spec });
+        let line =
+            serde_json::to_string(&Asked { number, spec }).map_err(|error| error.to_string())?;
         if let Some(trials) = &mut *locked(&self.trials) {
             let _ = writeln!(trials, "{line}");
         }
-        let mut state = self.heard.wait(|state| state.answers.contains_key(&number));
-        let over = || state.over.clone().unwrap_or_default();
-        let Some(answer) = state.answers.get(&number).cloned() else { return Err(over()) };
-        state.answers.remove(&number);
+        let answer = answer.recv().map_err(|_| over(&locked(&self.heard.state)))?;
         let text = answer.map_err(|error| clean_text(&error))?;
         TrialResult::parse(text.as_bytes(), &spec.id())
             .ok_or_else(|| "the cluster gave no whole result of this trial".to_owned())

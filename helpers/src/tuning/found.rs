@@ -1,5 +1,6 @@
 //! What the rounds of a search have found so far.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::grid::Parameters;
@@ -63,14 +64,11 @@ impl Found {
     /// Removes the checkpoints of earlier rounds from which none of these trials goes on. One that cannot be removed
     /// costs room on the disk and nothing else.
     pub(super) fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
-        let needed = |path: &Path| {
-            let from = |trial: &Trial| trial.spec.stage.as_ref()?.resume_from.clone();
-            still.is_some_and(|trials| {
-                trials.iter().any(|trial| from(trial).as_deref() == Some(path))
-            })
-        };
+        let trials = still.unwrap_or_default().iter();
+        let needed: BTreeSet<&Path> =
+            trials.filter_map(|trial| trial.spec.stage.as_ref()?.resume_from.as_deref()).collect();
         self.checkpoints.retain(|path| {
-            let needed = needed(path);
+            let needed = needed.contains(path.as_path());
             if !needed {
                 let _ = std::fs::remove_file(path);
             }

@@ -14,6 +14,7 @@ pub mod program;
 pub mod pruner;
 pub mod rate_sweep;
 pub mod results;
+mod rows;
 pub mod search;
 pub mod searches;
 pub mod trial;
@@ -30,6 +31,7 @@ pub use rate_sweep::{RateSweep, rate_sweep, smaller_codes};
 pub use results::{
     Choice, CvResults, ErrorScore, FailedTrial, MetricScores, Scoring, SearchResults,
 };
+pub use rows::Rows;
 pub use search::Trial;
 pub use searches::{GridSearchCv, HalvingGridSearchCv, HalvingRandomSearchCv, RandomizedSearchCv};
 pub use trial::{Score, Stage, TrialResult, TrialSpec};

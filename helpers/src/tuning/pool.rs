@@ -1,5 +1,6 @@
 //! Trials side by side: which are to be run, the threads that run them, what is kept, how far they have come.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +13,8 @@ use super::search::Trial;
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::Board;
 use crate::error::{Error, Result};
-use crate::system::files::read_regular;
+use crate::system::files::{read_regular, remove_leftovers, write_among_many};
 use crate::system::interrupt::InterruptGuard;
-use crate::system::write_atomically;
 use crate::text::duration;
 
 /// A trial's result has a row an epoch: some kilobytes.
@@ -36,6 +36,7 @@ pub(super) struct Pool<'a> {
 impl Pool<'_> {
     /// For each trial, the result of an earlier search that finished it.
     pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
+        remove_leftovers(self.folder, OsStr::new("."));
         let kept = |spec: &TrialSpec| {
             let id = spec.id();
             TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
@@ -50,7 +51,7 @@ impl Pool<'_> {
 
     pub(super) fn keep(&self, result: &TrialResult) -> Result<()> {
         let text = serde_json::to_vec(result).expect("a result is plain values");
-        write_atomically(self.path(&result.id), &text)
+        write_among_many(&self.path(&result.id), &text)
     }
 
     /// Runs what is not kept; gives for each trial its result or what went wrong.
@@ -133,6 +134,8 @@ struct Log<'a> {
     failed: usize,
     /// The scores of each combination's trials so far.
     scores: Vec<Vec<f64>>,
+    /// The best combination whose trials have all ended well, and its mean score.
+    best: Option<(usize, f64)>,
     /// Trials of a combination.
     folds: usize,
 }
@@ -150,6 +153,7 @@ impl<'a> Log<'a> {
             ended: 0,
             failed: 0,
             scores: vec![Vec::new(); last.map_or(0, |trial| trial.candidate + 1)],
+            best: None,
             folds: last.map_or(0, |trial| trial.fold + 1),
         };
         for (trial, result) in pool.trials.iter().zip(kept) {
@@ -159,7 +163,18 @@ impl<'a> Log<'a> {
     }
 
     fn score(&mut self, trial: &Trial, result: &TrialResult) {
-        self.scores[trial.candidate].push(self.pool.scoring.of(&result.test));
+        let candidate = trial.candidate;
+        let scores = &mut self.scores[candidate];
+        scores.push(self.pool.scoring.of(&result.test));
+        if scores.len() < self.folds {
+            return;
+        }
+        let mean = scores.iter().sum::<f64>() / self.folds as f64;
+        // The first one of equals, as in the results.
+        let better = |&(best, most): &(usize, f64)| mean > most || mean == most && candidate < best;
+        if self.best.as_ref().is_none_or(better) {
+            self.best = Some((candidate, mean));
+        }
     }
 
     fn began(&mut self) {
@@ -205,7 +220,9 @@ impl<'a> Log<'a> {
     }
 
     fn show(&mut self) {
-        if self.pool.verbose == 0 || !self.board.is_live() {
+        // Of a thousand trials a second a page need not hear of each.
+        let soon = self.ended > 100 && !self.board.is_due();
+        if self.pool.verbose == 0 || !self.board.is_live() || soon {
             return;
         }
         let trials = self.pool.trials.len();
@@ -226,25 +243,13 @@ impl<'a> Log<'a> {
         format!("{} of {trials} trials done, {} failed", kept + done, self.failed)
     }
 
-    /// The combination with the best mean among those whose trials have all ended well.
+    /// The combination with the best mean among those whose trials have all ended well, in words.
     fn best(&self) -> String {
-        let whole = |candidate: &usize| self.scores[*candidate].len() == self.folds;
-        let mean =
-            |candidate: usize| self.scores[candidate].iter().sum::<f64>() / self.folds as f64;
-        // The first one of equals, as in the results.
-        let best = (0..self.scores.len())
-            .filter(whole)
-            .reduce(|best, next| if mean(next) > mean(best) { next } else { best });
-        best.map_or_else(String::new, |best| {
-            let mut trials = self.pool.trials.iter();
-            let trial = trials.find(|trial| trial.candidate == best);
-            format!(
-                "; best so far: mean {} {:.4}, {}",
-                self.pool.scoring.name(),
-                mean(best),
-                trial.map_or_else(String::new, |trial| params_text(&trial.params))
-            )
-        })
+        let Some((candidate, mean)) = self.best else { return String::new() };
+        let mut trials = self.pool.trials.iter();
+        let trial = trials.find(|trial| trial.candidate == candidate);
+        let params = trial.map_or_else(String::new, |trial| params_text(&trial.params));
+        format!("; best so far: mean {} {mean:.4}, {params}", self.pool.scoring.name())
     }
 
     /// The search has ended, well or with an error.

@@ -1,5 +1,6 @@
 //! What a search found: the columns of scikit-learn's `cv_results_`, ranks, the best combination.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -352,13 +353,14 @@ fn sum(values: &[f64]) -> f64 {
 
 /// Ranks from 1, the highest score first; equal ones share the better rank, and scores that are no numbers the last.
 fn ranks(scores: &[f64]) -> Vec<usize> {
-    scores
-        .iter()
-        .map(|score| {
-            let better = |other: &&f64| *other > score || (score.is_nan() && !other.is_nan());
-            1 + scores.iter().filter(better).count()
-        })
-        .collect()
+    // The best first, what is no number last.
+    let order = |a: &f64, b: &f64| {
+        a.is_nan().cmp(&b.is_nan()).then(b.partial_cmp(a).unwrap_or(Ordering::Equal))
+    };
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(order);
+    let better = |score: &f64| sorted.partition_point(|other| order(other, score).is_lt());
+    scores.iter().map(|score| 1 + better(score)).collect()
 }
 
 #[cfg(test)]

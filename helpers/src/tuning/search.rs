@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::folds::Folds;
@@ -19,6 +18,7 @@ use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
 use super::results::{Choice, ErrorScore, Scoring, SearchResults};
+use super::rows::Rows;
 use super::trial::{Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::random_state::RandomState;
@@ -146,10 +146,10 @@ impl SearchConfig {
         let info = dataset.info();
         let data =
             std::fs::canonicalize(dataset.folder()).unwrap_or_else(|_| dataset.folder().to_owned());
-        let rows = |positions: &[usize]| -> Arc<[usize]> {
+        let rows = |positions: &[usize]| -> Rows {
             positions.iter().map(|&position| dataset.row(images.indices()[position])).collect()
         };
-        let folds: Vec<[Arc<[usize]>; 2]> =
+        let folds: Vec<[Rows; 2]> =
             folds.iter().map(|fold| [rows(&fold.train), rows(&fold.test)]).collect();
         let mut trials = Vec::new();
         for (candidate, params) in round.candidates.iter().enumerate() {

@@ -9,7 +9,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::network::Network;
 use super::pruner::Cut;
+use super::rows::Rows;
 use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, DatasetInfo, Subset};
 use crate::error::{Error, Result};
@@ -45,11 +45,10 @@ pub struct TrialSpec {
     pub x_sha256: String,
     /// SHA-256 of y.npy.
     pub y_sha256: String,
-    /// Rows of X.npy to learn from; early stopping takes its share of them. All trials of a fold share them: 0.4 MB for
-    /// 54,000 rows, times a hundred thousand trials.
-    pub train: Arc<[usize]>,
+    /// Rows of X.npy to learn from; early stopping takes its share of them.
+    pub train: Rows,
     /// Rows of X.npy that score, and do nothing else.
-    pub test: Arc<[usize]>,
+    pub test: Rows,
     /// Share of `train` that steers early stopping, above 0 and below 1.
     pub validation: f64,
     /// Threads to compute with: their number is part of the result's last digits.
@@ -110,12 +109,14 @@ pub struct TrialResult {
 impl TrialSpec {
     /// SHA-256 of everything but where files lie: two trials of one id have one result.
     pub fn id(&self) -> String {
-        let mut identity = TrialSpec { data: PathBuf::new(), ..self.clone() };
+        let (train, test) = (Rows::default(), Rows::default());
+        let mut identity = TrialSpec { data: PathBuf::new(), train, test, ..self.clone() };
         if let Some(stage) = &mut identity.stage {
             (stage.checkpoint, stage.resume_from) = (PathBuf::new(), None);
         }
         let text = serde_json::to_string(&identity).expect("a specification is plain values");
-        format!("{:x}", Sha256::digest(text))
+        let hash = Sha256::new_with_prefix(text).chain_update(self.train.sha256());
+        format!("{:x}", hash.chain_update(self.test.sha256()).finalize())
     }
 
     /// Whether these are the data that it asks for.

@@ -65,7 +65,7 @@ impl Spec {
         let rounds = trials.div_ceil(self.workers) as f64;
         let environment = Environment::current();
         Ok(json!({
-            "seconds": whole,
+            "seconds_taken": whole,
             "ideal_seconds": rounds * self.seconds,
             "trials": trials,
             "first_trial_seconds": stub.first.get(),

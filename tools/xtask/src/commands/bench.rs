@@ -14,7 +14,7 @@ use crate::setup::{self, kernel};
 const DRIVER: &str = "tools/bench/driver.py";
 
 /// What the driver calls its parts, and what each needs beside scikit-learn and Keras.
-const PARTS: [(&str, Needs); 12] = [
+const PARTS: [(&str, Needs); 13] = [
     ("ceilings", Needs::NOTHING),
     ("grid_search", Needs { torch: true, kernel: true, ..Needs::NOTHING }),
     ("dense", Needs { torch: true, ..Needs::NOTHING }),
@@ -26,6 +26,7 @@ const PARTS: [(&str, Needs); 12] = [
     ("busy", Needs { torch: true, ..Needs::NOTHING }),
     ("cells", Needs { kernel: true, ..Needs::NOTHING }),
     ("opening", Needs::NOTHING),
+    ("search_scale", Needs::NOTHING),
     ("growth", Needs { torch: true, ..Needs::NOTHING }),
 ];
 
