@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,38 @@ def test_another_worker_runs_what_a_killed_one_had(cluster, search, tmp_path):
     workers[0].kill()
     assert [result["name"] for result in found(one, 2)] == ["t0", "t1"]
     assert len(started(log)) == 3, "one of them was begun again"
+
+
+def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, search, tmp_path):
+    # A scheduler gives a silent worker up after five minutes; here, after seconds.
+    cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
+    cluster.scheduler()
+    workers = [cluster.worker() for _ in range(2)]
+    one, log = search(), tmp_path / "started"
+    one.take(lambda it: it.slots == 2)
+    one.trial(0, seconds=1.5, log=str(log))
+    one.trial(1, seconds=1.5, log=str(log))
+    until(lambda: len(started(log)) == 2)
+    # Slow: it has a tenth of its time. Nothing is begun twice for that.
+    one.trial(2, log=str(log))
+    for _ in range(3):
+        workers[0].send_signal(signal.SIGSTOP)
+        time.sleep(0.9)
+        workers[0].send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+    found(one, 3)
+    assert len(started(log)) == 3
+    # Cut off: nothing is heard of it any more, as when its cable is pulled.
+    one.trial(3, seconds=1.5, log=str(log))
+    one.trial(4, seconds=1.5, log=str(log))
+    until(lambda: len(started(log)) == 5)
+    workers[0].send_signal(signal.SIGSTOP)
+    assert [result["name"] for result in found(one, 5)] == ["t0", "t1", "t2", "t3", "t4"]
+    assert len(started(log)) == 6, "its trial was begun again elsewhere"
+    # Back again, it ends what it had: nobody waits for that.
+    workers[0].send_signal(signal.SIGCONT)
+    until(lambda: not any(alive(int(pid)) for _, pid in started(log)))
+    assert len(one.answers) == 5
 
 
 def test_workers_that_come_later_help(cluster, search):
