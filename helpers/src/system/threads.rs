@@ -3,9 +3,11 @@
 //! libtorch cuts each operation into as many parts as it has threads, and waits for the last of them: dozens of times in a
 //! training step. Where another program has the core that one thread needs, all wait until that program's time slice is
 //! over. What that costs, and what is won here, stands in `docs/performance.md`. So a loop tries, now and then,
-//! whether fewer threads are faster, and takes them back when they are not. No result depends on it: the engine's sums are
-//! added up in an order that is the same for any number of threads.
+//! whether fewer threads are faster, and takes them back when they are not. Beside a busy program a loop begins with
+//! what the one before it has found: a validation part is over before anything can be tried. No result depends on it: the engine's sums are added up
+//! in an order that is the same for any number of threads.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::parallel::has_team;
@@ -26,6 +28,12 @@ const BUSY_SHARE: f64 = 0.1;
 /// second on two quiet cores, and 183 beside one busy program.
 const BUSY_SWITCHES: f64 = 50.0;
 
+/// So long the number that one loop has found is where the next one begins.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// The number of threads that an attempt has shown to be right beside a busy program, of how many, and when.
+static LAST_FOUND: Mutex<Option<(usize, usize, Instant)>> = Mutex::new(None);
+
 /// The threads of a loop over batches. They are libtorch's, for the whole process, between [`AdaptiveThreads::enter`] and
 /// [`AdaptiveThreads::leave`].
 pub(crate) struct AdaptiveThreads {
@@ -39,7 +47,10 @@ impl AdaptiveThreads {
     /// At most as many as libtorch has now, and always that many where results would depend on it.
     pub(crate) fn new() -> AdaptiveThreads {
         let most = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        let choice = (most > 1 && has_team()).then(|| Choice::new(most));
+        let found = *LAST_FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = found.filter(|&(_, of, when)| of == most && when.elapsed() < REMEMBERED);
+        let first = first.map_or(most, |(found, ..)| found);
+        let choice = (most > 1 && has_team()).then(|| Choice::new(most).starting_with(first));
         AdaptiveThreads { most, choice, started: Instant::now() }
     }
 
@@ -54,8 +65,14 @@ impl AdaptiveThreads {
     /// To be called after each batch.
     pub(crate) fn after_batch(&mut self, images: usize) {
         if let Some(choice) = &mut self.choice {
+            let tried = choice.tried.is_some();
             choice.after_batch(images, self.started.elapsed(), involuntary_switches());
             set_num_threads(choice.threads());
+            if tried && choice.tried.is_none() {
+                // On a quiet machine it may be noise, or be right for this kind of work alone.
+                let found = choice.busy.then(|| (choice.threads(), self.most, Instant::now()));
+                *LAST_FOUND.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            }
         }
     }
 
@@ -101,6 +118,8 @@ struct Choice {
     /// Index of the chosen one, and its images a second in the last window.
     chosen: usize,
     speed: Option<f64>,
+    /// Whether others took the processor away when all threads worked last.
+    busy: bool,
     /// Index of the one that is tried, and since when.
     tried: Option<(usize, Duration)>,
     /// Index of the one that was tried last: each has its turn.
@@ -129,12 +148,19 @@ impl Choice {
             numbers,
             chosen: 0,
             speed: None,
+            busy: false,
             tried: None,
             last_tried: 0,
             lost: 0.0,
             last_loss: None,
             window: None,
         }
+    }
+
+    /// The same, with another number chosen at first.
+    fn starting_with(self, threads: usize) -> Choice {
+        let index = self.numbers.iter().position(|&number| number == threads);
+        Choice { chosen: index.unwrap_or(0), busy: index.is_some_and(|index| index > 0), ..self }
     }
 
     /// The number of threads for the next batch.
@@ -174,8 +200,9 @@ impl Choice {
                 self.speed = Some(speed);
                 // Of an attempt that is given up, two batches are lost at the worst.
                 let loss = self.last_loss.unwrap_or(2.0 * seconds / batches as f64);
-                let busy = self.chosen == 0 && switches_a_second > BUSY_SWITCHES;
-                let share = if busy { BUSY_SHARE } else { QUIET_SHARE };
+                let all = self.chosen == 0;
+                self.busy = if all { switches_a_second > BUSY_SWITCHES } else { self.busy };
+                let share = if all && self.busy { BUSY_SHARE } else { QUIET_SHARE };
                 if self.lost + loss <= share * now.as_secs_f64() {
                     (self.tried, self.window) = (Some((self.next(), now)), None);
                 }
@@ -264,8 +291,22 @@ mod tests {
     }
 
     #[test]
-    fn libtorch_has_its_threads_again_afterwards() {
+    fn libtorch_has_its_threads_again_afterwards_and_the_next_loop_knows_what_this_one_found() {
         let before = tch::get_num_threads();
+        tch::set_num_threads(5);
+        let now = Instant::now();
+        for (found, first) in [
+            (Some((3, 5, now)), 3),
+            (Some((3, 6, now)), 5),
+            (now.checked_sub(REMEMBERED).map(|then| (3, 5, then)), 5),
+        ] {
+            *LAST_FOUND.lock().unwrap() = found;
+            assert_eq!(
+                AdaptiveThreads::new().choice.as_ref().unwrap().threads(),
+                first,
+                "{found:?}"
+            );
+        }
         tch::set_num_threads(3);
         let mut threads = AdaptiveThreads::new();
         threads.enter();

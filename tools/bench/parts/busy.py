@@ -16,8 +16,9 @@ import measure
 from measure import PREDICTION, TRAINING, Figure, helpers
 from parts.throughput import SPECS, TITLES, keras, one_line, torch
 
-# As many epochs as take seconds: a time slice is 3 to 4 ms, and the first epochs find out how many threads pay.
-SIZES = {"dense": {"images": 20000, "epochs": 10}, "cnn": {"images": 6000, "epochs": 4}}
+# As many epochs as take us seconds: a time slice is 3 to 4 ms, and the first ones find out how many threads pay. Peers beside
+# two programs take a minute for them.
+SIZES = {"dense": {"images": 20000, "epochs": 5}, "cnn": {"images": 3000, "epochs": 2}}
 NEIGHBOURS = [0, 1, 2]
 
 

@@ -22,9 +22,13 @@ KERNEL = {"name": "rust", "display_name": "Rust", "language": "rust"}
 CELLS = [
     'println!("first");',
     'println!("step 1"); WAIT println!("step 2");',
+    # Allowed to fail: what is behind it runs.
+    "let n: Option<i32> = None;\nn.unwrap()",
+    'println!("behind it");',
     "let x: Vec<i32> = vec![];\nx[3]",
     'println!("never");',
 ]
+ALLOWED = {2: {"tags": ["raises-exception"]}}
 
 
 @pytest.fixture
@@ -32,7 +36,10 @@ def lab(tmp_path, gate):
     """JupyterLab on a folder of its own: its address."""
     folder, own = tmp_path / "notebooks", tmp_path / "own"
     folder.mkdir()
-    nb = new_notebook(cells=[new_code_cell(source.replace("WAIT", gate.wait)) for source in CELLS], metadata={"kernelspec": KERNEL})
+    cells = [
+        new_code_cell(source.replace("WAIT", gate.wait), metadata=ALLOWED.get(index, {})) for index, source in enumerate(CELLS)
+    ]
+    nb = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     nbformat.write(nb, folder / "fails.ipynb")
     variables = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     environment = {**os.environ, **{name: str(own) for name in variables}}
@@ -123,17 +130,19 @@ def test_run_all_stops_and_shows_output_while_a_cell_runs(lab, gate):
     assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
     with Browser(program) as browser:
         page = open_page(browser, lab)
-        wait_for(page, "document.querySelectorAll('.jp-CodeCell').length >= 4")
+        wait_for(page, f"document.querySelectorAll('.jp-CodeCell').length >= {len(CELLS)}")
         wait_for(page, "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
         # Highlighted as Rust.
         wait_for(page, "document.querySelectorAll('.jp-CodeCell .cm-line span').length > 5")
         page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         wait_for(page, f"{OUTPUTS}[1].includes('step 1')")
         gate.open()
-        wait_for(page, f"{OUTPUTS}[2].includes('index out of bounds')")
+        wait_for(page, f"{OUTPUTS}[4].includes('index out of bounds')")
         wait_for(page, f"!{PROMPTS}.some(prompt => prompt.includes('*'))")
         outputs, prompts = page.ask(OUTPUTS), page.ask(PROMPTS)
         assert outputs[0].strip() == "first"
-        assert "cell [3], line 2, column" in outputs[2]
-        assert outputs[3].strip() == ""
-        assert [bool(re.search(r"\d", prompt)) for prompt in prompts] == [True, True, True, False]
+        assert "cell [3], line 2, column" in outputs[2] and "None" in outputs[2]
+        assert outputs[3].strip() == "behind it"
+        assert "cell [5], line 2, column" in outputs[4]
+        assert outputs[5].strip() == ""
+        assert [bool(re.search(r"\d", prompt)) for prompt in prompts] == [True] * 5 + [False]
