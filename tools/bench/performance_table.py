@@ -10,8 +10,6 @@ import driver
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = ["| what | helpers | best peer | times as fast (single rounds) | of the ceiling |", "| --- | --- | --- | --- | --- |"]
-# A part of what another row says.
-LEFT_OUT = {"start_seconds"}
 
 
 def rows(whole: dict) -> list[str]:
@@ -21,7 +19,7 @@ def rows(whole: dict) -> list[str]:
         for one in driver.comparisons(whole.get(name, {})):
             for figure in one.get("figures", []):
                 ratio = one["ratio"].get(figure["key"])
-                if ratio and figure["unit"] in ("s", "images/s") and figure["key"] not in LEFT_OUT:
+                if ratio and figure["unit"] in ("s", "images/s") and figure["key"] not in driver.LEFT_OUT:
                     title = one.get("title", name.replace("_", " "))
                     found.append((ratio["median"], row(f"{title}: {figure['name']}", one, figure, ratio)))
     return [text for _, text in sorted(found)]

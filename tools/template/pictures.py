@@ -115,7 +115,7 @@ def training(browser: Browser, out: Path) -> None:
                 page.ask(run_all)
             wait_for(page, f"document.querySelector('.jp-Notebook').innerText.includes({json.dumps(words)})")
             time.sleep(0.5)
-            states.append(picture(page).crop((40, 70, 1240, 690)))
+            states.append(picture(page).crop((40, 96, 1240, 800)))
     path.unlink()
     (width, height), gap = states[0].size, 16
     whole = Image.new("RGB", (2 * width + gap, 2 * height + gap), (190, 190, 190))

@@ -25,7 +25,7 @@ def searches(quick: bool) -> list[dict]:
     found = []
     for seconds in [0.01] if quick else SECONDS:
         # What takes 100 s is as long on one worker as on a thousand.
-        for workers in [10] if quick else WORKERS if seconds < 100 else WORKERS[-1:]:
+        for workers in [2, 10] if quick else WORKERS if seconds < 100 else WORKERS[-1:]:
             trials = min(max(workers, workers * WANTED / seconds), MOST)
             found.append({"workers": workers, "seconds": seconds, "candidates": max(1, round(trials / FOLDS))})
     return [*found, {"workers": 1000, "seconds": 0.0, "candidates": 100 if quick else MANY // FOLDS}]

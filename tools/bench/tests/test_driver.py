@@ -193,6 +193,14 @@ RESULT = {
     "float32_gflops": 190.0, "bfloat16_gflops": 400.0, "copy_gigabytes_per_second": 30.0, "format": "bfloat16",
     "first_value_seconds": 4.0, "cell_seconds": 0.3, "cells_seconds": [0.3], "start_seconds": 1.0,
     "memory_megabytes": 300.0, "disk_megabytes": 50.0, "versions": {}, "cpu_capability": "AVX2",
+    "trials": 300,
+    "trials_per_second": 100.0,
+    "seconds_taken": 3.0,
+    "ideal_seconds": 2.0,
+    "first_trial_seconds": 0.1,
+    "search_megabytes": 12.0,
+    "result_bytes": 3000,
+    "table_seconds": 0.01,
 }  # fmt: skip
 
 
