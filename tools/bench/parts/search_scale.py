@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
         spec = {"task": "search_scale", "data": str(args.data), "trials": str(measure.SCRATCH / "trials")} | one
         print(f"{one['workers']} workers, trials of {one['seconds']} s", flush=True)
         runs = [result for _, result in measure.rounds([side], args.rounds, spec, args.seed, one_line)[0]]
-        row = one | {key: measure.spread([run[key] for run in runs]) for key in runs[0] if is_number(runs[0][key])}
+        row = {key: measure.spread([run[key] for run in runs]) for key in runs[0] if is_number(runs[0][key])} | one
         row["share_of_time"] = row["ideal_seconds"]["median"] / row["seconds_taken"]["median"]
         rows.append(row)
     return {"rows": rows, "sides": {}, "settings": {"rounds": args.rounds, "seed": args.seed, "quick": args.quick}}
