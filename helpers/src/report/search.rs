@@ -422,6 +422,20 @@ mod tests {
     use crate::tuning::{FailedTrial, Parameters};
 
     #[test]
+    fn a_long_table_shows_the_best_rows_and_the_chosen_one() {
+        // The later a combination, the better it is.
+        let scores: Vec<[f64; 1]> = (0..150).map(|index| [f64::from(index) / 150.0]).collect();
+        let rows: Vec<&[f64]> = scores.iter().map(|row| &row[..]).collect();
+        let mut found = results(&rows);
+        assert_eq!((found.best_index, found.table().len()), (149, 100));
+        assert!(found.table().to_string().contains("50 more rows"), "{}", found.table());
+        // As by the rule of one standard error.
+        found.best_index = 3;
+        assert_eq!(found.table().len(), 101);
+        assert!(found.table().to_string().contains("49 more rows"), "{}", found.table());
+    }
+
+    #[test]
     fn the_table_is_sorted_by_rank_and_marks_the_first() {
         let text = results(&[&[0.5, 0.25], &[0.75, 0.5], &[0.5, 0.5]]).table().to_text();
         let rows: Vec<Vec<&str>> =

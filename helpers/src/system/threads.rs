@@ -4,8 +4,8 @@
 //! training step. Where another program has the core that one thread needs, all wait until that program's time slice is
 //! over. What that costs, and what is won here, stands in `docs/performance.md`. So a loop tries, now and then,
 //! whether fewer threads are faster, and takes them back when they are not. Beside a busy program a loop begins with
-//! what the one before it has found: a validation part is over before anything can be tried. No result depends on it: the engine's sums are added up
-//! in an order that is the same for any number of threads.
+//! what the one before it has found: a validation part is over before anything can be tried. No result depends on it:
+//! the engine's sums are added up in an order that is the same for any number of threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

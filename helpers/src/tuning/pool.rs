@@ -172,7 +172,7 @@ impl<'a> Log<'a> {
         let mean = scores.iter().sum::<f64>() / self.folds as f64;
         // The first one of equals, as in the results.
         let better = |&(best, most): &(usize, f64)| mean > most || mean == most && candidate < best;
-        if self.best.as_ref().is_none_or(better) {
+        if !mean.is_nan() && self.best.as_ref().is_none_or(better) {
             self.best = Some((candidate, mean));
         }
     }
