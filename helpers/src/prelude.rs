@@ -42,6 +42,6 @@ pub use crate::plot::{
 pub use crate::display::{Cell, Column, LiveDisplay, ShowResult as _, Table};
 pub use crate::report::{
     ConfusedPairs, Cost, comparative_table, label_issues_sentence, mistakes_sentence,
-    plot_models_cost, validation_verdict,
+    plot_models_cost,
 };
 pub use crate::text::thousands;

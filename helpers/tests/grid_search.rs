@@ -606,6 +606,53 @@ mod program {
     }
 
     #[test]
+    fn the_choice_is_compared_in_full_trainings_with_several_seeds() {
+        let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 3));
+        let search = GridSearchCv {
+            param_grid: ParameterGrid::new().parameter("dropout", [0.0, 0.9]),
+            refit: false,
+            verbose: 0,
+            ..small_search(folder.path())
+        };
+        let results = search.fit_with(&split, &processes()).unwrap();
+        let other = results.cv_results.params[1 - results.best_index].clone();
+        let both = [other.clone(), results.best_params.clone()];
+        let mut full = search.confirm(&split, &results, &both, 2).unwrap();
+        assert_eq!((&full.params[..], full.searched_index), (&both[..], 1));
+        assert_eq!(full.seeds, [search.fit.seed, search.fit.seed + 1]);
+        // Each is what `fit` makes of these settings and this seed, to the last digit.
+        let score = |candidate: usize, seed: u64| {
+            let fit = FitConfig { epochs: search.refit_epochs, seed, ..search.fit.clone() };
+            let Network::Dense(network) = &search.network else { unreachable!() };
+            let dropout = both[candidate]["dropout"].as_f64().unwrap();
+            let network = DenseConfig { dropout, ..network.clone() };
+            let dataset = split.train.dataset();
+            let mut model =
+                network.network(dataset.image_shape(), dataset.classes()).build(seed).unwrap();
+            model.fit(&split, fit).unwrap();
+            model.evaluate(&split.validation).unwrap()
+        };
+        for candidate in 0..2 {
+            for (index, &seed) in full.seeds.iter().enumerate() {
+                let expected = score(candidate, seed).accuracy;
+                assert_eq!(full.validation_score[candidate][index], expected, "{full:?}");
+            }
+        }
+        let best = full.best_index;
+        assert!(full.mean_score[best] > full.mean_score[1 - best], "{full:?}");
+        assert_eq!((&full.best_params, full.best_score), (&both[best], full.mean_score[best]));
+        let kept = full.take_best_model().unwrap().evaluate(&split.validation).unwrap();
+        assert_eq!(kept, score(best, full.seeds[0]));
+        assert!(full.take_best_model().is_err());
+        // What has ended is not trained again: the seconds of its epochs are those of before.
+        let again = search.confirm(&split, &results, &[other], 2).unwrap();
+        assert_eq!(again.best_history.epochs, full.best_history.epochs);
+        assert_eq!(again.validation_score, full.validation_score);
+        let none = search.confirm(&split, &results, &[], 0).unwrap_err().to_string();
+        assert_eq!(none, "`n_seeds` must be at least 1, got 0; 3 show what luck does");
+    }
+
+    #[test]
     fn side_by_side_or_one_after_the_other_is_the_same() {
         let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 3));
         let search = GridSearchCv { refit: false, verbose: 0, ..small_search(folder.path()) };

@@ -129,7 +129,7 @@ pub struct Metrics {
     /// The search's best setting of each parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_params: Option<BTreeMap<String, serde_json::Value>>,
-    /// The search's mean score with `best_params`.
+    /// The mean score with `best_params`: over the folds of the search, or over the seeds of full trainings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_score: Option<f64>,
     /// Wall time of the training.
@@ -226,7 +226,7 @@ impl Metrics {
         Metrics { rate: Some(rate), ..self.clone() }
     }
 
-    /// With the best setting that a search found, and its mean score.
+    /// With the setting that a search led to, and its mean score.
     pub fn best(&self, params: BTreeMap<String, serde_json::Value>, score: f64) -> Metrics {
         Metrics { best_params: Some(params), best_score: Some(score), ..self.clone() }
     }

@@ -253,7 +253,7 @@ impl Run {
         Ok(test)
     }
 
-    /// Adds to the metrics which settings a search chose, and their mean score in it.
+    /// Adds to the metrics which settings a search led to, and their mean score.
     ///
     /// # Errors
     /// If no model has been kept before, or the folder cannot be written.

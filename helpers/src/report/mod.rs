@@ -6,6 +6,7 @@
 mod brightness;
 mod calibration;
 pub mod comparison;
+mod confirmation;
 mod curves;
 mod dataset;
 mod denoising;
@@ -27,7 +28,6 @@ pub use comparison::comparative_table;
 pub use curves::label_issues_sentence;
 pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_text};
 pub use mistakes::{ConfusedPairs, Cost, mistakes_sentence, plot_models_cost};
-pub use result::validation_verdict;
 pub use tensor_board::PredictionImages;
 
 /// Gives types with a `table()` what shows it: as the result of a cell, and as text.

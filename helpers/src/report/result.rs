@@ -3,11 +3,11 @@
 use super::{comparative_table, compare_denoisers, denoising_sentence, shows_its_table};
 use crate::Result;
 use crate::artifacts::{
-    DenoisingResult, Metrics, ModelResult, ModelResults, Scores, TestResult, by_accuracy,
+    DenoisingResult, ModelResult, ModelResults, Scores, TestResult, by_accuracy,
     compare_predictions,
 };
 use crate::display::Table;
-use crate::evaluation::{ClassificationReport, Evaluation, classification_report};
+use crate::evaluation::{ClassificationReport, classification_report};
 use crate::text::{clean_text, duration, thousands};
 
 impl TestResult {
@@ -152,29 +152,4 @@ impl ModelResults {
         }
         Ok(text)
     }
-}
-
-/// Whether a network, called `name`, is better than the one `before` on the validation part, where choices are made; in words.
-///
-/// # Errors
-/// If `before` is no classifier that has been scored.
-pub fn validation_verdict(name: &str, scored: &Evaluation, before: &Metrics) -> Result<String> {
-    let Some(Scores::Classification(other)) = before.validation else {
-        // The error says which notebook is to be run.
-        return before.test_evaluation().map(|_| String::new());
-    };
-    let gain = 100.0 * (scored.accuracy - other.accuracy);
-    let verdict = match (gain > 0.0, scored.loss < other.loss) {
-        (true, true) => "it is the better one, by accuracy and by loss",
-        (false, false) => "tuning brings nothing: the settings that were there before stay",
-        _ => "accuracy and loss disagree, so the two are as good as each other",
-    };
-    Ok(format!(
-        "On the validation part {name} has an accuracy of {:.2}% and a loss of {:.4}, {} before {:.2}% and {:.4}: {verdict}.",
-        100.0 * scored.accuracy,
-        scored.loss,
-        clean_text(&before.name),
-        100.0 * other.accuracy,
-        other.loss
-    ))
 }

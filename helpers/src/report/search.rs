@@ -11,7 +11,7 @@ use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
 use crate::text::{clean_text, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
-use crate::tuning::{CvResults, Resource, Scoring, SearchResults};
+use crate::tuning::{CvResults, Parameters, Resource, Scoring, SearchResults};
 
 /// Rows of the table, as many as anybody reads; a search may have a hundred thousand.
 const MOST_ROWS: usize = 100;
@@ -22,10 +22,6 @@ impl CvResults {
     fn table(&self, scoring: Scoring, resource: Option<Resource>, best: usize) -> Table {
         let names: Vec<&String> = self.names();
         let folds = self.split_test_score.first().map_or(0, Vec::len);
-        let number = |name: String| match scoring {
-            Scoring::Accuracy => Column::percent(name, 2),
-            Scoring::NegLogLoss => Column::decimal(name, 4),
-        };
         let mut columns = Vec::new();
         if let Some(resource) = resource {
             columns.push(Column::integer("Round"));
@@ -33,15 +29,12 @@ impl CvResults {
         }
         columns.push(Column::integer("Rank"));
         columns.extend(names.iter().map(|name| Column::text(name.as_str())));
-        let what = match scoring {
-            Scoring::Accuracy => "accuracy",
-            Scoring::NegLogLoss => "negative log loss",
-        };
-        columns.push(number(format!("Mean {what}")));
-        columns.push(number("Standard deviation".to_owned()));
-        columns.extend((1..=folds).map(|fold| number(format!("Fold {fold}"))));
+        let what = scoring.words();
+        columns.push(number(scoring, format!("Mean {what}")));
+        columns.push(number(scoring, "Standard deviation".to_owned()));
+        columns.extend((1..=folds).map(|fold| number(scoring, format!("Fold {fold}"))));
         if self.mean_train_score.is_some() {
-            columns.push(number(format!("Mean {what} in training")));
+            columns.push(number(scoring, format!("Mean {what} in training")));
         }
         columns.push(Column::decimal("Fit", 1).unit("s"));
         let pruned = self.pruned.iter().any(|&count| count > 0);
@@ -321,9 +314,13 @@ impl SearchResults {
         )
     }
 
-    /// Which rank the search gives to the settings of another model, as its metrics have them; in words.
-    pub fn rank_of(&self, other: &Metrics) -> String {
-        let name = clean_text(&other.name);
+    /// The combination that another model was trained with, as its metrics have it; none where the search had no such one.
+    pub fn settings_of(&self, other: &Metrics) -> Option<Parameters> {
+        self.row_of(other).map(|row| self.cv_results.params[row].clone())
+    }
+
+    /// The row of the settings of another model, in the last round that they were in.
+    fn row_of(&self, other: &Metrics) -> Option<usize> {
         let settings = |parameter: &str| {
             let of = |config: &str| other.config.get(config)?.get(parameter).cloned();
             of_layers(other.config.get("model"), parameter)
@@ -336,8 +333,13 @@ impl SearchResults {
             let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
             settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
         };
-        let candidate = self.cv_results.params.iter().rposition(|params| params.iter().all(same));
-        let Some(candidate) = candidate else {
+        self.cv_results.params.iter().rposition(|params| params.iter().all(same))
+    }
+
+    /// Which rank the search gives to the settings of another model, as its metrics have them; in words.
+    pub fn rank_of(&self, other: &Metrics) -> String {
+        let name = clean_text(&other.name);
+        let Some(candidate) = self.row_of(other) else {
             return format!(
                 "The grid does not hold the settings of {name}, so the search does not say what they are worth."
             );
@@ -365,16 +367,17 @@ impl SearchResults {
 
     /// The best combination, its score, and what search and last training cost; in words.
     pub fn findings(&self) -> String {
-        let score = match self.scoring {
-            Scoring::Accuracy => format!("accuracy of {:.2}%", 100.0 * self.best_score),
-            Scoring::NegLogLoss => format!("score of {:.4}", self.best_score),
+        let last = match self.refit_time {
+            Some(seconds) => format!(", the last training {}", duration(seconds)),
+            None => String::new(),
         };
         format!(
-            "Best: {}, with a mean {score} over {} folds. The search took {}, the last training {}.",
+            "Best: {}, with a mean {} of {} over {} folds. The search took {}{last}.",
             self.best_text(),
+            self.scoring.words(),
+            self.scoring.text(self.best_score),
             self.n_splits,
-            duration(self.search_seconds),
-            duration(self.refit_time.unwrap_or(0.0))
+            duration(self.search_seconds)
         )
     }
 
@@ -395,8 +398,34 @@ fn of_layers(model: Option<&Value>, parameter: &str) -> Option<Value> {
     })
 }
 
+impl Scoring {
+    /// Its name in a sentence.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Scoring::Accuracy => "accuracy",
+            Scoring::NegLogLoss => "negative log loss",
+        }
+    }
+
+    /// A score in a sentence.
+    pub(super) fn text(self, score: f64) -> String {
+        match self {
+            Scoring::Accuracy => format!("{:.2}%", 100.0 * score),
+            Scoring::NegLogLoss => format!("{score:.4}"),
+        }
+    }
+}
+
+/// A column of scores.
+pub(super) fn number(scoring: Scoring, name: String) -> Column {
+    match scoring {
+        Scoring::Accuracy => Column::percent(name, 2),
+        Scoring::NegLogLoss => Column::decimal(name, 4),
+    }
+}
+
 /// How far two scores lie apart, in words: accuracies in percentage points.
-fn difference(scoring: Scoring, value: f64) -> String {
+pub(super) fn difference(scoring: Scoring, value: f64) -> String {
     match scoring {
         Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
         Scoring::NegLogLoss => format!("{value:.4}"),
@@ -418,8 +447,8 @@ mod tests {
     use crate::architectures::DenseConfig;
     use crate::data::ImageShape;
     use crate::training::{EpochRecord, History};
+    use crate::tuning::FailedTrial;
     use crate::tuning::results::tests::{results, results_of_halving};
-    use crate::tuning::{FailedTrial, Parameters};
 
     #[test]
     fn a_long_table_shows_the_best_rows_and_the_chosen_one() {
@@ -572,7 +601,9 @@ mod tests {
         let settings = |dropout| metrics(serde_json::to_value(network(dropout)).unwrap());
         let shape = ImageShape { height: 4, width: 4, channels: 1 };
         let layers = metrics(serde_json::to_value(network(0.35).network(shape, 2)).unwrap());
+        assert_eq!(found.settings_of(&settings(0.25)), None);
         for metrics in [settings(0.35), layers] {
+            assert_eq!(found.settings_of(&metrics), Some(found.cv_results.params[1].clone()));
             assert_eq!(
                 found.rank_of(&metrics),
                 "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \

@@ -7,12 +7,12 @@ use ndarray::Array2;
 use super::folds::StratifiedKFold;
 use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Split, Subset};
-use crate::display::print_line;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::models::{Probabilities, Sequential};
 use crate::text::thousands;
-use crate::training::{Callbacks, FitConfig};
+use crate::training::FitConfig;
+use crate::training::callbacks::Trainings;
 
 /// Class probabilities of each image by a network that was trained on the other folds: scikit-learn's
 /// `cross_val_predict(method="predict_proba")`. A row for each image, in their order.
@@ -31,6 +31,7 @@ pub fn cross_val_predict(
     let classes = images.dataset().classes();
     let mut all = Array2::zeros((images.len(), classes));
     let parts = folds.split(&labels)?;
+    let mut trainings = Trainings::new(parts.len());
     for (number, fold) in parts.iter().enumerate() {
         let known: Vec<i64> = fold.train.iter().map(|&position| labels[position]).collect();
         let (share, draw) = (TestSize::Share(0.12), Draw::Stratified);
@@ -45,7 +46,7 @@ pub fn cross_val_predict(
             config: Default::default(),
         };
         let mut model = network.clone().build(config.seed)?;
-        let history = model.fit_with(&split, config.clone(), Callbacks::default().silent())?;
+        let history = model.fit_with(&split, config.clone(), trainings.callbacks())?;
         let probabilities = model.predict(&split.test)?;
         if probabilities.ncols() != classes {
             let found = format!("{} outputs", probabilities.ncols());
@@ -55,7 +56,7 @@ pub fn cross_val_predict(
             all.row_mut(position).assign(&row);
         }
         let scored = Evaluation::from_probabilities(&probabilities, &split.test.labels())?;
-        print_line(&format!(
+        trainings.ended(&format!(
             "fold {} of {}: accuracy {:.2}% on {} images that were left out, best epoch {} of {}",
             number + 1,
             parts.len(),
@@ -65,6 +66,7 @@ pub fn cross_val_predict(
             history.epochs_run()
         ));
     }
+    trainings.finish();
     Ok(Probabilities::new(all))
 }
 
@@ -105,6 +107,7 @@ pub fn learning_curve(
     let labels = split.train.labels();
     let mut curve =
         LearningCurve { train_sizes: Vec::new(), validation: Vec::new(), fit_seconds: Vec::new() };
+    let mut trainings = Trainings::new(train_sizes.len());
     for &size in train_sizes {
         let train = if size < split.train.len() {
             let rest = TestSize::Count(split.train.len() - size);
@@ -115,9 +118,9 @@ pub fn learning_curve(
         };
         let few = Split { train, ..split.clone() };
         let mut model = network.clone().build(config.seed)?;
-        let history = model.fit_with(&few, config.clone(), Callbacks::default().silent())?;
+        let history = model.fit_with(&few, config.clone(), trainings.callbacks())?;
         let scored = model.evaluate(&split.validation)?;
-        print_line(&format!(
+        trainings.ended(&format!(
             "{} training images: validation accuracy {:.2}%, {} epochs in {:.0} s",
             thousands(few.train.len()),
             100.0 * scored.accuracy,
@@ -128,6 +131,7 @@ pub fn learning_curve(
         curve.validation.push(scored);
         curve.fit_seconds.push(history.fit_seconds);
     }
+    trainings.finish();
     Ok(curve)
 }
 

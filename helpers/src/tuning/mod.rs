@@ -1,5 +1,6 @@
 //! Grids and distributions of parameters, folds, and the four searches; cross-validated predictions, the learning curve.
 
+mod confirmation;
 pub mod cross_val;
 mod dask;
 pub mod distributions;
@@ -19,6 +20,7 @@ pub mod search;
 pub mod searches;
 pub mod trial;
 
+pub use confirmation::Confirmation;
 pub use cross_val::{LearningCurve, cross_val_predict, learning_curve};
 pub use distributions::{Distribution, ParameterDistributions};
 pub use folds::{Folds, KFold, StratifiedKFold};

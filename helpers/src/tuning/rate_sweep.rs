@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use crate::data::{Split, Subset};
-use crate::display::print_line;
 use crate::error::{Error, Result};
 use crate::evaluation::{LinearDenoiser, Quality};
 use crate::models::Sequential;
-use crate::training::{Callbacks, FitConfig};
+use crate::training::FitConfig;
+use crate::training::callbacks::Trainings;
 
 /// PSNR on the validation part against the rate of compression, of networks and of the best linear denoisers.
 #[derive(Clone, PartialEq)]
@@ -49,22 +49,24 @@ pub fn rate_sweep(
     let few = Split { train: train.dataset().subset(few)?, ..split.clone() };
     let validation = noise.on(&split.validation, config.seed);
     let mut sweep = RateSweep { rates: Vec::new(), network: Vec::new(), linear: Vec::new() };
+    let mut trainings = Trainings::new(networks.len());
     for network in networks {
         let mut model = network.clone().build(config.seed)?;
         let code = model.bottleneck();
         let checkpoint = checkpoints.as_ref().join(format!("sweep_{}.safetensors", code.values));
-        let callbacks = Callbacks::default().silent().backup_and_restore(checkpoint);
+        let callbacks = trainings.callbacks().backup_and_restore(checkpoint);
         model.fit_denoiser(&few, noise, config.clone(), callbacks)?;
         let by_network = model.denoise(&validation)?;
         let by_linear = linear.denoise(&validation, code.values)?;
         let [network, linear] =
             [&by_network, &by_linear].map(|of| Quality::of(&split.validation, of));
         let (network, linear) = (network?.psnr_db, linear?.psnr_db);
-        print_line(&format!("{code}: {network:.2} dB, linear {linear:.2} dB"));
+        trainings.ended(&format!("{code}: {network:.2} dB, linear {linear:.2} dB"));
         sweep.rates.push(code.rate());
         sweep.network.push(network);
         sweep.linear.push(linear);
     }
+    trainings.finish();
     Ok(sweep)
 }
 

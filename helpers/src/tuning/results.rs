@@ -321,7 +321,7 @@ fn standard_error(scores: &[f64]) -> f64 {
 }
 
 /// Mean and standard deviation of each row, with NumPy's order of additions, so that equal means are equal here, too.
-fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+pub(super) fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     rows.iter()
         .map(|row| {
             let mean = sum(row) / row.len() as f64;

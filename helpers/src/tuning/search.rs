@@ -25,6 +25,7 @@ use crate::data::random_state::RandomState;
 use crate::data::{Split, Subset};
 use crate::display::print_line;
 use crate::error::{Error, Result};
+use crate::models::Model;
 use crate::system::environment::code_version;
 use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
@@ -317,10 +318,7 @@ impl SearchConfig {
             });
         }
         let best_params = cv_results.params[best_index].clone();
-        let (best_network, mut best_fit) = self.network.with(&self.fit, &best_params)?;
-        if self.refit_epochs > 0 && !best_params.contains_key("epochs") {
-            best_fit.epochs = self.refit_epochs;
-        }
+        let (best_network, best_fit) = self.full_training(&best_params)?;
         let histories: Vec<Option<History>> =
             found.outcomes.into_iter().map(|outcome| Some(outcome.ok()?.history)).collect();
         Ok(SearchResults {
@@ -340,6 +338,15 @@ impl SearchConfig {
             best_history: None,
             refit_time: None,
         })
+    }
+
+    /// Network and settings of a training of this combination on the whole training part.
+    pub(super) fn full_training(&self, params: &Parameters) -> Result<(Network, FitConfig)> {
+        let (network, mut fit) = self.network.with(&self.fit, params)?;
+        if self.refit_epochs > 0 && !params.contains_key("epochs") {
+            fit.epochs = self.refit_epochs;
+        }
+        Ok((network, fit))
     }
 
     /// How many of the trials of a round run to their end whatever others score: all of them without a pruner.
@@ -401,16 +408,28 @@ impl SearchConfig {
             ));
         }
         let started = Instant::now();
-        let dataset = split.train.dataset();
-        let network = results.best_network.network(dataset.image_shape(), dataset.classes());
-        let mut model = network.build(results.best_fit.seed)?;
         let checkpoint = self.trials.join("refit.safetensors");
         let callbacks = Callbacks::default().backup_and_restore(checkpoint);
-        results.best_history = Some(model.fit_with(split, results.best_fit.clone(), callbacks)?);
+        let fit = results.best_fit.clone();
+        let (model, history) = train(&results.best_network, fit, split, callbacks)?;
+        results.best_history = Some(history);
         results.best_model = Some(model);
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())
     }
+}
+
+/// Trains a network from new weights on all of `split.train`.
+pub(super) fn train(
+    network: &Network,
+    fit: FitConfig,
+    split: &Split,
+    callbacks: Callbacks,
+) -> Result<(Model, History)> {
+    let dataset = split.train.dataset();
+    let mut model = network.network(dataset.image_shape(), dataset.classes()).build(fit.seed)?;
+    let history = model.fit_with(split, fit, callbacks)?;
+    Ok((model, history))
 }
 
 /// A share of the images of each part of each fold, as scikit-learn's halving draws them: without replacement, whatever

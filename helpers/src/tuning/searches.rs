@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::confirmation::Confirmation;
 use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
@@ -148,6 +149,26 @@ macro_rules! search {
                     epochs: self.fit.epochs,
                 };
                 config.run(split, (&images, &folds), &mut *self.plan(&given)?, launcher)
+            }
+
+            /// Trains the best combination of a search, and `others` beside it, on all of `split.train`, each with
+            /// `n_seeds` seeds, steered and scored by `split.validation`: a trial has fewer images than the last training,
+            /// and luck decides between combinations that are close. `split.test` is not looked at.
+            ///
+            /// - `results`: of this search; `refit: false` saves a training
+            /// - `others`: such as the settings that were there before the search
+            ///
+            /// # Errors
+            /// If a combination does not fit the network, `n_seeds` is 0, or a training fails or is interrupted (SIGINT);
+            /// run again, trainings that ended are read from `trials` and one that was stopped goes on.
+            pub fn confirm(
+                &self,
+                split: &Split,
+                results: &SearchResults,
+                others: &[Parameters],
+                n_seeds: usize,
+            ) -> Result<Confirmation> {
+                self.config().confirm(split, results, others, n_seeds)
             }
         }
     };

@@ -4,6 +4,7 @@ mod backup_and_restore;
 mod early_stopping;
 mod progress;
 mod tensor_board;
+mod trainings;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,6 +16,7 @@ pub use early_stopping::EarlyStopping;
 pub use progress::Progress;
 pub use tensor_board::TensorBoard;
 pub(crate) use tensor_board::hparams;
+pub(crate) use trainings::Trainings;
 
 use super::config::FitConfig;
 use super::state::TrainingState;

@@ -1,0 +1,76 @@
+//! How far several trainings have come that run one after the other: one bar over all of them, a line for each.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::{Callback, Callbacks, TrainBatch};
+use crate::display::{Bar, print_line};
+use crate::error::Result;
+use crate::text::duration;
+use crate::training::state::TrainingState;
+
+/// Steps of the bar for each training, however many epochs it has.
+const STEPS: usize = 1000;
+
+/// One bar over several trainings, of which each prints a line when it has ended.
+pub(crate) struct Trainings {
+    bar: Rc<RefCell<TrainingsBar>>,
+    started: Instant,
+}
+
+struct TrainingsBar {
+    bar: Bar,
+    count: usize,
+    done: usize,
+    epochs: usize,
+}
+
+impl Trainings {
+    /// Before the first of so many trainings.
+    pub(crate) fn new(count: usize) -> Trainings {
+        let bar = TrainingsBar { bar: Bar::new(STEPS * count), count, done: 0, epochs: 1 };
+        Trainings { bar: Rc::new(RefCell::new(bar)), started: Instant::now() }
+    }
+
+    /// The callbacks of the next training, which moves the bar and shows nothing else.
+    pub(crate) fn callbacks(&self) -> Callbacks {
+        Callbacks::default().silent().with(self.bar.clone())
+    }
+
+    /// Tells what a training has led to.
+    pub(crate) fn ended(&mut self, line: &str) {
+        self.bar.borrow_mut().done += 1;
+        print_line(line);
+    }
+
+    /// After the last one.
+    pub(crate) fn finish(self) {
+        let seconds = duration(self.started.elapsed().as_secs_f64());
+        if let Some(bar) = Rc::into_inner(self.bar).map(RefCell::into_inner) {
+            let plural = if bar.count == 1 { "" } else { "s" };
+            bar.bar.close(&format!("{} training{plural} in {seconds}", bar.count));
+        }
+    }
+}
+
+impl Callback for TrainingsBar {
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.epochs = training.config().epochs;
+        Ok(())
+    }
+
+    fn on_train_batch_end(&mut self, batch: &TrainBatch) -> Result<()> {
+        let (number, count, epochs) = (self.done + 1, self.count, self.epochs);
+        let epoch = (batch.epoch - 1) as f64 + batch.batch as f64 / batch.batches as f64;
+        let step = STEPS * self.done + (STEPS as f64 * epoch / epochs as f64) as usize;
+        self.bar.tick(step, |_, remaining| {
+            format!(
+                "training {number} of {count}, epoch {} of {epochs}, ETA {}",
+                batch.epoch,
+                duration(remaining)
+            )
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! Full trainings of a few combinations, each with several seeds: does what won on the folds win on the whole training
+//! part, too?
+
+use std::fmt;
+
+use super::grid::{Parameters, params_text};
+use super::results::{Scoring, SearchResults, means};
+use super::search::{SearchConfig, train};
+use super::trial::Score;
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::models::Model;
+use crate::training::callbacks::Trainings;
+use crate::training::{FitConfig, History};
+
+/// What full trainings of some combinations reached on the validation part, and the best of them.
+pub struct Confirmation {
+    /// The combinations: those that the search's choice is compared with, then that choice, none of them twice.
+    pub params: Vec<Parameters>,
+    /// The seeds; the first is that of the search.
+    pub seeds: Vec<u64>,
+    /// What the combinations are judged by.
+    pub scoring: Scoring,
+    /// Scores on the validation part, which also stopped the trainings: `validation_score[candidate][seed]`.
+    pub validation_score: Vec<Vec<f64>>,
+    /// Mean over the seeds.
+    pub mean_score: Vec<f64>,
+    /// Standard deviation over the seeds, as NumPy's `std` takes it.
+    pub std_score: Vec<f64>,
+    /// Seconds of training, mean over the seeds.
+    pub mean_fit_time: Vec<f64>,
+    /// Index of the choice of the search.
+    pub searched_index: usize,
+    /// Index of the highest mean; of equal ones the first, so that a draw changes nothing.
+    pub best_index: usize,
+    /// The combination with that mean.
+    pub best_params: Parameters,
+    /// That mean.
+    pub best_score: f64,
+    /// Its training with the first seed.
+    pub best_fit: FitConfig,
+    /// That training, epoch by epoch.
+    pub best_history: History,
+    /// What that training made.
+    pub best_model: Option<Model>,
+}
+
+impl Confirmation {
+    /// The trained model of the best combination and the first seed, taken out of the results.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_best_model(&mut self) -> Result<Model> {
+        self.best_model.take().ok_or_else(|| {
+            let advice = "run the cell with `confirm` again";
+            Error::parameter("best_model", "there", "taken before", advice)
+        })
+    }
+}
+
+impl fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (combinations, seeds) = (self.params.len(), self.seeds.len());
+        let best = params_text(&self.best_params);
+        write!(f, "Confirmation: {combinations} combinations, {seeds} seeds; best {best}")
+    }
+}
+
+impl SearchConfig {
+    /// See [`GridSearchCv::confirm`](super::GridSearchCv::confirm).
+    pub(super) fn confirm(
+        &self,
+        split: &Split,
+        results: &SearchResults,
+        others: &[Parameters],
+        n_seeds: usize,
+    ) -> Result<Confirmation> {
+        if n_seeds == 0 {
+            return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
+        }
+        let mut params: Vec<Parameters> = Vec::new();
+        for one in others.iter().chain([&results.best_params]) {
+            if !params.contains(one) {
+                params.push(one.clone());
+            }
+        }
+        let searched_index = params.iter().position(|one| *one == results.best_params).unwrap_or(0);
+        let seeds: Vec<u64> =
+            (0..n_seeds as u64).map(|repeat| self.fit.seed.wrapping_add(repeat)).collect();
+        let mut trainings = Trainings::new(params.len() * n_seeds);
+        let (mut scores, mut times, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        for (candidate, one) in params.iter().enumerate() {
+            let (network, fit) = self.full_training(one)?;
+            let (mut of_seeds, mut seconds) = (Vec::new(), Vec::new());
+            for &seed in &seeds {
+                let fit = FitConfig { seed, ..fit.clone() };
+                let name = format!("confirm_{candidate}_{seed}.safetensors");
+                let callbacks = trainings.callbacks().backup_and_restore(self.trials.join(name));
+                let (model, history) = train(&network, fit.clone(), split, callbacks)?;
+                let scored = model.evaluate(&split.validation)?;
+                trainings.ended(&told(one, seed, &scored, &history));
+                let Evaluation { images, loss, accuracy, .. } = scored;
+                of_seeds.push(self.scoring.of(&Score { images, loss, accuracy }));
+                seconds.push(history.fit_seconds);
+                if seed == seeds[0] {
+                    firsts.push((fit, history, model));
+                }
+            }
+            scores.push(of_seeds);
+            times.push(seconds);
+        }
+        trainings.finish();
+        let (mean_score, std_score) = means(&scores);
+        let mut best_index = 0;
+        for candidate in 1..params.len() {
+            if mean_score[candidate] > mean_score[best_index] {
+                best_index = candidate;
+            }
+        }
+        let (best_fit, best_history, best_model) = firsts.swap_remove(best_index);
+        Ok(Confirmation {
+            best_params: params[best_index].clone(),
+            best_score: mean_score[best_index],
+            params,
+            seeds,
+            scoring: self.scoring,
+            validation_score: scores,
+            mean_score,
+            std_score,
+            mean_fit_time: means(&times).0,
+            searched_index,
+            best_index,
+            best_fit,
+            best_history,
+            best_model: Some(best_model),
+        })
+    }
+}
+
+/// The line of a training that has ended.
+fn told(params: &Parameters, seed: u64, scored: &Evaluation, history: &History) -> String {
+    format!(
+        "{}, seed {seed}: validation accuracy {:.2}%, best epoch {} of {}",
+        params_text(params),
+        100.0 * scored.accuracy,
+        history.best_epoch,
+        history.epochs_run()
+    )
+}
