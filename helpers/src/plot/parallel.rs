@@ -4,7 +4,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::Axis;
 use super::figure::Figure;
-use super::page::{Rect, Text, draw};
+use super::page::{Page, Rect, Text, draw};
 use super::style::{GREY, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, blues};
 use crate::text::clean_text;
 use crate::{Error, Result};
@@ -42,20 +42,9 @@ pub(crate) fn plot_parallel(
     let last = coordinates.len() - 1;
     // The better ones lie above the others.
     order.sort_by(|&a, &b| rows[a][last].total_cmp(&rows[b][last]));
-    let axes: Vec<Axis> = coordinates
-        .iter()
-        .enumerate()
-        .map(|(index, Coordinate { name, names })| match names.len() {
-            0 => {
-                let values = || rows.iter().filter(is_whole).map(|row| row[index]);
-                let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
-                // Learning rates, say.
-                let log = index < last && low > 0.0 && high > 30.0 * low;
-                Axis::around(name, values(), log)
-            }
-            count => Ok(Axis::new(name, -0.5, count as f64 - 0.5)),
-        })
-        .collect::<Result<_>>()?;
+    let drawn: Vec<&Vec<f64>> = rows.iter().filter(is_whole).collect();
+    let axis = |index: usize| axis_of(&coordinates[index], &drawn, index);
+    let axes = (0..coordinates.len()).map(axis).collect::<Result<Vec<Axis>>>()?;
     let area = Rect::new(90.0, 62.0, STEP * last as f64, HEIGHT);
     let size = (area.right() + 110.0, area.bottom() + 14.0);
     draw(size, alt, |page| {
@@ -74,30 +63,50 @@ pub(crate) fn plot_parallel(
         let look = Look::of_part("validation", 1);
         let through = path(chosen);
         page.line(&through, 3.0, look.color, None)?;
-        for (index, Coordinate { name, names }) in coordinates.iter().enumerate() {
-            let (from, to) = ((x(index), area.top), (x(index), area.bottom()));
-            page.line(&[from, to], 1.2, RULE, None)?;
-            let style = Text::new(NAME_SIZE).bold().anchor(HPos::Center, VPos::Bottom);
-            let (style, name) = style.fitted(name, STEP - 10.0);
-            page.text(&name, (x(index), area.top - 10.0), style)?;
-            let ticks: Vec<(f64, String)> = match names.is_empty() {
-                true => axes[index].ticks(),
-                false => names
-                    .iter()
-                    .enumerate()
-                    .map(|(at, name)| (at as f64, clean_text(name)))
-                    .collect(),
-            };
-            let (style, left) = match index {
-                0 => (Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center), x(index) - 7.0),
-                _ => (Text::new(TICK_SIZE).anchor(HPos::Left, VPos::Center), x(index) + 7.0),
-            };
-            let style = if names.is_empty() { style.color(GREY) } else { style.color(INK) };
-            for (value, text) in ticks {
-                let (style, text) = style.fitted(&text, 80.0);
-                page.text_on_white(&text, (left, y(index, value)), style)?;
-            }
+        for (index, coordinate) in coordinates.iter().enumerate() {
+            let line = Rect::new(x(index), area.top, 0.0, area.height);
+            draw_coordinate(page, line, coordinate, (&axes[index], index == 0))?;
         }
         through.iter().try_for_each(|&at| page.mark(Marker::STAR, at, 4.5, look.color))
     })
+}
+
+/// The axis of the coordinate with this index, for these rows.
+fn axis_of(coordinate: &Coordinate, rows: &[&Vec<f64>], index: usize) -> Result<Axis> {
+    let Coordinate { name, names } = coordinate;
+    if !names.is_empty() {
+        return Ok(Axis::new(name, -0.5, names.len() as f64 - 0.5));
+    }
+    let values = || rows.iter().map(|row| row[index]);
+    let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+    // Learning rates, say; the last one is the score.
+    let is_last = rows.first().is_some_and(|row| index + 1 == row.len());
+    Axis::around(name, values(), !is_last && low > 0.0 && high > 30.0 * low)
+}
+
+/// Draws an upright line with its name above it and its values beside it: left of the first one, right of the others.
+fn draw_coordinate(
+    page: &Page<'_>,
+    line: Rect,
+    Coordinate { name, names }: &Coordinate,
+    (axis, is_first): (&Axis, bool),
+) -> Result<()> {
+    let x = line.left;
+    page.line(&[(x, line.top), (x, line.bottom())], 1.2, RULE, None)?;
+    let style = Text::new(NAME_SIZE).bold().anchor(HPos::Center, VPos::Bottom);
+    let (style, name) = style.fitted(name, STEP - 10.0);
+    page.text(&name, (x, line.top - 10.0), style)?;
+    let named = names.iter().enumerate().map(|(at, name)| (at as f64, clean_text(name)));
+    let (ticks, color) = match names.is_empty() {
+        true => (axis.ticks(), GREY),
+        false => (named.collect(), INK),
+    };
+    let (side, left) = if is_first { (HPos::Right, x - 7.0) } else { (HPos::Left, x + 7.0) };
+    let style = Text::new(TICK_SIZE).color(color).anchor(side, VPos::Center);
+    for (value, text) in ticks {
+        let (style, text) = style.fitted(&text, 80.0);
+        let y = line.bottom() - axis.position(value) * line.height;
+        page.text_on_white(&text, (left, y), style)?;
+    }
+    Ok(())
 }

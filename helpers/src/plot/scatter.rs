@@ -202,13 +202,7 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
     };
     let ends = points.iter().flat_map(|point| point.interval).map(|end| 100.0 * end);
     let y = Axis::around("Test accuracy (%)", ends, false)?.of_percent();
-    let described: Vec<String> = points
-        .iter()
-        .map(|CostPoint { name, cost, accuracy, interval }| {
-            let [accuracy, low, high] = [*accuracy, interval[0], interval[1]].map(|v| 100.0 * v);
-            format!("{name} {accuracy:.2}% ({low:.2} to {high:.2}) at {}", short(*cost))
-        })
-        .collect();
+    let described: Vec<String> = points.iter().map(CostPoint::described).collect();
     let alt = format!(
         "{title}: test accuracy with 95% intervals over {cost_name}; {}.",
         described.join(", ")
@@ -234,19 +228,9 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             marks.push((marker, (x, y), color));
             let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
             let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
-            let width = style.width(&name);
-            // Right of its point, unless another one is there.
-            let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
-            let left = Rect { left: x - 12.0 - width, ..right };
-            let free = |area: &Rect| {
-                let meets = |other: &Rect| {
-                    let (across, down) = area.overlap(other);
-                    across > 0.0 && down > 0.0
-                };
-                let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
-                area.left > panel.area.left && !others.map(|(_, bar)| bar).any(meets)
-            };
-            boxes.push(if !free(&right) && free(&left) { left } else { right });
+            let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
+            let others: Vec<Rect> = others.map(|(_, bar)| *bar).collect();
+            boxes.push(name_box(&panel, (x, y), style.width(&name), &others));
             names.push((style, name));
         }
         // Names that would overlap make room for each other.
@@ -257,6 +241,29 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         // Last, so that no name covers a point.
         marks.into_iter().try_for_each(|(marker, at, color)| page.mark(marker, at, 5.5, color))
     })
+}
+
+impl CostPoint {
+    /// `cnn 95.17% (94.68 to 95.61) at 2590`.
+    fn described(&self) -> String {
+        let CostPoint { name, cost, accuracy, interval: [low, high] } = self;
+        let [accuracy, low, high] = [accuracy, low, high].map(|share| 100.0 * share);
+        format!("{name} {accuracy:.2}% ({low:.2} to {high:.2}) at {}", short(*cost))
+    }
+}
+
+/// Where the name of a point goes: right of it, unless another one is there and its left is free.
+fn name_box(panel: &Panel<'_, '_>, (x, y): Point, width: f64, others: &[Rect]) -> Rect {
+    let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
+    let left = Rect { left: x - 12.0 - width, ..right };
+    let is_free = |area: &Rect| {
+        let meets = |other: &Rect| {
+            let (across, down) = area.overlap(other);
+            across > 0.0 && down > 0.0
+        };
+        area.left > panel.area.left && !others.iter().any(meets)
+    };
+    if !is_free(&right) && is_free(&left) { left } else { right }
 }
 
 #[cfg(test)]

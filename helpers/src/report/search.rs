@@ -71,6 +71,12 @@ impl CvResults {
             }
             table.push(row);
         }
+        let caption = self.caption(folds, order.len() - shown.len());
+        table.best(shown.iter().position(|&row| row == best).unwrap_or(0)).caption(caption)
+    }
+
+    /// What stands below the table, of which so many rows are left out.
+    fn caption(&self, folds: usize, left_out: usize) -> String {
         let failed = match self.failures.len() {
             0 => "",
             1 => " One trial failed.",
@@ -82,13 +88,11 @@ impl CvResults {
             Some(_) => "Every combination in each round that it was in, the last round first",
             None => "Every combination, the best first",
         };
-        let left_out = match order.len() - shown.len() {
+        let left_out = match left_out {
             0 => String::new(),
             count => format!(" {} more rows are in `cv_results`.", thousands(count)),
         };
-        table.best(shown.iter().position(|&row| row == best).unwrap_or(0)).caption(format!(
-            "{rows}; mean and standard deviation over {folds} folds.{left_out}{failed}"
-        ))
+        format!("{rows}; mean and standard deviation over {folds} folds.{left_out}{failed}")
     }
 
     /// Why trials of this combination failed: `fold 2: …`.

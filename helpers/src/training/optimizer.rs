@@ -2,7 +2,7 @@
 //! saved.
 
 use half::bf16;
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::average::{Followers, follow};
 use crate::error::Result;
@@ -69,14 +69,7 @@ impl AdamW {
             keep: 1.0,
         };
         let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
-        // A gradient may come in other strides than its weight.
-        let gradients: Vec<Tensor> = gradients
-            .iter()
-            .map(|gradient| match gradient.defined() {
-                true => gradient.f_contiguous()?.f_view([-1]),
-                false => Ok(Tensor::new()),
-            })
-            .collect::<Result<_, _>>()?;
+        let gradients = gradients.iter().map(laid_out).collect::<Result<Vec<Tensor>, _>>()?;
         let share = followers.as_ref().map_or(0.0, |followers| followers.share as f32);
         let followers = followers.map_or(&[][..], |followers| &*followers.values);
         let (mut tasks, mut total) = (Vec::new(), 0);
@@ -119,6 +112,14 @@ impl AdamW {
             }
         });
         Ok(())
+    }
+}
+
+/// A gradient as its weight lies in memory: it may come in other strides.
+fn laid_out(gradient: &Tensor) -> Result<Tensor, TchError> {
+    match gradient.defined() {
+        true => gradient.f_contiguous()?.f_view([-1]),
+        false => Ok(Tensor::new()),
     }
 }
 

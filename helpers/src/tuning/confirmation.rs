@@ -85,7 +85,6 @@ impl SearchConfig {
                 params.push(one.clone());
             }
         }
-        let searched_index = params.iter().position(|one| *one == results.best_params).unwrap_or(0);
         let seeds: Vec<u64> =
             (0..n_seeds as u64).map(|repeat| self.fit.seed.wrapping_add(repeat)).collect();
         let mut trainings = Trainings::new(params.len() * n_seeds);
@@ -112,28 +111,24 @@ impl SearchConfig {
         }
         trainings.finish();
         let (mean_score, std_score) = means(&scores);
-        let mut best_index = 0;
-        for candidate in 1..params.len() {
-            if mean_score[candidate] > mean_score[best_index] {
-                best_index = candidate;
-            }
-        }
+        let higher = |a: usize, b: usize| if mean_score[b] > mean_score[a] { b } else { a };
+        let best_index = (0..params.len()).fold(0, higher);
         let (best_fit, best_history, best_model) = firsts.swap_remove(best_index);
         Ok(Confirmation {
             best_params: params[best_index].clone(),
             best_score: mean_score[best_index],
-            params,
             seeds,
             scoring: self.scoring,
             validation_score: scores,
             mean_score,
             std_score,
             mean_fit_time: means(&times).0,
-            searched_index,
+            searched_index: params.iter().position(|one| *one == results.best_params).unwrap_or(0),
             best_index,
             best_fit,
             best_history,
             best_model: Some(best_model),
+            params,
         })
     }
 }
