@@ -16,6 +16,7 @@ SHOWING_THEMSELVES = (
     "ClassificationReport",
     "Comparison",
     "Comparisons",
+    "Confirmation",
     "ConfusedPairs",
     "CvResults",
     "Dataset",
