@@ -179,10 +179,7 @@ pub struct CostPoint {
 /// # Errors
 /// If there is no model, or a number is not finite.
 pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) -> Result<Figure> {
-    let numbers = |point: &CostPoint| {
-        [point.cost, point.accuracy].iter().chain(&point.interval).all(|value| value.is_finite())
-    };
-    if let Some(point) = points.iter().find(|point| !numbers(point)) {
+    if let Some(point) = points.iter().find(|point| !point.is_finite()) {
         return Err(Error::drawing(format!(
             "model `{}` has a cost or an accuracy that is no finite number; run its notebook again",
             clean_text(&point.name)
@@ -244,6 +241,11 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
 }
 
 impl CostPoint {
+    fn is_finite(&self) -> bool {
+        let numbers = [self.cost, self.accuracy, self.interval[0], self.interval[1]];
+        numbers.iter().all(|number| number.is_finite())
+    }
+
     /// `cnn 95.17% (94.68 to 95.61) at 2590`.
     fn described(&self) -> String {
         let CostPoint { name, cost, accuracy, interval: [low, high] } = self;

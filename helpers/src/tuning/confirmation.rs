@@ -79,12 +79,7 @@ impl SearchConfig {
         if n_seeds == 0 {
             return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
         }
-        let mut params: Vec<Parameters> = Vec::new();
-        for one in others.iter().chain([&results.best_params]) {
-            if !params.contains(one) {
-                params.push(one.clone());
-            }
-        }
+        let params = without_repeats(others.iter().chain([&results.best_params]));
         let seeds: Vec<u64> =
             (0..n_seeds as u64).map(|repeat| self.fit.seed.wrapping_add(repeat)).collect();
         let mut trainings = Trainings::new(params.len() * n_seeds);
@@ -131,6 +126,17 @@ impl SearchConfig {
             params,
         })
     }
+}
+
+/// These combinations in their order, none of them twice.
+fn without_repeats<'a>(all: impl IntoIterator<Item = &'a Parameters>) -> Vec<Parameters> {
+    let mut params: Vec<Parameters> = Vec::new();
+    for one in all {
+        if !params.contains(one) {
+            params.push(one.clone());
+        }
+    }
+    params
 }
 
 /// The line of a training that has ended.
