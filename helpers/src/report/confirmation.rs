@@ -61,14 +61,16 @@ impl Confirmation {
                 self.gain(other, found)
             ),
         };
+        let seeds = match self.seeds.len() {
+            1 => "with one seed".to_owned(),
+            count => format!("mean of {count} seeds; it is ahead with {ahead} of them"),
+        };
         format!(
-            "In full trainings the search's choice ({}) reaches {} on the validation part, {} {}, mean of {} seeds; it is \
-             ahead with {ahead} of them: {verdict}.",
+            "In full trainings the search's choice ({}) reaches {} on the validation part, {} {}, {seeds}: {verdict}.",
             params_text(&self.params[found]),
             scored(found),
             params_text(&self.params[other]),
-            scored(other),
-            self.seeds.len()
+            scored(other)
         )
     }
 
@@ -130,6 +132,10 @@ mod tests {
         assert!(falls.contains("dropout 0 75.00%, mean of 2 seeds; it is ahead with 1"), "{falls}");
         let end = "does not win here, where it is 0.00 points behind; dropout 0 stays.";
         assert!(falls.ends_with(end), "{falls}");
+        let one_seed =
+            Confirmation { seeds: vec![7], ..confirmation(&[[0.5, 0.5], [0.75, 0.75]], 1) };
+        let one_seed = one_seed.sentence();
+        assert!(one_seed.contains("50.00%, with one seed: what won"), "{one_seed}");
         let alone = confirmation(&[[0.5, 0.75]], 0).sentence();
         assert!(alone.contains("reaches 62.50%") && alone.contains("nothing else"), "{alone}");
     }
