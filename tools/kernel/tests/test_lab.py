@@ -1,4 +1,5 @@
-"""JupyterLab as a reader meets it: its start page, what it offers, and how "Run All Cells" shows what cells do."""
+"""JupyterLab as a reader meets it: its start page, what it offers, how "Run All Cells" shows what cells do, and that a page that
+is closed loses none of it."""
 
 import json
 import os
@@ -11,7 +12,7 @@ import urllib.request
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Gate
 from nbformat.v4 import new_code_cell, new_notebook
 
 sys.path.append(str(ROOT / "tools" / "template"))
@@ -29,6 +30,20 @@ CELLS = [
     'println!("never");',
 ]
 ALLOWED = {2: {"tags": ["raises-exception"]}}
+# Shows something that is replaced later, between two waits.
+LONG = """
+fn show(text: &str, update: &str) {
+    println!("EVCXR_BEGIN_CONTENT text/plain display_id=bar{update}\\n{text}\\nEVCXR_END_CONTENT");
+}
+show("a third", "");
+println!("begun");
+WAIT
+show("two thirds", " update");
+println!("under way");
+WAIT
+show("all of it", " update");
+println!("ended");
+"""
 
 
 @pytest.fixture
@@ -88,6 +103,7 @@ def wait_for(page, expression, seconds=240):
 
 
 OUTPUTS = "[...document.querySelectorAll('.jp-CodeCell')].map(cell => cell.querySelector('.jp-OutputArea').innerText)"
+KERNEL_STATUS = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
 PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(prompt => prompt.innerText)"
 
 
@@ -124,14 +140,20 @@ def test_the_start_page_is_shown_with_a_link_to_each_notebook(lab, tmp_path):
     assert [name for name in names if f"({name}.ipynb)" not in text] == []
 
 
+def open_notebook(browser, url, cells):
+    page = open_page(browser, url)
+    wait_for(page, f"document.querySelectorAll('.jp-CodeCell').length >= {cells}")
+    # The page's indicator says idle before there is a kernel; a cell that is run then is asked which kernel it wants.
+    wait_for(page, f"['idle', 'busy'].includes({KERNEL_STATUS})")
+    return page
+
+
 @pytest.mark.browser
 def test_run_all_stops_and_shows_output_while_a_cell_runs(lab, gate):
     program = find_chromium()
     assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
     with Browser(program) as browser:
-        page = open_page(browser, lab)
-        wait_for(page, f"document.querySelectorAll('.jp-CodeCell').length >= {len(CELLS)}")
-        wait_for(page, "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+        page = open_notebook(browser, lab, len(CELLS))
         # Highlighted as Rust.
         wait_for(page, "document.querySelectorAll('.jp-CodeCell .cm-line span').length > 5")
         page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -146,3 +168,68 @@ def test_run_all_stops_and_shows_output_while_a_cell_runs(lab, gate):
         assert "cell [5], line 2, column" in outputs[4]
         assert outputs[5].strip() == ""
         assert [bool(re.search(r"\d", prompt)) for prompt in prompts] == [True] * 5 + [False]
+
+
+@pytest.mark.browser
+def test_a_closed_page_loses_no_output(lab, tmp_path):
+    program = find_chromium()
+    assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
+    gates = [Gate(tmp_path), Gate(tmp_path)]
+    source = LONG
+    for gate in gates:
+        source = source.replace("WAIT", gate.wait, 1)
+    file = tmp_path / "notebooks" / "long.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source)], metadata={"kernelspec": KERNEL}), file)
+    before = without_outputs(file)
+    url = lab.replace("fails.ipynb", "long.ipynb")
+    with Browser(program) as browser:
+        page = open_notebook(browser, url, 1)
+        page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        wait_for(page, f"{OUTPUTS}[0].includes('begun')")
+        browser.call("Target.closeTarget", targetId=page.target)
+
+        # A page that is opened while the cell runs goes on with it, and saves it as its own.
+        page = open_notebook(browser, url, 1)
+        wait_for(page, f"{OUTPUTS}[0].includes('begun') && {PROMPTS}[0].includes('*')")
+        gates[0].open()
+        wait_for(page, f"{OUTPUTS}[0].includes('under way')")
+        assert page.ask(OUTPUTS)[0].split() == "two thirds begun under way".split()
+        page.ask("void window.jupyterapp.commands.execute('docmanager:save')")
+        wait_for_output(file, "under way")
+        assert not page.ask("!!document.querySelector('.jp-Dialog')")
+        browser.call("Target.closeTarget", targetId=page.target)
+
+        # What ends while no page is there is in the file, and on the page that is opened after it.
+        gates[1].open()
+        wait_for_output(file, "ended")
+        page = open_notebook(browser, url, 1)
+        wait_for(page, f"{OUTPUTS}[0].includes('ended')")
+        assert page.ask(OUTPUTS)[0].split() == "all of it begun under way ended".split()
+        assert [re.sub(r"\D", "", prompt) for prompt in page.ask(PROMPTS)] == ["1"]
+    (cell,) = json.loads(file.read_text())["cells"]
+    kinds = [(output["output_type"], output.get("text") or output["data"]["text/plain"]) for output in cell["outputs"]]
+    assert [(kind, "".join(text).split()) for kind, text in kinds] == [
+        ("display_data", "all of it".split()),
+        ("stream", "begun under way ended".split()),
+    ]
+    # Nothing but outputs has come to the file, and nothing to its folder.
+    assert without_outputs(file) == before
+    names = {path.name for path in file.parent.iterdir()}
+    assert names <= {"fails.ipynb", "long.ipynb", ".ipynb_checkpoints"}, names
+
+
+def without_outputs(path):
+    """A notebook's file as it was before it was run."""
+    notebook = json.loads(path.read_text())
+    notebook["metadata"].pop("language_info", None)
+    for cell in notebook["cells"]:
+        cell.update(outputs=[], execution_count=None)
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def wait_for_output(file, text):
+    deadline = time.monotonic() + 240
+    while text not in str(outputs := json.loads(file.read_text())["cells"][0]["outputs"]):
+        assert time.monotonic() < deadline, outputs
+        time.sleep(0.2)

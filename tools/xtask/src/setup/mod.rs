@@ -7,7 +7,7 @@
 pub(crate) mod bench;
 pub(crate) mod kernel;
 pub(crate) mod libtorch;
-pub(crate) mod papermill;
+pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod stamp;
 pub(crate) mod tools;
@@ -112,7 +112,7 @@ pub(crate) fn python_steps(project: &Project) -> Result<Vec<SetupStep>, Failure>
 }
 
 fn first_steps(project: &Project, found: &Tools) -> Vec<SetupStep> {
-    vec![tools::step(found), python::step(project, &found.python), papermill::step(project)]
+    vec![tools::step(found), python::step(project, &found.python), packages::step(project)]
 }
 
 /// The steps after which programs can be linked to libtorch.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::files::{remove, write_whole};
+use crate::files::remove;
 use crate::process;
 use crate::progress::bytes;
 use crate::project::Project;
@@ -14,12 +14,6 @@ use crate::setup::SetupStep;
 use crate::setup::stamp::Stamp;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
-
-/// What JupyterLab is told, and where it looks for it in the environment.
-const LAB: [(&str, &str); 2] = [
-    ("tools/lab/overrides.json", "share/jupyter/lab/settings/overrides.json"),
-    ("tools/lab/server.json", "etc/jupyter/jupyter_server_config.json"),
-];
 
 /// Minor versions of Python 3 that the lock was made for.
 const MINORS: RangeInclusive<u32> = 10..=14;
@@ -89,7 +83,6 @@ fn stamp(project: &Project, python: &Python) -> Stamp {
         .with("python", &python.version)
         .with("program", &python.program.display().to_string())
         .with_content(project, LOCK)
-        .with_content(project, "tools/lab")
 }
 
 /// The step that makes the environment.
@@ -102,7 +95,7 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         // Scripts of an environment hold its path, so it is made where it stays, not moved there.
         remove(&folder).map_err(failed)?;
         // What was installed into it goes with it.
-        remove(&project.tools("stamps/papermill")).map_err(failed)?;
+        remove(&project.tools("stamps/packages")).map_err(failed)?;
         let mut venv = project.command(&program);
         venv.args(["-m", "venv"]).arg(&folder);
         process::run(project, step, "making the Python environment", &mut venv, "python")?;
@@ -115,11 +108,6 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
             let installs = log.contains("Installing collected packages");
             if installs { "installing" } else { "fetching" }.to_owned()
         })?;
-        for (source, place) in LAB {
-            let place = folder.join(place);
-            let copied = fs::read(project.path(source)).and_then(|text| write_whole(&place, &text));
-            copied.map_err(|error| Failure::of_file("write", &place, &error))?;
-        }
         let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();
         let count = packages.lines().filter(|line| line.contains("==")).count();
         Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
