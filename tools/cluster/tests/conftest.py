@@ -1,7 +1,6 @@
 """A real scheduler, real workers and the bridge, each a process; trials are stubs."""
 
 import json
-import os
 import queue
 import signal
 import socket
@@ -157,12 +156,12 @@ def search(cluster, tmp_path):
 
 
 def alive(pid):
+    # One look, not two: a process may go between them.
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    return state != "Z"
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 __all__ = ["alive", "until", "signal"]
