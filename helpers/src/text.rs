@@ -150,7 +150,7 @@ pub(crate) fn short(value: f64) -> String {
     } else {
         (3.0 - size.log10().floor()).clamp(0.0, 8.0) as usize
     };
-    let text = format!("{value:.digits$}");
+    let text = with_thousands(value, digits);
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_short_number_has_four_digits_and_no_zeros_at_its_end() {
         let texts = [8220.4, 916.5, 70.0, 2.0, 1.0 / 3.0, 0.0074, 0.0].map(short);
-        assert_eq!(texts, ["8220", "916.5", "70", "2", "0.3333", "0.0074", "0"]);
+        assert_eq!(texts, ["8,220", "916.5", "70", "2", "0.3333", "0.0074", "0"]);
     }
 
     #[test]

@@ -169,7 +169,7 @@ pub(crate) fn side_by_side(charts: &[Chart]) -> String {
     format!("<div style=\"display:flex;flex-wrap:wrap;gap:8px 20px;font-size:0\">{charts}</div>")
 }
 
-/// How values of an axis become places.
+/// How values of an axis become positions.
 struct Scale {
     low: f64,
     high: f64,

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_caller() {
         with_threads(2, || {
-            let work = |place: i32| assert!(place != 3, "number 3");
+            let work = |number: i32| assert!(number != 3, "number 3");
             let caught = std::panic::catch_unwind(|| in_parallel(MANY, vec![1, 2, 3, 4], work));
             let message = caught.unwrap_err();
             assert_eq!(message.downcast_ref::<&str>(), Some(&"number 3"));

@@ -227,9 +227,9 @@ fn without_replacement(population: usize, count: usize, random: &mut RandomState
     }
     let mut reservoir: Vec<usize> = (0..count).collect();
     for number in count..population {
-        let place = random.interval(number as u64) as usize;
-        if place < count {
-            reservoir[place] = number;
+        let index = random.interval(number as u64) as usize;
+        if index < count {
+            reservoir[index] = number;
         }
     }
     reservoir

@@ -121,8 +121,8 @@ pub(super) struct Halving {
     pub random_state: u64,
 }
 
-/// What there is: images to search among, classes in them, folds, epochs of a training.
-pub(super) struct Given {
+/// The most that a trial can get, and what the least follows from.
+pub(super) struct Available {
     pub images: usize,
     pub classes: usize,
     pub n_splits: usize,
@@ -154,16 +154,16 @@ impl Halving {
     }
 
     /// The least and the most that a candidate gets, before `MinResources::Exhaust` is worked out.
-    pub(super) fn limits(&self, given: &Given) -> Result<(usize, usize)> {
+    pub(super) fn limits(&self, available: &Available) -> Result<(usize, usize)> {
         let least = match (self.min_resources, self.resource) {
             (MinResources::Count(count), _) => count,
-            (_, Resource::NSamples) => 2 * given.n_splits * given.classes,
+            (_, Resource::NSamples) => 2 * available.n_splits * available.classes,
             (_, Resource::Epochs) => 1,
         };
         let most = match (self.max_resources, self.resource) {
-            (0, Resource::NSamples) => given.images,
-            (0, Resource::Epochs) => given.epochs,
-            (most, Resource::NSamples) => most.min(given.images),
+            (0, Resource::NSamples) => available.images,
+            (0, Resource::Epochs) => available.epochs,
+            (most, Resource::NSamples) => most.min(available.images),
             (most, Resource::Epochs) => most,
         };
         if least == 0 || least > most {
@@ -175,8 +175,8 @@ impl Halving {
     }
 
     /// The rounds for these candidates.
-    pub(super) fn plan(&self, candidates: Vec<Parameters>, given: &Given) -> Result<HalvingPlan> {
-        let (mut least, most) = self.limits(given)?;
+    pub(super) fn plan(&self, candidates: Vec<Parameters>, available: &Available) -> Result<HalvingPlan> {
+        let (mut least, most) = self.limits(available)?;
         let required = 1 + whole_powers(candidates.len(), self.factor);
         if self.min_resources == MinResources::Exhaust {
             let last = self.factor.powi(required as i32 - 1);
@@ -268,7 +268,7 @@ mod tests {
             .map(|index| Parameters::from([("dropout".to_owned(), index.into())]))
             .collect();
         halving.check(&candidates, 50)?;
-        halving.plan(candidates, &Given { images: 900, classes: 10, n_splits: 3, epochs: 50 })
+        halving.plan(candidates, &Available { images: 900, classes: 10, n_splits: 3, epochs: 50 })
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::confirmation::Confirmation;
 use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
-use super::halving::{Given, Halving, MinResources, OneRound, Plan, Resource};
+use super::halving::{Available, Halving, MinResources, OneRound, Plan, Resource};
 use super::launcher::{Launcher, TrialRunner};
 use super::network::Network;
 use super::pruner::MedianPruner;
@@ -142,13 +142,13 @@ macro_rules! search {
                 let mut labels = images.labels();
                 labels.sort_unstable();
                 labels.dedup();
-                let given = Given {
+                let available = Available {
                     images: images.len(),
                     classes: labels.len(),
                     n_splits: folds.len(),
                     epochs: self.fit.epochs,
                 };
-                config.run(split, (&images, &folds), &mut *self.plan(&given)?, launcher)
+                config.run(split, (&images, &folds), &mut *self.plan(&available)?, launcher)
             }
 
             /// Trains the best combination of a search, and `others` beside it, on all of `split.train`, each with
@@ -243,7 +243,7 @@ impl GridSearchCv {
         round.map_or(Ok(Vec::new()), |round| config.trials(&images, &folds, &round))
     }
 
-    fn plan(&self, _: &Given) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
         Ok(Box::new(OneRound(Some(self.param_grid.combinations()?))))
     }
 }
@@ -281,7 +281,7 @@ impl RandomizedSearchCv {
         self.param_distributions.sample(self.n_iter, self.random_state)
     }
 
-    fn plan(&self, _: &Given) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
         Ok(Box::new(OneRound(Some(self.drawn()?))))
     }
 }
@@ -306,8 +306,8 @@ impl HalvingGridSearchCv {
         self.config().check(&candidates)
     }
 
-    fn plan(&self, given: &Given) -> Result<Box<dyn Plan>> {
-        Ok(Box::new(self.halving().plan(self.param_grid.combinations()?, given)?))
+    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
+        Ok(Box::new(self.halving().plan(self.param_grid.combinations()?, available)?))
     }
 }
 
@@ -337,16 +337,16 @@ impl HalvingRandomSearchCv {
         self.config().check(&drawn)
     }
 
-    fn plan(&self, given: &Given) -> Result<Box<dyn Plan>> {
+    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
         let halving = self.halving();
         let candidates = match self.n_candidates {
             0 => {
-                let (least, most) = halving.limits(given)?;
+                let (least, most) = halving.limits(available)?;
                 most / least
             }
             count => count,
         };
         let drawn = self.param_distributions.sample(candidates, self.random_state)?;
-        Ok(Box::new(halving.plan(drawn, given)?))
+        Ok(Box::new(halving.plan(drawn, available)?))
     }
 }
