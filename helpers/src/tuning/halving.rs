@@ -175,7 +175,11 @@ impl Halving {
     }
 
     /// The rounds for these candidates.
-    pub(super) fn plan(&self, candidates: Vec<Parameters>, available: &Available) -> Result<HalvingPlan> {
+    pub(super) fn plan(
+        &self,
+        candidates: Vec<Parameters>,
+        available: &Available,
+    ) -> Result<HalvingPlan> {
         let (mut least, most) = self.limits(available)?;
         let required = 1 + whole_powers(candidates.len(), self.factor);
         if self.min_resources == MinResources::Exhaust {
