@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Outcome;
 use crate::files::{lock, write_whole};
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::template;
 

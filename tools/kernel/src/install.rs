@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
 use crate::environment::{RUST_VARIABLE, environment, rust_folder};
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 /// Puts this binary into `.tools/kernel`, and a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`.

@@ -21,6 +21,7 @@ mod front;
 mod install;
 mod libtorch;
 mod link;
+mod outcome;
 mod parent;
 mod paths;
 mod relay;
@@ -35,10 +36,8 @@ use std::process::ExitCode;
 
 use crates::Crates;
 use front::inner::INNER_VARIABLE;
+use outcome::Outcome;
 use paths::Paths;
-
-/// What a subcommand gives back: nothing, or a message for the person who called it.
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "\
 usage: notebook-kernel build-template [--repository ROOT]

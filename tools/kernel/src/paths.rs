@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// Names the repository to a kernel; the kernelspec sets it.
 pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";

@@ -15,8 +15,8 @@ use zeromq::{DealerSocket, Socket, SubSocket};
 use super::sockets::{Outlet, take_in};
 use super::wire::{Message, Signer};
 use super::{Channel, Event};
-use crate::Outcome;
 use crate::link::{LINK_VARIABLE, Order, Report};
+use crate::outcome::Outcome;
 use crate::paths::program;
 
 /// Tells this program that it is evcxr and not the front.

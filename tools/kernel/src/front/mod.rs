@@ -41,8 +41,8 @@ use self::notebook::Notebook;
 use self::output::Published;
 use self::sockets::{Connection, Outside};
 use self::wire::Message;
-use crate::Outcome;
 use crate::link::{Order, Report};
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 /// How many events wait at most; whoever has more of them waits.

@@ -13,7 +13,7 @@ use zeromq::{PubSocket, RepSocket, RouterSocket, Socket, SocketRecv, SocketSend}
 
 use super::wire::{Message, Signer};
 use super::{Channel, Event};
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// How long the last messages may take to be sent.
 const LAST: Duration = Duration::from_secs(1);

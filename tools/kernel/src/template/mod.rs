@@ -23,12 +23,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use evcxr::CommandContext;
 pub(crate) use stamp::{STAMP, Stamp, State};
 
-use crate::Outcome;
 use crate::build_folder;
 use crate::crates::Crates;
 use crate::environment::{environment, set_environment};
 use crate::files::{lock, remove};
 use crate::libtorch;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::toolchain::{self, Mode};
 

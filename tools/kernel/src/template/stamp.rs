@@ -8,9 +8,9 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
-use crate::Outcome;
 use crate::crates::Crates;
 use crate::files::digest;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::template::profile::profile;
 

@@ -12,10 +12,10 @@ use std::process::{ExitCode, Output, Stdio};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::files::{digest, write_whole};
 use crate::front::diagnostics;
 use crate::link::LINK_VARIABLE;
+use crate::outcome::Outcome;
 use crate::toolchain::cell::{self, LIBRARY, Order};
 use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::kept::{self, Kind};
