@@ -13,6 +13,7 @@
 //! does. evcxr finds it also where it looks for cargo, rustc and rustup (`toolchain`). `rehearse` is called by
 //! `build-template`.
 
+mod adding;
 mod build_folder;
 mod crates;
 mod environment;
@@ -81,15 +82,15 @@ fn run(arguments: Vec<String>) -> Outcome {
         }
         ["add", name, options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::add(&Paths::find(repository)?, name)
+            adding::add(&Paths::find(repository)?, name)
         }
         ["remove", name, options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::remove(&Paths::find(repository)?, name)
+            adding::remove(&Paths::find(repository)?, name)
         }
         ["list", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::list(&Paths::find(repository)?);
+            adding::list(&Paths::find(repository)?);
             Ok(())
         }
         ["install", options @ ..] => {
