@@ -28,6 +28,7 @@ mod paths;
 mod relay;
 mod runner;
 mod session;
+mod state;
 mod template;
 mod toolchain;
 

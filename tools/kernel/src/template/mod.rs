@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evcxr::CommandContext;
-pub(crate) use stamp::{STAMP, Stamp, State};
+pub(crate) use stamp::Stamp;
 
 use crate::build_folder;
 use crate::crates::Crates;
@@ -30,6 +30,7 @@ use crate::files::{lock, remove};
 use crate::libtorch;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
+use crate::state::State;
 use crate::toolchain::{self, Mode};
 
 /// How often a long build says how far it is.

@@ -16,6 +16,7 @@ use crate::files::{digest, write_whole};
 use crate::front::diagnostics;
 use crate::link::LINK_VARIABLE;
 use crate::outcome::Outcome;
+use crate::paths::STAMP;
 use crate::toolchain::cell::{self, LIBRARY, Order};
 use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::kept::{self, Kind};
@@ -36,7 +37,7 @@ type Reason = &'static str;
 
 /// Does `cargo build` or `cargo check`.
 pub(super) fn build(context: &Context, words: &[&str]) -> ExitCode {
-    if !context.template.join(crate::template::STAMP).is_file() && context.mode != Mode::Learn {
+    if !context.template.join(STAMP).is_file() && context.mode != Mode::Learn {
         return refuse(
             "the kernel's warm build is gone, and cells cannot be compiled; run `cargo xtask setup`, then restart the kernel",
         );

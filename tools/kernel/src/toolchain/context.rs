@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::build_folder;
 use crate::paths::Paths;
-use crate::template::State;
+use crate::state::State;
 use crate::toolchain::manifest::Manifest;
 use crate::toolchain::{bin, folder};
 
