@@ -8,7 +8,7 @@
 mod assist;
 mod cell;
 mod cells;
-pub(crate) mod diagnostics;
+mod diagnostics;
 mod failure;
 mod history;
 mod info;

@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::files::{digest, write_whole};
-use crate::front::diagnostics;
-use crate::link::LINK_VARIABLE;
+use crate::link::{LINK_VARIABLE, keep_diagnostics};
 use crate::outcome::Outcome;
 use crate::paths::STAMP;
 use crate::toolchain::cell::{self, LIBRARY, Order};
@@ -212,7 +211,7 @@ fn say(messages: &[Value]) {
         println!("{}", cell::as_cargo_says(message));
     }
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-    diagnostics::keep(lines.as_bytes());
+    keep_diagnostics(lines.as_bytes());
 }
 
 /// The file that a cell is compiled to.

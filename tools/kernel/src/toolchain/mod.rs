@@ -30,7 +30,6 @@ pub(crate) use cell::{LIBRARY, without_number};
 pub(crate) use context::Mode;
 pub(crate) use kept::trim;
 pub(crate) use lock_file::{merged as merged_versions, with_added as with_added_versions};
-pub(crate) use real::LEFT_TO_CARGO;
 
 use context::{CARGO_HOME_VARIABLE, Context, MODE_VARIABLE, PATH_VARIABLE, TEMPLATE_VARIABLE};
 
