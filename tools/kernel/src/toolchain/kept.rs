@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::files::{digest, write_whole};
-use crate::toolchain::folder;
+use crate::toolchain::folders::folder;
 
 /// What all kept cells of a template take together at most, in bytes. A cell takes some tens of kilobytes.
 const LARGEST: u64 = 200 << 20;

@@ -12,7 +12,8 @@ use crate::files::{remove, write_whole};
 use crate::link::{LEFT_TO_CARGO, keep_diagnostics};
 use crate::toolchain::build::{self, METADATA};
 use crate::toolchain::context::{Context, Mode};
-use crate::toolchain::{WRAPPER, bin, lock_file};
+use crate::toolchain::folders::{WRAPPER, bin};
+use crate::toolchain::lock_file;
 
 /// Becomes the real tool.
 pub(super) fn pass_on(context: &Context, name: &str, arguments: &[OsString]) -> ExitCode {
