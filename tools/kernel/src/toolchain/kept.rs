@@ -39,7 +39,7 @@ pub(super) fn keep(template: &Path, key: &str, kind: Kind, content: &[u8]) {
     let _ = write_whole(&file(template, key, kind), &whole);
 }
 
-/// What was kept, if it is as it was written: after a crash of the machine it may not be.
+/// What was kept, if it is as it was written.
 pub(super) fn find(template: &Path, key: &str, kind: Kind) -> Option<Vec<u8>> {
     let path = file(template, key, kind);
     let whole = fs::read(&path).ok()?;
