@@ -20,7 +20,7 @@ use crate::build_folder;
 use crate::crates::Crates;
 use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
 use crate::files::{lock, remove};
-use crate::front::inner::Place;
+use crate::front::inner::Surroundings;
 use crate::front::{self, Prepared};
 use crate::link::DIAGNOSTICS_VARIABLE;
 use crate::outcome::Outcome;
@@ -66,7 +66,7 @@ fn prepare(paths: &Paths) -> Outcome<Prepared> {
     thread::spawn(move || toolchain::trim(&template));
     let variables = session.environment(paths)?.into_iter();
     Ok(Prepared {
-        place: Place {
+        surroundings: Surroundings {
             sockets: session.sockets.path().to_owned(),
             environment: variables.map(|(name, value)| (name.to_owned(), value)).collect(),
         },

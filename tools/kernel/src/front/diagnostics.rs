@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::locate::{Place, Sources};
+use super::locate::{Location, Sources};
 
 /// Something that rustc found wrong.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Diagnostic {
     }
 
     /// The lines to show, and where in the notebook the mistake is.
-    pub(crate) fn show(&self, sources: &Sources) -> (Vec<String>, Option<Place>) {
+    pub(crate) fn show(&self, sources: &Sources) -> (Vec<String>, Option<Location>) {
         let mut lines = Vec::new();
         let mut first = None;
         // Digits of the line numbers, rustc's and those shown.
@@ -80,10 +80,10 @@ impl Diagnostic {
             }
             if let Some(arrow) = ARROW.captures(&plain) {
                 skipping = false;
-                let shown = match place_of(&arrow, sources) {
-                    Some(place) => {
-                        first.get_or_insert(place);
-                        let Place { cell, position } = place;
+                let shown = match location_of(&arrow, sources) {
+                    Some(location) => {
+                        first.get_or_insert(location);
+                        let Location { cell, position } = location;
                         format!("cell [{cell}], line {}, column {}", position.line, position.column)
                     }
                     None if is_evcxrs(&arrow[1]) => continue,
@@ -93,13 +93,13 @@ impl Diagnostic {
                 lines.push(line.replacen(&told, &shown, 1));
             } else if let Some(numbered) = NUMBERED.captures(&plain) {
                 let number = &numbered[1];
-                let place = number.parse().ok().and_then(|number| sources.place(number, 1));
+                let location = number.parse().ok().and_then(|number| sources.location(number, 1));
                 let is_code = &numbered[2] == "|";
-                skipping = place.is_none() && is_code;
+                skipping = location.is_none() && is_code;
                 if !skipping {
                     // A line to add stands above the cell.
-                    let shown =
-                        place.map_or(String::new(), |place| place.position.line.to_string());
+                    let shown = location
+                        .map_or(String::new(), |location| location.position.line.to_string());
                     told_width = told_width.max(number.len());
                     shown_width = shown_width.max(shown.len());
                     // Colours are written in numbers, too.
@@ -138,9 +138,9 @@ fn without_blanks(line: &str, mut surplus: usize) -> String {
     }
 }
 
-fn place_of(arrow: &regex::Captures, sources: &Sources) -> Option<Place> {
+fn location_of(arrow: &regex::Captures, sources: &Sources) -> Option<Location> {
     let number = |at: usize| arrow[at].parse().ok();
-    sources.place(number(2)?, number(3)?).filter(|_| is_evcxrs(&arrow[1]))
+    sources.location(number(2)?, number(3)?).filter(|_| is_evcxrs(&arrow[1]))
 }
 
 /// Whether a path is that of the file that evcxr makes.
@@ -183,7 +183,7 @@ mod tests {
             \x1b[34m|\x1b[0m -------- kept here\n";
         let notebook = Notebook::default();
         let sources = Sources::new(generated, 7, "let a = 1;\nlet b = x + a;", &notebook);
-        let (lines, place) = diagnostic(rendered).show(&sources);
+        let (lines, location) = diagnostic(rendered).show(&sources);
         let plain: Vec<String> =
             lines.iter().map(|line| COLOUR.replace_all(line, "").into_owned()).collect();
         assert_eq!(
@@ -196,7 +196,7 @@ mod tests {
                 "  |         ^ not found",
             ]
         );
-        assert_eq!(place.unwrap().position.line, 2);
+        assert_eq!(location.unwrap().position.line, 2);
         assert!(lines[0].starts_with("\x1b[1m\x1b[31merror"), "colours stay: {}", lines[0]);
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-use super::inner::{Inner, Place};
+use super::inner::{Inner, Surroundings};
 use super::wire::Message;
 use crate::link::{Order, Report};
 
@@ -37,7 +37,7 @@ pub(crate) enum Event {
 
 /// A session as the front needs it.
 pub(crate) struct Prepared {
-    pub(crate) place: Place,
+    pub(crate) surroundings: Surroundings,
     /// The file that evcxr makes of a cell.
     pub(crate) generated: PathBuf,
     /// What rustc said of it.

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::diagnostics::{self, Diagnostic, short_path};
-use super::locate::{Place, Sources};
+use super::locate::{Location, Sources};
 use super::notebook::Notebook;
 use super::source::Problem;
 use super::teach;
@@ -187,29 +187,29 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     let mut failure =
         Failure::new("Panic", if text.is_empty() { "the cell panicked" } else { &text });
     // As in Python, the last line is the one to read: some programs show no other.
-    let mut place_lines = Vec::new();
+    let mut cell_lines = Vec::new();
     if let Some(found) = found {
         let number = |at: usize| found[at].parse().unwrap_or(0);
         let sources =
             Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook);
-        let place =
-            sources.place(number(2), number(3)).filter(|_| found[1].ends_with("src/lib.rs"));
-        match place {
-            Some(place) => place_lines = with_line(place, evidence),
+        let location =
+            sources.location(number(2), number(3)).filter(|_| found[1].ends_with("src/lib.rs"));
+        match location {
+            Some(location) => cell_lines = with_line(location, evidence),
             None if &found[1] == "src/lib.rs" => {}
             None => {
                 let path = short_path(&found[1]);
-                place_lines.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
+                cell_lines.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
             }
         }
     }
-    failure.traceback.splice(0..0, place_lines);
+    failure.traceback.splice(0..0, cell_lines);
     failure
 }
 
-/// A place and what stands there.
-fn with_line(place: Place, evidence: &Evidence) -> Vec<String> {
-    let Place { cell, position } = place;
+/// A location and what stands there.
+fn with_line(location: Location, evidence: &Evidence) -> Vec<String> {
+    let Location { cell, position } = location;
     let earlier =
         evidence.notebook.latest().find(|ran| ran.number == cell).map(|ran| ran.code.as_str());
     let code = if cell == evidence.number { evidence.code } else { earlier.unwrap_or_default() };
@@ -236,18 +236,18 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
         // Two mistakes may have one message.
         let at = diagnostics.iter().position(|diagnostic| diagnostic.is(message));
         let diagnostic = at.map(|at| diagnostics.remove(at));
-        let (lines, place) = match &diagnostic {
+        let (lines, location) = match &diagnostic {
             Some(diagnostic) => diagnostic.show(&sources),
             None => (in_evcxrs_words(error, evidence.number), None),
         };
         if traceback.windows(lines.len().max(1)).any(|shown| shown == lines) {
             continue;
         }
-        texts.push(match place {
-            Some(place) if place.cell == evidence.number => {
-                format!("{message} (line {})", place.position.line)
+        texts.push(match location {
+            Some(location) if location.cell == evidence.number => {
+                format!("{message} (line {})", location.position.line)
             }
-            Some(Place { cell, position }) => {
+            Some(Location { cell, position }) => {
                 format!("{message} (cell [{cell}], line {})", position.line)
             }
             None => message.to_owned(),

@@ -13,7 +13,7 @@ pub(crate) const INNER_VARIABLE: &str = "NOTEBOOK_INNER";
 
 /// What evcxr is started with.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Surroundings {
     /// Where its sockets are, which nobody else can enter.
     pub(crate) sockets: PathBuf,
     pub(crate) environment: Vec<(String, String)>,

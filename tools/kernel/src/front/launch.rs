@@ -11,7 +11,7 @@ use uuid::Uuid;
 use zeromq::{DealerSocket, Socket, SubSocket};
 
 use super::event::{Channel, Event};
-use super::inner::{INNER_VARIABLE, Inner, Place};
+use super::inner::{INNER_VARIABLE, Inner, Surroundings};
 use super::outlet::Outlet;
 use super::sockets::take_in;
 use super::wire::Signer;
@@ -24,26 +24,26 @@ const LISTENS: Duration = Duration::from_secs(60);
 
 /// Starts evcxr and connects to it; what it says comes as events.
 pub(crate) async fn start(
-    place: &Place,
+    surroundings: &Surroundings,
     number: u64,
     events: &mpsc::Sender<Event>,
 ) -> Outcome<Inner> {
     let key = Uuid::new_v4().to_string();
     let names = ["shell", "iopub", "stdin", "control", "hb"];
-    let address = place.sockets.join(format!("evcxr-{number}"));
+    let address = surroundings.sockets.join(format!("evcxr-{number}"));
     let mut connection =
         json!({ "transport": "ipc", "ip": address, "key": key, "signature_scheme": "hmac-sha256" });
     for (port, name) in names.iter().enumerate() {
         connection[format!("{name}_port")] = (port + 1).into();
     }
-    let file = place.sockets.join(format!("evcxr-{number}.json"));
+    let file = surroundings.sockets.join(format!("evcxr-{number}.json"));
     std::fs::write(&file, connection.to_string())?;
-    let link = place.sockets.join(format!("link-{number}"));
+    let link = surroundings.sockets.join(format!("link-{number}"));
     listen(UnixListener::bind(&link)?, events.clone());
 
     let mut evcxr = Command::new(program()?);
     evcxr.arg("--control_file").arg(&file);
-    evcxr.envs(place.environment.iter().cloned());
+    evcxr.envs(surroundings.environment.iter().cloned());
     evcxr.env(INNER_VARIABLE, "1").env(LINK_VARIABLE, &link).stderr(Stdio::piped());
     // Interrupts are for the front, which knows what is to be interrupted.
     std::os::unix::process::CommandExt::process_group(&mut evcxr, 0);

@@ -6,9 +6,9 @@
 use super::notebook::Notebook;
 use super::source::Position;
 
-/// A place in a notebook.
+/// A location in a notebook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// The number of the cell, as its prompt shows it.
     pub(crate) cell: i64,
     pub(crate) position: Position,
@@ -34,12 +34,12 @@ impl<'a> Sources<'a> {
     }
 
     /// Where line and column of evcxr's file, both counted from 1, are in the notebook.
-    pub(crate) fn place(&self, line: usize, column: usize) -> Option<Place> {
+    pub(crate) fn location(&self, line: usize, column: usize) -> Option<Location> {
         let here = self.find(&self.cell, line, column);
-        here.map(|position| Place { cell: self.number, position }).or_else(|| {
+        here.map(|position| Location { cell: self.number, position }).or_else(|| {
             self.notebook.latest().find_map(|ran| {
                 let position = self.find(&ran.code.lines().collect::<Vec<_>>(), line, column)?;
-                Some(Place { cell: ran.number, position })
+                Some(Location { cell: ran.number, position })
             })
         })
     }
@@ -78,8 +78,8 @@ mod tests {
         notebook.ran(4, "fn half(x: i32) -> i32 {\n    x / zero()\n}", true);
         let sources = Sources::new(GENERATED, 5, "// why\nlet x = 1; let y = 2;\nx[3]", &notebook);
         sources
-            .place(line, column)
-            .map(|place| (place.cell, place.position.line, place.position.column))
+            .location(line, column)
+            .map(|location| (location.cell, location.position.line, location.position.column))
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         let cell = "f();\ng();\nf();\nh();";
         let notebook = Notebook::default();
         let sources = Sources::new("x\nf();\ng();\nf();\nh();\ny", 1, cell, &notebook);
-        assert_eq!(sources.place(4, 1).unwrap().position.line, 3);
-        assert_eq!(sources.place(2, 1).unwrap().position.line, 1);
+        assert_eq!(sources.location(4, 1).unwrap().position.line, 3);
+        assert_eq!(sources.location(2, 1).unwrap().position.line, 1);
     }
 }

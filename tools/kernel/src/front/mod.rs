@@ -312,10 +312,12 @@ impl Front {
     fn start_inner(&mut self) {
         let Some(prepared) = &self.prepared else { return };
         self.starts += 1;
-        let (place, number, events) = (prepared.place.clone(), self.starts, self.events.clone());
+        let (surroundings, number, events) =
+            (prepared.surroundings.clone(), self.starts, self.events.clone());
         tokio::spawn(async move {
-            let started =
-                launch::start(&place, number, &events).await.map_err(|error| error.to_string());
+            let started = launch::start(&surroundings, number, &events)
+                .await
+                .map_err(|error| error.to_string());
             let _ = events.send(Event::InnerStarted(number, started)).await;
         });
     }

@@ -75,19 +75,9 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     let in_use = fs::File::create(lock_file(&building))?;
     in_use.lock_shared()?;
     fs::create_dir_all(building.join("configuration"))?;
-    let mut versions = fs::read_to_string(paths.lock_file())?;
-    match present.filter(|(present, _)| present.base == stamp.base) {
-        Some((_, folder)) => {
-            // Crates that were added before stay in the versions that they had.
-            if let Ok(before) = fs::read_to_string(build_folder::kept_lock_file(&folder)) {
-                versions = toolchain::with_added_versions(&versions, &before);
-            }
-            println!("kernel template: compiling what changed in helpers and its dependencies");
-            build_folder::copy(&folder.join("target"), &building.join("target"))?;
-        }
-        None => println!("kernel template: compiling helpers and all it depends on (minutes)"),
-    }
-    lock_helpers(paths, &building, &versions)?;
+    let before =
+        present.filter(|(present, _)| present.base == stamp.base).map(|(_, folder)| folder);
+    begin(paths, before.as_deref(), &building)?;
     let folder = paths.kernel().join(".cargo");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("config.toml"), profile::profile())?;
@@ -108,6 +98,24 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     replace(paths, &building)?;
     println!("kernel template: ready after {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Puts into a folder what the build begins with: the versions of all crates and, where there is one, what the build before
+/// it has compiled.
+fn begin(paths: &Paths, before: Option<&Path>, building: &Path) -> Outcome {
+    let mut versions = fs::read_to_string(paths.lock_file())?;
+    match before {
+        Some(folder) => {
+            // Crates that were added before stay in the versions that they had.
+            if let Ok(before) = fs::read_to_string(build_folder::kept_lock_file(folder)) {
+                versions = toolchain::with_added_versions(&versions, &before);
+            }
+            println!("kernel template: compiling what changed in helpers and its dependencies");
+            build_folder::copy(&folder.join("target"), &building.join("target"))?;
+        }
+        None => println!("kernel template: compiling helpers and all it depends on (minutes)"),
+    }
+    lock_helpers(paths, building, &versions)
 }
 
 /// Has cargo note which versions evcxr's package has of what helpers depends on. Where it finds no such note it chooses anew
@@ -150,27 +158,7 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
     ]);
     env::set_current_dir(paths.root())?;
 
-    let target = folder.join("target");
-    let files = match dependency_files(&target) {
-        0 => 2 * packages(&fs::read_to_string(folder.join("Cargo.lock"))?),
-        // Of a build that goes on from another one nobody knows how much is left.
-        _ => 0,
-    };
-    thread::spawn(move || {
-        loop {
-            thread::sleep(HEARTBEAT);
-            let (done, seconds) = (dependency_files(&target), start.elapsed().as_secs_f64());
-            match files.checked_sub(done).filter(|_| done > 0) {
-                Some(left) => println!(
-                    "kernel template: {} of {} crates, ETA {:.0} s",
-                    done / 2,
-                    files / 2,
-                    seconds * left as f64 / done as f64
-                ),
-                None => println!("kernel template: compiling helpers, {seconds:.0} s"),
-            }
-        }
-    });
+    tell_progress(folder, start)?;
     let (mut context, outputs) =
         CommandContext::new().map_err(|error| format!("evcxr does not start: {error}"))?;
     let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
@@ -195,6 +183,32 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
     if !refused {
         return Err("the kernel runs a cell that uses a variable that was never set".into());
     }
+    Ok(())
+}
+
+/// Says every few seconds how far a build in this folder is, until this program ends.
+fn tell_progress(folder: &Path, start: Instant) -> Outcome {
+    let target = folder.join("target");
+    let files = match dependency_files(&target) {
+        0 => 2 * packages(&fs::read_to_string(folder.join("Cargo.lock"))?),
+        // Of a build that goes on from another one nobody knows how much is left.
+        _ => 0,
+    };
+    thread::spawn(move || {
+        loop {
+            thread::sleep(HEARTBEAT);
+            let (done, seconds) = (dependency_files(&target), start.elapsed().as_secs_f64());
+            match files.checked_sub(done).filter(|_| done > 0) {
+                Some(left) => println!(
+                    "kernel template: {} of {} crates, ETA {:.0} s",
+                    done / 2,
+                    files / 2,
+                    seconds * left as f64 / done as f64
+                ),
+                None => println!("kernel template: compiling helpers, {seconds:.0} s"),
+            }
+        }
+    });
     Ok(())
 }
 

@@ -110,9 +110,9 @@ impl Room {
             return Some(ExitCode::SUCCESS);
         }
         let refusal = kept::find(&context.template, key, Kind::Refusal)?;
-        let Refusal { places, messages } = serde_json::from_slice(&refusal).ok()?;
-        let now = order.places();
-        if !messages.iter().all(|message| cell::is_about_same_lines(message, &places, &now)) {
+        let Refusal { indices, messages } = serde_json::from_slice(&refusal).ok()?;
+        let now = order.indices();
+        if !messages.iter().all(|message| cell::is_about_same_lines(message, &indices, &now)) {
             return None;
         }
         say(&messages);
@@ -168,7 +168,7 @@ impl Room {
         }
         say(&messages);
         if let Some(key) = key {
-            let refusal = json!(Refusal { places: order.places(), messages }).to_string();
+            let refusal = json!(Refusal { indices: order.indices(), messages }).to_string();
             kept::keep(&context.template, key, Kind::Refusal, refusal.as_bytes());
         }
         Ok(ExitCode::from(REFUSED))
@@ -182,7 +182,7 @@ impl Room {
 /// What the compiler said of a cell, and where the cell's lines were.
 #[derive(Serialize, Deserialize)]
 struct Refusal {
-    places: Vec<usize>,
+    indices: Vec<usize>,
     messages: Vec<Value>,
 }
 

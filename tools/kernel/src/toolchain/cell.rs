@@ -56,7 +56,7 @@ pub(crate) fn without_number(function: &str) -> &str {
 /// tables.
 pub(super) struct Order<'a> {
     lines: Vec<&'a str>,
-    /// The line that comes at each place.
+    /// The line that comes at each index.
     order: Vec<usize>,
 }
 
@@ -76,18 +76,18 @@ impl<'a> Order<'a> {
         digest(more.iter().map(|text| text.as_bytes()).chain(lines))
     }
 
-    /// The place of each line of the cell in this order.
-    pub(super) fn places(&self) -> Vec<usize> {
-        let mut places = vec![0; self.order.len()];
-        for (place, &line) in self.order.iter().enumerate() {
-            places[line] = place;
+    /// The index of each line of the cell in this order.
+    pub(super) fn indices(&self) -> Vec<usize> {
+        let mut indices = vec![0; self.order.len()];
+        for (index, &line) in self.order.iter().enumerate() {
+            indices[line] = index;
         }
-        places
+        indices
     }
 }
 
 /// Whether all lines that a compiler's message is about are the same in two cells that differ in the order of their lines,
-/// which have these places.
+/// which have these indices.
 pub(super) fn is_about_same_lines(message: &Value, one: &[usize], two: &[usize]) -> bool {
     match message {
         Value::Array(all) => all.iter().all(|message| is_about_same_lines(message, one, two)),
@@ -98,7 +98,7 @@ pub(super) fn is_about_same_lines(message: &Value, one: &[usize], two: &[usize])
                 usize::try_from(line).ok()?.checked_sub(1)
             };
             let same = |start: usize, end: usize| {
-                one.get(start..=end).is_some_and(|places| Some(places) == two.get(start..=end))
+                one.get(start..=end).is_some_and(|indices| Some(indices) == two.get(start..=end))
             };
             let is_same = match (is_of_cell, line("line_start"), line("line_end")) {
                 (true, Some(start), Some(end)) => same(start, end),
@@ -273,7 +273,11 @@ mod tests {
             let one = json!({"file_name": "src/lib.rs", "line_start": start, "line_end": end});
             let message =
                 json!({"spans": [], "children": [{"spans": [{"expansion": {"span": one}}]}]});
-            is_about_same_lines(&message, &Order::of(WRAPPED).places(), &Order::of(&other).places())
+            is_about_same_lines(
+                &message,
+                &Order::of(WRAPPED).indices(),
+                &Order::of(&other).indices(),
+            )
         };
         // About `put_variable` of `a` or `b`, which have changed their places, and about the line before.
         assert!(!same(5, 5) && !same(6, 6) && !same(1, 7));
