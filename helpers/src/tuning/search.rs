@@ -329,7 +329,7 @@ impl SearchConfig {
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {
             let (now, rounds) = (round.iteration + 1, plan.rounds());
-            println!("Round {now} of {rounds}, {number} {} each:", resource.plural());
+            print_line(&format!("Round {now} of {rounds}, {number} {} each:", resource.plural()));
         }
     }
 
@@ -342,11 +342,11 @@ impl SearchConfig {
             1 => format!("{n_splits} folds"),
             repeats => format!("{} folds with {repeats} seeds", n_splits / repeats),
         };
-        println!(
+        print_line(&format!(
             "Fitting {folds} for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
-        );
+        ));
         if trials_kept > 0 {
-            println!("{trials_kept} of them were finished before and are not repeated");
+            print_line(&format!("{trials_kept} of them were finished before and are not repeated"));
         }
     }
 
