@@ -56,6 +56,7 @@ fn the_rooms_that_a_training_runs_through_count() {
         "data",
         "engine",
         "evaluation",
+        "features",
         "layers",
         "models",
         "system",

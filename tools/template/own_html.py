@@ -88,7 +88,8 @@ class Cleaner:
     def frame(self, soup: bs4.BeautifulSoup, table: bs4.Tag) -> None:
         """Puts a table into a block that may scroll, its caption above it: as wide as the text, not as the table."""
         if TABLE in table.get("class", []):
-            drop_styles(table)
+            for element in [table, *table.find_all(style=True)]:
+                del element["style"]  # its classes say all, and the page has their styles
         else:
             number_columns(table)
         for header in table.find_all("th"):
@@ -171,14 +172,3 @@ def number_columns(table: bs4.Tag) -> None:
         if any(texts) and all(NUMBER.match(text) for text in texts if text):
             for cell in cells:
                 cell["class"] = [*cell.get("class", []), "number"]
-
-
-def drop_styles(table: bs4.Tag) -> None:
-    """Leaves a table of helpers its classes, and its colours, which belong to the values."""
-    for element in [table, *table.find_all(style=True)]:
-        rules = str(element.get("style") or "").split(";")
-        kept = [rule for rule in rules if re.match(r"\s*(background|color)", rule)]
-        if kept:
-            element["style"] = ";".join(kept)
-        else:
-            del element["style"]

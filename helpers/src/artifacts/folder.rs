@@ -7,13 +7,10 @@ use ndarray::Array2;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::Metrics;
-use crate::data::Dataset;
 use crate::data::npy::write_npy;
-use crate::display::print_line;
 use crate::system::files::{ReadError, read_regular};
 use crate::system::write_atomically;
-use crate::text::{clean_text, thousands};
+use crate::text::clean_text;
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
@@ -27,36 +24,6 @@ impl Artifacts {
     /// Results under this folder, which is made when the first one is saved.
     pub fn new(folder: impl AsRef<Path>) -> Artifacts {
         Artifacts { folder: folder.as_ref().to_owned() }
-    }
-
-    /// Results of a run on these images, under this folder.
-    ///
-    /// Those of a sample would replace the results of all images under the same names. So where the folder holds such
-    /// ones, a sample's go to a folder inside it, `sample_4000`, and a line says so.
-    pub fn for_data(folder: impl AsRef<Path>, dataset: &Dataset) -> Artifacts {
-        let whole = Artifacts::new(folder);
-        let Some(of) = dataset.info().sampled_from.filter(|_| whole.holds_a_full_run()) else {
-            return whole;
-        };
-        let sample = Artifacts::new(whole.folder.join(format!("sample_{}", dataset.len())));
-        print_line(&format!(
-            "A run on {} of {} images: its results are in {}; those of all images in {} stay as they are.",
-            thousands(dataset.len()),
-            thousands(of),
-            sample.folder.display(),
-            whole.folder.display()
-        ));
-        sample
-    }
-
-    /// True when there are metrics of a run that was not quick and not on a sample.
-    fn holds_a_full_run(&self) -> bool {
-        let Ok(entries) = fs::read_dir(self.folder.join("metrics")) else { return false };
-        entries.flatten().any(|entry| {
-            let text = read_regular(&entry.path(), LARGEST_JSON).unwrap_or_default();
-            serde_json::from_slice::<Metrics>(&text)
-                .is_ok_and(|metrics| !metrics.quick && metrics.dataset.sampled_from.is_none())
-        })
     }
 
     /// The folder itself.
@@ -163,7 +130,7 @@ struct Versioned {
 }
 
 /// Predictions for thirty million images take less.
-const LARGEST_JSON: u64 = 1 << 28;
+pub(super) const LARGEST_JSON: u64 = 1 << 28;
 
 pub(super) fn write_json(path: &Path, value: &impl Serialize, pretty: bool) -> Result<String> {
     let json =

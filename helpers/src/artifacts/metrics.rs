@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Artifacts, SCHEMA, checked, made_by, read_json, scored_by, write_json};
-use crate::data::{DatasetInfo, Split};
+use super::folder::{
+    Artifacts, LARGEST_JSON, SCHEMA, checked, made_by, read_json, scored_by, write_json,
+};
+use crate::data::{Dataset, DatasetInfo, Split};
+use crate::display::print_line;
 use crate::evaluation::{Evaluation, Quality};
 use crate::system::environment::Environment;
-use crate::text::clean_text;
+use crate::system::files::read_regular;
+use crate::text::{clean_text, thousands};
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
@@ -262,6 +267,36 @@ impl fmt::Debug for Metrics {
 }
 
 impl Artifacts {
+    /// Results of a run on these images, under this folder.
+    ///
+    /// Those of a sample would replace the results of all images under the same names. So where the folder holds such
+    /// ones, a sample's go to a folder inside it, `sample_4000`, and a line says so.
+    pub fn for_data(folder: impl AsRef<Path>, dataset: &Dataset) -> Artifacts {
+        let whole = Artifacts::new(folder);
+        let Some(of) = dataset.info().sampled_from.filter(|_| whole.holds_a_full_run()) else {
+            return whole;
+        };
+        let sample = Artifacts::new(whole.folder().join(format!("sample_{}", dataset.len())));
+        print_line(&format!(
+            "A run on {} of {} images: its results are in {}; those of all images in {} stay as they are.",
+            thousands(dataset.len()),
+            thousands(of),
+            sample.folder().display(),
+            whole.folder().display()
+        ));
+        sample
+    }
+
+    /// True when there are metrics of a run that was not quick and not on a sample.
+    fn holds_a_full_run(&self) -> bool {
+        let Ok(entries) = fs::read_dir(self.folder().join("metrics")) else { return false };
+        entries.flatten().any(|entry| {
+            let text = read_regular(&entry.path(), LARGEST_JSON).unwrap_or_default();
+            serde_json::from_slice::<Metrics>(&text)
+                .is_ok_and(|metrics| !metrics.quick && metrics.dataset.sampled_from.is_none())
+        })
+    }
+
     /// Writes metrics, and returns where.
     ///
     /// # Errors

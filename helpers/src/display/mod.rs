@@ -18,6 +18,7 @@
 //! with its name and `(`, `:` or `{`.
 
 pub(crate) mod chart;
+pub mod class;
 mod live;
 mod loading;
 mod progress;
@@ -27,28 +28,9 @@ mod table;
 
 pub(crate) use live::FRONT;
 pub use live::LiveDisplay;
+pub use progress::PROGRESS;
 pub(crate) use progress::{Bar, Board, Ticker, print_line};
 pub use protocol::{blocks, show};
 pub(crate) use show::shows_its_html;
 pub use show::{Show, ShowResult};
 pub use table::{Cell, Column, Format, Table};
-
-/// Begins each line that is of interest only while a cell runs.
-pub const PROGRESS: &str = "… ";
-
-/// Classes of the HTML that is shown: what another program looks for. The styles beside them serve JupyterLab, which
-/// knows no style sheet of ours.
-pub mod class {
-    /// A [`Table`](super::Table).
-    pub const TABLE: &str = "helpers-table";
-    /// A head or a cell of a column of numbers, aligned right.
-    pub const NUMBER: &str = "number";
-    /// The row marked as the best one.
-    pub const BEST: &str = "best";
-    /// The first of the rows of totals or means, below a line.
-    pub const TOTAL: &str = "total";
-    /// How far a cell has come: a bar and words.
-    pub const PROGRESS_BAR: &str = "helpers-progress";
-    /// What was found while a cell ran: charts, and lines that are folded away.
-    pub const LIVE: &str = "helpers-live";
-}

@@ -4,8 +4,11 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::class::{LIVE, PROGRESS_BAR};
-use super::{LiveDisplay, PROGRESS};
+use super::live::LiveDisplay;
 use crate::text::{clean_sentence, escape_sentence};
+
+/// Begins each line that is of interest only while a cell runs.
+pub const PROGRESS: &str = "… ";
 
 /// Prints a line that may hold text from elsewhere (a path, an error, a class name): it stays one line and is never a
 /// marker of evcxr's protocol.

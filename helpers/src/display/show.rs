@@ -50,8 +50,6 @@ macro_rules! shows_its_html {
 }
 pub(crate) use shows_its_html;
 
-shows_its_html!(super::Table);
-
 /// What evcxr prints when `?` has ended a cell; it then forgets the variables that the cell declared.
 const ENDED: &str = "EVCXR_ERROR_OCCURRED";
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::class::{BEST, NUMBER, TABLE, TOTAL};
-use super::show;
+use super::{show, shows_its_html};
 use crate::text::{clean_sentence, clean_text, escape_html, escape_sentence, with_thousands};
 
 /// How the values of a [`Column`] are written.
@@ -363,6 +363,8 @@ impl Table {
         show(&self.to_html(), &self.to_text());
     }
 }
+
+shows_its_html!(Table);
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

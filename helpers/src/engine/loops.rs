@@ -1,7 +1,7 @@
 //! The passes over memory that [`super::normalization`] is made of.
 
+use super::channels::{Channels, Common};
 use super::layout::ChannelsLast;
-use super::normalization::{Channels, Common};
 use crate::system::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
 
 /// Rows that are added up in 32 bits before the sum goes on in 64.

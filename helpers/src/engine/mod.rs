@@ -16,6 +16,7 @@
 //! into blocks that do not depend on the number of threads, so results do not either.
 
 mod chain;
+mod channels;
 mod convolution;
 mod depthwise;
 mod dropout;

@@ -14,6 +14,7 @@ use half::bf16;
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
+use super::channels::{Channels, Common};
 use super::dropout::{DropoutMask, drop_in_place};
 use super::layout::ChannelsLast;
 use super::loops::{
@@ -99,57 +100,6 @@ struct Normalized {
     layout: ChannelsLast,
     fused: Fused,
     channels: Channels,
-}
-
-/// Numbers for each channel.
-pub(super) struct Channels {
-    pub mean: Vec<f32>,
-    /// One over the standard deviation.
-    inverse: Vec<f32>,
-    /// `value * scale + shift` is the normalised value.
-    pub scale: Vec<f32>,
-    pub shift: Vec<f32>,
-}
-
-/// What the gradients of all inputs of a channel have in common, because all have a part in mean and variance.
-pub(super) struct Common {
-    pub constant: Vec<f32>,
-    /// Times the distance from the mean.
-    pub slope: Vec<f32>,
-}
-
-impl Common {
-    /// From the sums, over all rows, of the gradients and of their products with the distances from the mean:
-    /// `d/dx = scale * (g - mean(g) - (x - mean) * mean(g * (x - mean)) / variance)`.
-    fn new(sum: &[f64], product: &[f64], inverse: &[f32], rows: f64) -> Common {
-        let slope = product.iter().zip(inverse).map(|(product, inverse)| {
-            (product / rows * f64::from(*inverse) * f64::from(*inverse)) as f32
-        });
-        let constant = sum.iter().map(|sum| (sum / rows) as f32).collect();
-        Common { constant, slope: slope.collect() }
-    }
-}
-
-impl Channels {
-    fn new(
-        mean: &[f64],
-        variance: &[f64],
-        gamma: &Tensor,
-        beta: &Tensor,
-        epsilon: f64,
-    ) -> Result<Channels> {
-        let (gamma, beta) = (Vec::<f32>::try_from(gamma)?, Vec::<f32>::try_from(beta)?);
-        let mut channels = Channels { mean: vec![], inverse: vec![], scale: vec![], shift: vec![] };
-        for (((mean, variance), gamma), beta) in mean.iter().zip(variance).zip(gamma).zip(beta) {
-            let inverse = 1.0 / (variance + epsilon).sqrt();
-            let scale = f64::from(gamma) * inverse;
-            channels.mean.push(*mean as f32);
-            channels.inverse.push(inverse as f32);
-            channels.scale.push(scale as f32);
-            channels.shift.push((f64::from(beta) - mean * scale) as f32);
-        }
-        Ok(channels)
-    }
 }
 
 /// The gradients of a normalisation's input and of its weights.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::FeatureConfig;
+use serde::{Deserialize, Serialize};
+
 use super::file::{FeatureWriter, FileFormat};
 use crate::data::Subset;
 use crate::data::batches::ImageSource;
@@ -11,9 +12,20 @@ use crate::display::Bar;
 use crate::error::Result;
 use crate::models::model::Model;
 use crate::models::model_file::as_bytes;
+use crate::models::precision::Precision;
 use crate::system::interrupt::InterruptGuard;
 use crate::system::threads::AdaptiveThreads;
 use crate::text::{duration, thousands};
+
+/// How features are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeatureConfig {
+    /// Also of each image's mirror image; training then takes one of the two at random. Twice the time and the room.
+    pub mirrored: bool,
+    /// The number format of the products, and of the features.
+    pub precision: Precision,
+}
 
 /// Images that go through the network at once.
 pub(super) const BATCH: usize = 256;

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Kind;
 
@@ -30,18 +29,9 @@ use crate::models::precision::Precision;
 use crate::system::environment::code_version;
 use crate::system::files::remove_leftovers;
 use crate::text::{shown_path, thousands};
+pub use compute::FeatureConfig;
 use compute::{BATCH, compute};
 use file::{FeatureFile, FileFormat};
-
-/// How features are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FeatureConfig {
-    /// Also of each image's mirror image; training then takes one of the two at random. Twice the time and the room.
-    pub mirrored: bool,
-    /// The number format of the products, and of the features.
-    pub precision: Precision,
-}
 
 /// The outputs of a network's frozen layers for each image of a data set, read from disk as they are used. A clone is
 /// cheap.

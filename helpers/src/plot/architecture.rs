@@ -3,8 +3,8 @@
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::Figure;
-use super::page::{Page, Point, Rect, Text, draw};
-use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, RULE, TITLE_SIZE, WHITE};
+use super::page::{Page, Rect, Text, draw};
+use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, Point, RULE, TITLE_SIZE, WHITE};
 use crate::Result;
 use crate::layers::Layer;
 use crate::models::Model;

@@ -6,9 +6,10 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::style::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::page::{Dash, Page, Point, Rect, Surface, Text};
+use super::page::{Page, Rect, Surface, Text};
 use super::style::{
-    BORDER, Color, GREY, GRID, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE,
+    BORDER, Color, Dash, GREY, GRID, INK, Look, Marker, NAME_SIZE, Point, RULE, TICK_SIZE,
+    TITLE_SIZE, WHITE,
 };
 use crate::display::chart::tick_step;
 use crate::text::with_thousands;

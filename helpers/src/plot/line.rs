@@ -2,8 +2,8 @@
 
 use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_width};
 use super::figure::Figure;
-use super::page::{Page, Point, Rect, Text, draw};
-use super::style::{GREY, INK, Look, Marker, RULE, TICK_SIZE};
+use super::page::{Page, Rect, Text, draw};
+use super::style::{GREY, INK, Look, Marker, Point, RULE, TICK_SIZE};
 use crate::text::{clean_text, short};
 use crate::training::history::{EpochRow, History, Metric, Record};
 use crate::{Error, Result};

@@ -22,16 +22,10 @@ use plotters_backend::{
 use plotters_bitmap::{BitMapBackend, BitMapBackendError};
 
 use super::figure::{DENSITY, Figure};
-use super::style::{Color, INK, Marker, WHITE};
+use super::style::{Color, Dash, INK, Marker, Point, WHITE};
 use crate::data::ImageShape;
 use crate::text::clean_text;
 use crate::{Error, Result};
-
-/// A point on the page, x to the right and y down.
-pub(crate) type Point = (f64, f64);
-
-/// Lengths of stroke and gap of a dashed line; none for a whole one.
-pub(crate) type Dash = Option<(f64, f64)>;
 
 /// Pixels that plotters draws for each pixel of the figure, along one side.
 const SAMPLES: usize = 3;

@@ -6,8 +6,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width};
 use super::figure::Figure;
-use super::page::{Page, Point, Rect, Text, draw, rgb};
-use super::style::{INK, Look, NAME_SIZE};
+use super::page::{Page, Rect, Text, draw, rgb};
+use super::style::{INK, Look, NAME_SIZE, Point};
 use crate::evaluation::metrics::check_classes;
 use crate::text::{clean_text, short};
 use crate::{Error, Result};

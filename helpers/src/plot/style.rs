@@ -5,11 +5,16 @@
 
 use std::f64::consts::TAU;
 
-use super::page::{Dash, Point};
 use crate::display::chart;
 
 /// Red, green and blue.
 pub type Color = [u8; 3];
+
+/// A point on the page, x to the right and y down.
+pub(crate) type Point = (f64, f64);
+
+/// Lengths of stroke and gap of a dashed line; none for a whole one.
+pub(crate) type Dash = Option<(f64, f64)>;
 
 pub(crate) const WHITE: Color = [255, 255, 255];
 /// Text.

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+use super::config::SearchConfig;
 use super::grid::{Parameters, params_text};
-use super::results::{Scoring, SearchResults, means};
-use super::search::{SearchConfig, train};
-use super::trial::Score;
+use super::results::{SearchResults, means};
+use super::scoring::{Score, Scoring};
+use super::search::train;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;

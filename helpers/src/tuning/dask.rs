@@ -11,8 +11,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::launcher::TrialRunner;
-use super::pool::locked;
+use super::runner::{TrialRunner, locked};
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::print_line;
 use crate::error::{Error, Result};

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::config::{SearchConfig, Trial};
 use super::grid::Parameters;
 use super::halving::{Budget, Resource, Round};
-use super::results::{CvResults, ErrorScore, FailedTrial, MetricScores, Scoring};
-use super::search::{SearchConfig, Trial};
+use super::results::{CvResults, ErrorScore, FailedTrial, MetricScores};
+use super::scoring::Scoring;
 use super::trial::TrialResult;
 
 /// What the rounds so far have found, row after row.

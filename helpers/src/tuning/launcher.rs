@@ -12,7 +12,8 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use super::dask::DaskCluster;
-use super::pool::locked;
+pub use super::runner::TrialRunner;
+use super::runner::locked;
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::FRONT;
 use crate::error::{Error, Result};
@@ -60,22 +61,6 @@ impl Launcher {
                 Box::new(DaskCluster::connect(address, &processes.program, data)?)
             }
         })
-    }
-}
-
-/// What runs trials: the local processes of [`LocalProcesses`], a cluster, or a bridge to an engine of your own.
-///
-/// The search calls it from several threads at once.
-pub trait TrialRunner: Sync {
-    /// Runs one trial to its end.
-    ///
-    /// # Errors
-    /// In one line for people: what went wrong.
-    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
-
-    /// How many trials it runs side by side; none for as many as the search's `n_jobs` says.
-    fn slots(&self) -> Option<usize> {
-        None
     }
 }
 

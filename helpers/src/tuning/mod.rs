@@ -1,5 +1,6 @@
 //! Grids and distributions of parameters, folds, and the four searches; cross-validated predictions, the learning curve.
 
+mod config;
 mod confirmation;
 pub mod cross_val;
 mod dask;
@@ -16,24 +17,26 @@ pub mod pruner;
 pub mod rate_sweep;
 pub mod results;
 mod rows;
+mod runner;
+mod scoring;
 pub mod search;
 pub mod searches;
 pub mod trial;
 
+pub use config::Trial;
 pub use confirmation::Confirmation;
 pub use cross_val::{LearningCurve, cross_val_predict, learning_curve};
 pub use distributions::{Distribution, ParameterDistributions};
 pub use folds::{Folds, KFold, StratifiedKFold};
 pub use grid::{ParameterGrid, Parameters};
 pub use halving::{MinResources, Resource};
-pub use launcher::{Launcher, LocalProcesses, TrialRunner};
+pub use launcher::{Launcher, LocalProcesses};
 pub use network::Network;
 pub use pruner::MedianPruner;
 pub use rate_sweep::{RateSweep, rate_sweep, smaller_codes};
-pub use results::{
-    Choice, CvResults, ErrorScore, FailedTrial, MetricScores, Scoring, SearchResults,
-};
+pub use results::{Choice, CvResults, ErrorScore, FailedTrial, MetricScores, SearchResults};
 pub use rows::Rows;
-pub use search::Trial;
+pub use runner::TrialRunner;
+pub use scoring::{Score, Scoring};
 pub use searches::{GridSearchCv, HalvingGridSearchCv, HalvingRandomSearchCv, RandomizedSearchCv};
-pub use trial::{Score, Stage, TrialResult, TrialSpec};
+pub use trial::{Stage, TrialResult, TrialSpec};

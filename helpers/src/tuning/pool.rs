@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::config::Trial;
 use super::grid::params_text;
-use super::launcher::TrialRunner;
-use super::results::{ErrorScore, Scoring};
-use super::search::Trial;
+use super::results::ErrorScore;
+use super::runner::{TrialRunner, locked};
+use super::scoring::Scoring;
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::Board;
 use crate::error::{Error, Result};
@@ -115,11 +116,6 @@ impl Pool<'_> {
             .map(|outcome| outcome.into_inner().ok().flatten().unwrap_or_else(unfinished))
             .collect())
     }
-}
-
-/// A lock that a panic elsewhere does not take along.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// What is shown of a search: a bar with counts and the best so far, and a line for each trial.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::results::Scoring;
+use super::scoring::Scoring;
 use crate::error::{Error, Result};
 use crate::training::{Callback, EpochRow, History, Record, TrainingState};
 

@@ -9,21 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::grid::{Parameters, params_text};
 use super::halving::Resource;
 use super::network::Network;
-use super::trial::Score;
+pub use super::scoring::Scoring;
 use crate::error::{Error, Result};
 use crate::models::Model;
 use crate::training::{FitConfig, History};
-
-/// What a trial is judged by; higher is better, as with all of scikit-learn's scorers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scoring {
-    /// Share of images that are right.
-    #[default]
-    Accuracy,
-    /// The mean cross-entropy, negative.
-    NegLogLoss,
-}
 
 /// Which combination of a search is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,26 +24,6 @@ pub enum Choice {
     /// The first in the grid's order whose mean score is within one standard error of the best (Breiman et al. 1984): list
     /// the values that you prefer, the simpler ones, first.
     OneStandardError,
-}
-
-impl Scoring {
-    pub(super) const ALL: [Scoring; 2] = [Scoring::Accuracy, Scoring::NegLogLoss];
-
-    /// scikit-learn's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Scoring::Accuracy => "accuracy",
-            Scoring::NegLogLoss => "neg_log_loss",
-        }
-    }
-
-    /// The score of one part.
-    pub(super) fn of(self, score: &Score) -> f64 {
-        match self {
-            Scoring::Accuracy => score.accuracy,
-            Scoring::NegLogLoss => -score.loss,
-        }
-    }
 }
 
 /// The score of a trial that failed.

@@ -5,20 +5,20 @@
 //! search that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::folds::Folds;
+use super::config::SearchConfig;
+pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
 use super::halving::{Budget, Plan, Resource, Round};
-use super::launcher::TrialRunner;
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
-use super::results::{Choice, ErrorScore, Scoring, SearchResults};
+use super::results::{ErrorScore, SearchResults};
 use super::rows::Rows;
+use super::runner::TrialRunner;
 use super::trial::{Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::random_state::RandomState;
@@ -30,54 +30,6 @@ use crate::system::environment::code_version;
 use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
 use crate::training::{Callbacks, FitConfig, History};
-
-/// The settings that all searches have; [`GridSearchCv`](super::GridSearchCv) says what they mean.
-#[derive(Debug, Clone)]
-pub(super) struct SearchConfig {
-    pub network: Network,
-    pub fit: FitConfig,
-    pub images: usize,
-    pub cv: Folds,
-    pub n_repeats: usize,
-    pub scoring: Scoring,
-    pub choice: Choice,
-    pub pruner: Option<MedianPruner>,
-    pub refit: bool,
-    pub refit_epochs: usize,
-    pub validation: f64,
-    pub n_jobs: isize,
-    pub verbose: u8,
-    pub error_score: ErrorScore,
-    pub return_train_score: bool,
-    pub trials: PathBuf,
-}
-
-/// One combination on one fold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
-    /// Index of the combination, in the grid's order.
-    pub candidate: usize,
-    /// Index of the fold.
-    pub fold: usize,
-    /// The combination.
-    pub params: Parameters,
-    /// What the program `trial` is given.
-    pub spec: TrialSpec,
-}
-
-impl fmt::Display for Trial {
-    /// `dropout 0.2 on fold 1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Trial::name(&self.params, self.fold))
-    }
-}
-
-impl Trial {
-    /// `dropout 0.2 on fold 1`, for fold 0.
-    fn name(params: &Parameters, fold: usize) -> String {
-        format!("{} on fold {}", params_text(params), fold + 1)
-    }
-}
 
 impl SearchConfig {
     /// Checks every setting, and every combination's names and values.
@@ -377,7 +329,7 @@ impl SearchConfig {
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {
             let (now, rounds) = (round.iteration + 1, plan.rounds());
-            println!("Round {now} of {rounds}, {number} {} each:", resource.plural());
+            print_line(&format!("Round {now} of {rounds}, {number} {} each:", resource.plural()));
         }
     }
 
@@ -390,11 +342,11 @@ impl SearchConfig {
             1 => format!("{n_splits} folds"),
             repeats => format!("{} folds with {repeats} seeds", n_splits / repeats),
         };
-        println!(
+        print_line(&format!(
             "Fitting {folds} for each of {candidates} candidates, totalling {fits} fits, {jobs} side by side"
-        );
+        ));
         if trials_kept > 0 {
-            println!("{trials_kept} of them were finished before and are not repeated");
+            print_line(&format!("{trials_kept} of them were finished before and are not repeated"));
         }
     }
 

@@ -6,16 +6,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::{SearchConfig, Trial};
 use super::confirmation::Confirmation;
 use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
 use super::halving::{Available, Halving, MinResources, OneRound, Plan, Resource};
-use super::launcher::{Launcher, TrialRunner};
+use super::launcher::Launcher;
 use super::network::Network;
 use super::pruner::MedianPruner;
-use super::results::{Choice, ErrorScore, Scoring, SearchResults};
-use super::search::{SearchConfig, Trial};
+use super::results::{Choice, ErrorScore, SearchResults};
+use super::runner::TrialRunner;
+use super::scoring::Scoring;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::training::FitConfig;

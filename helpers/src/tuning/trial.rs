@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::network::Network;
 use super::pruner::Cut;
 use super::rows::Rows;
+pub use super::scoring::Score;
 use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, DatasetInfo, Subset};
 use crate::error::{Error, Result};
@@ -73,17 +74,6 @@ pub struct Stage {
     pub checkpoint: PathBuf,
     /// The checkpoint of the stage before. Without it the training begins anew, and ends with the same.
     pub resume_from: Option<PathBuf>,
-}
-
-/// Loss and accuracy on one part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Images scored.
-    pub images: usize,
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Share of images that are right, in 0..=1.
-    pub accuracy: f64,
 }
 
 /// What one trial found.
