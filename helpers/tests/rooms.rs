@@ -62,7 +62,7 @@ fn a_room_uses_only_rooms_below_it() {
     assert!(mended.is_empty(), "mended, so take them out of STILL_TO_MEND:{mended}");
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

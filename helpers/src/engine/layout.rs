@@ -91,8 +91,8 @@ pub(super) fn in_blocks<E: Element>(
     tensor: &Tensor,
     layout: &ChannelsLast,
     work: impl Fn(usize, &mut [E]) + Sync,
-) {
-    let (mut rest, mut tasks) = (write::<E>(tensor, layout.values()), Vec::new());
+) -> Result<()> {
+    let (mut rest, mut tasks) = (write::<E>(tensor, layout.values())?, Vec::new());
     let image = layout.image();
     for (first, end) in blocks(layout.images, BLOCKS) {
         let (block, after) = rest.split_at_mut((end - first) * image);
@@ -100,6 +100,7 @@ pub(super) fn in_blocks<E: Element>(
         tasks.push((first * image, block));
     }
     in_parallel(layout.values(), tasks, |(first, block)| work(first, block));
+    Ok(())
 }
 
 /// `length` cut into so many blocks: the first index of each, and the one after its last; empty ones are left out.

@@ -39,7 +39,7 @@ impl Case {
                 // Normalisations whose weights and statistics are not those of a new network, and biases that are not 0.
                 if spec.shape.len() == 1 {
                     let values = Tensor::rand(&spec.shape[..], (Kind::Float, Device::Cpu)) + 0.5;
-                    weight = spec.with(values);
+                    weight = spec.with(values).unwrap();
                 }
                 weights.push(weight);
             }
@@ -383,7 +383,7 @@ fn fine_tuned() -> Case {
     let config = TransferConfig { input_size: 32, dropout: 0.0, ..TransferConfig::default() };
     let network = config.network(grey(28), 10).unwrap();
     let mut model = network.build(3).unwrap();
-    model.freeze();
+    model.freeze().unwrap();
     model.unfreeze_from("block_4").unwrap();
     model.freeze_kind("depthwise_conv2d").unwrap();
     let trainable: Vec<bool> = model.weights.iter().map(|weight| weight.trainable).collect();

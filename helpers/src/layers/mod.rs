@@ -262,7 +262,9 @@ pub(crate) mod testing {
         let weights: Vec<Weight> = specs
             .iter()
             .zip(weights)
-            .map(|(spec, values)| spec.with(Tensor::from_slice(values).view(&spec.shape[..])))
+            .map(|(spec, values)| {
+                spec.with(Tensor::from_slice(values).view(&spec.shape[..])).unwrap()
+            })
             .collect();
         let input = Tensor::from_slice(values).view(&[&[1], shape].concat()[..]);
         let _guard = tch::no_grad_guard();

@@ -54,7 +54,7 @@ fn every_layer_is_pytorch_s() {
         let weights: Vec<Weight> = specs
             .iter()
             .zip(&case.weights)
-            .map(|(spec, values)| spec.with(values.tensor()))
+            .map(|(spec, values)| spec.with(values.tensor()).unwrap())
             .collect();
         let input = case.input.tensor().set_requires_grad(true);
         let output = case.layer.forward(&input, &weights, case.training).unwrap();

@@ -48,14 +48,14 @@ impl WeightSpec {
 
     /// The weight with its first values, drawn from libtorch's generator.
     pub(crate) fn draw(&self) -> Result<Weight> {
-        Ok(self.with(self.initializer.draw(&self.shape)?))
+        self.with(self.initializer.draw(&self.shape)?)
     }
 
     /// The weight with these values.
-    pub(crate) fn with(&self, tensor: Tensor) -> Weight {
-        let tensor = tensor.set_requires_grad(self.trainable);
+    pub(crate) fn with(&self, tensor: Tensor) -> Result<Weight> {
+        let tensor = tensor.f_set_requires_grad(self.trainable)?;
         let decay = self.shape.len() > 1;
-        Weight { name: self.name.clone(), tensor, trainable: self.trainable, decay }
+        Ok(Weight { name: self.name.clone(), tensor, trainable: self.trainable, decay })
     }
 }
 
