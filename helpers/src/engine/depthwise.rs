@@ -9,10 +9,10 @@ use half::bf16;
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
-use super::layout::{ChannelsLast, in_blocks};
+use super::layout::{ChannelsLast, in_blocks, padding};
 use super::relu6::{clamp_gradient, in_linear_range, relu6, within_6};
 use crate::error::Result;
-use crate::layers::{Conv2d, Weight};
+use crate::layers::Weight;
 use crate::system::elements::{Element, in_tiles, lanes, lanes_mut, read, vectorised};
 
 /// A depthwise convolution with fixed filters, one for each channel.
@@ -105,9 +105,8 @@ impl Depthwise {
         let shrunk = |length: usize| (length - 1) / strides + 1;
         let output =
             ChannelsLast { height: shrunk(layout.height), width: shrunk(layout.width), ..layout };
-        let before = |length: usize| {
-            Conv2d::same_padding(length as i64, side as i64, strides as i64)[0] as usize
-        };
+        let before =
+            |length: usize| padding(length as i64, side as i64, strides as i64)[0] as usize;
         let (top, left) = (before(layout.height), before(layout.width));
         Geometry { input: layout, output, side, strides, top, left }
     }
@@ -301,7 +300,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::layers::{Initializer, Layer};
+    use crate::layers::{Conv2d, Initializer, Layer};
 
     /// The reference and autograd, for sides that padding makes uneven, and channels of every tile.
     #[test]

@@ -103,6 +103,14 @@ pub(super) fn in_blocks<E: Element>(
     Ok(())
 }
 
+/// Zeros before and after a side of an image for "same" padding: one output for each step that begins in the image. An odd
+/// zero goes after.
+pub(super) fn padding(length: i64, side: i64, strides: i64) -> [i64; 2] {
+    let outputs = (length + strides - 1) / strides;
+    let all = ((outputs - 1) * strides + side - length).max(0);
+    [all / 2, all - all / 2]
+}
+
 /// `length` cut into so many blocks: the first index of each, and the one after its last; empty ones are left out.
 pub(super) fn blocks(length: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count)
