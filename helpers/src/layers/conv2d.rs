@@ -57,7 +57,7 @@ impl Operation for Conv2d {
 
     fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
         let shape = [self.filters, input[0] / self.groups, self.kernel_size, self.kernel_size];
-        let kernel = WeightSpec::new("kernel", &shape, self.kernel_initializer);
+        let kernel = WeightSpec::kernel(&shape, self.kernel_initializer);
         let bias = WeightSpec::new("bias", &[self.filters], Initializer::Zeros);
         std::iter::once(kernel).chain(self.use_bias.then_some(bias)).collect()
     }
