@@ -96,6 +96,17 @@ macro_rules! layers {
                     $(Layer::$name(layer) => layer,)+
                 }
             }
+
+            /// The names of all layers, in the list's order.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            #[cfg(test)]
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Layer::$name(_) => stringify!($name),)+
+                }
+            }
         }
 
         $(impl From<$name> for Layer {
