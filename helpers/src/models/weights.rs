@@ -177,6 +177,13 @@ mod tests {
         model.unfreeze_from("dense_1").unwrap();
         check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8).unwrap();
         assert!(check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8 - 1).is_err());
+        // A normalisation keeps its input too: 8 values of an image, beside 32 weights, 16 of them trained, less a bias.
+        let network = Sequential::for_vectors(10).dense(8).batch_normalization().relu().dense(2);
+        model = network.build(1).unwrap();
+        model.precision = Precision::Float32;
+        let needed = 4 * (130 + 3 * 114) + 4 * 100 * (10 + 8 + 8);
+        check(&model, 0, needed).unwrap();
+        assert!(check(&model, 0, needed - 1).is_err());
     }
 
     #[test]
