@@ -20,6 +20,10 @@
 //!
 //! A notebook starts with `use helpers::prelude::*;`.
 
+// What goes wrong is an error with a text, not a panic: `clippy.toml` lists the calls of tch that would be one.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may panic"))]
+
 pub mod architectures;
 pub mod artifacts;
 pub mod data;

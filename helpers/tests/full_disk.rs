@@ -161,7 +161,7 @@ fn every_artifact_on_a_full_disk() {
 
     // Features are written as they are computed.
     let mut frozen = model(&split, 16);
-    frozen.freeze();
+    frozen.freeze().unwrap();
     frozen.unfreeze_from("dense_1").unwrap();
     let features = folder.join("features");
     for limit in [0, 10, 1000, 5000] {

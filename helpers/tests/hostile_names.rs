@@ -240,7 +240,7 @@ fn say_where_files_are(split: &Split, folder: &Path) {
     let shape = split.train.dataset().image_shape();
     let model = || {
         let mut model = Sequential::new(shape).flatten().dense(4).dense(8).build(1).unwrap();
-        model.freeze();
+        model.freeze().unwrap();
         model.unfreeze_from("dense_1").unwrap();
         model
     };

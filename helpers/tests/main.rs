@@ -1,5 +1,7 @@
 //! All of helpers' tests on its public side, in one program: linking libtorch some twenty times took longer than they run.
 
+#![allow(clippy::disallowed_methods, reason = "a test may panic")]
+
 mod common;
 
 mod bad_input;
@@ -16,6 +18,7 @@ mod hostile_names;
 mod live;
 mod looking;
 mod metrics_match_scikit_learn;
+mod no_panics;
 mod own_data_to_scores;
 mod prelude;
 mod provenance;

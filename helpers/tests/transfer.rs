@@ -91,7 +91,7 @@ fn features_are_read_again_only_for_the_same_images_weights_and_settings() {
     assert!(!reused(&model, &second, MIRRORED));
     model.unfreeze_from("top").unwrap();
     model.fit(&split(&first), quick(1)).unwrap();
-    model.freeze();
+    model.freeze().unwrap();
     model.unfreeze_from("dense").unwrap();
     assert!(!reused(&model, &second, MIRRORED));
     // One file for each layer that features were taken behind.
@@ -140,7 +140,7 @@ fn features_of_other_images_or_weights_are_refused() {
         model.fit_features(&features, &split(&first), quick(1), Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("got those of layers that are to be trained"), "{error}");
     model.fit(&split(&first), quick(1)).unwrap();
-    model.freeze();
+    model.freeze().unwrap();
     let error =
         model.fit_features(&features, &split(&first), quick(1), Callbacks::default()).unwrap_err();
     assert!(error.to_string().contains("got those of other weights"), "{error}");

@@ -208,8 +208,7 @@ impl Model {
             weight.tensor.f_copy_(&tensor)?;
         }
         self.normalization = Some(Normalization { mean: vec![MEAN], std: vec![STD] });
-        self.set_trainable(|index, _| index >= names.len());
-        Ok(())
+        self.set_trainable(|index, _| index >= names.len())
     }
 }
 
@@ -298,7 +297,7 @@ mod tests {
         for (variant, parameters) in ALL.into_iter().zip([4_652_008, 5_416_680, 6_092_072]) {
             let mut model = config(variant).network(GREY, 1000).unwrap().build(0).unwrap();
             assert_eq!(model.count_trainable(), parameters, "{variant:?}");
-            model.freeze();
+            model.freeze().unwrap();
             assert_eq!(model.count_trainable(), 0);
             model.unfreeze_from("dense").unwrap();
             assert_eq!(model.count_trainable(), 1280 * 1000 + 1000);

@@ -148,7 +148,7 @@ impl ImageSource<'_> {
         let out: &mut [E] = match values {
             // An empty tensor has no memory, and a slice needs an address.
             0 => &mut [],
-            _ => write(&flat, values),
+            _ => write(&flat, values)?,
         };
         let images = out.chunks_exact_mut(height * width * channels);
         let mut buffer = Vec::new();

@@ -105,6 +105,7 @@ impl Whole {
     fn get(&self) -> &Examined {
         self.known.get_or_init(|| {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            #[allow(clippy::expect_used, reason = "`OnceLock` asks one caller")]
             let thread = thread.expect("it is asked once, by the first one");
             thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
         })

@@ -7,10 +7,10 @@ use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
 use super::frozen::FrozenNormalization;
-use super::layout::blocks;
+use super::layout::{blocks, padding};
 use super::products::{each_on_one_thread, linear, product};
 use crate::error::{Error, Result};
-use crate::layers::{Conv2d, Weight, cast};
+use crate::layers::{Weight, cast};
 
 /// Images of a part of a batch, for the gradients of the weights, which are added up part by part whatever the number of
 /// threads. With 16 of them notebook 6's network trains a tenth more slowly.
@@ -94,8 +94,8 @@ impl ConvolutionStep {
     /// The input with zeros around it, where libtorch cannot add them itself: it pads both ends alike.
     fn padded(&self, input: Tensor, kernel: &Tensor) -> Result<(Tensor, Geometry)> {
         let (size, side) = (input.size(), kernel.size()[2]);
-        let [top, bottom] = Conv2d::same_padding(size[2], side, self.strides);
-        let [left, right] = Conv2d::same_padding(size[3], side, self.strides);
+        let [top, bottom] = padding(size[2], side, self.strides);
+        let [left, right] = padding(size[3], side, self.strides);
         let ConvolutionStep { strides, groups, .. } = *self;
         let product = self.pointwise_as_product && side == 1 && strides == 1 && groups == 1;
         if top == bottom && left == right {

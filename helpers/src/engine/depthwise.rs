@@ -9,10 +9,10 @@ use half::bf16;
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
-use super::layout::{ChannelsLast, in_blocks};
+use super::layout::{ChannelsLast, in_blocks, padding};
 use super::relu6::{clamp_gradient, in_linear_range, relu6, within_6};
 use crate::error::Result;
-use crate::layers::{Conv2d, Weight};
+use crate::layers::Weight;
 use crate::system::elements::{Element, in_tiles, lanes, lanes_mut, read, vectorised};
 
 /// A depthwise convolution with fixed filters, one for each channel.
@@ -105,9 +105,8 @@ impl Depthwise {
         let shrunk = |length: usize| (length - 1) / strides + 1;
         let output =
             ChannelsLast { height: shrunk(layout.height), width: shrunk(layout.width), ..layout };
-        let before = |length: usize| {
-            Conv2d::same_padding(length as i64, side as i64, strides as i64)[0] as usize
-        };
+        let before =
+            |length: usize| padding(length as i64, side as i64, strides as i64)[0] as usize;
         let (top, left) = (before(layout.height), before(layout.width));
         Geometry { input: layout, output, side, strides, top, left }
     }
@@ -119,22 +118,27 @@ impl Depthwise {
         let ChannelsLast { height, width, .. } = geometry.output;
         let output = geometry.output.empty(input.kind(), [height, width])?;
         match input.kind() {
-            Kind::BFloat16 => self.forward_in::<bf16>(&geometry, &input, &output),
-            _ => self.forward_in::<f32>(&geometry, &input, &output),
+            Kind::BFloat16 => self.forward_in::<bf16>(&geometry, &input, &output)?,
+            _ => self.forward_in::<f32>(&geometry, &input, &output)?,
         }
         Ok((input, output))
     }
 
-    fn forward_in<E: Element>(&self, geometry: &Geometry, input: &Tensor, output: &Tensor) {
+    fn forward_in<E: Element>(
+        &self,
+        geometry: &Geometry,
+        input: &Tensor,
+        output: &Tensor,
+    ) -> Result<()> {
         let Geometry { input: before, output: after, .. } = geometry;
-        let input = read::<E>(input, before.values());
+        let input = read::<E>(input, before.values())?;
         in_blocks::<E>(output, after, |first, out| {
             let first = first / after.image() * before.image();
             let images = input[first..].chunks_exact(before.image());
             for (image, out) in images.zip(out.chunks_exact_mut(after.image())) {
                 filter(image, out, geometry, self);
             }
-        });
+        })
     }
 
     /// The gradient of the input, from that of the output.
@@ -152,8 +156,8 @@ impl Depthwise {
         let found = geometry.input.empty(kind, [height, width])?;
         let tensors = [input, output, &gradient, &found];
         match kind {
-            Kind::BFloat16 => self.backward_in::<bf16>(&geometry, tensors, after_relu6),
-            _ => self.backward_in::<f32>(&geometry, tensors, after_relu6),
+            Kind::BFloat16 => self.backward_in::<bf16>(&geometry, tensors, after_relu6)?,
+            _ => self.backward_in::<f32>(&geometry, tensors, after_relu6)?,
         }
         Ok(found)
     }
@@ -163,11 +167,11 @@ impl Depthwise {
         geometry: &Geometry,
         [input, output, gradient, found]: [&Tensor; 4],
         after_relu6: bool,
-    ) {
+    ) -> Result<()> {
         let Geometry { input: before, output: after, .. } = geometry;
-        let input = read::<E>(input, before.values());
-        let output = read::<E>(output, after.values());
-        let gradient = read::<E>(gradient, after.values());
+        let input = read::<E>(input, before.values())?;
+        let output = read::<E>(output, after.values())?;
+        let gradient = read::<E>(gradient, after.values())?;
         in_blocks::<E>(found, before, |first, found| {
             let first = first / before.image();
             let mut passed = vec![E::store(0.0); if self.relu6 { after.image() } else { 0 }];
@@ -183,7 +187,7 @@ impl Depthwise {
                 let input = &input[at(before.image())];
                 spread(input, passed, found, geometry, &self.taps, after_relu6);
             }
-        });
+        })
     }
 }
 
@@ -296,7 +300,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::layers::{Initializer, Layer};
+    use crate::layers::{Conv2d, Initializer, Layer};
 
     /// The reference and autograd, for sides that padding makes uneven, and channels of every tile.
     #[test]
@@ -326,7 +330,7 @@ mod tests {
                 kernel_initializer: Initializer::Zeros,
             });
             let specs = layer.weights(&[channels, height, width]);
-            let weights = [specs[0].with(kernel), specs[1].with(shift)];
+            let weights = [specs[0].with(kernel).unwrap(), specs[1].with(shift).unwrap()];
             let input = image.copy().set_requires_grad(true);
             let theirs = layer.forward(&input, &weights, true).unwrap();
             let theirs = if relu6 { theirs.relu6() } else { theirs };

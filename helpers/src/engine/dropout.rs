@@ -46,17 +46,22 @@ impl DropoutMask {
         let values = layout.dense(values)?;
         let output = layout.empty(values.kind(), [layout.height, layout.width])?;
         match values.kind() {
-            Kind::BFloat16 => self.apply_to::<half::bf16>(&layout, &values, &output),
-            _ => self.apply_to::<f32>(&layout, &values, &output),
+            Kind::BFloat16 => self.apply_to::<half::bf16>(&layout, &values, &output)?,
+            _ => self.apply_to::<f32>(&layout, &values, &output)?,
         }
         Ok(output)
     }
 
-    fn apply_to<E: Element>(&self, layout: &ChannelsLast, values: &Tensor, output: &Tensor) {
-        let values = read::<E>(values, layout.values());
+    fn apply_to<E: Element>(
+        &self,
+        layout: &ChannelsLast,
+        values: &Tensor,
+        output: &Tensor,
+    ) -> Result<()> {
+        let values = read::<E>(values, layout.values())?;
         in_blocks::<E>(output, layout, |first, out| {
             drop_values(&values[first..first + out.len()], out, first, *self);
-        });
+        })
     }
 }
 

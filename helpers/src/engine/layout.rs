@@ -91,8 +91,8 @@ pub(super) fn in_blocks<E: Element>(
     tensor: &Tensor,
     layout: &ChannelsLast,
     work: impl Fn(usize, &mut [E]) + Sync,
-) {
-    let (mut rest, mut tasks) = (write::<E>(tensor, layout.values()), Vec::new());
+) -> Result<()> {
+    let (mut rest, mut tasks) = (write::<E>(tensor, layout.values())?, Vec::new());
     let image = layout.image();
     for (first, end) in blocks(layout.images, BLOCKS) {
         let (block, after) = rest.split_at_mut((end - first) * image);
@@ -100,6 +100,15 @@ pub(super) fn in_blocks<E: Element>(
         tasks.push((first * image, block));
     }
     in_parallel(layout.values(), tasks, |(first, block)| work(first, block));
+    Ok(())
+}
+
+/// Zeros before and after a side of an image for "same" padding: one output for each step that begins in the image. An odd
+/// zero goes after.
+pub(super) fn padding(length: i64, side: i64, strides: i64) -> [i64; 2] {
+    let outputs = (length + strides - 1) / strides;
+    let all = ((outputs - 1) * strides + side - length).max(0);
+    [all / 2, all - all / 2]
 }
 
 /// `length` cut into so many blocks: the first index of each, and the one after its last; empty ones are left out.

@@ -104,7 +104,7 @@ impl Engine {
         let _guard = tch::no_grad_guard();
         let mut chain = ChainTape::default();
         let output = self.chain.forward(cast(input, self.kind)?, weights, Some(&mut chain))?;
-        let output = cast(&output, Kind::Float)?.f_detach()?.set_requires_grad(true);
+        let output = cast(&output, Kind::Float)?.f_detach()?.f_set_requires_grad(true)?;
         Ok((output, Tape { chain, kind: self.kind }))
     }
 }

@@ -142,8 +142,8 @@ impl Normalized {
         let layout = ChannelsLast::of(input);
         let input = layout.dense(input)?;
         let (mean, squares) = match input.kind() {
-            Kind::BFloat16 => moments::<bf16>(&input, &layout),
-            _ => moments::<f32>(&input, &layout),
+            Kind::BFloat16 => moments::<bf16>(&input, &layout)?,
+            _ => moments::<f32>(&input, &layout)?,
         };
         let rows = layout.rows() as f64;
         let unbiased: Vec<f64> = squares.iter().map(|sum| sum / (rows - 1.0).max(1.0)).collect();
@@ -162,18 +162,18 @@ impl Normalized {
         let sides = if self.fused.pool { [height / 2, width / 2] } else { [height, width] };
         let output = self.layout.empty(self.input.kind(), sides)?;
         match self.input.kind() {
-            Kind::BFloat16 => self.forward::<bf16>(&output),
-            _ => self.forward::<f32>(&output),
+            Kind::BFloat16 => self.forward::<bf16>(&output)?,
+            _ => self.forward::<f32>(&output)?,
         }
         Ok(output)
     }
 
-    fn forward<E: Element>(&self, output: &Tensor) {
+    fn forward<E: Element>(&self, output: &Tensor) -> Result<()> {
         let Normalized { input, layout, fused, channels } = self;
         let image = output.numel() / layout.images;
-        let mut rest = write::<E>(output, output.numel());
+        let mut rest = write::<E>(output, output.numel())?;
         let mut tasks = Vec::new();
-        let input = read::<E>(input, layout.values());
+        let input = read::<E>(input, layout.values())?;
         for (first, input) in layout.blocks(input, layout.image()) {
             let (out, after) = rest.split_at_mut(input.len() / layout.image() * image);
             rest = after;
@@ -190,6 +190,7 @@ impl Normalized {
                 drop_in_place(out, start, mask);
             }
         });
+        Ok(())
     }
 
     /// The gradients, from that of the output.
@@ -197,18 +198,22 @@ impl Normalized {
         let gradient = ChannelsLast::of(gradient).dense(gradient)?.f_to_kind(self.input.kind())?;
         let out = self.layout.empty(self.input.kind(), [self.layout.height, self.layout.width])?;
         let (gamma, beta) = match self.input.kind() {
-            Kind::BFloat16 => self.gradients::<bf16>(&gradient, &out),
-            _ => self.gradients::<f32>(&gradient, &out),
+            Kind::BFloat16 => self.gradients::<bf16>(&gradient, &out)?,
+            _ => self.gradients::<f32>(&gradient, &out)?,
         };
         let narrow = |values: Vec<f64>| Tensor::f_from_slice(&values)?.f_to_kind(Kind::Float);
         Ok(Gradients { input: out, gamma: narrow(gamma)?, beta: narrow(beta)? })
     }
 
-    fn gradients<E: Element>(&self, gradient: &Tensor, out: &Tensor) -> (Vec<f64>, Vec<f64>) {
+    fn gradients<E: Element>(
+        &self,
+        gradient: &Tensor,
+        out: &Tensor,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let Normalized { input, layout, fused, channels } = self;
         let image = gradient.numel() / layout.images;
-        let input = read::<E>(input, layout.values());
-        let gradient = read::<E>(gradient, gradient.numel());
+        let input = read::<E>(input, layout.values())?;
+        let gradient = read::<E>(gradient, gradient.numel())?;
         let blocks: Vec<(usize, &[E], &[E])> = layout
             .blocks(input, layout.image())
             .into_iter()
@@ -235,7 +240,7 @@ impl Normalized {
             add_to(&mut product, block_product);
         }
         let common = Common::new(&sum, &product, &channels.inverse, layout.rows() as f64);
-        let mut rest = write::<E>(out, layout.values());
+        let mut rest = write::<E>(out, layout.values())?;
         let mut tasks = Vec::new();
         for block in blocks {
             let (out, after) = rest.split_at_mut(block.1.len());
@@ -256,7 +261,7 @@ impl Normalized {
             }
         });
         let of_gamma = |(product, inverse): (&f64, &f32)| product * f64::from(*inverse);
-        (product.iter().zip(&channels.inverse).map(of_gamma).collect(), sum)
+        Ok((product.iter().zip(&channels.inverse).map(of_gamma).collect(), sum))
     }
 }
 
@@ -269,9 +274,9 @@ fn undropped<E: Element>(gradient: &[E], start: usize, mask: Option<DropoutMask>
 }
 
 /// Mean of each channel, and the sum of squared distances from it.
-fn moments<E: Element>(input: &Tensor, layout: &ChannelsLast) -> (Vec<f64>, Vec<f64>) {
+fn moments<E: Element>(input: &Tensor, layout: &ChannelsLast) -> Result<(Vec<f64>, Vec<f64>)> {
     let channels = layout.channels;
-    let values = read::<E>(input, layout.values());
+    let values = read::<E>(input, layout.values())?;
     // Distances from some value of the channel keep squares small where the mean is large.
     let origin: Vec<f32> = values[..channels].iter().map(|value| value.load()).collect();
     let blocks: Vec<&[E]> =
@@ -291,7 +296,7 @@ fn moments<E: Element>(input: &Tensor, layout: &ChannelsLast) -> (Vec<f64>, Vec<
         *square = (*square - *sum * *sum / rows).max(0.0);
         *sum = *sum / rows + f64::from(*origin);
     }
-    (sum, square)
+    Ok((sum, square))
 }
 
 fn add_to(sums: &mut [f64], more: &[f64]) {

@@ -34,7 +34,7 @@ impl Step for ReferenceStep {
             let output = self.layer.forward(&input, own, self.training)?;
             return Ok(Forward { output, kept: None });
         }
-        let leaf = input.f_detach()?.set_requires_grad(self.needs_input_grad);
+        let leaf = input.f_detach()?.f_set_requires_grad(self.needs_input_grad)?;
         let output = tch::with_grad(|| self.layer.forward(&leaf, own, self.training))?;
         let trained: Vec<usize> =
             self.weights.clone().filter(|&index| weights[index].trainable).collect();

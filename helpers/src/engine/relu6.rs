@@ -34,8 +34,8 @@ impl Backward for Relu6Tape {
         let gradient = layout.dense(&gradient.f_to_kind(output.kind())?)?;
         let found = layout.empty(output.kind(), [layout.height, layout.width])?;
         match output.kind() {
-            Kind::BFloat16 => gradient_in::<bf16>(&layout, &output, &gradient, &found),
-            _ => gradient_in::<f32>(&layout, &output, &gradient, &found),
+            Kind::BFloat16 => gradient_in::<bf16>(&layout, &output, &gradient, &found)?,
+            _ => gradient_in::<f32>(&layout, &output, &gradient, &found)?,
         }
         Ok(found)
     }
@@ -46,13 +46,13 @@ fn gradient_in<E: Element>(
     output: &Tensor,
     gradient: &Tensor,
     found: &Tensor,
-) {
-    let output = read::<E>(output, layout.values());
-    let gradient = read::<E>(gradient, layout.values());
+) -> Result<()> {
+    let output = read::<E>(output, layout.values())?;
+    let gradient = read::<E>(gradient, layout.values())?;
     in_blocks::<E>(found, layout, |first, found| {
         let block = first..first + found.len();
         clamp_gradient(&output[block.clone()], &gradient[block], found);
-    });
+    })
 }
 
 /// ReLU6 of a batch; `in_place` overwrites it.
@@ -62,8 +62,8 @@ pub(super) fn relu6(input: Tensor, in_place: bool) -> Result<Tensor> {
         return Ok(input.f_relu6()?);
     }
     match input.kind() {
-        Kind::BFloat16 => in_blocks::<bf16>(&input, &layout, |_, values| clamp(values)),
-        _ => in_blocks::<f32>(&input, &layout, |_, values| clamp(values)),
+        Kind::BFloat16 => in_blocks::<bf16>(&input, &layout, |_, values| clamp(values))?,
+        _ => in_blocks::<f32>(&input, &layout, |_, values| clamp(values))?,
     }
     Ok(input)
 }

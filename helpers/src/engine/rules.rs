@@ -11,6 +11,7 @@
 //! | `relu6` | ReLU6 | in place after a convolution, which does not need its output again |
 //! | `convolution`, `dense` | the layer | libtorch's products without autograd around them |
 //! | `residual` | the layers inside, compiled by these rules | |
+//! | `dropout` | dropout after something else | the mask is a hash of the index, drawn again and not kept |
 //! | `simple` | ReLU, sigmoid, pooling, shapes | libtorch's operation and its derivative |
 //! | `reference` | anything else | the layer's own forward, differentiated by autograd |
 //!
@@ -300,4 +301,22 @@ fn reference(context: &Context, item: &Item) -> Match {
         needs_input_grad: context.needs_input_grad,
     };
     Match { layers: 1, step: Box::new(step), fresh: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_above_lists_all_rules_in_their_order() {
+        let rows = include_str!("rules.rs").lines().map_while(|line| line.strip_prefix("//!"));
+        let first_cells = rows.filter_map(|line| line.strip_prefix(" | `")?.split(" | ").next());
+        let listed: Vec<&str> = first_cells
+            .flat_map(|cell| cell.split([',', ' ']))
+            .map(|name| name.trim_matches('`'))
+            .filter(|name| !name.is_empty())
+            .collect();
+        let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).chain(["reference"]).collect();
+        assert_eq!(listed, names);
+    }
 }

@@ -7,9 +7,9 @@ use super::*;
 use crate::architectures::{AutoencoderConfig, CnnConfig, DenseConfig, TransferConfig};
 use crate::data::ImageShape;
 use crate::layers::{
-    self, AveragePooling2d, BatchNormalization, Block, Conv2d, Cropping2d, Dense, Dropout, Flatten,
-    GlobalAveragePooling2d, Initializer, LeakyRelu, MaxPooling2d, Relu, Relu6, Reshape, Residual,
-    Resize, Sigmoid, UpSampling2d,
+    self, AveragePooling2d, BatchNormalization, Block, Conv2d, Cropping2d, Dense, Dropout, Elu,
+    Flatten, GaussianNoise, GlobalAveragePooling2d, Initializer, LeakyRelu, MaxPooling2d, Relu,
+    Relu6, Reshape, Residual, Resize, Sigmoid, UpSampling2d,
 };
 use crate::models::{Model, Sequential};
 
@@ -39,7 +39,7 @@ impl Case {
                 // Normalisations whose weights and statistics are not those of a new network, and biases that are not 0.
                 if spec.shape.len() == 1 {
                     let values = Tensor::rand(&spec.shape[..], (Kind::Float, Device::Cpu)) + 0.5;
-                    weight = spec.with(values);
+                    weight = spec.with(values).unwrap();
                 }
                 weights.push(weight);
             }
@@ -80,9 +80,18 @@ impl Case {
         images.to_kind(kind)
     }
 
+    fn layers(&self) -> Layers<'_> {
+        Layers { layers: &self.layers, input: &self.input, first_weight: 0 }
+    }
+
+    /// With the gradient of the input where it trains.
     fn compile(&self, kind: Kind, training: bool) -> Engine {
-        let layers = Layers { layers: &self.layers, input: &self.input, first_weight: 0 };
-        Engine::compile(layers, &self.weights, kind, training, training).unwrap()
+        Engine::compile(self.layers(), &self.weights, kind, training, training).unwrap()
+    }
+
+    /// As a training compiles it, whose images need no gradient.
+    fn compile_for_training(&self, kind: Kind) -> Engine {
+        Engine::for_training(self.layers(), &self.weights, kind).unwrap()
     }
 
     fn statistics(&self) -> Vec<Tensor> {
@@ -101,8 +110,11 @@ impl Case {
     }
 
     fn step_on(&self, images: &Tensor) -> Step {
-        let (outputs, tape) =
-            self.compile(images.kind(), true).forward(images, &self.weights).unwrap();
+        self.step_by(&self.compile(images.kind(), true), images)
+    }
+
+    fn step_by(&self, engine: &Engine, images: &Tensor) -> Step {
+        let (outputs, tape) = engine.forward(images, &self.weights).unwrap();
         loss(&outputs).backward();
         let (gradients, of_input) = tape.gradients(&outputs, &self.weights).unwrap();
         Step { outputs: outputs.detach(), gradients, of_input, statistics: self.statistics() }
@@ -110,9 +122,14 @@ impl Case {
 
     /// By the layers' own forward, one after the other, and autograd over all of them.
     fn reference_step(&self, kind: Kind) -> Step {
+        self.reference_of(&self.layers, kind, |outputs| outputs)
+    }
+
+    /// That of `layers` alone, and of what comes after them.
+    fn reference_of(&self, layers: &[Layer], kind: Kind, after: impl Fn(Tensor) -> Tensor) -> Step {
         let input = self.images(kind).set_requires_grad(true);
-        let outputs = layers::forward(&self.layers, &input, &self.weights, true).unwrap();
-        let outputs = outputs.to_kind(Kind::Float);
+        let outputs = layers::forward(layers, &input, &self.weights, true).unwrap();
+        let outputs = after(outputs.to_kind(Kind::Float));
         let trained: Vec<usize> =
             (0..self.weights.len()).filter(|&index| self.weights[index].trainable).collect();
         let mut leaves = vec![input];
@@ -136,20 +153,15 @@ impl Case {
         assert_eq!(format!("{:?}", self.compile(Kind::Float, true)), rules);
         for (kind, tolerance) in [(Kind::Float, 2e-4), (Kind::BFloat16, narrow)] {
             let before = self.statistics();
-            let ours = self.step(kind);
-            self.restore(&before);
             let theirs = self.reference_step(kind);
             self.restore(&before);
-            close("outputs", &ours.outputs, &theirs.outputs, tolerance);
+            let ours = self.step(kind);
+            self.restore(&before);
             close("input", &ours.of_input, &theirs.of_input, tolerance);
-            for (index, weight) in self.weights.iter().enumerate() {
-                let name = format!("{} {}", weight.name, weight.tensor.size().len());
-                assert_eq!(ours.gradients[index].defined(), weight.trainable, "{name}");
-                if weight.trainable {
-                    close(&name, &ours.gradients[index], &theirs.gradients[index], tolerance);
-                }
-                close(&name, &ours.statistics[index], &theirs.statistics[index], tolerance);
-            }
+            self.compare(&ours, &theirs, tolerance);
+            let ours = self.step_by(&self.compile_for_training(kind), &self.images(kind));
+            self.restore(&before);
+            self.compare(&ours, &theirs, tolerance);
             let predicted =
                 self.compile(kind, false).predict(&self.images(kind), &self.weights).unwrap();
             let _guard = tch::no_grad_guard();
@@ -157,6 +169,19 @@ impl Case {
                 layers::forward(&self.layers, &self.images(kind), &self.weights, false).unwrap();
             assert_eq!(predicted.kind(), kind);
             close("predictions", &predicted, &expected, tolerance);
+        }
+    }
+
+    /// Two steps in all but the gradient of the input.
+    fn compare(&self, ours: &Step, theirs: &Step, tolerance: f64) {
+        close("outputs", &ours.outputs, &theirs.outputs, tolerance);
+        for (index, weight) in self.weights.iter().enumerate() {
+            let name = format!("{} {}", weight.name, weight.tensor.size().len());
+            assert_eq!(ours.gradients[index].defined(), weight.trainable, "{name}");
+            if weight.trainable {
+                close(&name, &ours.gradients[index], &theirs.gradients[index], tolerance);
+            }
+            close(&name, &ours.statistics[index], &theirs.statistics[index], tolerance);
         }
     }
 }
@@ -214,6 +239,24 @@ fn dense_layers() {
     Case::new(vec![dense(9, true), dense(4, false)], &[13]).check(r#"["dense", "dense"]"#);
 }
 
+/// What is frozen is converted once, and of a kernel and its bias one alone may be.
+#[test]
+fn convolutions_and_dense_layers_that_are_frozen_in_part() {
+    for trained in [[false, false], [true, false], [false, true]] {
+        let case = |layers, input: &[i64], between: std::ops::Range<usize>| {
+            Case::new(layers, input)
+                .trained(|index| !between.contains(&index) || trained[index % 2])
+        };
+        let network = vec![dense(5, true), dense(4, true), dense(2, true)];
+        case(network, &[6], 2..4).check(r#"["dense", "dense", "dense"]"#);
+        let inside = [conv2d(5, 3, 2, 1, true), conv2d(6, 1, 1, 1, true)];
+        let [first, last] = [conv2d(4, 3, 1, 1, true), conv2d(2, 3, 1, 1, true)];
+        let network = [vec![first], inside.to_vec(), vec![last]].concat();
+        let rules = r#"["convolution", "convolution", "convolution", "convolution"]"#;
+        case(network, &[3, 9, 8], 2..6).check(rules);
+    }
+}
+
 #[test]
 fn normalizations_with_what_comes_after_them() {
     let pool = |pool_size| Layer::from(MaxPooling2d { pool_size });
@@ -256,6 +299,8 @@ fn single_layers() {
 fn what_no_rule_knows_is_left_to_autograd() {
     let cases: Vec<(Layer, Vec<i64>)> = vec![
         (AveragePooling2d { pool_size: 2 }.into(), vec![3, 5, 4]),
+        (Elu { alpha: 0.7 }.into(), vec![3, 5, 4]),
+        (GaussianNoise { stddev: 0.5 }.into(), vec![3, 5, 4]),
         (LeakyRelu { negative_slope: 0.3 }.into(), vec![3, 5, 4]),
         (Resize { height: 9, width: 7 }.into(), vec![2, 4, 4]),
         (layers::RepeatChannels { times: 3 }.into(), vec![2, 4, 4]),
@@ -273,8 +318,7 @@ fn a_frozen_normalization_by_itself_is_left_to_autograd() {
     let frozen = Case::new(network(), &[6]).trained(|index| !(2..6).contains(&index));
     frozen.check(r#"["dense", "reference", "simple", "dense"]"#);
     let beta_alone = Case::new(network(), &[6]).trained(|index| index != 2);
-    let rules = format!("{:?}", beta_alone.compile(Kind::Float, true));
-    assert_eq!(rules, r#"["dense", "reference", "simple", "dense"]"#);
+    beta_alone.check(r#"["dense", "reference", "simple", "dense"]"#);
 }
 
 #[test]
@@ -383,7 +427,7 @@ fn fine_tuned() -> Case {
     let config = TransferConfig { input_size: 32, dropout: 0.0, ..TransferConfig::default() };
     let network = config.network(grey(28), 10).unwrap();
     let mut model = network.build(3).unwrap();
-    model.freeze();
+    model.freeze().unwrap();
     model.unfreeze_from("block_4").unwrap();
     model.freeze_kind("depthwise_conv2d").unwrap();
     let trainable: Vec<bool> = model.weights.iter().map(|weight| weight.trainable).collect();
@@ -396,11 +440,8 @@ fn fine_tuned() -> Case {
 #[test]
 fn a_fine_tuned_network() {
     let case = fine_tuned();
-    let (ours, theirs) = (case.step(Kind::Float), case.reference_step(Kind::Float));
-    close("outputs", &ours.outputs, &theirs.outputs, 2e-4);
-    for (index, weight) in case.weights.iter().enumerate().filter(|(_, weight)| weight.trainable) {
-        close(&weight.name, &ours.gradients[index], &theirs.gradients[index], 2e-4);
-    }
+    // In bf16 the gradient of the input, after 50 layers of rounding, is off by 0.43.
+    case.check_within(&format!("{:?}", case.compile(Kind::Float, true)), 0.6);
 }
 
 /// So a training may change it from one batch to the next.
@@ -452,26 +493,28 @@ fn what_is_dropped_forward_is_dropped_backward() {
     let after_relu = vec![norm(), Relu.into(), Dropout { rate: 0.5 }.into()];
     for layers in [vec![Dropout { rate: 0.3 }.into()], after_relu] {
         let case = Case::new(layers.clone(), &[400]);
-        for kind in [Kind::Float, Kind::BFloat16] {
+        for (kind, tolerance) in [(Kind::Float, 2e-4), (Kind::BFloat16, 0.06)] {
             let engine = case.compile(kind, true);
-            let input = case.images(kind);
-            let (outputs, tape) = engine.forward(&input, &case.weights).unwrap();
-            outputs.sum(Kind::Float).backward();
-            let (_, of_input) = tape.gradients(&outputs, &case.weights).unwrap();
-            let dropped = outputs.eq(0.0);
-            let share = dropped.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
-            if layers.len() == 1 {
-                assert!((share - 0.3).abs() < 0.05, "{share}");
-                let expected = dropped.logical_not().to_kind(Kind::Float) / 0.7;
-                close("mask", &of_input, &expected, 0.01);
-            } else {
-                // ReLU cuts some off anyway.
-                let before = layers::forward(&layers[..2], &input, &case.weights, true).unwrap();
-                let cut = before.eq(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
-                assert!((share - (cut + 1.0) / 2.0).abs() < 0.05, "{share} of {cut}");
-            }
+            let (before, input) = (case.statistics(), case.images(kind));
+            let ours = case.step_by(&engine, &input);
+            let dropped = ours.outputs.eq(0.0);
             let (again, _) = engine.forward(&input, &case.weights).unwrap();
             assert!(!again.eq(0.0).equal(&dropped), "each step drops other values");
+            case.restore(&before);
+            let share_of =
+                |zeros: &Tensor| zeros.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+            let rate = if layers.len() == 1 { 0.3 } else { 0.5 };
+            let mask = dropped.logical_not().to_kind(Kind::Float) / (1.0 - rate);
+            let theirs =
+                case.reference_of(&layers[..layers.len() - 1], kind, |outputs| outputs * &mask);
+            case.compare(&ours, &theirs, tolerance);
+            close("input", &ours.of_input, &theirs.of_input, tolerance);
+            case.restore(&before);
+            // ReLU cuts some off anyway.
+            let all = layers::forward(&layers[..layers.len() - 1], &input, &case.weights, true);
+            let (share, cut) = (share_of(&dropped), share_of(&all.unwrap().eq(0.0)));
+            assert!((share - cut - (1.0 - cut) * rate).abs() < 0.05, "{share} of {cut}");
+            case.restore(&before);
             let predicted = case.compile(kind, false).predict(&input, &case.weights).unwrap();
             let reference = layers::forward(&layers, &input, &case.weights, false).unwrap();
             close("predictions", &predicted, &reference.detach(), 0.01);
@@ -494,8 +537,7 @@ fn the_seed_fixes_what_is_dropped() {
 fn only_what_is_trained_has_a_gradient() {
     let case = Case::new(vec![dense(5, true), Relu.into(), dense(2, true)], &[6]);
     let case = case.trained(|index| index >= 2);
-    let layers = Layers { layers: &case.layers, input: &case.input, first_weight: 0 };
-    let engine = Engine::for_training(layers, &case.weights, Kind::Float).unwrap();
+    let engine = case.compile_for_training(Kind::Float);
     let (outputs, tape) = engine.forward(&case.images(Kind::Float), &case.weights).unwrap();
     loss(&outputs).backward();
     let (gradients, of_input) = tape.gradients(&outputs, &case.weights).unwrap();

@@ -230,25 +230,31 @@ impl LinearDenoiser {
                         duration(left)
                     )
                 });
-                sums.add(&frame.enter(&noisy), &frame.enter(&clean))
+                sums.add(&frame.enter(&noisy)?, &frame.enter(&clean)?)
             })?;
         }
         bar.close("linear denoiser: fitted");
         let Sums { images, noisy, clean, noisy_noisy, noisy_clean } = sums;
-        let (noisy_mean, clean_mean) = (noisy / images, clean / images);
-        let mut noisy_noisy = noisy_noisy / images - noisy_mean.tr().matmul(&noisy_mean);
-        let noisy_clean = noisy_clean / images - noisy_mean.tr().matmul(&clean_mean);
+        let mean = |sum: &Tensor| sum.f_div_scalar(images);
+        let (noisy_mean, clean_mean) = (mean(&noisy)?, mean(&clean)?);
+        let covariance = |products: &Tensor, other: &Tensor| {
+            mean(products)?.f_sub(&noisy_mean.f_tr()?.f_matmul(other)?)
+        };
+        let noisy_noisy = covariance(&noisy_noisy, &noisy_mean)?;
+        let noisy_clean = covariance(&noisy_clean, &clean_mean)?;
         // Without noise, pixels that never change would leave it singular.
-        let tiny = 1e-10 * noisy_noisy.trace().double_value(&[]).max(1e-10);
-        noisy_noisy += Tensor::eye(noisy_noisy.size()[0], (Kind::Double, Device::Cpu)) * tiny;
+        let tiny = 1e-10 * noisy_noisy.f_trace()?.f_double_value(&[])?.max(1e-10);
+        let eye = Tensor::f_eye(noisy_noisy.size()[0], (Kind::Double, Device::Cpu))?;
+        let noisy_noisy = noisy_noisy.f_add(&eye.f_mul_scalar(tiny)?)?;
         let coefficients = Tensor::f_linalg_solve(&noisy_noisy, &noisy_clean, true)?;
-        let predicted = noisy_clean.tr().matmul(&coefficients);
-        let (_, directions) = ((&predicted + predicted.tr()) / 2.0).f_linalg_eigh("L")?;
-        let decoder = directions.flip([1]);
-        let encoder = coefficients.matmul(&decoder);
-        let means = [noisy_mean, clean_mean].map(|mean| mean.to_kind(Kind::Float));
-        let [encoder, decoder] =
-            [encoder, decoder].map(|map| map.to_kind(Kind::Float).contiguous());
+        let predicted = noisy_clean.f_tr()?.f_matmul(&coefficients)?;
+        let symmetric = predicted.f_add(&predicted.f_tr()?)?.f_div_scalar(2.0)?;
+        let (_, directions) = symmetric.f_linalg_eigh("L")?;
+        let decoder = directions.f_flip([1])?;
+        let encoder = coefficients.f_matmul(&decoder)?;
+        let float = |map: &Tensor| map.f_to_kind(Kind::Float)?.f_contiguous();
+        let means = [float(&noisy_mean)?, float(&clean_mean)?];
+        let (encoder, decoder) = (float(&encoder)?, float(&decoder)?);
         Ok(LinearDenoiser { noise, frame, means, encoder, decoder })
     }
 
@@ -276,13 +282,13 @@ impl LinearDenoiser {
         Memory::now().require(4 * noisy.len() as u64 * pixels as u64, work, advice)?;
         let directions = values.min(self.frame.dimensions()) as i64;
         let [noisy_mean, clean_mean] = &self.means;
-        let encoder = self.encoder.narrow(1, 0, directions);
-        let decoder = self.decoder.narrow(1, 0, directions).tr();
+        let encoder = self.encoder.f_narrow(1, 0, directions)?;
+        let decoder = self.decoder.f_narrow(1, 0, directions)?.f_tr()?;
         let mut restored = Vec::with_capacity(noisy.len() * pixels);
         each_batch(noisy, |noisy, _| {
-            let codes = (self.frame.enter(&noisy) - noisy_mean).f_matmul(&encoder)?;
-            let images = self.frame.leave(&(codes.f_matmul(&decoder)? + clean_mean));
-            restored.extend(Vec::<f32>::try_from(images.clamp(0.0, 1.0).f_reshape([-1])?)?);
+            let codes = self.frame.enter(&noisy)?.f_sub(noisy_mean)?.f_matmul(&encoder)?;
+            let images = self.frame.leave(&codes.f_matmul(&decoder)?.f_add(clean_mean)?)?;
+            restored.extend(Vec::<f32>::try_from(images.f_clamp(0.0, 1.0)?.f_reshape([-1])?)?);
             Ok(())
         })?;
         let rows = Array2::from_shape_vec((noisy.len(), pixels), restored);
@@ -322,9 +328,9 @@ impl Frame {
         let step = noisy.len().div_ceil(SPAN);
         let positions: Vec<usize> = (0..noisy.len()).step_by(step).collect();
         let (_, clean) = noisy.source(Default::default()).batch(&positions, false, Kind::Float)?;
-        let clean = as_rows(&clean);
-        let origin = clean.mean_dim(&[0i64][..], true, None::<Kind>);
-        let (basis, _) = Tensor::f_linalg_qr(&(clean - &origin).tr(), "reduced")?;
+        let clean = as_rows(&clean)?;
+        let origin = clean.f_mean_dim(&[0i64][..], true, None::<Kind>)?;
+        let (basis, _) = Tensor::f_linalg_qr(&clean.f_sub(&origin)?.f_tr()?, "reduced")?;
         Ok(Frame { pixels, subspace: Some((origin, basis)) })
     }
 
@@ -333,19 +339,19 @@ impl Frame {
     }
 
     /// From rows of pixels.
-    fn enter(&self, rows: &Tensor) -> Tensor {
-        match &self.subspace {
-            Some((origin, basis)) => (rows - origin).matmul(basis),
+    fn enter(&self, rows: &Tensor) -> Result<Tensor> {
+        Ok(match &self.subspace {
+            Some((origin, basis)) => rows.f_sub(origin)?.f_matmul(basis)?,
             None => rows.shallow_clone(),
-        }
+        })
     }
 
     /// To rows of pixels.
-    fn leave(&self, rows: &Tensor) -> Tensor {
-        match &self.subspace {
-            Some((origin, basis)) => rows.matmul(&basis.tr()) + origin,
+    fn leave(&self, rows: &Tensor) -> Result<Tensor> {
+        Ok(match &self.subspace {
+            Some((origin, basis)) => rows.f_matmul(&basis.f_tr()?)?.f_add(origin)?,
             None => rows.shallow_clone(),
-        }
+        })
     }
 }
 
@@ -372,12 +378,13 @@ impl Sums {
     }
 
     fn add(&mut self, noisy: &Tensor, clean: &Tensor) -> Result<()> {
-        let (noisy, clean) = (noisy.to_kind(Kind::Double), clean.to_kind(Kind::Double));
+        let (noisy, clean) = (noisy.f_to_kind(Kind::Double)?, clean.f_to_kind(Kind::Double)?);
+        let sum = |rows: &Tensor| rows.f_sum_dim_intlist(&[0i64][..], true, None::<Kind>);
         self.images += noisy.size()[0] as f64;
-        self.noisy += noisy.sum_dim_intlist(&[0i64][..], true, None::<Kind>);
-        self.clean += clean.sum_dim_intlist(&[0i64][..], true, None::<Kind>);
-        self.noisy_noisy += noisy.tr().f_matmul(&noisy)?;
-        self.noisy_clean += noisy.tr().f_matmul(&clean)?;
+        self.noisy = self.noisy.f_add_(&sum(&noisy)?)?;
+        self.clean = self.clean.f_add_(&sum(&clean)?)?;
+        self.noisy_noisy = self.noisy_noisy.f_add_(&noisy.f_tr()?.f_matmul(&noisy)?)?;
+        self.noisy_clean = self.noisy_clean.f_add_(&noisy.f_tr()?.f_matmul(&clean)?)?;
         Ok(())
     }
 }
@@ -392,14 +399,14 @@ fn each_batch(
     let positions: Vec<usize> = (0..noisy.len()).collect();
     for batch in positions.chunks(BATCH) {
         let (noisy, clean) = source.batch(batch, false, Kind::Float)?;
-        work(as_rows(&noisy), as_rows(&clean))?;
+        work(as_rows(&noisy)?, as_rows(&clean)?)?;
     }
     Ok(())
 }
 
 /// `(B, C, H, W)` as `(B, H × W × C)`.
-fn as_rows(images: &Tensor) -> Tensor {
-    images.permute([0, 2, 3, 1]).reshape([images.size()[0], -1])
+fn as_rows(images: &Tensor) -> Result<Tensor> {
+    Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([images.size()[0], -1])?)
 }
 
 /// Points that a cloud of many dimensions becomes when it is seen from its widest side.
@@ -425,13 +432,15 @@ pub fn principal_components(rows: &Array2<f32>, components: usize) -> Result<Pri
         ));
     }
     let flat: Vec<f32> = rows.iter().copied().collect();
-    let all = Tensor::f_from_slice(&flat)?.view([rows.nrows() as i64, -1]).to_kind(Kind::Double);
-    let centred = &all - all.mean_dim(&[0i64][..], true, None::<Kind>);
-    let (variances, directions) = centred.tr().f_matmul(&centred)?.f_linalg_eigh("L")?;
-    let variances = Vec::<f64>::try_from(variances.flip([0]))?;
+    let all = Tensor::f_from_slice(&flat)?.f_view([rows.nrows() as i64, -1])?;
+    let all = all.f_to_kind(Kind::Double)?;
+    let centred = all.f_sub(&all.f_mean_dim(&[0i64][..], true, None::<Kind>)?)?;
+    let (variances, directions) = centred.f_tr()?.f_matmul(&centred)?.f_linalg_eigh("L")?;
+    let variances = Vec::<f64>::try_from(variances.f_flip([0])?)?;
     let total = variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    let points = centred.matmul(&directions.flip([1]).narrow(1, 0, components as i64));
-    let points = Vec::<f32>::try_from(points.to_kind(Kind::Float).reshape([-1]))?;
+    let directions = directions.f_flip([1])?.f_narrow(1, 0, components as i64)?;
+    let points = centred.f_matmul(&directions)?.f_to_kind(Kind::Float)?;
+    let points = Vec::<f32>::try_from(points.f_reshape([-1])?)?;
     let points = Array2::from_shape_vec((rows.nrows(), components), points);
     let explained = variances[..components].iter().map(|variance| variance / total).collect();
     Ok(PrincipalComponents { points: points.map_err(Error::internal)?, explained })

@@ -107,7 +107,7 @@ impl Model {
         let below = self.weights_before(depth);
         let channels = {
             let _guard = tch::no_grad_guard();
-            forward(first, input, below, false)?.f_detach()?.set_requires_grad(true)
+            forward(first, input, below, false)?.f_detach()?.f_set_requires_grad(true)?
         };
         let outputs =
             tch::with_grad(|| forward(rest, &channels, &self.weights[below.len()..], false))?;

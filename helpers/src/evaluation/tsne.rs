@@ -48,10 +48,10 @@ impl Tsne {
         let joint = joint_probabilities(rows, perplexity)?.f_to_kind(Kind::Float)?;
         let start = principal_components(rows, 2)?.points;
         let start = tensor(&start)?;
-        let mut map = &start / start.select(1, 0).std(false) * 1e-4;
-        let exaggerated = &joint * EXAGGERATION;
+        let mut map = start.f_div(&start.f_select(1, 0)?.f_std(false)?)?.f_mul_scalar(1e-4)?;
+        let exaggerated = joint.f_mul_scalar(EXAGGERATION)?;
         let rate = (rows.nrows() as f64 / EXAGGERATION / 4.0).max(50.0);
-        let (mut velocity, mut gains) = (map.zeros_like(), map.ones_like());
+        let (mut velocity, mut gains) = (map.f_zeros_like()?, map.f_ones_like()?);
         let mut bar = Bar::new(STEPS);
         for step in 0..STEPS {
             bar.tick(step, |share, left| {
@@ -60,16 +60,18 @@ impl Tsne {
             watch.check("t-SNE", "run it again, or map fewer images")?;
             let (momentum, joint) =
                 if step < EXAGGERATED { (0.5, &exaggerated) } else { (0.8, &joint) };
-            let gradient = gradient(joint, &map);
-            let turned = (&velocity * &gradient).lt(0.0);
-            gains = (&gains + 0.2).where_self(&turned, &(&gains * 0.8)).clamp_min(0.01);
-            velocity = velocity * momentum - &gains * gradient * rate;
-            map += &velocity;
+            let gradient = gradient(joint, &map)?;
+            let turned = velocity.f_mul(&gradient)?.f_lt(0.0)?;
+            let (more, less) = (gains.f_add_scalar(0.2)?, gains.f_mul_scalar(0.8)?);
+            gains = more.f_where_self(&turned, &less)?.f_clamp_min(0.01)?;
+            let pull = gains.f_mul(&gradient)?.f_mul_scalar(rate)?;
+            velocity = velocity.f_mul_scalar(momentum)?.f_sub(&pull)?;
+            map = map.f_add_(&velocity)?;
         }
         bar.close(&format!("t-SNE of {} points", thousands(rows.nrows())));
-        let near = nearness(&map);
-        let shares = (&near / near.sum(Kind::Float)).clamp_min(1e-12);
-        let divergence = (&joint * (joint.clamp_min(1e-12) / shares).log()).sum(Kind::Double);
+        let shares = as_shares(&nearness(&map)?)?.f_clamp_min(1e-12)?;
+        let apart = joint.f_clamp_min(1e-12)?.f_div(&shares)?.f_log()?;
+        let divergence = joint.f_mul(&apart)?.f_sum(Kind::Double)?;
         let points = Vec::<f32>::try_from(map.f_contiguous()?.f_view([-1])?)?;
         let points = Array2::from_shape_vec((rows.nrows(), 2), points).map_err(Error::internal)?;
         Ok(Tsne { points, kl_divergence: divergence.f_double_value(&[])? })
@@ -88,60 +90,66 @@ fn tensor(rows: &Array2<f32>) -> Result<Tensor> {
 }
 
 /// Squared distances between all rows.
-fn squared_distances(rows: &Tensor) -> Tensor {
-    let norms = rows.square().sum_dim_intlist(&[1i64][..], true, None::<Kind>);
-    let both = &norms + norms.tr() - rows.matmul(&rows.tr()) * 2.0;
-    both.clamp_min(0.0).fill_diagonal_(0.0, false)
+fn squared_distances(rows: &Tensor) -> Result<Tensor> {
+    let norms = row_sums(&rows.f_square()?)?;
+    let products = rows.f_matmul(&rows.f_tr()?)?.f_mul_scalar(2.0)?;
+    let both = norms.f_add(&norms.f_tr()?)?.f_sub(&products)?;
+    Ok(both.f_clamp_min(0.0)?.f_fill_diagonal_(0.0, false)?)
+}
+
+/// The sum of each row, `(N, 1)`.
+fn row_sums(rows: &Tensor) -> Result<Tensor> {
+    Ok(rows.f_sum_dim_intlist(&[1i64][..], true, None::<Kind>)?)
 }
 
 /// How much each pair of points belongs together, all pairs 1 in sum: a normal distribution around each point, as wide as
 /// makes its neighbourhood of the perplexity's size, then the mean of both directions.
 fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
-    let rows = tensor(rows)?.to_kind(Kind::Double);
-    let distances = squared_distances(&rows);
+    let rows = tensor(rows)?.f_to_kind(Kind::Double)?;
+    let distances = squared_distances(&rows)?;
     // Each row counted from its nearest neighbour: the same shares, and none underflows.
-    let others = distances.copy().fill_diagonal_(f64::INFINITY, false);
-    let from_nearest = (&distances - others.amin(&[1i64][..], true)).clamp_min(0.0);
-    let scale = from_nearest.mean(Kind::Double).clamp_min(f64::MIN_POSITIVE);
-    let from_nearest = from_nearest / scale;
-    let shares = |precision: &Tensor| {
-        let near = (&from_nearest * precision).neg_().exp_().fill_diagonal_(0.0, false);
-        let sums = near.sum_dim_intlist(&[1i64][..], true, None::<Kind>);
-        near / sums
+    let others = distances.f_detach_copy()?.f_fill_diagonal_(f64::INFINITY, false)?;
+    let from_nearest = distances.f_sub(&others.f_amin(&[1i64][..], true)?)?.f_clamp_min(0.0)?;
+    let scale = from_nearest.f_mean(Kind::Double)?.f_clamp_min(f64::MIN_POSITIVE)?;
+    let from_nearest = from_nearest.f_div(&scale)?;
+    let shares = |logarithm: &Tensor| -> Result<Tensor> {
+        let mut near = from_nearest.f_mul(&logarithm.f_exp()?)?.f_neg_()?;
+        let near = near.f_exp_()?.f_fill_diagonal_(0.0, false)?;
+        Ok(near.f_div(&row_sums(&near)?)?)
     };
     // The logarithm of each row's precision, by halving.
-    let size = (rows.size()[0], 1);
-    let bounds = [-20.0, 60.0];
-    let [mut low, mut high] =
-        bounds.map(|bound| Tensor::full([size.0, size.1], bound, (Kind::Double, rows.device())));
+    let count = rows.size()[0];
+    let all = |bound: f64| Tensor::f_full([count, 1], bound, (Kind::Double, rows.device()));
+    let (mut low, mut high) = (all(-20.0)?, all(60.0)?);
+    let middle_of = |low: &Tensor, high: &Tensor| low.f_add(high)?.f_div_scalar(2.0);
     for _ in 0..50 {
-        let middle = (&low + &high) / 2.0;
-        let shares = shares(&middle.exp());
-        let entropy = -(&shares * shares.clamp_min(f64::MIN_POSITIVE).log()).sum_dim_intlist(
-            &[1i64][..],
-            true,
-            None::<Kind>,
-        );
-        let too_wide = entropy.gt(perplexity.ln());
-        low = middle.where_self(&too_wide, &low);
-        high = high.where_self(&too_wide, &middle);
+        let middle = middle_of(&low, &high)?;
+        let shares = shares(&middle)?;
+        let logarithms = shares.f_clamp_min(f64::MIN_POSITIVE)?.f_log()?;
+        let entropy = row_sums(&shares.f_mul(&logarithms)?)?.f_neg()?;
+        let too_wide = entropy.f_gt(perplexity.ln())?;
+        low = middle.f_where_self(&too_wide, &low)?;
+        high = high.f_where_self(&too_wide, &middle)?;
     }
-    let shares = shares(&((low + high) / 2.0).exp());
-    Ok((&shares + shares.tr()) / (2.0 * size.0 as f64))
+    let shares = shares(&middle_of(&low, &high)?)?;
+    Ok(shares.f_add(&shares.f_tr()?)?.f_div_scalar(2.0 * count as f64)?)
 }
 
 /// Student's t-distribution with one degree of freedom, between all points but a point and itself.
-fn nearness(map: &Tensor) -> Tensor {
-    let mut near = squared_distances(map);
-    near += 1.0;
-    near.reciprocal_().fill_diagonal_(0.0, false)
+fn nearness(map: &Tensor) -> Result<Tensor> {
+    let mut near = squared_distances(map)?.f_add_scalar_(1.0)?;
+    Ok(near.f_reciprocal_()?.f_fill_diagonal_(0.0, false)?)
 }
 
-fn gradient(joint: &Tensor, map: &Tensor) -> Tensor {
-    let near = nearness(map);
-    let pull = (joint - &near / near.sum(Kind::Float)) * near;
-    let sums = pull.sum_dim_intlist(&[1i64][..], true, None::<Kind>);
-    (sums * map - pull.matmul(map)) * 4.0
+/// What each pair has of the sum of all.
+fn as_shares(near: &Tensor) -> Result<Tensor> {
+    Ok(near.f_div(&near.f_sum(Kind::Float)?)?)
+}
+
+fn gradient(joint: &Tensor, map: &Tensor) -> Result<Tensor> {
+    let near = nearness(map)?;
+    let pull = joint.f_sub(&as_shares(&near)?)?.f_mul(&near)?;
+    Ok(row_sums(&pull)?.f_mul(map)?.f_sub(&pull.f_matmul(map)?)?.f_mul_scalar(4.0)?)
 }
 
 #[cfg(test)]

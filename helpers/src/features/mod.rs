@@ -291,7 +291,7 @@ mod tests {
         let shape = ImageShape { height: 28, width: 28, channels: 1 };
         let network = DenseConfig { hidden: vec![16], ..DenseConfig::default() };
         let mut model = network.network(shape, 10).build(1).unwrap();
-        model.freeze();
+        model.freeze().unwrap();
         model.unfreeze_from("dense_1").unwrap();
         model
     }

@@ -53,6 +53,10 @@ impl Operation for BatchNormalization {
         ]
     }
 
+    fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
+        if weights[0].trainable { input.iter().product() } else { 0 }
+    }
+
     fn forward(&self, input: &Tensor, weights: &[Weight], training: bool) -> Result<Tensor> {
         let training = training && weights[0].trainable;
         let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|index| Some(&weights[index].tensor));

@@ -28,7 +28,7 @@ pub struct Conv2d {
 impl Conv2d {
     /// Pixels of zeros that "same" padding adds before and after a side of this length. As in TensorFlow an odd pixel goes
     /// after: below, and to the right.
-    pub(crate) fn same_padding(length: i64, kernel_size: i64, strides: i64) -> [i64; 2] {
+    fn same_padding(length: i64, kernel_size: i64, strides: i64) -> [i64; 2] {
         let added = (((length - 1) / strides) * strides + kernel_size - length).max(0);
         [added / 2, added - added / 2]
     }
@@ -57,7 +57,7 @@ impl Operation for Conv2d {
 
     fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
         let shape = [self.filters, input[0] / self.groups, self.kernel_size, self.kernel_size];
-        let kernel = WeightSpec::new("kernel", &shape, self.kernel_initializer);
+        let kernel = WeightSpec::kernel(&shape, self.kernel_initializer);
         let bias = WeightSpec::new("bias", &[self.filters], Initializer::Zeros);
         std::iter::once(kernel).chain(self.use_bias.then_some(bias)).collect()
     }

@@ -36,7 +36,7 @@ impl Operation for Dense {
     }
 
     fn weights(&self, input: &[i64]) -> Vec<WeightSpec> {
-        let kernel = WeightSpec::new("kernel", &[self.units, input[0]], self.kernel_initializer);
+        let kernel = WeightSpec::kernel(&[self.units, input[0]], self.kernel_initializer);
         let bias = WeightSpec::new("bias", &[self.units], Initializer::Zeros);
         std::iter::once(kernel).chain(self.use_bias.then_some(bias)).collect()
     }

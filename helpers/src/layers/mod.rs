@@ -9,6 +9,7 @@
 //! and add a line to the list below; `docs/extending.md` goes through an example.
 
 mod activation;
+mod average_pooling2d;
 mod batch_normalization;
 mod block;
 mod conv2d;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 pub use self::activation::{Relu, Relu6, Sigmoid};
+pub use self::average_pooling2d::AveragePooling2d;
 pub use self::batch_normalization::BatchNormalization;
 pub use self::block::{Block, Residual};
 use self::block::{chain_kept_values, chain_weights};
@@ -37,7 +39,7 @@ pub use self::elu::Elu;
 pub use self::gaussian_noise::GaussianNoise;
 pub use self::initializers::{Distribution, FanMode, Initializer};
 pub use self::leaky_relu::LeakyRelu;
-pub use self::pooling::{AveragePooling2d, GlobalAveragePooling2d, MaxPooling2d};
+pub use self::pooling::{GlobalAveragePooling2d, MaxPooling2d};
 pub use self::reshape::{Cropping2d, Flatten, Reshape};
 pub use self::resize::{RepeatChannels, Resize, UpSampling2d};
 pub(crate) use self::weight::{Weight, WeightSpec, is_statistic};
@@ -92,6 +94,17 @@ macro_rules! layers {
             fn operation(&self) -> &dyn Operation {
                 match self {
                     $(Layer::$name(layer) => layer,)+
+                }
+            }
+
+            /// The names of all layers, in the list's order.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            #[cfg(test)]
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Layer::$name(_) => stringify!($name),)+
                 }
             }
         }
@@ -262,7 +275,9 @@ pub(crate) mod testing {
         let weights: Vec<Weight> = specs
             .iter()
             .zip(weights)
-            .map(|(spec, values)| spec.with(Tensor::from_slice(values).view(&spec.shape[..])))
+            .map(|(spec, values)| {
+                spec.with(Tensor::from_slice(values).view(&spec.shape[..])).unwrap()
+            })
             .collect();
         let input = Tensor::from_slice(values).view(&[&[1], shape].concat()[..]);
         let _guard = tch::no_grad_guard();

@@ -14,20 +14,12 @@ pub struct MaxPooling2d {
     pub pool_size: i64,
 }
 
-/// The mean of each block: Keras's `AveragePooling2D`. An incomplete block at the edge is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AveragePooling2d {
-    /// Side of a block, and the step between blocks.
-    pub pool_size: i64,
-}
-
 /// The mean over height and width of each channel: Keras's `GlobalAveragePooling2D`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GlobalAveragePooling2d;
 
 /// The shape after pooling in blocks of this side.
-fn pooled(input: &[i64], pool_size: i64) -> std::result::Result<Vec<i64>, String> {
+pub(super) fn pooled(input: &[i64], pool_size: i64) -> std::result::Result<Vec<i64>, String> {
     let [channels, height, width] = image(input)?;
     at_least_one("pool_size", pool_size)?;
     if height < pool_size || width < pool_size {
@@ -53,21 +45,6 @@ impl Operation for MaxPooling2d {
     }
 }
 
-impl Operation for AveragePooling2d {
-    fn kind(&self) -> &'static str {
-        "average_pooling2d"
-    }
-
-    fn output_shape(&self, input: &[i64]) -> std::result::Result<Vec<i64>, String> {
-        pooled(input, self.pool_size)
-    }
-
-    fn forward(&self, input: &Tensor, _: &[Weight], _training: bool) -> Result<Tensor> {
-        let side = [self.pool_size; 2];
-        Ok(input.f_avg_pool2d(side, side, [0, 0], false, true, None::<i64>)?)
-    }
-}
-
 impl Operation for GlobalAveragePooling2d {
     fn kind(&self) -> &'static str {
         "global_average_pooling2d"
@@ -87,12 +64,10 @@ mod tests {
     use super::super::testing::run;
     use super::*;
 
-    const IMAGE: [f32; 6] = [1., 2., 9., 4., 3., 9.];
-
     #[test]
     fn an_incomplete_block_is_left_out() {
-        assert_eq!(run(MaxPooling2d { pool_size: 2 }, &IMAGE, &[1, 2, 3], &[], false), [4.0]);
-        assert_eq!(run(AveragePooling2d { pool_size: 2 }, &IMAGE, &[1, 2, 3], &[], false), [2.5]);
+        let image = [1., 2., 9., 4., 3., 9.];
+        assert_eq!(run(MaxPooling2d { pool_size: 2 }, &image, &[1, 2, 3], &[], false), [4.0]);
     }
 
     #[test]

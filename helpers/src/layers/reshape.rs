@@ -22,7 +22,8 @@ pub struct Reshape {
     pub width: i64,
 }
 
-/// The top left part of an image, which takes off what upsampling made too large: Keras's `Cropping2D`.
+/// The top left part of an image, which takes off what upsampling made too large. Keras's `Cropping2D` is told what to take off
+/// at each side, this layer which part stays.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cropping2d {

@@ -24,7 +24,8 @@ pub struct UpSampling2d {
     pub size: i64,
 }
 
-/// All channels, again and again: three times make a grey image one for a network that takes colours.
+/// All channels, again and again: three times make a grey image one for a network that takes colours. Keras has no such layer;
+/// its `Concatenate` of an image with itself gives the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepeatChannels {

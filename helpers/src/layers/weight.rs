@@ -16,6 +16,8 @@ pub(crate) struct WeightSpec {
     pub initializer: Initializer,
     /// False for a running statistic, which training updates without a gradient.
     pub trainable: bool,
+    /// True when weight decay applies to it.
+    pub decay: bool,
 }
 
 /// A tensor of a model: a weight that training changes, or a running statistic.
@@ -26,14 +28,20 @@ pub(crate) struct Weight {
     pub tensor: Tensor,
     /// True when the optimiser may change it; never for a running statistic.
     pub trainable: bool,
-    /// True when weight decay applies: to kernels, not to biases and normalisation.
+    /// As the layer says ([`WeightSpec::kernel`]).
     pub decay: bool,
 }
 
 impl WeightSpec {
     /// A weight that training changes.
     pub(super) fn new(name: &str, shape: &[i64], initializer: Initializer) -> WeightSpec {
-        WeightSpec { name: name.to_owned(), shape: shape.to_vec(), initializer, trainable: true }
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        WeightSpec { name, shape, initializer, trainable: true, decay: false }
+    }
+
+    /// A kernel: weight decay applies to it, and not to biases and normalisation.
+    pub(super) fn kernel(shape: &[i64], initializer: Initializer) -> WeightSpec {
+        WeightSpec { decay: true, ..WeightSpec::new("kernel", shape, initializer) }
     }
 
     /// A running statistic.
@@ -48,14 +56,14 @@ impl WeightSpec {
 
     /// The weight with its first values, drawn from libtorch's generator.
     pub(crate) fn draw(&self) -> Result<Weight> {
-        Ok(self.with(self.initializer.draw(&self.shape)?))
+        self.with(self.initializer.draw(&self.shape)?)
     }
 
     /// The weight with these values.
-    pub(crate) fn with(&self, tensor: Tensor) -> Weight {
-        let tensor = tensor.set_requires_grad(self.trainable);
-        let decay = self.shape.len() > 1;
-        Weight { name: self.name.clone(), tensor, trainable: self.trainable, decay }
+    pub(crate) fn with(&self, tensor: Tensor) -> Result<Weight> {
+        let tensor = tensor.f_set_requires_grad(self.trainable)?;
+        let WeightSpec { trainable, decay, .. } = *self;
+        Ok(Weight { name: self.name.clone(), tensor, trainable, decay })
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn write<'a>(
 ) -> Result<()> {
     let bytes: Vec<(&str, Vec<usize>, Vec<u8>)> = tensors
         .map(|(name, tensor)| {
-            let tensor = tensor.detach().f_to_kind(Kind::Float)?.f_contiguous()?;
+            let tensor = tensor.f_detach()?.f_to_kind(Kind::Float)?.f_contiguous()?;
             let values = Vec::<f32>::try_from(tensor.f_flatten(0, -1)?)?;
             let shape = tensor.size().iter().map(|&side| side as usize).collect();
             Ok((name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()))
@@ -198,7 +198,7 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
 
 /// A tensor's values as they lie in memory, row by row.
 pub(crate) fn as_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.detach().f_contiguous()?;
+    let tensor = tensor.f_detach()?.f_contiguous()?;
     let values = tensor.numel();
     let mut bytes = vec![0; values * tensor.kind().elt_size_in_bytes()];
     tensor.f_copy_data_u8(&mut bytes, values)?;

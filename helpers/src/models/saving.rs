@@ -88,14 +88,14 @@ impl Model {
         let weights = plan
             .specs
             .iter()
-            .map(|spec| Ok(spec.with(file.tensor(&spec.name, &spec.shape)?)))
+            .map(|spec| spec.with(file.tensor(&spec.name, &spec.shape)?))
             .collect::<Result<_>>()?;
         let mut model = Model::assemble(config.network, plan, weights);
         model.normalization = config.normalization;
         model.precision = config.precision;
         model.trained_on = config.trained_on;
         let frozen: HashSet<&str> = config.frozen.iter().map(String::as_str).collect();
-        model.set_trainable(|_, name| !frozen.contains(name));
+        model.set_trainable(|_, name| !frozen.contains(name))?;
         Ok(model)
     }
 }

@@ -22,8 +22,11 @@ impl Model {
 
     /// Freezes every layer: `fit` changes nothing until [`Model::unfreeze_from`], and batch normalisation keeps its
     /// statistics, as in Keras.
-    pub fn freeze(&mut self) {
-        self.set_trainable(|_, _| false);
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.set_trainable(|_, _| false)
     }
 
     /// Sets the layer of this name and all after it free to be trained, except batch normalisation, which stays as it
@@ -38,8 +41,7 @@ impl Model {
         self.set_trainable(|index, name| {
             let normalization = name.ends_with(".gamma") || name.ends_with(".beta");
             if index >= first { !normalization } else { before[index] }
-        });
-        Ok(())
+        })
     }
 
     /// Freezes every layer of this kind, such as `depthwise_conv2d`, also inside blocks.
@@ -58,16 +60,16 @@ impl Model {
             ));
         }
         let before: Vec<bool> = self.weights.iter().map(|weight| weight.trainable).collect();
-        self.set_trainable(|index, _| before[index] && !of_kind[index]);
-        Ok(())
+        self.set_trainable(|index, _| before[index] && !of_kind[index])
     }
 
     /// Asks for each weight, by index and name, whether training may change it; running statistics never are.
-    pub(crate) fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) {
+    pub(crate) fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) -> Result<()> {
         for (index, weight) in self.weights.iter_mut().enumerate() {
             weight.trainable = !is_statistic(&weight.name) && trainable(index, &weight.name);
-            weight.tensor = weight.tensor.detach().set_requires_grad(weight.trainable);
+            weight.tensor = weight.tensor.f_detach()?.f_set_requires_grad(weight.trainable)?;
         }
+        Ok(())
     }
 
     /// The names of the weights that are frozen.
@@ -171,10 +173,17 @@ mod tests {
                         available; lower `batch_size`, or take a smaller network or smaller images";
         assert_eq!(text, expected);
         check(&model, 2, weights + 4 * 100 * 8).unwrap();
-        model.freeze();
+        model.freeze().unwrap();
         model.unfreeze_from("dense_1").unwrap();
         check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8).unwrap();
         assert!(check(&model, 0, 4 * (106 + 3 * 18) + 4 * 100 * 8 - 1).is_err());
+        // A normalisation keeps its input too: 8 values of an image, beside 32 weights, 16 of them trained, less a bias.
+        let network = Sequential::for_vectors(10).dense(8).batch_normalization().relu().dense(2);
+        model = network.build(1).unwrap();
+        model.precision = Precision::Float32;
+        let needed = 4 * (130 + 3 * 114) + 4 * 100 * (10 + 8 + 8);
+        check(&model, 0, needed).unwrap();
+        assert!(check(&model, 0, needed - 1).is_err());
     }
 
     #[test]

@@ -161,6 +161,7 @@ struct Typeset {
 }
 
 fn typeset(text: &str, size: f64, bold: bool) -> Typeset {
+    #[allow(clippy::expect_used, reason = "a test reads both")]
     let font = FontRef::try_from_slice(if bold { BOLD } else { REGULAR })
         .expect("the fonts are part of the crate, and its tests read them");
     // ab_glyph scales by the height of a line, we, as CSS does, by the em.

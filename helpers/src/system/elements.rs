@@ -4,6 +4,8 @@
 use half::bf16;
 use tch::Tensor;
 
+use crate::error::{Error, Result};
+
 /// A number in memory.
 pub(crate) trait Element: Copy + Send + Sync + 'static {
     fn load(self) -> f32;
@@ -41,28 +43,31 @@ impl Element for bf16 {
 }
 
 /// The values of a tensor in the order of memory.
-pub(crate) fn read<E: Element>(tensor: &Tensor, length: usize) -> &[E] {
-    check(tensor, length, size_of::<E>());
+pub(crate) fn read<E: Element>(tensor: &Tensor, length: usize) -> Result<&[E]> {
+    check(tensor, length, size_of::<E>())?;
     // SAFETY: the tensor was seen to be dense, of `length` values of this size, each bit pattern of which is a value. The
     // slice lives no longer than the tensor, which nobody writes to meanwhile.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<E>(), length) }
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<E>(), length) })
 }
 
 /// As [`read`], of a new tensor that the caller has made and nobody else holds.
 #[allow(clippy::mut_from_ref, reason = "a tensor's memory is apart from its handle")]
-pub(crate) fn write<E: Element>(tensor: &Tensor, length: usize) -> &mut [E] {
-    check(tensor, length, size_of::<E>());
+pub(crate) fn write<E: Element>(tensor: &Tensor, length: usize) -> Result<&mut [E]> {
+    check(tensor, length, size_of::<E>())?;
     // SAFETY: as in `read`; and nobody else has the new tensor's memory, which each caller takes once at a time.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<E>(), length) }
+    Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<E>(), length) })
 }
 
-fn check(tensor: &Tensor, length: usize, size: usize) {
+fn check(tensor: &Tensor, length: usize, size: usize) -> Result<()> {
     let dense = match tensor.dim() {
-        4 => tensor.permute([0, 2, 3, 1]).is_contiguous(),
+        4 => tensor.f_permute([0, 2, 3, 1])?.is_contiguous(),
         _ => tensor.is_contiguous(),
     };
     let fits = tensor.numel() == length && tensor.kind().elt_size_in_bytes() == size && length > 0;
-    assert!(dense && fits, "{tensor:?} is not {length} dense values of {size} bytes");
+    if dense && fits {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{tensor:?} is not {length} dense values of {size} bytes")))
 }
 
 /// Calls `$tile::<E, L>(from, …)` for all channels, as many at a time as a cache line holds, then fewer.
@@ -92,12 +97,14 @@ macro_rules! in_tiles {
 
 /// `L` neighbouring values.
 #[inline(always)]
+#[allow(clippy::expect_used, reason = "the slice has this length")]
 pub(crate) fn lanes<T, const L: usize>(values: &[T], from: usize) -> &[T; L] {
     values[from..from + L].try_into().expect("a slice of this length")
 }
 
 /// As [`lanes`], to be written.
 #[inline(always)]
+#[allow(clippy::expect_used, reason = "as above")]
 pub(crate) fn lanes_mut<T, const L: usize>(values: &mut [T], from: usize) -> &mut [T; L] {
     (&mut values[from..from + L]).try_into().expect("a slice of this length")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::system::write_atomically;
 
 /// One epoch's figures. Losses and accuracies are means over images, so that a short last batch counts for what it is.
@@ -229,7 +229,7 @@ impl<R: Record> History<R> {
         let text = if path.extension().is_some_and(|extension| extension == "csv") {
             self.to_csv()
         } else {
-            serde_json::to_string_pretty(self).expect("a history is plain numbers") + "\n"
+            serde_json::to_string_pretty(self).map_err(Error::internal)? + "\n"
         };
         write_atomically(path, text.as_bytes())
     }

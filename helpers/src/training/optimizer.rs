@@ -5,7 +5,7 @@ use half::bf16;
 use tch::{Kind, TchError, Tensor};
 
 use super::average::{Followers, follow};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layers::Weight;
 use crate::system::elements::{Element, read, vectorised};
 use crate::system::parallel::in_parallel;
@@ -53,7 +53,7 @@ impl AdamW {
     /// follows the weights does so in the same pass, while a chunk of them is still in the cache.
     ///
     /// # Errors
-    /// If libtorch refuses to lay a gradient out as its weight.
+    /// If libtorch refuses to lay a gradient out as its weight, or one of them is another weight's.
     pub(super) fn step(
         &mut self,
         weights: &mut [Weight],
@@ -80,15 +80,15 @@ impl AdamW {
             if !weight.trainable || length == 0 {
                 continue;
             }
-            let values = values_of(&weight.tensor, length, &weight.name);
+            let values = values_of(&weight.tensor, length, &weight.name)?;
             let gradient = &gradients[index];
             let slopes = match gradient.defined().then(|| gradient.kind()) {
                 None => Gradient::None,
-                Some(Kind::BFloat16) => Gradient::Bf16(read(gradient, length)),
-                Some(_) => Gradient::F32(read(gradient, length)),
+                Some(Kind::BFloat16) => Gradient::Bf16(read(gradient, length)?),
+                Some(_) => Gradient::F32(read(gradient, length)?),
             };
             let average = match followers.get(index) {
-                Some(average) => values_of(average, length, &weight.name),
+                Some(average) => values_of(average, length, &weight.name)?,
                 None => &mut [],
             };
             total += length;
@@ -125,12 +125,14 @@ fn laid_out(gradient: &Tensor) -> Result<Tensor, TchError> {
 
 /// The values of a weight, or of its average.
 #[allow(clippy::mut_from_ref, reason = "a tensor's memory is apart from its handle")]
-fn values_of<'a>(tensor: &'a Tensor, length: usize, name: &str) -> &'a mut [f32] {
+fn values_of<'a>(tensor: &'a Tensor, length: usize, name: &str) -> Result<&'a mut [f32]> {
     let same = tensor.is_contiguous() && tensor.numel() == length && length > 0;
-    assert!(same && tensor.kind() == Kind::Float, "{name} is another weight");
+    if !same || tensor.kind() != Kind::Float {
+        return Err(Error::internal(format!("{name} is another weight")));
+    }
     // SAFETY: the tensor was just seen to be contiguous `f32` of `length` values, which is not 0; each is taken once a step,
     // and libtorch does not touch it meanwhile: a step begins after the backward pass has ended.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), length) }
+    Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), length) })
 }
 
 /// A gradient's values.

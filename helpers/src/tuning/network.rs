@@ -75,7 +75,7 @@ impl Network {
         for (name, value) in params {
             let mut value = value.clone();
             if let ("kernel_initializer", Value::String(text)) = (name.as_str(), &value) {
-                value = as_json(&Initializer::from_name(text)?);
+                value = as_json(&Initializer::from_name(text)?)?;
             }
             let known = match &mut network {
                 Network::Dense(config) => set(config, name, &value)?,
@@ -84,7 +84,7 @@ impl Network {
             if !known && !set(&mut fit, name, &value)? {
                 return Err(Error::parameter(
                     "param_grid",
-                    format!("names among {}", self.names(&fit).join(", ")),
+                    format!("names among {}", self.names(&fit)?.join(", ")),
                     format!("`{}`", clean_text(name)),
                     format!("these are the settings of the {} network and of `fit`", self.name()),
                 ));
@@ -94,23 +94,24 @@ impl Network {
     }
 
     /// Every name that [`Network::with`] takes.
-    fn names(&self, fit: &FitConfig) -> Vec<String> {
+    fn names(&self, fit: &FitConfig) -> Result<Vec<String>> {
         let own = match self {
-            Network::Dense(config) => as_json(config),
-            Network::Cnn(config) => as_json(config),
+            Network::Dense(config) => as_json(config)?,
+            Network::Cnn(config) => as_json(config)?,
         };
-        let maps = [own, as_json(fit)];
-        maps.iter().filter_map(Value::as_object).flat_map(|map| map.keys().cloned()).collect()
+        let maps = [own, as_json(fit)?];
+        let maps = maps.iter().filter_map(Value::as_object);
+        Ok(maps.flat_map(|map| map.keys().cloned()).collect())
     }
 }
 
-fn as_json(config: &impl Serialize) -> Value {
-    serde_json::to_value(config).expect("settings are plain values")
+fn as_json(config: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(config).map_err(Error::internal)
 }
 
 /// Sets one field; gives whether there is one of this name.
 fn set<T: Serialize + DeserializeOwned>(config: &mut T, name: &str, value: &Value) -> Result<bool> {
-    let mut map = as_json(config);
+    let mut map = as_json(config)?;
     let Some(field) = map.get_mut(name) else { return Ok(false) };
     *field = value.clone();
     *config = serde_json::from_value(map).map_err(|error| {

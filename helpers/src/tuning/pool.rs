@@ -51,7 +51,7 @@ impl Pool<'_> {
     }
 
     pub(super) fn keep(&self, result: &TrialResult) -> Result<()> {
-        let text = serde_json::to_vec(result).expect("a result is plain values");
+        let text = serde_json::to_vec(result).map_err(Error::internal)?;
         write_among_many(&self.path(&result.id), &text)
     }
 

@@ -104,6 +104,7 @@ impl TrialSpec {
         if let Some(stage) = &mut identity.stage {
             (stage.checkpoint, stage.resume_from) = (PathBuf::new(), None);
         }
+        #[allow(clippy::expect_used, reason = "none of them can fail to be written")]
         let text = serde_json::to_string(&identity).expect("a specification is plain values");
         let hash = Sha256::new_with_prefix(text).chain_update(self.train.sha256());
         format!("{:x}", hash.chain_update(self.test.sha256()).finalize())

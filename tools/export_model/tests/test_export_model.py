@@ -68,14 +68,14 @@ def test_a_layer_gives_what_pytorch_gives(case):
     np.testing.assert_allclose(run(made, {"in": images}), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_every_layer_of_helpers_is_known_and_tried():
+def test_every_layer_that_can_be_exported_is_one_of_helpers_and_tried():
     listed = (ROOT / "helpers/src/layers/mod.rs").read_text().split("\nlayers! {")[1].split("\n}")[0]
     names = [line.strip(" ,") for line in listed.splitlines() if line.strip() and "///" not in line]
     snake = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_") for name in names}
     assert len(snake) > 15
-    assert snake == set(graphs.LAYERS)
+    assert set(graphs.LAYERS) <= snake
     tried = {next(iter(case["layer"])) for case in CASES}
-    assert snake - tried == {"dropout", "gaussian_noise"}
+    assert set(graphs.LAYERS) - tried == {"dropout", "gaussian_noise"}
 
 
 def write_model(path, shape, layers, weights, mean=(0.25,), std=(0.5,), class_names=("bag", "boot"), **changes):
