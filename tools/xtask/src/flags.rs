@@ -68,6 +68,8 @@ xflags::xflags! {
             optional --json
             /// Draw the first 40 with what the model says, to this PNG file.
             optional --plot file: OsString
+            /// Write all that comes out, a row for each picture, for `np.load`; of a model that restores images the images.
+            optional --array file: OsString
             /// So many classes for each picture, the most probable first; 3 unless told otherwise.
             optional --top number: OsString
             /// What becomes of a picture of another shape: `crop` (the default), `pad` or `stretch`.
@@ -445,6 +447,22 @@ mod tests {
             panic!("not read")
         };
         assert_eq!((export.model, export.into), ("cnn".into(), Some("c.onnx".into())));
+    }
+
+    #[test]
+    fn the_programs_behind_it_have_no_option_that_is_not_offered() {
+        for (command, theirs) in [
+            ("predict", include_str!("../../predict/src/flags.rs")),
+            ("import", include_str!("../../import/src/flags.rs")),
+        ] {
+            let help = help_of(command).unwrap();
+            let lines = theirs.lines().filter_map(|line| line.trim().strip_prefix("optional "));
+            let options: Vec<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+            assert!(options.len() > 4, "{options:?}");
+            for option in options {
+                assert!(help.contains(&format!("    {option}")), "{command} {option}");
+            }
+        }
     }
 
     #[test]
