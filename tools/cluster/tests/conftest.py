@@ -1,6 +1,7 @@
 """A real scheduler, real workers and the bridge, each a process; trials are stubs."""
 
 import json
+import os
 import queue
 import signal
 import socket
