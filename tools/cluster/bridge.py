@@ -154,8 +154,10 @@ class Bridge:
             await asyncio.sleep(LOOK)
 
     async def provide(self, worker: str, sums: list[str]) -> None:
-        """Sends files to a worker, one after the other; two trials that lack the same wait for one sending."""
-        async with self.sending.setdefault(worker, asyncio.Lock()):
+        """Sends files to a worker, one after the other; two trials that lack the same wait for one sending, and so do workers
+        that keep files in the same place: those of one machine, or all of them."""
+        place = self.order["store"] or worker.rsplit(":", 1)[0]
+        async with self.sending.setdefault(place, asyncio.Lock()):
             absent = await self.client.run(there, "missing", self.order, workers=[worker])
             for sum_ in sorted(set(sums) & set(absent[worker])):
                 path = self.sources[sum_]

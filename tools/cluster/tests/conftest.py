@@ -71,6 +71,9 @@ class Cluster:
         words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
         return self.start("dask_worker", self.address, *words, cache=cache)
 
+    def logs(self):
+        return "".join(path.read_text() for path in self.folder.glob("log-*"))
+
     def close(self):
         for process in self.processes:
             process.kill()
@@ -80,7 +83,7 @@ class Cluster:
 class Search:
     """The bridge as a search sees it."""
 
-    def __init__(self, address, folder, environment=None, **needs):
+    def __init__(self, address, folder, environment=None, bridge=BRIDGE, **needs):
         (folder / "data").mkdir(exist_ok=True)
         (folder / "data/X.npy").write_text("images")
         (folder / "data/y.npy").write_text("labels")
@@ -89,7 +92,7 @@ class Search:
         program.write_text(STUB)
         program.chmod(0o755)
         self.process = subprocess.Popen(
-            [sys.executable, BRIDGE],
+            [sys.executable, bridge],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import on_worker
-from conftest import alive, until
+from conftest import BRIDGE, alive, until
 
 
 def found(search, count):
@@ -217,6 +217,40 @@ def test_a_shared_folder_is_filled_once(cluster, search, tmp_path):
     found(one, 4)
     assert len(list((shared / "files").iterdir())) == 4
     assert not (tmp_path / "cache").exists()
+
+
+def changed_bridge(folder, old, new):
+    """The bridge with other words in it; and what it must be told to find the module beside it."""
+    text = BRIDGE.read_text()
+    assert old in text
+    (folder / "bridge.py").write_text(text.replace(old, new))
+    return {"bridge": folder / "bridge.py", "environment": {"PYTHONPATH": str(BRIDGE.parent)}}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_workers_with_one_store_do_not_write_the_same_part(cluster, search, tmp_path, named):
+    cluster.scheduler()
+    for _ in range(2):
+        cluster.worker()
+    # Many pieces a file, so that both are at it at once.
+    small = changed_bridge(tmp_path, "PIECE = 16 << 20", "PIECE = 16")
+    one = search(store=str(tmp_path / "shared") if named else None, **small)
+    one.take(lambda it: it.slots == 2)
+    for number in range(4):
+        one.trial(number, seconds=0.5)
+    found(one, 4)
+    # What Dask's workers write of a call that failed.
+    assert "Run Failed" not in cluster.logs()
+
+
+def test_what_two_workers_take_in_at_once_is_whole(tmp_path, monkeypatch):
+    sum_ = on_worker.hashlib.sha256(b"abc").hexdigest()
+    order = {"store": str(tmp_path), "search": "s", "files": [("trial", sum_, 3)]}
+    for offset, piece, last in ((0, b"ab", False), (2, b"c", True)):
+        for process in (1, 2):
+            monkeypatch.setattr(os, "getpid", lambda: process)
+            on_worker.keep(order, sum_, offset, piece, last)
+    assert [path.read_bytes() for path in (tmp_path / "files").iterdir()] == [b"abc"]
 
 
 def test_a_file_that_arrives_wrong_is_refused(tmp_path):
