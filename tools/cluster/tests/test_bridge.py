@@ -1,5 +1,6 @@
 """Trials on a Dask cluster end as on one machine, whatever happens to its processes."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import bridge
 import on_worker
 from conftest import BRIDGE, alive, until
 
@@ -149,6 +151,65 @@ def test_a_scheduler_that_comes_again_gets_everything_again(cluster, search, tmp
     cluster.worker()
     assert [result["name"] for result in found(one, 4)] == ["t0", "t1", "t2", "t3"]
     assert any("there again" in note for note in one.notes)
+
+
+def versions(python="3.11.7", distributed="2026.8.0"):
+    return {"packages": {"python": python, "distributed": distributed}}
+
+
+class FakeClient:
+    """What the bridge asks a cluster about its workers."""
+
+    def __init__(self, **workers):
+        self.workers, self.of_scheduler, self.asked = workers, versions(), 0
+
+    async def nthreads(self):
+        return dict.fromkeys(self.workers, 1)
+
+    async def get_versions(self, check):
+        self.asked += 1
+        return {"client": versions(), "scheduler": self.of_scheduler, "workers": dict(self.workers)}
+
+
+def test_other_versions_are_said_whenever_they_come_and_once(tmp_path, monkeypatch):
+    (tmp_path / "trial").touch()
+    one = bridge.Bridge({"address": "", "program": tmp_path / "trial", "libraries": [], "data": tmp_path})
+    one.client = client = FakeClient(a=versions("3.11.2"))
+    # The same workers later, and another scheduler.
+    other = FakeClient(a=versions("3.11.2"), b=versions("3.12.1"))
+    other.of_scheduler = versions("3.9.0")
+    said = [[]]
+
+    def looked():
+        """What changes between two looks."""
+        yield client.workers.update(b=versions("3.12.1"), c=versions(distributed="2024.1.0"), d=versions("3.12.1"))
+        yield
+        yield client.workers.update(e=versions())
+        yield setattr(one, "client", other)
+
+    changes = looked()
+
+    async def sleep(_):
+        if next(changes, "over") == "over":
+            raise asyncio.CancelledError
+        said.append([])
+
+    monkeypatch.setattr(bridge, "say", lambda **line: said[-1].extend([line["note"]] if "note" in line else []))
+    monkeypatch.setattr(bridge.asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(one.watch_slots())
+    ours = ", 3.11.7 and 2026.8.0 on this machine: give all the same versions"
+    assert said == [
+        [],
+        [
+            "Python 3.12.1 and distributed 2026.8.0 on the worker b, the worker d" + ours,
+            "Python 3.11.7 and distributed 2024.1.0 on the worker c" + ours,
+        ],
+        [],
+        [],
+        ["Python 3.9.0 and distributed 2026.8.0 on the scheduler" + ours],
+    ]
+    assert (client.asked, other.asked) == (3, 1), "it asks when others are there"
 
 
 def test_the_end_of_the_search_ends_its_trials(cluster, search, tmp_path):
