@@ -46,7 +46,9 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         install(project, step, &release_folder(project).join("notebook-kernel"))?;
         Ok("built".to_owned())
     };
-    SetupStep::new("Jupyter kernel", stamp, product, make).begun_early(begin)
+    SetupStep::new("Jupyter kernel", stamp, product, make)
+        .begun_early(begin)
+        .making(&["kernel/notebook-kernel"])
 }
 
 /// The log of the kernel's build.
@@ -97,6 +99,7 @@ pub(crate) fn template_step() -> SetupStep {
         let note = output.lines().find_map(|line| line.strip_prefix("note: ").map(str::trim));
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })
+    .making(&["kernel/template", "trial"])
 }
 
 /// Copies the program to `.tools/kernel` and writes the kernelspec.
