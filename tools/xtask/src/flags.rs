@@ -151,8 +151,8 @@ xflags::xflags! {
         /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what
         /// trainings and searches would go on from (export/checkpoints, export/trials).
         cmd clean {
-            /// Everything that the project made: .tools/, target/, the fetched data; also export/checkpoints and
-            /// export/trials.
+            /// Everything that is not in a fresh clone: also .tools/, target/, the fetched data, trained models
+            /// (export/models), export/seeds and export/submission.pdf. Your own data stays.
             optional --all
         }
     }
