@@ -152,6 +152,20 @@ def test_what_is_broken_is_named_and_left_out(run, tmp_path):
     assert len((tmp_path / "out/left_out.txt").read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "gif", "bmp", "tiff", "webp"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_file_that_is_cut_off_is_left_out_whatever_its_kind(run, tmp_path, kind, share):
+    folder = tmp_path / "pictures/one"
+    folder.mkdir(parents=True)
+    for name in ("cut", "whole"):
+        picture(3).save(folder / f"{name}.{kind}")
+    whole = (folder / f"whole.{kind}").read_bytes()
+    (folder / f"cut.{kind}").write_bytes(whole[: int(share * len(whole))])
+    told = run("pictures", "--size", 32, "--into", "out")
+    assert f"left out: pictures/one/cut.{kind}: " in told
+    assert len(load(tmp_path / "out")[1]) == 1
+
+
 def test_all_that_is_left_out_stands_in_a_file(run, tmp_path):
     folder = tmp_path / "pictures/one"
     folder.mkdir(parents=True)
