@@ -14,6 +14,8 @@ xflags::xflags! {
             optional --quick
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
+            /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
+            optional --title text: String
             /// Who hands it in; stands under the title.
             optional --author name: String
             /// For which course; stands under the title.
@@ -127,6 +129,8 @@ xflags::xflags! {
         cmd export {
             /// Those in export/quick.
             optional --quick
+            /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
+            optional --title text: String
             /// Who hands it in; stands under the title.
             optional --author name: String
             /// For which course; stands under the title.
@@ -410,17 +414,30 @@ mod tests {
     }
 
     #[test]
-    fn a_submission_has_an_author_and_a_course() {
-        let words = ["export", "--author", "Ada Example", "--course", "Images", "--pdf"];
+    fn a_submission_has_a_title_an_author_and_a_course() {
+        let words = [
+            "export",
+            "--title",
+            "My work",
+            "--author",
+            "Ada Example",
+            "--course",
+            "Images",
+            "--pdf",
+        ];
         let Ok(XtaskCmd::Export(export)) = read(words.map(OsString::from)) else {
             panic!("not read")
         };
+        assert_eq!(export.title.as_deref(), Some("My work"));
         assert_eq!(export.author.as_deref(), Some("Ada Example"));
         assert_eq!(export.course.as_deref(), Some("Images"));
         assert!(export.pdf && !export.quick);
-        let Ok(XtaskCmd::Submission(submission)) = given("submission --quick --author Ada") else {
+        let Ok(XtaskCmd::Submission(submission)) =
+            given("submission --quick --title Work --author Ada")
+        else {
             panic!("not read")
         };
+        assert_eq!(submission.title.as_deref(), Some("Work"));
         assert_eq!((submission.author.as_deref(), submission.course), (Some("Ada"), None));
     }
 
