@@ -26,6 +26,10 @@ if log := spec.get("log"):
     with open(log, "a") as file:
         file.write(f"{{spec['name']}} {{os.getpid()}}\\n")
 time.sleep(spec.get("seconds", 0))
+if killed := spec.get("killed"):
+    # As a machine does that runs out of memory: to the trial, or to the worker that runs it.
+    os.kill(os.getpid() if killed == "trial" else os.getppid(), 9)
+    time.sleep(60)
 if spec.get("fail"):
     sys.exit("error: " + spec["fail"])
 print(json.dumps({{"name": spec["name"], "threads": os.environ["OMP_NUM_THREADS"],

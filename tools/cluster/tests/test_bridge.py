@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,25 @@ def test_another_worker_runs_what_a_killed_one_had(cluster, search, tmp_path):
     workers[0].kill()
     assert [result["name"] for result in found(one, 2)] == ["t0", "t1"]
     assert len(started(log)) == 3, "one of them was begun again"
+
+
+def test_where_memory_is_short_it_is_said(cluster, search):
+    # A trial whose workers die is given up after three of them; here, after one.
+    cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    cluster.scheduler()
+    cluster.worker()
+    one = search()
+    one.trial(0, killed="trial")
+    one.take(lambda it: 0 in it.answers)
+    assert one.answers[0]["error"] == f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"
+    one.trial(1, killed="worker")
+    one.take(lambda it: 1 in it.answers)
+    assert one.answers[1]["error"] == "one worker after the other died while it ran it; do they have enough memory?"
+    # The others go on.
+    cluster.worker()
+    one.trial(2)
+    one.take(lambda it: 2 in it.answers)
+    assert "result" in one.answers[2]
 
 
 def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, search, tmp_path):
