@@ -89,7 +89,8 @@ class Bridge:
         self.client: Client | None = None
         self.connecting = asyncio.Lock()
         self.sending: dict[str, asyncio.Lock] = {}
-        self.told: set[str] = set()
+        # Processors and versions that people have heard of.
+        self.told: set = set()
         self.over = False
         self.slots = 0
 
@@ -127,7 +128,7 @@ class Bridge:
             say(note="the scheduler is there again; what it had is submitted anew")
 
     async def compare_versions(self) -> None:
-        """Says whose Python or Dask is another one: messages between them may not be understood."""
+        """Says whose Python or Dask is another one, once for each machine: messages between them may not be understood."""
         try:
             found = await asyncio.wait_for(self.client.get_versions(check=False), 10)
         except Exception:
@@ -135,27 +136,41 @@ class Bridge:
         of = lambda one: tuple((one or {}).get("packages", {}).get(name) for name in ("python", "distributed"))
         ours = of(found["client"])
         others = {"the scheduler": found["scheduler"]} | {f"the worker {name}": one for name, one in found["workers"].items()}
+        whose: dict[tuple, list[str]] = {}
         for who, one in others.items():
-            if of(one)[1] != ours[1] or str(of(one)[0]).split(".")[:2] != str(ours[0]).split(".")[:2]:
-                theirs = "Python {} and distributed {}".format(*of(one))
-                say(note=f"{who} has {theirs}, this machine {ours[0]} and {ours[1]}: give all the same versions")
-                return
+            theirs = of(one)
+            differ = theirs[1] != ours[1] or str(theirs[0]).split(".")[:2] != str(ours[0]).split(".")[:2]
+            if differ and (who, theirs) not in self.told:
+                self.told.add((who, theirs))
+                whose.setdefault(theirs, []).append(who)
+        for (python, dask), names in whose.items():
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            on = f"Python {python} and distributed {dask} on {', '.join(names[:3])}{more}"
+            say(note=f"{on}, {ours[0]} and {ours[1]} on this machine: give all the same versions")
 
     async def watch_slots(self) -> None:
-        """Tells how many trials can run at once."""
+        """Tells how many trials can run at once, and compares versions whenever others are there."""
+        compared = None
         while True:
             try:
-                slots = sum((await asyncio.wait_for(self.client.nthreads(), 5)).values())
+                workers = await asyncio.wait_for(self.client.nthreads(), 5)
+                slots, there_now = sum(workers.values()), (self.client, set(workers))
             except Exception:
-                slots = self.slots
+                # The scheduler is gone or busy: what answers next may be another one.
+                slots, there_now = self.slots, None
             if slots != self.slots:
                 self.slots = slots
                 say(slots=slots)
+            if there_now and there_now != compared:
+                await self.compare_versions()
+            compared = there_now
             await asyncio.sleep(LOOK)
 
     async def provide(self, worker: str, sums: list[str]) -> None:
-        """Sends files to a worker, one after the other; two trials that lack the same wait for one sending."""
-        async with self.sending.setdefault(worker, asyncio.Lock()):
+        """Sends files to a worker, one after the other; two trials that lack the same wait for one sending, and so do workers
+        that keep files in the same place: those of one machine, or all of them."""
+        place = self.order["store"] or worker.rsplit(":", 1)[0]
+        async with self.sending.setdefault(place, asyncio.Lock()):
             absent = await self.client.run(there, "missing", self.order, workers=[worker])
             for sum_ in sorted(set(sums) & set(absent[worker])):
                 path = self.sources[sum_]
@@ -239,7 +254,6 @@ async def serve() -> None:
     needs = await anext(source)
     bridge = Bridge(needs)
     await bridge.connect(needs.get("wait", FIRST))
-    await bridge.compare_versions()
     tasks = {asyncio.create_task(bridge.watch_slots())}
     failed = asyncio.get_running_loop().create_future()
 

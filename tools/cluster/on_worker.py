@@ -49,8 +49,8 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
     """
     files = store_of(order) / "files"
     files.mkdir(parents=True, exist_ok=True)
-    # Two searches may send the same one.
-    part = files / f"{sum_}.{order['search']}.part"
+    # Two searches may send the same one, and two workers take it in.
+    part = files / f"{sum_}.{order['search']}.{platform.node()}-{os.getpid()}.part"
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
         file.write(piece)

@@ -22,7 +22,7 @@ class ExportError(Exception):
 class Notebook:
     """One executed notebook, read and converted.
 
-    `html` is the inside of its article, headings from `h1`; every id in it starts with `prefix`. `refused` says which of
+    `parameters` are all that it has, `given` those that papermill was given another value for. `html` is the inside of its article, headings from `h1`; every id in it starts with `prefix`. `refused` says which of
     its outputs no page may show.
     """
 
@@ -32,6 +32,7 @@ class Notebook:
     sections: list[dict] = field(default_factory=list)
     pictures: int = 0
     parameters: dict[str, str] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
     run: dict[str, str] = field(default_factory=dict)
     started: datetime | None = None
     seconds: float | None = None
@@ -87,13 +88,12 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def parameters_of(notebook: nbformat.NotebookNode) -> dict[str, str]:
-    """Names and values, as text: the defaults of the source, then what papermill was given."""
-    found = {declaration.name: declaration.text for declaration in declared_by(notebook)}
+def parameters_of(notebook: nbformat.NotebookNode) -> tuple[dict[str, str], dict[str, str]]:
+    """Names and values, as text: the defaults of the source, and what papermill was given instead."""
+    declared = {declaration.name: declaration.text for declaration in declared_by(notebook)}
     given = notebook.metadata.get("papermill", {}).get("parameters", {})
-    for name, value in given.items():
-        found[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return found
+    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+    return declared, {name: value for name, value in text.items() if declared.get(name) != value}
 
 
 def moment(text: str | None) -> datetime | None:
@@ -120,7 +120,8 @@ def when(moment: datetime) -> str:
 def open_notebook(path: Path) -> tuple[nbformat.NotebookNode, Notebook]:
     """A notebook's cells, and what is known of it before they are converted."""
     source = read_notebook(path)
-    notebook = Notebook(name=path.stem, parameters=parameters_of(source))
+    declared, given = parameters_of(source)
+    notebook = Notebook(name=path.stem, parameters=declared | given, given=given)
     record = source.metadata.get("papermill", {})
     notebook.started = moment(record.get("start_time"))
     notebook.seconds = record.get("duration")

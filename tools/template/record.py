@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+
 from executed import Notebook
 from results import Results
 
 VERSIONS = {"rustc": "Rust", "libtorch": "libtorch", "tch": "tch", "helpers": "helpers"}
 
+# What `--quick` sets (tools/xtask/src/notebooks/plan.rs).
+QUICK = {"data": "../data/sample", "sample": "2000", "epochs": "3", "quick": "true", "export": "../export/quick"}
+
 
 def record_of(notebooks: list[Notebook], results: Results) -> list[tuple[str, list[str]]]:
     """Names and values: command, versions, processor, seed, hashes of the data. Values that differ are all there."""
-    quick = bool(notebooks) and all(book.quick for book in notebooks)
     record = {
-        "Made by": ["cargo xtask submission" + (" --quick" if quick else "")],
+        "Made by": commands_of(notebooks),
         "Versions": versions_of(notebooks, results),
         "Processor": distinct(map(processor_of, results.files)),
         "Seed": distinct(
@@ -23,6 +27,26 @@ def record_of(notebooks: list[Notebook], results: Results) -> list[tuple[str, li
         "SHA-256 of y.npy": distinct(within(file, "dataset", "y_sha256") for file in results.files),
     }
     return [(name, values) for name, values in record.items() if values]
+
+
+def commands_of(notebooks: list[Notebook]) -> list[str]:
+    """What makes the same again: a submission, or runs with parameters of their own, and then the pages."""
+    quick = " --quick" if notebooks and all(book.quick for book in notebooks) else ""
+    own: dict[tuple[str, str], list[str]] = {}
+    for book in notebooks:
+        for name, value in book.given.items():
+            if not (quick and QUICK.get(name) == value):
+                own.setdefault((name, value), []).append(book.name[:2])
+    if not own:
+        return [f"cargo xtask submission{quick}"]
+    # First what all notebooks are given that have it, then what some are.
+    runs = {"": ""}
+    for (name, value), numbers in own.items():
+        everywhere = numbers == [book.name[:2] for book in notebooks if name in book.parameters]
+        which = "" if everywhere else "".join(f" {number}" for number in numbers)
+        # A path is kept as it is seen from the folder of the notebooks.
+        runs[which] = runs.get(which, "") + f" -p {name} {shlex.quote(value.removeprefix('../'))}"
+    return [f"cargo xtask run{which}{words}{quick}" for which, words in runs.items()] + [f"cargo xtask export{quick}"]
 
 
 def data_of(results: Results) -> str:

@@ -1,6 +1,7 @@
 """A real scheduler, real workers and the bridge, each a process; trials are stubs."""
 
 import json
+import os
 import queue
 import signal
 import socket
@@ -25,6 +26,10 @@ if log := spec.get("log"):
     with open(log, "a") as file:
         file.write(f"{{spec['name']}} {{os.getpid()}}\\n")
 time.sleep(spec.get("seconds", 0))
+if killed := spec.get("killed"):
+    # As a machine does that runs out of memory: to the trial, or to the worker that runs it.
+    os.kill(os.getpid() if killed == "trial" else os.getppid(), 9)
+    time.sleep(60)
 if spec.get("fail"):
     sys.exit("error: " + spec["fail"])
 print(json.dumps({{"name": spec["name"], "threads": os.environ["OMP_NUM_THREADS"],
@@ -70,6 +75,9 @@ class Cluster:
         words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
         return self.start("dask_worker", self.address, *words, cache=cache)
 
+    def logs(self):
+        return "".join(path.read_text() for path in self.folder.glob("log-*"))
+
     def close(self):
         for process in self.processes:
             process.kill()
@@ -79,7 +87,7 @@ class Cluster:
 class Search:
     """The bridge as a search sees it."""
 
-    def __init__(self, address, folder, environment=None, **needs):
+    def __init__(self, address, folder, environment=None, bridge=BRIDGE, **needs):
         (folder / "data").mkdir(exist_ok=True)
         (folder / "data/X.npy").write_text("images")
         (folder / "data/y.npy").write_text("labels")
@@ -88,7 +96,7 @@ class Search:
         program.write_text(STUB)
         program.chmod(0o755)
         self.process = subprocess.Popen(
-            [sys.executable, BRIDGE],
+            [sys.executable, bridge],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

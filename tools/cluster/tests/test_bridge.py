@@ -1,7 +1,9 @@
 """Trials on a Dask cluster end as on one machine, whatever happens to its processes."""
 
+import asyncio
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -13,8 +15,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import bridge
 import on_worker
-from conftest import alive, until
+from conftest import BRIDGE, alive, until
 
 
 def found(search, count):
@@ -89,6 +92,25 @@ def test_another_worker_runs_what_a_killed_one_had(cluster, search, tmp_path):
     assert len(started(log)) == 3, "one of them was begun again"
 
 
+def test_where_memory_is_short_it_is_said(cluster, search):
+    # A trial whose workers die is given up after three of them; here, after one.
+    cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    cluster.scheduler()
+    cluster.worker()
+    one = search()
+    one.trial(0, killed="trial")
+    one.take(lambda it: 0 in it.answers)
+    assert one.answers[0]["error"] == f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"
+    one.trial(1, killed="worker")
+    one.take(lambda it: 1 in it.answers)
+    assert one.answers[1]["error"] == "one worker after the other died while it ran it; do they have enough memory?"
+    # The others go on.
+    cluster.worker()
+    one.trial(2)
+    one.take(lambda it: 2 in it.answers)
+    assert "result" in one.answers[2]
+
+
 def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, search, tmp_path):
     # A scheduler gives a silent worker up after five minutes; here, after seconds.
     cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
@@ -149,6 +171,65 @@ def test_a_scheduler_that_comes_again_gets_everything_again(cluster, search, tmp
     cluster.worker()
     assert [result["name"] for result in found(one, 4)] == ["t0", "t1", "t2", "t3"]
     assert any("there again" in note for note in one.notes)
+
+
+def versions(python="3.11.7", distributed="2026.8.0"):
+    return {"packages": {"python": python, "distributed": distributed}}
+
+
+class FakeClient:
+    """What the bridge asks a cluster about its workers."""
+
+    def __init__(self, **workers):
+        self.workers, self.of_scheduler, self.asked = workers, versions(), 0
+
+    async def nthreads(self):
+        return dict.fromkeys(self.workers, 1)
+
+    async def get_versions(self, check):
+        self.asked += 1
+        return {"client": versions(), "scheduler": self.of_scheduler, "workers": dict(self.workers)}
+
+
+def test_other_versions_are_said_whenever_they_come_and_once(tmp_path, monkeypatch):
+    (tmp_path / "trial").touch()
+    one = bridge.Bridge({"address": "", "program": tmp_path / "trial", "libraries": [], "data": tmp_path})
+    one.client = client = FakeClient(a=versions("3.11.2"))
+    # The same workers later, and another scheduler.
+    other = FakeClient(a=versions("3.11.2"), b=versions("3.12.1"))
+    other.of_scheduler = versions("3.9.0")
+    said = [[]]
+
+    def looked():
+        """What changes between two looks."""
+        yield client.workers.update(b=versions("3.12.1"), c=versions(distributed="2024.1.0"), d=versions("3.12.1"))
+        yield
+        yield client.workers.update(e=versions())
+        yield setattr(one, "client", other)
+
+    changes = looked()
+
+    async def sleep(_):
+        if next(changes, "over") == "over":
+            raise asyncio.CancelledError
+        said.append([])
+
+    monkeypatch.setattr(bridge, "say", lambda **line: said[-1].extend([line["note"]] if "note" in line else []))
+    monkeypatch.setattr(bridge.asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(one.watch_slots())
+    ours = ", 3.11.7 and 2026.8.0 on this machine: give all the same versions"
+    assert said == [
+        [],
+        [
+            "Python 3.12.1 and distributed 2026.8.0 on the worker b, the worker d" + ours,
+            "Python 3.11.7 and distributed 2024.1.0 on the worker c" + ours,
+        ],
+        [],
+        [],
+        ["Python 3.9.0 and distributed 2026.8.0 on the scheduler" + ours],
+    ]
+    assert (client.asked, other.asked) == (3, 1), "it asks when others are there"
 
 
 def test_the_end_of_the_search_ends_its_trials(cluster, search, tmp_path):
@@ -217,6 +298,40 @@ def test_a_shared_folder_is_filled_once(cluster, search, tmp_path):
     found(one, 4)
     assert len(list((shared / "files").iterdir())) == 4
     assert not (tmp_path / "cache").exists()
+
+
+def changed_bridge(folder, old, new):
+    """The bridge with other words in it; and what it must be told to find the module beside it."""
+    text = BRIDGE.read_text()
+    assert old in text
+    (folder / "bridge.py").write_text(text.replace(old, new))
+    return {"bridge": folder / "bridge.py", "environment": {"PYTHONPATH": str(BRIDGE.parent)}}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_workers_with_one_store_do_not_write_the_same_part(cluster, search, tmp_path, named):
+    cluster.scheduler()
+    for _ in range(2):
+        cluster.worker()
+    # Many pieces a file, so that both are at it at once.
+    small = changed_bridge(tmp_path, "PIECE = 16 << 20", "PIECE = 16")
+    one = search(store=str(tmp_path / "shared") if named else None, **small)
+    one.take(lambda it: it.slots == 2)
+    for number in range(4):
+        one.trial(number, seconds=0.5)
+    found(one, 4)
+    # What Dask's workers write of a call that failed.
+    assert "Run Failed" not in cluster.logs()
+
+
+def test_what_two_workers_take_in_at_once_is_whole(tmp_path, monkeypatch):
+    sum_ = on_worker.hashlib.sha256(b"abc").hexdigest()
+    order = {"store": str(tmp_path), "search": "s", "files": [("trial", sum_, 3)]}
+    for offset, piece, last in ((0, b"ab", False), (2, b"c", True)):
+        for process in (1, 2):
+            monkeypatch.setattr(os, "getpid", lambda: process)
+            on_worker.keep(order, sum_, offset, piece, last)
+    assert [path.read_bytes() for path in (tmp_path / "files").iterdir()] == [b"abc"]
 
 
 def test_a_file_that_arrives_wrong_is_refused(tmp_path):

@@ -138,5 +138,10 @@ def test_what_is_no_model_is_refused_in_words(tmp_path, capsys):
         export_model.write(helper.make_model(helper.make_graph([], "g", [], [])), tmp_path / "nowhere" / "m.onnx")
 
 
+def test_the_page_names_the_version_of_onnx_and_why():
+    page = " ".join((ROOT / "docs/deploying.md").read_text().split())
+    assert f"opset {graphs.OPSET}, the newest that onnxruntime for Python 3.10 reads (" in page
+
+
 def test_the_format_is_that_of_helpers():
     assert f"const FORMAT: u32 = {FORMAT};" in (ROOT / "helpers/src/models/saving.rs").read_text()

@@ -1,4 +1,4 @@
-//! From pictures to arrays: in parallel, in constant memory, and on from where it was stopped.
+//! From pictures to arrays: in parallel, the pixels of few pictures in memory, and on from where it was stopped.
 
 use std::collections::HashMap;
 use std::fs;
@@ -80,19 +80,37 @@ pub fn run(
         return Ok(());
     }
     let list = list::find(&request.source)?;
+    if let Some(row) = &list.heading {
+        println!("the first row, `{row}`, names no file that is there: taken for a heading");
+    }
     let of_folder = |error: io::Error| format!("cannot write in {}: {error}", into.display());
     fs::create_dir_all(into).map_err(of_folder)?;
     let mut import = Import::begin(request, &list).map_err(of_folder)?;
     import.read_all(&list).map_err(of_folder)?;
+    write_left_out(into, &import.state.left_out).map_err(of_folder)?;
     if import.state.kept == 0 {
         let (path, reason) = &import.state.left_out[0];
         let all = import.state.left_out.len();
         return Err(format!(
-            "none of the {all} pictures can be read; {}: {reason}",
+            "none of the {all} pictures can be read, {} says why; {}: {reason}",
+            into.join(LEFT_OUT).display(),
             path.display()
         ));
     }
     import.finish(&list).map_err(of_folder)
+}
+
+/// The list of pictures that cannot be read, beside the arrays.
+const LEFT_OUT: &str = "left_out.txt";
+
+/// Writes a line for each picture that is left out; where there is none, the file of an earlier import goes.
+fn write_left_out(into: &Path, left_out: &[(PathBuf, String)]) -> io::Result<()> {
+    let path = into.join(LEFT_OUT);
+    if left_out.is_empty() {
+        return if path.exists() { fs::remove_file(path) } else { Ok(()) };
+    }
+    let line = |(path, reason): &(PathBuf, String)| format!("{}: {reason}\n", path.display());
+    fs::write(path, left_out.iter().map(line).collect::<String>())
 }
 
 /// An import that runs.
@@ -245,7 +263,8 @@ fn tell(request: &Request, state: &State, list: &List, [copies, elsewhere]: [usi
         println!("left out: {}: {reason}", path.display());
     }
     if state.left_out.len() > 10 {
-        println!("left out: {} more", state.left_out.len() - 10);
+        let (more, list) = (state.left_out.len() - 10, request.into.join(LEFT_OUT));
+        println!("left out: {more} more; all of them stand in {}", list.display());
     }
     let into = request.into.display();
     println!("{into}/preview.html shows eight of each class");

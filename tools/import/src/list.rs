@@ -13,6 +13,8 @@ pub(crate) struct List {
     pub(crate) classes: Vec<String>,
     /// A picture and the number of its class, class by class and in the order of their names.
     pub(crate) pictures: Vec<(PathBuf, usize)>,
+    /// The row of a table that was taken for its heading.
+    pub(crate) heading: Option<String>,
 }
 
 /// The pictures of a folder with a subfolder for each class, or of a CSV file.
@@ -47,7 +49,7 @@ fn of_folder(folder: &Path) -> Result<List, String> {
         files.sort();
         pictures.extend(files.into_iter().map(|file| (file, number)));
     }
-    Ok(List { classes, pictures })
+    Ok(List { classes, pictures, heading: None })
 }
 
 /// The pictures below a folder. Links to folders are not followed: one may lead back.
@@ -83,6 +85,7 @@ fn of_table(table: &Path) -> Result<List, String> {
         .map_err(|error| of_path(table, &error))?;
     let folder = table.parent().unwrap_or(Path::new("."));
     let mut rows: Vec<(PathBuf, String)> = Vec::new();
+    let mut heading = None;
     for (number, row) in reader.records().enumerate() {
         let row = row.map_err(|error| of_path(table, &error))?;
         let (Some(file), Some(class)) = (row.get(0), row.get(1)) else {
@@ -93,9 +96,11 @@ fn of_table(table: &Path) -> Result<List, String> {
                 row.len()
             ));
         };
-        let file = folder.join(file);
-        if number > 0 || file.exists() {
-            rows.push((file, class.to_owned()));
+        let path = folder.join(file);
+        if number > 0 || path.exists() {
+            rows.push((path, class.to_owned()));
+        } else {
+            heading = Some(format!("{file}, {class}"));
         }
     }
     let names: BTreeSet<String> = rows.iter().map(|(_, class)| class.clone()).collect();
@@ -104,7 +109,7 @@ fn of_table(table: &Path) -> Result<List, String> {
     let mut pictures: Vec<(PathBuf, usize)> =
         rows.into_iter().map(|(file, class)| (file, number(&class))).collect();
     pictures.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
-    Ok(List { classes, pictures })
+    Ok(List { classes, pictures, heading })
 }
 
 fn of_path(path: &Path, error: &dyn std::error::Error) -> String {

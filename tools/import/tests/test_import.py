@@ -149,6 +149,42 @@ def test_what_is_broken_is_named_and_left_out(run, tmp_path):
     for name in ["cut.jpg", "nothing.png", "text.png", "cut.png"]:
         assert f"{name}: " in told
     assert told.count("left out") == 4
+    assert len((tmp_path / "out/left_out.txt").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "gif", "bmp", "tiff", "webp"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_file_that_is_cut_off_is_left_out_whatever_its_kind(run, tmp_path, kind, share):
+    folder = tmp_path / "pictures/one"
+    folder.mkdir(parents=True)
+    for name in ("cut", "whole"):
+        picture(3).save(folder / f"{name}.{kind}")
+    whole = (folder / f"whole.{kind}").read_bytes()
+    (folder / f"cut.{kind}").write_bytes(whole[: int(share * len(whole))])
+    told = run("pictures", "--size", 32, "--into", "out")
+    assert f"left out: pictures/one/cut.{kind}: " in told
+    assert len(load(tmp_path / "out")[1]) == 1
+
+
+def test_all_that_is_left_out_stands_in_a_file(run, tmp_path):
+    folder = tmp_path / "pictures/one"
+    folder.mkdir(parents=True)
+    for number in range(13):
+        (folder / f"{number:02}.png").write_text("no picture")
+    told = run("pictures", "--into", "none", ok=False)
+    assert "none of the 13 pictures can be read, none/left_out.txt says why" in told
+    picture(1).save(folder / "whole.png")
+    told = run("pictures", "--into", "out")
+    assert "left out: 3 more; all of them stand in out/left_out.txt" in told
+    lines = (tmp_path / "out/left_out.txt").read_text().splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"pictures/one/{number:02}.png" for number in range(13)]
+    # Nothing is left out any longer.
+    for path in folder.glob("??.png"):
+        path.unlink()
+    for name in ("X.npy", "y.npy", "classes.txt"):
+        (tmp_path / "out" / name).unlink()
+    run("pictures", "--into", "out")
+    assert not (tmp_path / "out/left_out.txt").exists()
 
 
 def test_the_same_pixels_twice_are_told(run, tmp_path):
@@ -169,10 +205,17 @@ def test_a_table_names_files_and_classes(run, tmp_path):
         rows.append((f"{number}.png", label))
     with open(folder / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
-    run("pictures/labels.csv", "--size", 32, "--into", "out")
+    told = run("pictures/labels.csv", "--size", 32, "--into", "out")
+    assert "the first row, `file, label`, names no file that is there: taken for a heading" in told
     x, y, classes = load(tmp_path / "out")
     assert (y.tolist(), classes) == ([0, 1, 1], ["blue", "red, big"])
     assert near(x[0], expected(picture(1), 32))
+    # A first row with a picture is none, and a later one without is a picture that is missing.
+    with open(folder / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows[1:] + [("gone.png", "blue")])
+    told = run("pictures/labels.csv", "--size", 32, "--into", "again")
+    assert "heading" not in told and "gone.png: " in told
+    assert len(load(tmp_path / "again")[1]) == 3
 
 
 def test_what_is_there_is_not_overwritten_and_wrong_wishes_are_told(run, tmp_path):

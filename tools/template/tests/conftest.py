@@ -30,6 +30,14 @@ def pytest_configure(config):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """With pages that are given, only what looks at them."""
+    if config.getoption("--pages"):
+        others = [item for item in items if "pages" not in item.fixturenames]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if "pages" in item.fixturenames]
+
+
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory) -> Path:
     """A folder of executed notebooks made by hand, and the pages made of them."""

@@ -1,10 +1,13 @@
 """The head, the first screen and the foot of the pages: whose they are, what was found, and what made them."""
 
 import json
+import re
 
+import executed
 import export
 import first_screen
 import pytest
+import record
 import results
 import synthetic
 import synthetic_results
@@ -207,10 +210,38 @@ def test_the_foot_says_what_made_the_page(with_results):
 def test_without_metrics_the_foot_says_what_the_notebooks_know(exported):
     page = exported(n01_data_loading=synthetic.data_loading(quick=True, seed=7))["submission"]
     assert pairs(page.select_one("footer")) == {
-        "Made by": ["cargo xtask submission --quick"],
+        "Made by": ["cargo xtask run -p seed 7 --quick", "cargo xtask export --quick"],
         "Versions": ["Rust 1.91.0", "papermill 2.7.0"],
         "Seed": ["7"],
     }
+
+
+def test_the_foot_names_the_commands_that_make_the_same_again():
+    def commands(*given):
+        names = ["01_data_loading", "06_cnn_training", "09_comparative_table"]
+        has = [{"data": "../data", "quick": "false"}, {"data": "../data", "epochs": "50", "quick": "false"}, {"quick": "false"}]
+        return record.commands_of(
+            [executed.Notebook(name, parameters=all_ | one, given=one) for name, all_, one in zip(names, has, given)]
+        )
+
+    assert commands({}, {}, {}) == ["cargo xtask submission"]
+    quick = {"quick": "true", "export": "../export/quick"}
+    with_data = quick | {"data": "../data/sample"}
+    assert commands(with_data, with_data | {"epochs": "3"}, quick) == ["cargo xtask submission --quick"]
+    # Notebook 9 has no data.
+    own = {"data": "../my data"}
+    assert commands(own, own, {}) == ["cargo xtask run -p data 'my data'", "cargo xtask export"]
+    assert commands(own, own | {"epochs": "5"}, {})[0] == "cargo xtask run -p data 'my data' -p epochs 5"
+    some = commands({}, own, {})
+    assert some == ["cargo xtask run", "cargo xtask run 06 -p data 'my data'", "cargo xtask export"]
+    quick_elsewhere = commands(quick | own, quick | own, quick)
+    assert quick_elsewhere == ["cargo xtask run -p data 'my data' --quick", "cargo xtask export --quick"]
+
+
+def test_what_quick_sets_is_what_xtask_gives():
+    source = (export.Path(export.__file__).parents[1] / "xtask/src/notebooks/plan.rs").read_text()
+    table = source.split("const QUICK")[1].split("];")[0]
+    assert dict(re.findall(r'\("(.*)", "(.*)"\)', table)) == record.QUICK
 
 
 def test_text_from_metrics_stays_text(with_results):

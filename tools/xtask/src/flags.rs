@@ -14,6 +14,8 @@ xflags::xflags! {
             optional --quick
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
+            /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
+            optional --title text: String
             /// Who hands it in; stands under the title.
             optional --author name: String
             /// For which course; stands under the title.
@@ -68,6 +70,8 @@ xflags::xflags! {
             optional --json
             /// Draw the first 40 with what the model says, to this PNG file.
             optional --plot file: OsString
+            /// Write all that comes out, a row for each picture, for `np.load`; of a model that restores images the images.
+            optional --array file: OsString
             /// So many classes for each picture, the most probable first; 3 unless told otherwise.
             optional --top number: OsString
             /// What becomes of a picture of another shape: `crop` (the default), `pad` or `stretch`.
@@ -125,6 +129,8 @@ xflags::xflags! {
         cmd export {
             /// Those in export/quick.
             optional --quick
+            /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
+            optional --title text: String
             /// Who hands it in; stands under the title.
             optional --author name: String
             /// For which course; stands under the title.
@@ -149,8 +155,8 @@ xflags::xflags! {
         /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what
         /// trainings and searches would go on from (export/checkpoints, export/trials).
         cmd clean {
-            /// Everything that the project made: .tools/, target/, the fetched data; also export/checkpoints and
-            /// export/trials.
+            /// Everything that is not in a fresh clone: also .tools/, target/, the fetched data, trained models
+            /// (export/models), export/seeds and export/submission.pdf. Your own data stays.
             optional --all
         }
     }
@@ -408,17 +414,30 @@ mod tests {
     }
 
     #[test]
-    fn a_submission_has_an_author_and_a_course() {
-        let words = ["export", "--author", "Ada Example", "--course", "Images", "--pdf"];
+    fn a_submission_has_a_title_an_author_and_a_course() {
+        let words = [
+            "export",
+            "--title",
+            "My work",
+            "--author",
+            "Ada Example",
+            "--course",
+            "Images",
+            "--pdf",
+        ];
         let Ok(XtaskCmd::Export(export)) = read(words.map(OsString::from)) else {
             panic!("not read")
         };
+        assert_eq!(export.title.as_deref(), Some("My work"));
         assert_eq!(export.author.as_deref(), Some("Ada Example"));
         assert_eq!(export.course.as_deref(), Some("Images"));
         assert!(export.pdf && !export.quick);
-        let Ok(XtaskCmd::Submission(submission)) = given("submission --quick --author Ada") else {
+        let Ok(XtaskCmd::Submission(submission)) =
+            given("submission --quick --title Work --author Ada")
+        else {
             panic!("not read")
         };
+        assert_eq!(submission.title.as_deref(), Some("Work"));
         assert_eq!((submission.author.as_deref(), submission.course), (Some("Ada"), None));
     }
 
@@ -445,6 +464,22 @@ mod tests {
             panic!("not read")
         };
         assert_eq!((export.model, export.into), ("cnn".into(), Some("c.onnx".into())));
+    }
+
+    #[test]
+    fn the_programs_behind_it_have_no_option_that_is_not_offered() {
+        for (command, theirs) in [
+            ("predict", include_str!("../../predict/src/flags.rs")),
+            ("import", include_str!("../../import/src/flags.rs")),
+        ] {
+            let help = help_of(command).unwrap();
+            let lines = theirs.lines().filter_map(|line| line.trim().strip_prefix("optional "));
+            let options: Vec<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+            assert!(options.len() > 4, "{options:?}");
+            for option in options {
+                assert!(help.contains(&format!("    {option}")), "{command} {option}");
+            }
+        }
     }
 
     #[test]

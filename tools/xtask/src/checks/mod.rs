@@ -141,9 +141,9 @@ fn lint(mut command: Command) -> Command {
     command
 }
 
-/// The executed quick notebooks' pages, in a browser.
+/// The executed quick notebooks' pages, in a browser: all tests that take pages that are given.
 pub(crate) fn pages_in_a_browser(project: &Project) -> Check {
-    let mut pytest = pytest(project, "tools/template/tests/test_browser.py");
+    let mut pytest = pytest(project, "tools/template/tests");
     pytest.arg("--pages").arg(project.show(&export_folder(project, true)));
     Check::new("Pages in a browser", pytest, count_pytest)
 }

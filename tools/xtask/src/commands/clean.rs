@@ -1,7 +1,7 @@
 //! `cargo xtask clean`: gives space back, and says how much.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::fashion_mnist;
 use crate::failure::Failure;
@@ -23,6 +23,10 @@ const LEFT_BEHIND: [&str; 10] = [
     "export/quick",
 ];
 
+/// What set-up and runs make to go on with.
+const MADE: [&str; 5] =
+    [".tools", "target", "export/models", "export/seeds", "export/submission.pdf"];
+
 /// Removes what runs left behind, or with `all` everything that the project made.
 pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     // Neither under a run, nor under a set-up.
@@ -30,13 +34,14 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     let _lock = project.lock()?;
     let mut paths: Vec<PathBuf> = LEFT_BEHIND.iter().map(|name| project.path(name)).collect();
     if all {
-        paths = [".tools", "target"].map(|name| project.path(name)).into();
+        // The others lie in .tools.
         let of_export = LEFT_BEHIND.iter().filter(|name| name.starts_with("export/"));
-        paths.extend(of_export.map(|name| project.path(name)));
+        paths = MADE.iter().chain(of_export).map(|name| project.path(name)).collect();
         // Somebody's own data was not made here.
         if fashion_mnist::is_there(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));
         }
+        crumbs(project.root(), &mut paths);
     }
     let mut total = 0;
     for path in paths {
@@ -50,14 +55,70 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     }
     say(&format!("{} freed", bytes(total)));
     if !all {
-        say("`cargo xtask clean --all` removes .tools/, target/ and the fetched data too");
+        say(
+            "`cargo xtask clean --all` removes .tools/, target/, trained models and the fetched data too",
+        );
     }
     Ok(())
 }
 
+/// What Python, JupyterLab and writers that were killed leave anywhere in the sources.
+fn crumbs(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let left = match is_folder {
+            true => ["__pycache__", ".ipynb_checkpoints", ".pytest_cache"].contains(&&*name),
+            false => name.starts_with('.') && name.ends_with(".part"),
+        };
+        if left {
+            found.push(path);
+        } else if is_folder && ![".git", ".tools", "target"].contains(&&*name) {
+            crumbs(&path, found);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_fresh_clone_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let ignored = include_str!("../../../../.gitignore");
+        fs::write(project.path(".gitignore"), ignored).unwrap();
+        // `.tools` is made by the locks; data that is not Fashion-MNIST stays.
+        let made = ignored.lines().filter(|line| *line != "/.tools" && !line.starts_with("/data"));
+        for line in made {
+            let name =
+                if line.ends_with('/') { format!("{line}a") } else { line.replace('*', "a") };
+            let path = match name.strip_prefix('/') {
+                Some(name) => project.path(name),
+                None => project.path("tools/one/tests").join(name),
+            };
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let status = || {
+            let mut git = Command::new("git");
+            git.arg("-C").arg(folder.path()).args([
+                "status",
+                "--ignored=matching",
+                "-uall",
+                "--porcelain",
+            ]);
+            String::from_utf8(git.output().unwrap().stdout).unwrap()
+        };
+        Command::new("git").args(["init", "-q"]).arg(folder.path()).status().unwrap();
+        assert!(status().lines().count() > 10, "{}", status());
+        run(&project, true).unwrap();
+        assert_eq!(status(), "?? .gitignore\n");
+    }
 
     #[test]
     fn own_data_and_committed_results_stay() {

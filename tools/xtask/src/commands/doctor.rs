@@ -7,8 +7,8 @@ use crate::files::size;
 use crate::process;
 use crate::progress::{bytes, say};
 use crate::project::Project;
-use crate::setup;
-use crate::setup::{python, tools};
+use crate::setup::step::SetupStep;
+use crate::setup::{self, python, tools};
 
 /// What was found, or what is missing and what to do about it.
 type Finding = Result<String, String>;
@@ -85,20 +85,25 @@ fn free_disk_space(project: &Project) -> Finding {
 
 fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
     let mut findings: Vec<(String, Finding)> = match setup::steps(project, None) {
-        Ok(steps) => steps
-            .iter()
-            .filter_map(|step| Some((step.title().to_owned(), step.is_current(project)?)))
-            .map(|(title, current)| match current {
-                true => (title, Ok("up to date".to_owned())),
-                false => (title, Err("missing or out of date: cargo xtask setup".to_owned())),
-            })
-            .collect(),
+        Ok(steps) => steps.iter().filter_map(|step| of_step(project, step)).collect(),
         Err(failure) => vec![("Set-up".to_owned(), Err(failure.to_string()))],
     };
     for folder in [".tools", "target"] {
         findings.push((format!("Size of {folder}"), Ok(bytes(size(&project.path(folder))))));
     }
     findings
+}
+
+/// What a step has left; none for one that leaves nothing.
+fn of_step(project: &Project, step: &SetupStep) -> Option<(String, Finding)> {
+    let finding = match (step.is_there(project)?, step.is_current(project), step.size(project)) {
+        (false, ..) => Err("missing or out of date: cargo xtask setup".to_owned()),
+        (true, None, size) => Ok(format!("there, {}", bytes(size))),
+        // In another step's folder.
+        (true, _, 0) => Ok("up to date".to_owned()),
+        (true, _, size) => Ok(format!("up to date, {}", bytes(size))),
+    };
+    Some((step.title().to_owned(), finding))
 }
 
 fn data(project: &Project) -> (String, Finding) {
@@ -112,4 +117,27 @@ fn data(project: &Project) -> (String, Finding) {
         }
     };
     ("data/X.npy, data/y.npy".to_owned(), finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_kernels_warm_build_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let found = || of_step(&project, &setup::kernel::template_step()).unwrap().1;
+        fs::create_dir_all(project.tools("kernel/templates/1")).unwrap();
+        fs::write(project.tools("kernel/templates/1/library"), [0; 3000]).unwrap();
+        fs::write(project.tools("trial"), [0; 1000]).unwrap();
+        assert_eq!(found().unwrap_err(), "missing or out of date: cargo xtask setup");
+        symlink("templates/1", project.tools("kernel/template")).unwrap();
+        assert_eq!(found().unwrap(), "there, 4 kB");
+        fs::remove_file(project.tools("trial")).unwrap();
+        assert!(found().is_err(), "the program of trials is part of it");
+    }
 }

@@ -13,6 +13,7 @@ const EXPORTER: &str = "tools/template/export.py";
 /// What the pages say that no notebook knows, and whether they are printed.
 #[derive(Debug, Default)]
 pub(crate) struct Pages<'a> {
+    title: Option<&'a str>,
     author: Option<&'a str>,
     course: Option<&'a str>,
     pdf: bool,
@@ -20,16 +21,26 @@ pub(crate) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     pub(crate) fn of_submission(flags: &'a Submission) -> Pages<'a> {
-        Pages { author: flags.author.as_deref(), course: flags.course.as_deref(), pdf: false }
+        Pages {
+            title: flags.title.as_deref(),
+            author: flags.author.as_deref(),
+            course: flags.course.as_deref(),
+            pdf: false,
+        }
     }
 
     fn of_export(flags: &'a Export) -> Pages<'a> {
-        Pages { author: flags.author.as_deref(), course: flags.course.as_deref(), pdf: flags.pdf }
+        Pages {
+            title: flags.title.as_deref(),
+            author: flags.author.as_deref(),
+            course: flags.course.as_deref(),
+            pdf: flags.pdf,
+        }
     }
 
     /// The exporter's options. A value that begins with a dash is a value all the same.
     fn options(&self) -> Vec<String> {
-        let named = [("author", self.author), ("course", self.course)];
+        let named = [("title", self.title), ("author", self.author), ("course", self.course)];
         let mut options: Vec<String> = named
             .iter()
             .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")))
@@ -80,7 +91,9 @@ mod tests {
     #[test]
     fn the_exporter_is_told_what_was_given_and_nothing_else() {
         assert!(Pages::default().options().is_empty());
-        let pages = Pages { author: Some("-x"), course: Some("Images & more"), pdf: true };
-        assert_eq!(pages.options(), ["--author=-x", "--course=Images & more", "--pdf"]);
+        let (title, author, course) = (Some("A = b"), Some("-x"), Some("Images & more"));
+        let pages = Pages { title, author, course, pdf: true };
+        let given = ["--title=A = b", "--author=-x", "--course=Images & more", "--pdf"];
+        assert_eq!(pages.options(), given);
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask predict`: what a trained model sees in pictures.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
 use crate::commands::export_model::{find_model, here};
@@ -26,14 +27,39 @@ pub(crate) fn run(project: &Project, flags: &Predict) -> Result<(), Failure> {
     cargo.current_dir(here);
     cargo.args(["run", "--locked", "--release", "--quiet", "--package", "predict"]);
     cargo.arg("--manifest-path").arg(project.path("Cargo.toml")).arg("--").arg(model);
-    cargo.args(&flags.picture);
+    cargo.args(words(flags));
+    Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
+}
+
+/// What follows the model on the program's command line.
+fn words(flags: &Predict) -> Vec<OsString> {
+    let mut words = flags.picture.clone();
     let switches =
         [("--json", flags.json), ("--invert", flags.invert), ("--float32", flags.float32)];
-    cargo.args(switches.iter().filter(|(_, given)| *given).map(|(name, _)| name));
-    for (name, value) in [("--plot", &flags.plot), ("--top", &flags.top), ("--fit", &flags.fit)] {
+    words.extend(switches.iter().filter(|(_, given)| *given).map(|(name, _)| name.into()));
+    for (name, value) in [
+        ("--plot", &flags.plot),
+        ("--array", &flags.array),
+        ("--top", &flags.top),
+        ("--fit", &flags.fit),
+    ] {
         if let Some(value) = value {
-            cargo.arg(name).arg(value);
+            words.extend([name.into(), value.clone()]);
         }
     }
-    Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::{self, XtaskCmd};
+
+    #[test]
+    fn all_that_is_given_is_passed_on() {
+        let line = "X.npy --json --invert --float32 --plot a --array b --top 2 --fit pad";
+        let given = ["predict", "cnn"].into_iter().chain(line.split(' ')).map(OsString::from);
+        let Ok(XtaskCmd::Predict(predict)) = flags::read(given) else { panic!("not read") };
+        assert_eq!(words(&predict).join(" ".as_ref()), line);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
     let running = started.clone();
     let begin = move |project: &Project| {
         let mut cargo = build_command(project);
-        let total = crates_of(project);
+        let total = crates_left(project);
         *started.borrow_mut() =
             Some((process::start(project, &mut cargo, LOG)?, Instant::now(), total));
         Ok(())
@@ -36,8 +37,9 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         let (running, begun, total) = match running.borrow_mut().take() {
             Some(running) => running,
             None => {
+                let total = crates_left(project);
                 let running = process::start(project, &mut build_command(project), LOG)?;
-                (running, Instant::now(), crates_of(project))
+                (running, Instant::now(), total)
             }
         };
         let how_far = |log: &str| how_far(log, total, begun.elapsed());
@@ -46,7 +48,9 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         install(project, step, &release_folder(project).join("notebook-kernel"))?;
         Ok("built".to_owned())
     };
-    SetupStep::new("Jupyter kernel", stamp, product, make).begun_early(begin)
+    SetupStep::new("Jupyter kernel", stamp, product, make)
+        .begun_early(begin)
+        .making(&["kernel/notebook-kernel"])
 }
 
 /// The log of the kernel's build.
@@ -58,13 +62,28 @@ fn build_command(project: &Project) -> Command {
     cargo
 }
 
-/// Crates behind the kernel; none if cargo does not say.
-fn crates_of(project: &Project) -> usize {
+/// Crates of the kernel that were never compiled, and the kernel; none if cargo does not say.
+fn crates_left(project: &Project) -> usize {
     let mut tree = project.cargo();
     tree.args(["tree", "--locked", "--package", "notebook-kernel", "--edges", "normal,build"]);
     tree.args(["--prefix", "none", "--no-dedupe"]);
     let text = process::ask(&mut tree).unwrap_or_default();
-    text.lines().collect::<BTreeSet<_>>().len()
+    left(&text, &release_folder(project).join(".fingerprint"))
+}
+
+/// Crates of the tree of which cargo keeps no fingerprint. One that is compiled anew has one: then more than these are
+/// done, and nothing is foretold.
+fn left(tree: &str, fingerprints: &Path) -> usize {
+    let entries = std::fs::read_dir(fingerprints).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    // `serde_json-0123456789abcdef`
+    let compiled: BTreeSet<String> =
+        names.filter_map(|name| Some(name.rsplit_once('-')?.0.to_owned())).collect();
+    let is_left = |line: &&str| {
+        let name = line.split(' ').next().unwrap_or_default();
+        name == "notebook-kernel" || !compiled.contains(name)
+    };
+    tree.lines().filter(is_left).collect::<BTreeSet<_>>().len()
 }
 
 /// `213 of 341 crates, ETA 3 min 05 s`, from what cargo has printed so far.
@@ -97,10 +116,11 @@ pub(crate) fn template_step() -> SetupStep {
         let note = output.lines().find_map(|line| line.strip_prefix("note: ").map(str::trim));
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })
+    .making(&["kernel/template", "trial"])
 }
 
 /// Copies the program to `.tools/kernel` and writes the kernelspec.
-fn install(project: &Project, step: &mut Step, binary: &std::path::Path) -> Result<(), Failure> {
+fn install(project: &Project, step: &mut Step, binary: &Path) -> Result<(), Failure> {
     let mut install = project.command(binary);
     install.args(["install", "--repository"]).arg(project.root());
     install.arg("--prefix").arg(project.tools("python"));
@@ -108,10 +128,10 @@ fn install(project: &Project, step: &mut Step, binary: &std::path::Path) -> Resu
 }
 
 /// Where cargo puts release builds: beside this program.
-pub(crate) fn release_folder(project: &Project) -> std::path::PathBuf {
+pub(crate) fn release_folder(project: &Project) -> PathBuf {
     std::env::current_exe()
         .ok()
-        .and_then(|program| program.parent().map(std::path::Path::to_owned))
+        .and_then(|program| program.parent().map(Path::to_owned))
         .filter(|folder| folder.ends_with("release"))
         .unwrap_or_else(|| project.path("target/release"))
 }
@@ -119,6 +139,17 @@ pub(crate) fn release_folder(project: &Project) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_crates_that_are_left_to_compile_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = "notebook-kernel v1\nserde v1\nserde_json v1\nserde v1\nzmq-sys v1 (proc-macro)";
+        assert_eq!(left(tree, folder.path()), 4, "a first build");
+        for name in ["serde", "zmq-sys", "notebook-kernel"] {
+            std::fs::create_dir(folder.path().join(format!("{name}-0123456789abcdef"))).unwrap();
+        }
+        assert_eq!(left(tree, folder.path()), 2);
+    }
 
     #[test]
     fn a_build_says_how_far_it_is() {

@@ -64,6 +64,7 @@ pub(crate) fn step(project: &Project, cuda: Option<bool>) -> SetupStep {
             })?;
         Ok(bytes(fetched))
     })
+    .making(&["torch", "libtorch"])
 }
 
 /// Unpacks wheels; the CUDA half of torch, two thirds of it, stays out where nothing links it.

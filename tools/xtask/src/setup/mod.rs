@@ -10,7 +10,7 @@ pub(crate) mod libtorch;
 pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod stamp;
-mod step;
+pub(crate) mod step;
 pub(crate) mod tools;
 pub(crate) mod weights;
 

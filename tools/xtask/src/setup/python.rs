@@ -112,6 +112,7 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         let count = packages.lines().filter(|line| line.contains("==")).count();
         Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
     })
+    .making(&["python"])
 }
 
 /// A pip that installs or downloads what a lock names, and nothing that has not the sum that stands there.

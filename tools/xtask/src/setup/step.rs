@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::Failure;
+use crate::files::size;
 use crate::progress::{Progress, Step};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
@@ -12,6 +13,8 @@ pub(crate) struct SetupStep {
     title: String,
     /// The inputs and where the product must be; a step without looks for itself.
     product: Option<(Stamp, PathBuf)>,
+    /// All that it makes, as names in `.tools`; none for what lies in another step's folder.
+    makes: &'static [&'static str],
     /// What of it can begin before the steps in front of it have ended.
     pub(super) begin: Option<Begin>,
     make: Make,
@@ -32,7 +35,12 @@ impl SetupStep {
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
         let (title, product) = (title.into(), Some((stamp, product)));
-        SetupStep { title, product, begin: None, make: Box::new(make) }
+        SetupStep { title, product, makes: &[], begin: None, make: Box::new(make) }
+    }
+
+    /// The step with the names of what it makes in `.tools`.
+    pub(super) fn making(self, makes: &'static [&'static str]) -> SetupStep {
+        SetupStep { makes, ..self }
     }
 
     /// The step with a part that begins as soon as set-up does.
@@ -48,7 +56,8 @@ impl SetupStep {
         title: impl Into<String>,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
-        SetupStep { title: title.into(), product: None, begin: None, make: Box::new(make) }
+        let title = title.into();
+        SetupStep { title, product: None, makes: &[], begin: None, make: Box::new(make) }
     }
 
     pub(crate) fn title(&self) -> &str {
@@ -59,6 +68,18 @@ impl SetupStep {
     pub(crate) fn is_current(&self, project: &Project) -> Option<bool> {
         let (stamp, product) = self.product.as_ref()?;
         Some(product.exists() && stamp.matches(project))
+    }
+
+    /// Whether the product is there and, as far as its stamp tells, up to date; none for a step that leaves nothing.
+    pub(crate) fn is_there(&self, project: &Project) -> Option<bool> {
+        let all = || self.makes.iter().all(|name| project.tools(name).exists());
+        self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
+    }
+
+    /// The bytes of what it makes; links are followed.
+    pub(crate) fn size(&self, project: &Project) -> u64 {
+        let paths = self.makes.iter().filter_map(|name| project.tools(name).canonicalize().ok());
+        paths.map(|path| size(&path)).sum()
     }
 
     pub(super) fn run(self, project: &Project, progress: &mut Progress) -> Result<(), Failure> {

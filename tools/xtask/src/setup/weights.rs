@@ -35,4 +35,5 @@ pub(crate) fn step(project: &Project) -> SetupStep {
         replace(&fresh, &products).map_err(|error| Failure::of_file("write", &products, &error))?;
         Ok(format!("EfficientNet-Lite0 to Lite2, {}", bytes(size(&products))))
     })
+    .making(&[FOLDER])
 }

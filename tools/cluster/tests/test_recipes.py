@@ -1,0 +1,40 @@
+"""The commands of docs/cluster.md that need no Dask, with a program that stands in for the trial."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TEXT = (Path(__file__).resolve().parents[3] / "docs/cluster.md").read_text().split("## Without Dask")[1]
+
+# It answers with what it was given, and fails on one of them half-way.
+TRIAL = """#!/bin/sh
+read spec
+printf '%s, ' "$spec"
+test "$spec" != two || exit 1
+echo done
+"""
+
+
+def loop(engine):
+    """What the engine does with the command that the page gives it."""
+    line = next(line for line in TEXT.splitlines() if line.startswith(engine) or f"| {engine} " in line)
+    if engine == "parallel":
+        return f"for spec in $(ls specs/*.json); do {line.split('--workdir . ')[1].replace('{}', '$spec')}; done"
+    variable = re.search(r"\$\{(\w+)}", line)[1]
+    return f"for {variable} in 1 2 3; do export {variable}; bash -c '{line.split(chr(39))[1]}'; done"
+
+
+@pytest.mark.parametrize("engine", ["sbatch", "parallel", "hq submit"])
+def test_results_lie_where_the_search_looks_for_them(tmp_path, engine):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / ".tools").mkdir()
+    (tmp_path / ".tools/trial").write_text(TRIAL)
+    (tmp_path / ".tools/trial").chmod(0o755)
+    for name, spec in [("0a", "one"), ("5b", "two"), ("ff", "three")]:
+        (tmp_path / f"specs/{name}.json").write_text(spec + "\n")
+    (tmp_path / "one-trial").write_text(TEXT.split("```sh\n")[1].split("```")[0])
+    subprocess.run(["bash", "-c", loop(engine)], cwd=tmp_path, timeout=60)
+    found = {path.name: path.read_text() for path in (tmp_path / "export/trials").glob("*.json")}
+    assert found == {"0a.json": "one, done\n", "ff.json": "three, done\n"}, "and nothing of the one that failed"
