@@ -70,6 +70,9 @@ impl LearningCurve {
     pub fn sentence(&self) -> String {
         let [.., before, last] = &self.validation[..] else { return String::new() };
         let [.., fewer, more] = self.train_sizes[..] else { return String::new() };
+        if fewer == more {
+            return format!("With {} training images the curve has no last step.", thousands(more));
+        }
         let verdict = match last.accuracy_ci95[0] > before.accuracy_ci95[1] {
             true => "The curve still rises at its end, so more images would help",
             false => {
@@ -204,6 +207,8 @@ mod tests {
              times as many. The curve still rises at its end, so more images would help."
         );
         assert!(curve.plot().unwrap().alt_text().contains("accuracy from 10 to 85"));
+        let short = LearningCurve { train_sizes: vec![500, 1548, 1548], ..curve.clone() };
+        assert_eq!(short.sentence(), "With 1,548 training images the curve has no last step.");
         let flat =
             LearningCurve { validation: vec![scored(0.1), scored(0.8), scored(0.85)], ..curve };
         let end =
