@@ -5,6 +5,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use helpers::architectures::DenseConfig;
+use helpers::artifacts::Artifacts;
+use helpers::models::Model;
 use helpers::prelude::*;
 use helpers::{Error, Result};
 
@@ -335,17 +338,17 @@ fn headers_of_all_versions_are_taken_and_damaged_ones_refused() {
         assert_eq!(Dataset::load(folder.path()).unwrap().len(), 6);
         // Each byte of the header another one: never a panic, and where it is refused, in words.
         let whole = good_x_of(version);
-        for place in 0..whole.len() - 96 {
+        for index in 0..whole.len() - 96 {
             for byte in [0, b'\'', b'9', 0x80, 0xff] {
                 let mut bytes = whole.clone();
-                bytes[place] = byte;
+                bytes[index] = byte;
                 fs::write(&path, &bytes).unwrap();
                 let loaded = catch_unwind(AssertUnwindSafe(|| Dataset::load(folder.path())));
                 match loaded.expect("a panic") {
-                    Ok(dataset) => assert_eq!(dataset.len(), 6, "version {version}, byte {place}"),
+                    Ok(dataset) => assert_eq!(dataset.len(), 6, "version {version}, byte {index}"),
                     Err(error) => {
                         let fault = fault(&["X.npy"], || Err::<(), _>(error));
-                        assert_eq!(fault, None, "version {version}, byte {place} is {byte}");
+                        assert_eq!(fault, None, "version {version}, byte {index} is {byte}");
                     }
                 }
             }
@@ -501,9 +504,9 @@ fn wrong_model_files() {
     let model = network.network(dataset.image_shape(), 2).build(1).unwrap();
     model.save(&path).unwrap();
     let whole = fs::read(&path).unwrap();
-    let flipped = |place: usize| {
+    let flipped = |index: usize| {
         let mut bytes = whole.clone();
-        bytes[place] ^= 1;
+        bytes[index] ^= 1;
         bytes
     };
     let cases = [

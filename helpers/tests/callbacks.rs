@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
+use helpers::architectures::DenseConfig;
+use helpers::data::Split;
+use helpers::models::Model;
 use helpers::prelude::*;
-use helpers::training::{EpochRow, TrainBatch};
+use helpers::training::{Callback, Callbacks, EarlyStopping, EpochRow, TrainBatch, TrainingState};
 use helpers::{Error, Result};
 
 fn split() -> Split {
@@ -82,6 +85,20 @@ fn a_callback_sees_all_and_may_stop() {
     let expected =
         ["begin with 0", "after 0", &batches, "epoch 1", "after 1", &batches, "epoch 2", &best];
     assert_eq!(witness.borrow().told, expected);
+}
+
+/// Keras's list: what is in it is all there is.
+#[test]
+fn a_list_of_ones_own_stops_when_it_says_so() {
+    let split = split();
+    // At this rate the loss rises after a few epochs; the settings alone would wait for all twelve.
+    let config = || FitConfig { learning_rate: 0.3, schedule: Schedule::Constant, ..config(12) };
+    let epochs =
+        |callbacks| model(&split).fit_with(&split, config(), callbacks).unwrap().epochs_run();
+    let patient = epochs(Callbacks::new());
+    let stopped = epochs(Callbacks::new().with(EarlyStopping::new(1)));
+    assert!(patient == 12 && stopped < 12, "{patient} {stopped}");
+    assert_eq!(epochs(Callbacks::default().with(EarlyStopping::new(1)).silent()), stopped);
 }
 
 #[test]

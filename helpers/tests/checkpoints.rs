@@ -10,8 +10,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+use helpers::architectures::{AutoencoderConfig, CnnConfig, DenseConfig};
+use helpers::data::Split;
+use helpers::models::Model;
 use helpers::prelude::*;
-use helpers::training::{DenoisingRecord, EpochRecord, History};
+use helpers::training::{Callbacks, DenoisingRecord, EpochRecord, History};
 use helpers::{Error, Result};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -459,9 +462,9 @@ fn a_damaged_checkpoint_is_not_used() {
     let mut undisturbed = model(&split, 16, 3);
     let expected = figures(&undisturbed.fit(&split, config()).unwrap());
     let cut = |length: usize| whole[..length].to_vec();
-    let flipped = |place: usize| {
+    let flipped = |index: usize| {
         let mut bytes = whole.clone();
-        bytes[place] ^= 1;
+        bytes[index] ^= 1;
         bytes
     };
     let damaged = [

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use helpers::architectures::DenseConfig;
 use helpers::prelude::*;
 use helpers::tuning::Launcher;
 

@@ -7,9 +7,12 @@ use crate::common;
 use std::fs;
 use std::path::Path;
 
-use helpers::evaluation::{image_psnr_db, psnr_db};
-use helpers::models::Precision;
+use helpers::architectures::{AutoencoderConfig, DenseConfig};
+use helpers::data::Split;
+use helpers::evaluation::{Quality, image_psnr_db, principal_components, psnr_db};
+use helpers::models::{Model, Precision};
 use helpers::prelude::*;
+use helpers::training::Callbacks;
 use ndarray::Array2;
 use serde::Deserialize;
 
@@ -94,13 +97,13 @@ fn the_noise_is_normal_and_each_value_has_its_own() {
 #[test]
 fn fixed_noise_knows_the_image_and_the_seed_and_nothing_else() {
     let dataset = sample(600).dataset().clone();
-    let images = |places: Vec<usize>| dataset.subset(places).unwrap();
+    let images = |indices: Vec<usize>| dataset.subset(indices).unwrap();
     let noise = GaussianNoise::default();
     // More than one batch against single images, in another order.
     let all = noise.on(&images((0..600).collect()), 7).to_array().unwrap();
-    for place in [599, 513, 512, 0] {
-        let alone = noise.on(&images(vec![place]), 7).to_array().unwrap();
-        assert_eq!(alone.row(0), all.row(place), "image {place}");
+    for index in [599, 513, 512, 0] {
+        let alone = noise.on(&images(vec![index]), 7).to_array().unwrap();
+        assert_eq!(alone.row(0), all.row(index), "image {index}");
     }
     let turned = noise.on(&images(vec![5, 3]), 7).to_array().unwrap();
     assert_eq!((turned.row(0), turned.row(1)), (all.row(5), all.row(3)));

@@ -27,7 +27,7 @@ struct Run {
 /// What is kept of a layer's output.
 #[derive(Deserialize)]
 struct Kept {
-    /// For each image, the values at places 0, 7919, 7919 × 2, … modulo `width`.
+    /// For each image, the values at indices 0, 7919, 7919 × 2, … modulo `width`.
     values: Vec<Vec<f64>>,
     /// For each image, the sum of all its values.
     sums: Vec<f64>,

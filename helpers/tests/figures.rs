@@ -166,9 +166,9 @@ fn enlarged_images_keep_their_pixels() {
             })
         })
     };
-    let places = (0..picture.height - side)
+    let corners = (0..picture.height - side)
         .flat_map(|top| (0..picture.width - side).map(move |left| (top, left)));
-    assert_eq!(places.filter(|&(top, left)| fits(top, left)).count(), 1);
+    assert_eq!(corners.filter(|&(top, left)| fits(top, left)).count(), 1);
 }
 
 /// The first `n` images, and probabilities that name another class than the true one for the `wrong` ones.

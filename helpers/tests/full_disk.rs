@@ -11,9 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use helpers::architectures::DenseConfig;
+use helpers::artifacts::{Artifacts, Metrics, Predictions};
+use helpers::data::Split;
+use helpers::models::Model;
 use helpers::prelude::*;
 use helpers::system::write_atomically;
-use helpers::training::History;
+use helpers::training::{Callbacks, History};
 
 const FOLDER: &str = "FULL_DISK_TEST_FOLDER";
 

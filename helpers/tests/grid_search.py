@@ -30,7 +30,7 @@ class Given(ClassifierMixin, BaseEstimator):
         self.fold = next(fold for fold, test in enumerate(self.tables["folds"]) if test[0] not in set(rows[:, 0]))
         params = self.get_params()
         self.candidate = next(
-            place for place, point in enumerate(self.tables["points"]) if all(params[name] == point[name] for name in point))
+            index for index, point in enumerate(self.tables["points"]) if all(params[name] == point[name] for name in point))
         if self.tables["test"][self.candidate][self.fold] is None:
             raise ValueError("this one fails")
         return self

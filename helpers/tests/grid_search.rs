@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use helpers::architectures::DenseConfig;
+use helpers::data::Split;
 use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
@@ -87,7 +89,7 @@ struct Table<'a> {
 
 impl TrialRunner for Table<'_> {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
-        let place = self.specs.iter().position(|known| known == spec).unwrap();
+        let index = self.specs.iter().position(|known| known == spec).unwrap();
         let rows = &self.case.fold_rows;
         let fold = rows
             .iter()
@@ -99,7 +101,7 @@ impl TrialRunner for Table<'_> {
         train.sort_unstable();
         ours.sort_unstable();
         assert_eq!(ours, train);
-        let candidate = place / self.case.n_splits;
+        let candidate = index / self.case.n_splits;
         let score = self.case.test[candidate][fold].ok_or("this one fails")?;
         let train = self.case.return_train_score.then(|| self.case.train[candidate][fold]);
         Ok(given(spec, score, train))
@@ -380,7 +382,7 @@ fn a_failure_stops_the_search_when_it_shall() {
     assert!(text.ends_with(": no more room"), "{text}");
 }
 
-/// Every combination lacks a score: none is the best, and none is trained.
+/// Every combination lacks a score: none is called the best, and none is trained.
 #[test]
 fn what_has_no_score_is_not_trained() {
     struct OneFoldFails;
@@ -402,6 +404,13 @@ fn what_has_no_score_is_not_trained() {
     assert!(text.starts_with(start) && text.ends_with(": no more room"), "{text}");
     // The other trials are kept.
     assert_eq!(fs::read_dir(folder.path().join("trials")).unwrap().count(), 40);
+    // Without a training at its end the search gives what it has, as scikit-learn's does.
+    let search = GridSearchCv { refit: false, ..search };
+    let found = search.fit_with(&split(300, 1), &OneFoldFails).unwrap();
+    let text = found.findings();
+    assert!(text.starts_with("No combination is the best: each lost a trial"), "{text}");
+    let text = search.confirm(&split(300, 1), &found, &[], 1).unwrap_err().to_string();
+    assert!(text.starts_with("`results` must be those with a best combination"), "{text}");
 }
 
 /// Two large classes and one of three images, `cat`, `dog` and `lynx`.

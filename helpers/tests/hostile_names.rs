@@ -10,9 +10,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use helpers::architectures::AutoencoderConfig;
+use helpers::artifacts::{Artifacts, Metrics, Predictions};
+use helpers::data::Split;
+use helpers::display::{Column, Table};
 use helpers::evaluation::{Comparisons, LabelIssue};
+use helpers::evaluation::{Evaluation, Quality};
+use helpers::models::Model;
+use helpers::plot::{BarChart, LineChart, plot_scatter};
 use helpers::plot::{CostPoint, HeatMap, plot_accuracy_cost, plot_reliability};
 use helpers::prelude::*;
+use helpers::report::comparative_table;
+use helpers::training::Callbacks;
 use helpers::training::{EpochRecord, History};
 use helpers::tuning::{Score, TrialResult, TrialRunner, TrialSpec};
 use ndarray::Array2;
@@ -272,7 +281,7 @@ fn what_is_printed_is_text_alone() {
             .to_string(),
         Metrics::new(NAMES[6], &split, 42, true).to_string(),
         classification_report(truth, &wrong, names).unwrap().to_string(),
-        classification_report(truth, &wrong, names).unwrap().sentence(),
+        classification_report(truth, &wrong, names).unwrap().hardest(1),
         Comparisons::new(&pair, truth).unwrap().to_string(),
         ConfusedPairs::new(truth, &wrong, names).unwrap().to_string(),
         ConfusedPairs::new(truth, &wrong, names).unwrap().sentence(),

@@ -7,9 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use helpers::display::{LiveDisplay, ShowResult as _};
+use helpers::architectures::DenseConfig;
+use helpers::data::Split;
+use helpers::display::{Column, LiveDisplay, ShowResult as _, Table};
+use helpers::models::Model;
 use helpers::prelude::*;
-use helpers::training::History;
+use helpers::training::{Callback, Callbacks, History, TrainingState};
 use helpers::tuning::{Score, TrialResult, TrialRunner, TrialSpec};
 use helpers::{Error, Result};
 
@@ -27,7 +30,8 @@ struct Shown {
 
 /// What a program showed under a front: its displays in the order in which they were made, and its other lines.
 fn read(stdout: &str) -> (Vec<Shown>, Vec<String>) {
-    let (mut places, mut displays, mut others) = (BTreeMap::new(), Vec::<Shown>::new(), Vec::new());
+    let (mut indices, mut displays, mut others) =
+        (BTreeMap::new(), Vec::<Shown>::new(), Vec::new());
     let mut lines = stdout.lines();
     while let Some(line) = lines.next() {
         let Some(attributes) = line.strip_prefix("EVCXR_BEGIN_CONTENT ") else {
@@ -40,12 +44,12 @@ fn read(stdout: &str) -> (Vec<Shown>, Vec<String>) {
         let (kind, id) = (words[0], words[1].strip_prefix("display_id=").unwrap().to_owned());
         let updates = words.get(2) == Some(&"update");
         assert!(words.len() == 2 + usize::from(updates), "{line}");
-        let first = !places.contains_key(&id);
-        let place = *places.entry(id).or_insert(displays.len());
+        let first = !indices.contains_key(&id);
+        let index = *indices.entry(id).or_insert(displays.len());
         if first {
             displays.push(Shown::default());
         }
-        let shown = &mut displays[place];
+        let shown = &mut displays[index];
         match kind {
             "text/html" => {
                 assert_eq!(updates, shown.times > 0, "{line}");

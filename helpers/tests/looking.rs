@@ -4,8 +4,14 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use helpers::architectures::{AutoencoderConfig, CnnConfig, DenseConfig};
+use helpers::artifacts::Predictions;
+use helpers::data::Split;
+use helpers::evaluation::Evaluation;
+use helpers::models::Model;
 use helpers::plot::Figure;
 use helpers::prelude::*;
+use helpers::training::Callbacks;
 
 fn sample() -> Dataset {
     Dataset::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")).unwrap()

@@ -144,9 +144,9 @@ def declaring(shape, descr="'|u1'", data=b"", version=1):
     return header(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n", data, version)
 
 
-def edited(array, place, value):
+def edited(array, index, value):
     array = array.copy()
-    array[place] = value
+    array[index] = value
     return array
 
 

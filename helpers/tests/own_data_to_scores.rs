@@ -2,6 +2,9 @@
 
 use crate::common;
 
+use helpers::architectures::CnnConfig;
+use helpers::artifacts::{Artifacts, Metrics};
+use helpers::models::Model;
 use helpers::prelude::*;
 
 #[test]

@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use helpers::artifacts::{Artifacts, Metrics, Predictions};
+use helpers::data::Split;
+use helpers::models::Model;
 use helpers::prelude::*;
+use helpers::report::comparative_table;
 use tempfile::TempDir;
 
 const CLASSES: [&str; 2] = ["ant", "bee"];
@@ -119,12 +123,17 @@ fn another_split_sample_data_set_or_class_is_refused_by_name() {
     ];
     for (case, split, words) in cases {
         let [model, metrics, predictions] = match case {
-            // Scores and predictions are of ids, and say nothing of names.
-            "classes" => [
-                artifacts.load_model("baseline", &split).unwrap_err().to_string(),
-                "".into(),
-                "".into(),
-            ],
+            // Scores alone say nothing of names.
+            "classes" => {
+                let predictions = artifacts.load_predictions("baseline").unwrap();
+                let refused = predictions.check_split(&split).unwrap_err().to_string();
+                assert!(refused.contains(words[0]) && refused.contains(words[1]), "{refused}");
+                [
+                    artifacts.load_model("baseline", &split).unwrap_err().to_string(),
+                    "".into(),
+                    refused,
+                ]
+            }
             _ => refusals(&artifacts, &split),
         };
         for words in words {
@@ -204,4 +213,22 @@ fn a_model_without_a_record_names_the_notebook_to_run_again() {
     let message = artifacts.load_model("cnn", &split).unwrap_err().to_string();
     assert!(message.contains("found none"), "{message}");
     assert!(message.contains("run notebook 06_cnn_training again"), "{message}");
+}
+
+/// As when the cell with the split is changed and run again, and the one with the training is not.
+#[test]
+fn a_model_is_not_scored_on_images_that_it_was_trained_on() {
+    let folder = TempDir::new().unwrap();
+    let data = random_labels(&folder.path().join("data"), 1, CLASSES);
+    let mut run = Run::new("baseline", folder.path(), true);
+    let of_training = run.load_split(&data, 0, 42).unwrap();
+    let mut model = untrained(&of_training);
+    run.fit(&mut model, &of_training, brief()).unwrap();
+    run.evaluate(&model, &of_training).unwrap();
+    let kept = || std::fs::read(run.artifacts().metrics_path("baseline")).unwrap();
+    let before = kept();
+    let other = run.clone().load_split(&data, 0, 7).unwrap();
+    let message = run.clone().evaluate(&model, &other).unwrap_err().to_string();
+    assert!(message.contains("`random_state` 7"), "{message}");
+    assert_eq!(kept(), before);
 }

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use helpers::Error;
+use helpers::architectures::DenseConfig;
+use helpers::data::Split;
 use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
-    KFold, LocalProcesses, MedianPruner, Parameters, Score, Scoring, SearchResults, TrialResult,
-    TrialRunner, TrialSpec,
+    HalvingGridSearchCv, HalvingRandomSearchCv, KFold, LocalProcesses, MedianPruner,
+    ParameterDistributions, Parameters, RandomizedSearchCv, Resource, Score, Scoring,
+    SearchResults, TrialResult, TrialRunner, TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::Value;

@@ -31,13 +31,13 @@ def ask(what, labels, seed, splits, test_size=None, n_splits=None, shuffle=None)
 
 
 def ask_train_test(labels, test_size, seed):
-    places = np.arange(len(labels))
+    indices = np.arange(len(labels))
     ask("stratified", labels, seed, test_size=test_size,
-        splits=lambda: [train_test_split(places, test_size=test_size, random_state=seed, stratify=labels)])
+        splits=lambda: [train_test_split(indices, test_size=test_size, random_state=seed, stratify=labels)])
     ask("shuffled", labels, seed, test_size=test_size,
-        splits=lambda: [train_test_split(places, test_size=test_size, random_state=seed)])
+        splits=lambda: [train_test_split(indices, test_size=test_size, random_state=seed)])
     ask("in order", labels, seed, test_size=test_size,
-        splits=lambda: [train_test_split(places, test_size=test_size, shuffle=False)])
+        splits=lambda: [train_test_split(indices, test_size=test_size, shuffle=False)])
 
 
 def ask_folds(labels, n_splits, shuffle, seed):
@@ -57,7 +57,7 @@ if sys.argv[1:] == ["grids"]:
     grids = []
     for number in range(60):
         maps = [
-            {str(name): [values[place] for place in draw.integers(0, len(values), draw.integers(1, 4))]
+            {str(name): [values[index] for index in draw.integers(0, len(values), draw.integers(1, 4))]
              for name in draw.choice(words, draw.integers(0, 5), replace=False)}
             for _ in range(1 if number < 40 else int(draw.integers(1, 4)))
         ]

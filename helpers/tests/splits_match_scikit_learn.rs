@@ -77,10 +77,10 @@ fn difference(ours: &[TrainTest], theirs: &[TrainTest]) -> Option<String> {
                     their.len()
                 ));
             }
-            if let Some(place) = our.iter().zip(their).position(|(our, their)| our != their) {
+            if let Some(index) = our.iter().zip(their).position(|(our, their)| our != their) {
                 return Some(format!(
-                    "split {number}, {part}[{place}] is {}, not {}",
-                    our[place], their[place]
+                    "split {number}, {part}[{index}] is {}, not {}",
+                    our[index], their[index]
                 ));
             }
         }

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use helpers::Result;
+use helpers::data::Split;
+use helpers::models::Model;
 use helpers::prelude::*;
 use helpers::report::PredictionImages;
+use helpers::training::{Callback, Callbacks, TensorBoard, TrainingState};
 use serde_json::Value;
 
 fn split() -> Split {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use helpers::architectures::{CnnConfig, DenseConfig};
+use helpers::data::Split;
 use helpers::layers::Layer;
-use helpers::models::Precision;
+use helpers::models::{Model, Precision};
 use helpers::prelude::*;
 
 /// `images` of the committed sample, stratified.
@@ -47,6 +49,7 @@ fn the_best_weights_are_restored_however_training_ends() {
             learning_rate: 0.1,
             patience,
             schedule: Schedule::Constant,
+            ema_momentum: None,
             ..quick(epochs)
         };
         let history = model.fit(&split, config).unwrap();

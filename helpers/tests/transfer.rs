@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use helpers::models::Precision;
+use helpers::data::Split;
+use helpers::models::{Model, Precision};
 use helpers::prelude::*;
+use helpers::training::Callbacks;
 use tempfile::TempDir;
 
 fn here() -> &'static Path {

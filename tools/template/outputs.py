@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import bs4
 import nbformat
 from executed import Notebook
 
-# The `Debug` texts of types of helpers that show themselves begin so (helpers/src/display). One that stands alone is a
-# table or a figure that is missing: evcxr did not call `evcxr_display`.
-SHOWING_THEMSELVES = (
-    "BarChart",
-    "Calibration",
-    "ClassificationReport",
-    "Comparison",
-    "Comparisons",
-    "Confirmation",
-    "ConfusedPairs",
-    "CvResults",
-    "Dataset",
-    "DenoisingResult",
-    "Evaluation",
-    "Figure",
-    "HeatMap",
-    "History",
-    "LineChart",
-    "Metrics",
-    "NoisyImages",
-    "Quality",
-    "ScatterChart",
-    "SearchResults",
-    "Split",
-    "Subset",
-    "Summary",
-    "Table",
-    "TestResult",
+# The public types of helpers, whose `Debug` texts begin with their names. One that stands alone is a table or a figure that
+# is missing (evcxr did not call `evcxr_display`), or says nothing to a reader.
+SOURCES = Path(__file__).parents[2] / "helpers" / "src"
+TYPES = sorted(
+    {
+        name
+        for path in SOURCES.rglob("*.rs")
+        for name in re.findall(r"^pub (?:struct|enum) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
 )
 # What a training or a search found while it ran (helpers/src/display): charts, and lines that are folded away.
 LIVE = "helpers-live"
-DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(SHOWING_THEMSELVES)})(?:\(|:| \{{)")
+DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(TYPES)})(?:\(|:| \{{)")
 
 
 def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:

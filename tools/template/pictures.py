@@ -87,7 +87,7 @@ def start_page(browser: Browser, out: Path) -> None:
 CELLS = [
     ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;',
     'let dataset = Dataset::load("../data/sample")?;\nlet split = dataset.split(SplitConfig::default())?;',
-    "let mut cnn = CnnConfig::default().network(dataset.image_shape(), dataset.classes()).build(42)?;",
+    "let mut cnn = helpers::architectures::CnnConfig::default().network(dataset.image_shape(), dataset.classes()).build(42)?;",
     "let history = cnn.fit(&split, FitConfig { epochs: 8, ..FitConfig::default() })?;",
     "let labels = split.test.labels();\nlabels[100_000]",
     'println!("not reached");',

@@ -26,6 +26,9 @@ pub struct Predictions {
     pub quick: bool,
     /// SHA-256 of the data set's identity and of the images' indices in it.
     pub images_sha256: String,
+    /// The name of each class; none in files of earlier versions.
+    #[serde(default)]
+    pub class_names: Vec<String>,
     /// Class id of each image.
     pub y_true: Vec<i64>,
     /// Predicted class id of each image.
@@ -51,6 +54,7 @@ impl Predictions {
             name: name.to_owned(),
             quick,
             images_sha256: format!("{:x}", hash.finalize()),
+            class_names: images.dataset().class_names().to_vec(),
             y_true: images.labels(),
             y_pred: y_pred.to_vec(),
         })

@@ -67,12 +67,19 @@ impl Predictions {
     /// If not: the error names the notebook that makes them.
     pub fn check_split(self, split: &Split) -> Result<Predictions> {
         let expected = Predictions::new(&self.name, &split.test, &split.test.labels(), self.quick)?;
-        if (&self.images_sha256, &self.y_true) == (&expected.images_sha256, &expected.y_true) {
-            return Ok(self);
+        let of_images = || {
+            let images = |it: &Predictions| (it.images_sha256.clone(), it.y_true.clone());
+            (images(&self) != images(&expected)).then(|| Difference {
+                expected: "its test images".to_owned(),
+                found: "those for other images".to_owned(),
+            })
+        };
+        match Difference::of_classes(&self.class_names, &expected.class_names).or_else(of_images) {
+            None => Ok(self),
+            Some(difference) => {
+                Err(of_another_split("predictions", difference, &scored_by(&self.name)))
+            }
         }
-        let (expected, found) = ("its test images".to_owned(), "those for other images".to_owned());
-        let difference = Difference { expected, found };
-        Err(of_another_split("predictions", difference, &scored_by(&self.name)))
     }
 }
 

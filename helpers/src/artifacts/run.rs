@@ -13,6 +13,7 @@ use super::predictions::Predictions;
 use crate::data::{
     Dataset, DenoisedImages, GaussianNoise, NoisyImages, Split, SplitConfig, Subset,
 };
+use crate::display::print_line;
 use crate::evaluation::{Evaluation, LinearDenoiser, Quality, argmax};
 use crate::features::Features;
 use crate::models::{Model, Probabilities};
@@ -106,7 +107,21 @@ impl Run {
     /// # Errors
     /// As [`Model::fit`], or if the folder cannot be written.
     pub fn fit(&mut self, model: &mut Model, split: &Split, config: FitConfig) -> Result<History> {
-        let history = model.fit_with(split, config.clone(), self.checkpoint(""))?;
+        self.fit_with(model, split, config, Callbacks::default())
+    }
+
+    /// As [`Run::fit`], with callbacks beside those that keep it.
+    ///
+    /// # Errors
+    /// As [`Run::fit`], or if a callback fails.
+    pub fn fit_with(
+        &mut self,
+        model: &mut Model,
+        split: &Split,
+        config: FitConfig,
+        callbacks: Callbacks,
+    ) -> Result<History> {
+        let history = model.fit_with(split, config.clone(), self.kept(callbacks, ""))?;
         let history = match &self.head {
             None => history,
             Some((head, seconds)) => {
@@ -130,7 +145,12 @@ impl Run {
         config: FitConfig,
     ) -> Result<History> {
         self.config("head", &config)?;
-        let history = model.fit_features(features, split, config, self.checkpoint("_head"))?;
+        let history = model.fit_features(
+            features,
+            split,
+            config,
+            self.kept(Callbacks::default(), "_head"),
+        )?;
         self.head = Some((history.clone(), features.seconds));
         Ok(history)
     }
@@ -147,7 +167,8 @@ impl Run {
         config: FitConfig,
     ) -> Result<DenoisingHistory> {
         self.config("noise", &noise)?;
-        let history = model.fit_denoiser(split, noise, config.clone(), self.checkpoint(""))?;
+        let callbacks = self.kept(Callbacks::default(), "");
+        let history = model.fit_denoiser(split, noise, config.clone(), callbacks)?;
         self.keep(model, split, &history, &config)?;
         Ok(history)
     }
@@ -214,14 +235,17 @@ impl Run {
     /// The scores on the validation and on the test part; metrics, predictions and probabilities are kept.
     ///
     /// # Errors
-    /// If the model was not trained or loaded by this run, does not fit the images, or the folder cannot be written.
+    /// If the model was not trained or loaded by this run, was not trained on this very split, or the folder cannot be
+    /// written.
     pub fn evaluate(&mut self, model: &Model, split: &Split) -> Result<TestResult> {
         let metrics = self.trained()?;
+        model.check_trained_on(split)?;
         let probabilities = model.predict(&split.test)?;
         let test = Evaluation::from_probabilities(&probabilities, &split.test.labels())?;
         let metrics = metrics
             .scores(model.evaluate(&split.validation)?, test)
             .predict_images_per_second(model.predict_speed(&split.test)?);
+        tell_of_copies(split)?;
         let y_pred = argmax(&probabilities)?;
         let predictions = Predictions::new(&self.name, &split.test, &y_pred, self.quick)?;
         self.artifacts.save_predictions(&predictions)?;
@@ -242,7 +266,9 @@ impl Run {
         split: &Split,
     ) -> Result<DenoisingResult> {
         let metrics = self.trained()?;
+        model.check_trained_on(split)?;
         let (noise, seed) = (linear.noise(), split.config.random_state);
+        tell_of_copies(split)?;
         let of = |part| DenoisingResult::of(model, linear, noise.on(part, seed), &metrics);
         let (validation, mut test) = (of(&split.validation)?, of(&split.test)?);
         test.metrics = metrics
@@ -262,9 +288,10 @@ impl Run {
         self.save(metrics).map(drop)
     }
 
-    fn checkpoint(&self, suffix: &str) -> Callbacks {
+    /// These callbacks, with a checkpoint and a TensorBoard log of that name.
+    fn kept(&self, callbacks: Callbacks, suffix: &str) -> Callbacks {
         let name = format!("{}{suffix}", self.name);
-        Callbacks::default()
+        callbacks
             .backup_and_restore(self.artifacts.checkpoint_path(&name))
             .with(TensorBoard::new(self.path("logs").join(name)))
     }
@@ -283,6 +310,16 @@ impl Run {
         self.metrics = Some(metrics.clone());
         Ok(metrics)
     }
+}
+
+/// Says so where a hundredth of the test images or more are in another part, too: fewer move an accuracy by less than its
+/// interval, and notebook 3 names them.
+fn tell_of_copies(split: &Split) -> Result<()> {
+    let found = split.duplicates()?;
+    if 100 * found.test.len() >= split.test.len() {
+        print_line(&found.to_string());
+    }
+    Ok(())
 }
 
 /// What a notebook has found about a model, as it was kept.

@@ -54,25 +54,28 @@ struct Loaded {
 }
 
 impl Dataset {
-    /// As [`Dataset::load`], and tells `watch` the share of `X.npy` that is read, in 0..=1, again and again.
+    /// As [`Dataset::load`], and tells `on_progress` the share of `X.npy` that is read, in 0..=1, again and again.
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn load_watched(folder: impl AsRef<Path>, watch: &mut dyn FnMut(f64)) -> Result<Dataset> {
-        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now(), watch)
+    pub fn load_with_progress(
+        folder: impl AsRef<Path>,
+        on_progress: &mut dyn FnMut(f64),
+    ) -> Result<Dataset> {
+        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now(), on_progress)
     }
 
     fn load_copying(
         folder: &Path,
         largest_copy: u64,
         memory: Memory,
-        watch: &mut dyn FnMut(f64),
+        on_progress: &mut dyn FnMut(f64),
     ) -> Result<Dataset> {
         // Both headers first: a wrong file is named before a large one is read.
         let images = ImageFile::open(&folder.join("X.npy"))?;
         let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
         let labels = labels.read(&folder.join("classes.txt"))?;
-        let images = images.read(largest_copy, memory, watch)?;
+        let images = images.read(largest_copy, memory, on_progress)?;
         let loaded = Loaded {
             folder: folder.to_owned(),
             images,

@@ -24,7 +24,7 @@ impl Dataset {
     /// fewer than two classes, a class has fewer than two images, or there is no room in memory for the pixels.
     pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
         let mut bar = Bar::new(STEPS);
-        let dataset = Dataset::load_watched(folder, &mut |share| {
+        let dataset = Dataset::load_with_progress(folder, &mut |share| {
             bar.tick((share * STEPS as f64) as usize, |share, remaining| {
                 let (percent, remaining) = (100.0 * share, duration(remaining));
                 format!("reading X.npy: {percent:.0}%, {remaining} left")

@@ -14,9 +14,8 @@
 //! # Names that other programs look for
 //!
 //! The export of the notebooks (`tools/template`) knows what is shown here by the classes of [`class`], and leaves out
-//! lines that begin with [`PROGRESS`]. It refuses a page that shows the `{:?}` of a type that shows itself: a new such
-//! type joins `SHOWING_THEMSELVES` in `tools/template/outputs.py`, and its `Debug` text begins with its name and `(` or
-//! `:`.
+//! lines that begin with [`PROGRESS`]. It refuses a page that shows the `{:?}` of a public type, whose `Debug` text begins
+//! with its name and `(`, `:` or `{`.
 
 pub(crate) mod chart;
 mod live;

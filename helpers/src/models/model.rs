@@ -179,12 +179,12 @@ impl Model {
 
     /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
     pub(crate) fn outputs_of(&self, depth: usize, source: &dyn BatchSource) -> Result<Tensor> {
-        let watch = InterruptGuard::new();
+        let guard = InterruptGuard::new();
         let predictor = self.predictor(source.first_layer()..depth, self.precision)?;
         let positions: Vec<usize> = (0..source.len()).collect();
         let (mut batches, mut threads) = (Vec::new(), AdaptiveThreads::new());
         for batch in positions.chunks(PREDICT_BATCH) {
-            watch.check("prediction", "run it again")?;
+            guard.check("prediction", "run it again")?;
             let (inputs, _) = source.batch(batch, false, self.precision.kind())?;
             let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
             if batches.is_empty() {

@@ -99,3 +99,24 @@ impl Model {
         Ok(model)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_format_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for (format, version) in [(FORMAT - 1, "an older"), (FORMAT + 1, "a newer")] {
+            // The rest is another version's: nothing of it is read.
+            let config = format!("{{\"format\": {format}, \"layers\": [\"max_pool2d\"]}}");
+            let metadata = HashMap::from([("config".to_owned(), config)]);
+            model_file::write(&path, [].into_iter(), metadata).unwrap();
+            let text = Model::load(&path).unwrap_err().to_string();
+            let found = format!("found format {format}, from {version} version of helpers");
+            assert!(text.contains(&found), "{text}");
+            assert!(text.contains("run the notebook that trains this model again"), "{text}");
+        }
+    }
+}

@@ -29,6 +29,14 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
+    /// Between the names of the classes: the first one that is another, as far as there are names of both.
+    pub(crate) fn of_classes(found: &[String], expected: &[String]) -> Option<Difference> {
+        let class = |class, name| format!("class {class} called `{}`", clean_text(name));
+        let mut both = found.iter().zip(expected).enumerate();
+        let (id, (found, expected)) = both.find(|(_, (a, b))| a != b)?;
+        Some(Difference { expected: class(id, expected), found: class(id, found) })
+    }
+
     /// Between data sets, or between samples of one.
     pub(crate) fn of_data(found: &DatasetInfo, expected: &DatasetInfo) -> Option<Difference> {
         let hashes = |data: &DatasetInfo| (data.x_sha256.clone(), data.y_sha256.clone());
@@ -77,10 +85,9 @@ impl TrainedOn {
 
     /// In what this record differs from that of a model which was trained on another one.
     pub(super) fn difference(&self, expected: &TrainedOn) -> Option<Difference> {
-        let mut classes = self.class_names.iter().zip(&expected.class_names).enumerate();
-        let class = |class, name| format!("class {class} called `{}`", clean_text(name));
-        if let Some((id, (found, expected))) = classes.find(|(_, (a, b))| a != b) {
-            return Some(Difference { expected: class(id, expected), found: class(id, found) });
+        let of_classes = Difference::of_classes(&self.class_names, &expected.class_names);
+        if of_classes.is_some() {
+            return of_classes;
         }
         let settings = |record: &TrainedOn| {
             let config = record.split.as_ref()?;

@@ -37,10 +37,15 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     let described: Vec<String> = shares
         .iter()
         .map(|(name, share)| {
+            // A class without an image has a row of zeros: nothing is said of it.
             let found: Vec<String> = class_names
                 .iter()
-                .zip(share.diag())
-                .map(|(class, share)| format!("{} {:.0}%", clean_text(class), 100.0 * share))
+                .zip(share.rows())
+                .enumerate()
+                .filter(|(_, (_, row))| row.sum() > 0.0)
+                .map(|(class, (name, row))| {
+                    format!("{} {:.0}%", clean_text(name), 100.0 * row[class])
+                })
                 .collect();
             format!("{name} finds {}", found.join(", "))
         })

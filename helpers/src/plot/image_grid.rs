@@ -235,7 +235,11 @@ pub fn plot_denoised(
     let mut rows = vec![("before".to_owned(), before.collect::<Result<Vec<Tile>>>()?)];
     let mut described = vec!["before".to_owned()];
     for (name, images, psnr) in versions {
-        let psnr: Vec<String> = psnr.iter().map(|psnr| format!("{psnr:.1} dB")).collect();
+        let text = |&psnr: &f64| match psnr.is_finite() {
+            true => format!("{psnr:.1} dB"),
+            false => "equal".to_owned(),
+        };
+        let psnr: Vec<String> = psnr.iter().map(text).collect();
         described.push(format!("{name} ({})", psnr.join(", ")));
         let tile = |(image, psnr): (ArrayView1<'_, f32>, String)| Tile {
             lines: vec![(centred(TICK_SIZE, GREY), psnr)],

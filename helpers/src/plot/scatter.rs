@@ -185,18 +185,7 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             clean_text(&point.name)
         )));
     }
-    let costs = || points.iter().map(|point| point.cost);
-    let low = costs().fold(f64::INFINITY, f64::min);
-    let high = costs().fold(0.0, f64::max);
-    let mut x = Axis::around(cost_name, costs(), low > 0.0 && high > 4.0 * low)?;
-    // Room for the names, which stand beside the points.
-    (x.low, x.high) = if x.log {
-        let margin = (high / low).powf(0.18);
-        (low / margin, high * margin)
-    } else {
-        let margin = 0.18 * (0.2 * high.abs()).max(x.high - x.low);
-        (low - margin, high + margin)
-    };
+    let x = cost_axis(cost_name, points)?;
     let ends = points.iter().flat_map(|point| point.interval).map(|end| 100.0 * end);
     let y = Axis::around("Test accuracy (%)", ends, false)?.of_percent();
     let described: Vec<String> = points.iter().map(CostPoint::described).collect();
@@ -238,6 +227,22 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         // Last, so that no name covers a point.
         marks.into_iter().try_for_each(|(marker, at, color)| page.mark(marker, at, 5.5, color))
     })
+}
+
+/// The axis of the costs, with room for the names, which stand beside the points.
+fn cost_axis(name: &str, points: &[CostPoint]) -> Result<Axis> {
+    let costs = || points.iter().map(|point| point.cost);
+    let low = costs().fold(f64::INFINITY, f64::min);
+    let high = costs().fold(0.0, f64::max);
+    let mut axis = Axis::around(name, costs(), low > 0.0 && high > 4.0 * low)?;
+    (axis.low, axis.high) = if axis.log {
+        let margin = (high / low).powf(0.18);
+        (low / margin, high * margin)
+    } else {
+        let margin = 0.18 * (0.2 * high.abs()).max(axis.high - axis.low);
+        (low - margin, high + margin)
+    };
+    Ok(axis)
 }
 
 impl CostPoint {

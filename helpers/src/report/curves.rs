@@ -26,7 +26,9 @@ impl NoiseLevels {
     pub fn sentence(&self) -> String {
         let gain = |level: &usize| self.network[*level] - self.noisy[*level];
         let levels = || 0..self.variances.len();
-        let most = levels().max_by(|a, b| gain(a).total_cmp(&gain(b)));
+        // Without noise the input is as good as can be: nothing gains on it.
+        let noisy = levels().filter(|level| gain(level).is_finite());
+        let most = noisy.max_by(|a, b| gain(a).total_cmp(&gain(b)));
         let Some(most) = most else { return String::new() };
         let behind: Vec<String> = levels()
             .filter(|&level| self.network[level] <= self.linear[level])
@@ -186,6 +188,17 @@ mod tests {
              the linear denoiser at 0.1."
         );
         assert!(levels.plot().unwrap().alt_text().contains("autoencoder from 15 to 19"));
+        // No noise at all: the input is the image itself.
+        let with = |variance: f64, noisy: f64| NoiseLevels {
+            variances: [vec![variance], levels.variances.clone()].concat(),
+            noisy: [vec![noisy], levels.noisy.clone()].concat(),
+            linear: [vec![16.0], levels.linear.clone()].concat(),
+            network: [vec![15.0], levels.network.clone()].concat(),
+            trained: 0.3,
+        };
+        let text = with(0.0, f64::INFINITY).sentence();
+        assert!(text.contains("most over its input at 0.3: 14.00 dB"), "{text}");
+        assert!(text.ends_with("not ahead of the linear denoiser at 0, 0.1."), "{text}");
     }
 
     #[test]

@@ -84,26 +84,7 @@ impl ClassificationReport {
 shows_its_table!(ClassificationReport);
 
 impl ClassificationReport {
-    /// Which class is hardest, and which cannot be judged because no image shows it; in words.
-    pub fn sentence(&self) -> String {
-        let shown = self.scored();
-        let hardest = (0..shown.classes.len())
-            .min_by(|&a, &b| shown.classes[a].f1.total_cmp(&shown.classes[b].f1));
-        let mut text = hardest.map_or_else(String::new, |class| {
-            let (name, f1) = (clean_text(&shown.class_names[class]), shown.classes[class].f1);
-            format!("The hardest class is {name}, with an F1 of {:.1}%.", 100.0 * f1)
-        });
-        let missing = self.without_images();
-        if !missing.is_empty() {
-            text += &format!(
-                " No test image shows {}: nothing can be said of it here.",
-                missing.join(", ")
-            );
-        }
-        text
-    }
-
-    /// The `n` classes of the lowest F1, in words.
+    /// The `n` classes of the lowest F1, and those that cannot be judged because no image shows them; in words.
     pub fn hardest(&self, n: usize) -> String {
         let shown = self.scored();
         let mut classes: Vec<usize> = (0..shown.classes.len()).collect();
@@ -112,7 +93,15 @@ impl ClassificationReport {
             let (name, f1) = (clean_text(&shown.class_names[class]), shown.classes[class].f1);
             format!("{name} (F1 {:.1}%)", 100.0 * f1)
         });
-        format!("Hardest classes: {}.", told.collect::<Vec<_>>().join(", "))
+        let mut text = format!("Hardest classes: {}.", told.collect::<Vec<_>>().join(", "));
+        let missing = self.without_images();
+        if !missing.is_empty() {
+            text += &format!(
+                " No test image shows {}: nothing can be said of it here.",
+                missing.join(", ")
+            );
+        }
+        text
     }
 
     /// Which classes' recall rises from that of another model on the same images, called `before`; in words, a line each.
@@ -175,11 +164,9 @@ mod tests {
     #[test]
     fn a_class_without_images_is_named_and_not_the_hardest() {
         let all_right = report(&[0, 0, 1, 1], &[0, 0, 1, 1]);
-        let text = all_right.sentence();
-        assert!(text.starts_with("The hardest class is cat, with an F1 of 100.0%."), "{text}");
-        assert!(
-            text.ends_with(" No test image shows lynx: nothing can be said of it here."),
-            "{text}"
+        assert_eq!(
+            all_right.hardest(1),
+            "Hardest classes: cat (F1 100.0%). No test image shows lynx: nothing can be said of it here."
         );
         let table = all_right.to_string();
         let lynx: Vec<&str> = table
@@ -190,7 +177,7 @@ mod tests {
             .collect();
         assert_eq!(lynx, ["lynx", "0.0", "–", "–", "0"], "{table}");
         let whole = report(&[0, 1, 2], &[0, 0, 2]);
-        assert_eq!(whole.sentence(), "The hardest class is dog, with an F1 of 0.0%.");
+        assert_eq!(whole.hardest(1), "Hardest classes: dog (F1 0.0%).");
     }
 
     #[test]

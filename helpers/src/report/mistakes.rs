@@ -223,6 +223,7 @@ mod tests {
             name: name.to_owned(),
             quick: false,
             images_sha256: String::new(),
+            class_names: Vec::new(),
             y_true: vec![0, 1, 2],
             y_pred: y_pred.to_vec(),
         };

@@ -39,11 +39,17 @@ impl SearchResults {
             .map(|index| columns.iter().map(|column| column[index]).collect())
             .collect();
         let best = rows.iter().position(|&row| row == self.best_index).unwrap_or(0);
+        let told = match self.has_best() {
+            false => String::new(),
+            true => format!(
+                " The best, {}: {:.2}.",
+                params_text(&self.best_params),
+                factor * self.best_score
+            ),
+        };
         let alt = format!(
-            "Parallel coordinates of {} combinations, from their values to the {what}. The best, {}: {:.2}.",
-            rows.len(),
-            params_text(&self.best_params),
-            factor * self.best_score
+            "Parallel coordinates of {} combinations, from their values to the {what}.{told}",
+            rows.len()
         );
         plot_parallel("Values and score of each combination", &coordinates, &lines, best, alt)
     }

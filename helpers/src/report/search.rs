@@ -376,14 +376,18 @@ impl SearchResults {
             Some(seconds) => format!(", the last training {}", duration(seconds)),
             None => String::new(),
         };
-        format!(
-            "Best: {}, with a mean {} of {} over {} folds. The search took {}{last}.",
-            self.best_text(),
-            self.scoring.words(),
-            self.scoring.text(self.best_score),
-            self.n_splits,
-            duration(self.search_seconds)
-        )
+        let best = match self.has_best() {
+            false => "No combination is the best: each lost a trial, and with it its mean score"
+                .to_owned(),
+            true => format!(
+                "Best: {}, with a mean {} of {} over {} folds",
+                self.best_text(),
+                self.scoring.words(),
+                self.scoring.text(self.best_score),
+                self.n_splits
+            ),
+        };
+        format!("{best}. The search took {}{last}.", duration(self.search_seconds))
     }
 
     /// The best combination in a line: `dropout 0.2, kernel_initializer he_normal`.

@@ -26,8 +26,8 @@ pub struct FitConfig {
     /// Share of the target that goes to all classes alike, in 0..1 (Szegedy et al. 2016).
     pub label_smoothing: f64,
     /// Momentum of a moving average of the weights, in 0..1, which is validated, kept as the best, and left in the model in
-    /// place of the weights themselves (Keras's `use_ema`); 0.999 averages over about the last thousand steps. Without
-    /// one the weights are.
+    /// place of the weights themselves (Keras's `use_ema`); 0.999 averages over about the last thousand steps. With
+    /// `None` the weights themselves are validated and kept.
     pub ema_momentum: Option<f64>,
     /// Mixes each training image and its class with another one's, by a share drawn for each batch from
     /// Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for none, and 0.2 is common.
@@ -54,7 +54,7 @@ impl Default for FitConfig {
             schedule: Schedule::Cosine { warmup_epochs: 0.5, alpha: 0.0, decay_epochs: 0 },
             weight_decay: 0.02,
             label_smoothing: 0.05,
-            ema_momentum: None,
+            ema_momentum: Some(0.999),
             mixup: 0.0,
             cutmix: 0.0,
             augmentation: Augmentation::default(),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::models::Model;
 use crate::training::callbacks::Trainings;
-use crate::training::{FitConfig, History};
+use crate::training::{Callbacks, FitConfig, History};
 
 /// What full trainings of some combinations reached on the validation part, and the best of them.
 pub struct Confirmation {
@@ -79,26 +79,34 @@ impl SearchConfig {
         if n_seeds == 0 {
             return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
         }
+        if !results.has_best() {
+            let advice = "run the search again: the trials that failed are tried once more";
+            let found = "none: each combination lost a trial";
+            return Err(Error::parameter(
+                "results",
+                "those with a best combination",
+                found,
+                advice,
+            ));
+        }
         let params = without_repeats(others.iter().chain([&results.best_params]));
         let seeds: Vec<u64> =
             (0..n_seeds as u64).map(|repeat| self.fit.seed.wrapping_add(repeat)).collect();
         let mut trainings = Trainings::new(params.len() * n_seeds);
         let (mut scores, mut times, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (candidate, one) in params.iter().enumerate() {
-            let (network, fit) = self.full_training(one)?;
             let (mut of_seeds, mut seconds) = (Vec::new(), Vec::new());
             for &seed in &seeds {
-                let fit = FitConfig { seed, ..fit.clone() };
-                let name = format!("confirm_{candidate}_{seed}.safetensors");
-                let callbacks = trainings.callbacks().backup_and_restore(self.trials.join(name));
-                let (model, history) = train(&network, fit.clone(), split, callbacks)?;
-                let scored = model.evaluate(&split.validation)?;
-                trainings.ended(&told(one, seed, &scored, &history));
-                let Evaluation { images, loss, accuracy, .. } = scored;
-                of_seeds.push(self.scoring.of(&Score { images, loss, accuracy }));
+                let checkpoint =
+                    self.trials.join(format!("confirm_{candidate}_{seed}.safetensors"));
+                let callbacks = trainings.callbacks().backup_and_restore(checkpoint);
+                let (score, trained) = self.train_and_score(one, seed, split, callbacks)?;
+                let Trained { history, .. } = &trained;
+                trainings.ended(&told(one, seed, &score, history));
+                of_seeds.push(self.scoring.of(&score));
                 seconds.push(history.fit_seconds);
                 if seed == seeds[0] {
-                    firsts.push((fit, history, model));
+                    firsts.push(trained);
                 }
             }
             scores.push(of_seeds);
@@ -108,7 +116,7 @@ impl SearchConfig {
         let (mean_score, std_score) = means(&scores);
         let higher = |a: usize, b: usize| if mean_score[b] > mean_score[a] { b } else { a };
         let best_index = (0..params.len()).fold(0, higher);
-        let (best_fit, best_history, best_model) = firsts.swap_remove(best_index);
+        let best = firsts.swap_remove(best_index);
         Ok(Confirmation {
             best_params: params[best_index].clone(),
             best_score: mean_score[best_index],
@@ -120,12 +128,34 @@ impl SearchConfig {
             mean_fit_time: means(&times).0,
             searched_index: params.iter().position(|one| *one == results.best_params).unwrap_or(0),
             best_index,
-            best_fit,
-            best_history,
-            best_model: Some(best_model),
+            best_fit: best.fit,
+            best_history: best.history,
+            best_model: Some(best.model),
             params,
         })
     }
+
+    /// A full training with these parameters and this seed, and its score on the validation part.
+    fn train_and_score(
+        &self,
+        params: &Parameters,
+        seed: u64,
+        split: &Split,
+        callbacks: Callbacks,
+    ) -> Result<(Score, Trained)> {
+        let (network, fit) = self.full_training(params)?;
+        let fit = FitConfig { seed, ..fit };
+        let (model, history) = train(&network, fit.clone(), split, callbacks)?;
+        let Evaluation { images, loss, accuracy, .. } = model.evaluate(&split.validation)?;
+        Ok((Score { images, loss, accuracy }, Trained { fit, history, model }))
+    }
+}
+
+/// A full training that has ended.
+struct Trained {
+    fit: FitConfig,
+    history: History,
+    model: Model,
 }
 
 /// These combinations in their order, none of them twice.
@@ -140,7 +170,7 @@ fn without_repeats<'a>(all: impl IntoIterator<Item = &'a Parameters>) -> Vec<Par
 }
 
 /// The line of a training that has ended.
-fn told(params: &Parameters, seed: u64, scored: &Evaluation, history: &History) -> String {
+fn told(params: &Parameters, seed: u64, scored: &Score, history: &History) -> String {
     format!(
         "{}, seed {seed}: validation accuracy {:.2}%, best epoch {} of {}",
         params_text(params),

@@ -298,6 +298,14 @@ impl SearchResults {
     }
 }
 
+impl SearchResults {
+    /// False where every combination lost a trial, so that none has a mean score; as in scikit-learn the first one stands
+    /// for the best then.
+    pub(crate) fn has_best(&self) -> bool {
+        !self.best_score.is_nan()
+    }
+}
+
 impl fmt::Debug for SearchResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -33,9 +33,9 @@ STEP = 7919  # a prime, so that rows, columns and channels all change from place
 def kept(output):
     """Of each image, 32 values from all over the output, and the sum of all."""
     rows = output.flatten(1)
-    places = [place * STEP % rows.shape[1] for place in range(KEPT)]
+    indices = [index * STEP % rows.shape[1] for index in range(KEPT)]
     return {
-        "values": [[round(value, 6) for value in row] for row in rows[:, places].tolist()],
+        "values": [[round(value, 6) for value in row] for row in rows[:, indices].tolist()],
         "sums": rows.sum(1).tolist(),
         "width": rows.shape[1],
     }

@@ -34,7 +34,7 @@ CLASSES = [2, 7, 0]
 
 
 def fill(modules):
-    """Each weight a sine of its place, the bias after the kernel."""
+    """Each weight a sine of its index, the bias after the kernel."""
     weights = [tensor for module in modules for tensor in (module.weight, module.bias)]
     for offset, weight in enumerate(weights):
         scale = 2 / np.sqrt(np.prod(weight.shape[1:]))

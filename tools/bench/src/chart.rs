@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use helpers::Result;
-use helpers::prelude::*;
+use helpers::plot::{BarChart, LineChart};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

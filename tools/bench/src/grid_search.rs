@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use helpers::Result;
+use helpers::architectures::DenseConfig;
 use helpers::artifacts::Environment;
 use helpers::prelude::*;
 use serde::Deserialize;
@@ -46,7 +47,7 @@ impl Spec {
                 .parameter("dropout", self.dropout)
                 .parameter("kernel_initializer", self.kernel_initializer),
             network: Network::Dense(DenseConfig { hidden: self.hidden, ..DenseConfig::default() }),
-            // What the peers' Adam does: no decay, no course.
+            // What the peers' Adam does: no decay, a constant rate.
             fit: FitConfig {
                 epochs: self.epochs,
                 patience: self.patience,
@@ -55,6 +56,7 @@ impl Spec {
                 schedule: Schedule::Constant,
                 weight_decay: 0.0,
                 label_smoothing: 0.0,
+                ema_momentum: None, // the peers have none
                 precision: self.format.precision(),
                 seed,
                 ..FitConfig::default()

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use helpers::Result;
+use helpers::architectures::{AutoencoderConfig, CnnConfig, DenseConfig};
+use helpers::models::Model;
 use helpers::prelude::*;
 use serde::Deserialize;
 

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use helpers::Result;
 use helpers::artifacts::Environment;
+use helpers::data::Split;
+use helpers::evaluation::Quality;
 use helpers::prelude::*;
+use helpers::training::Callbacks;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,6 +50,7 @@ impl Spec {
             schedule: Schedule::Constant,
             weight_decay: 0.0,
             label_smoothing: 0.0,
+            ema_momentum: None, // the peers have none
             precision: self.format.precision(),
             seed,
             ..FitConfig::default()

@@ -54,6 +54,7 @@ impl Spec {
             },
             weight_decay: 1e-4,
             label_smoothing: 0.0,
+            ema_momentum: None, // the peers have none
             precision: self.format.precision(),
             seed,
             ..FitConfig::default()

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use helpers::data::Split;
 use helpers::prelude::*;
-use helpers::training::History;
+use helpers::training::{Callbacks, History};
 use helpers::{Error, Result};
 use serde_json::Value;
 use tempfile::TempDir;

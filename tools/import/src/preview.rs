@@ -29,7 +29,7 @@ pub(crate) fn write(
     let mut first = 0;
     for (class, &count) in counts.iter().enumerate() {
         let shown = SHOWN.min(count);
-        wanted.extend((0..shown).map(|place| (first + place * count / shown, class)));
+        wanted.extend((0..shown).map(|index| (first + index * count / shown, class)));
         first += count;
     }
     let mut pictures: Vec<Vec<String>> = vec![Vec::new(); classes.len()];

@@ -1,7 +1,7 @@
 //! Locks between kernels, folders that go, files that others see whole or not at all.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process;
 
@@ -22,13 +22,19 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file, and the folder it is in, so that who reads it sees all of it or what was there before.
+/// Writes a file, and the folder it is in, so that who reads it sees all of it or what was there before, after a crash of the
+/// machine, too.
 pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     let fresh = file.with_extension(format!("new{}", process::id()));
-    let written = fs::write(&fresh, content).and_then(|()| fs::rename(&fresh, file));
+    let write = |mut new: File| {
+        new.write_all(content)?;
+        new.sync_all()?;
+        fs::rename(&fresh, file)
+    };
+    let written = File::create(&fresh).and_then(write);
     if written.is_err() {
         let _ = fs::remove_file(fresh);
     }

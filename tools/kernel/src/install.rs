@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
 use crate::environment::{RUST_VARIABLE, environment, rust_folder};
+use crate::files::write_whole;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 /// Puts this binary into `.tools/kernel`, and a kernelspec that names it into `PREFIX/share/jupyter/kernels/rust`.
@@ -36,9 +37,8 @@ pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
         "env": environment,
     });
     let folder = prefix.join("share/jupyter/kernels/rust");
-    fs::create_dir_all(&folder)?;
-    let file = folder.join("kernel.json");
-    fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&specification)?))?;
+    let text = format!("{}\n", serde_json::to_string_pretty(&specification)?);
+    write_whole(&folder.join("kernel.json"), text.as_bytes())?;
     // Older kernels had the server keep one ready, by a module that is gone.
     let _ = fs::remove_file(prefix.join("etc/jupyter/jupyter_server_config.d/papermill_rust.json"));
     println!("kernel: installed as `rust` in {}", folder.display());

@@ -10,8 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
 use crate::files::remove;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 /// What cells are linked with by an empty library of the same name.

@@ -1,6 +1,8 @@
-//! What the front and the relay tell each other: a JSON value a line, over a Unix socket.
+//! What the front and the relay tell each other: a JSON value a line, over a Unix socket. And what the stand-ins for cargo
+//! and rustc tell the front of a cell: rustc's words in a file, and that it is left to cargo in a line that evcxr passes on.
 
 use std::collections::BTreeMap;
+use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
@@ -92,3 +94,17 @@ pub(crate) enum Order {
     /// No line will come.
     EndOfInput,
 }
+
+/// Names the file to what starts rustc.
+pub(crate) const DIAGNOSTICS_VARIABLE: &str = "NOTEBOOK_DIAGNOSTICS";
+
+/// Keeps what rustc says of a cell, in the process that compiles it.
+pub(crate) fn keep_diagnostics(said: &[u8]) {
+    if let Some(file) = env::var_os(DIAGNOSTICS_VARIABLE) {
+        // Without the file an error is told in evcxr's words.
+        let _ = fs::write(file, said);
+    }
+}
+
+/// What comes between `Compiling` and the reason in a line about a cell that cargo compiles.
+pub(crate) const LEFT_TO_CARGO: &str = "this cell with cargo: ";

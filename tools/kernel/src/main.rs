@@ -13,6 +13,7 @@
 //! does. evcxr finds it also where it looks for cargo, rustc and rustup (`toolchain`). `rehearse` is called by
 //! `build-template`.
 
+mod adding;
 mod build_folder;
 mod crates;
 mod environment;
@@ -21,11 +22,13 @@ mod front;
 mod install;
 mod libtorch;
 mod link;
+mod outcome;
 mod parent;
 mod paths;
 mod relay;
 mod runner;
 mod session;
+mod state;
 mod template;
 mod toolchain;
 
@@ -35,10 +38,8 @@ use std::process::ExitCode;
 
 use crates::Crates;
 use front::inner::INNER_VARIABLE;
+use outcome::Outcome;
 use paths::Paths;
-
-/// What a subcommand gives back: nothing, or a message for the person who called it.
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "\
 usage: notebook-kernel build-template [--repository ROOT]
@@ -82,15 +83,15 @@ fn run(arguments: Vec<String>) -> Outcome {
         }
         ["add", name, options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::add(&Paths::find(repository)?, name)
+            adding::add(&Paths::find(repository)?, name)
         }
         ["remove", name, options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::remove(&Paths::find(repository)?, name)
+            adding::remove(&Paths::find(repository)?, name)
         }
         ["list", options @ ..] => {
             let [repository] = read_options(options, ["--repository"])?;
-            crates::list(&Paths::find(repository)?);
+            adding::list(&Paths::find(repository)?);
             Ok(())
         }
         ["install", options @ ..] => {

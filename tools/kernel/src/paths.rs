@@ -4,13 +4,16 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// Names the repository to a kernel; the kernelspec sets it.
 pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";
 
 /// The library that `template/flush.rs` makes, from the repository's root.
 pub(crate) const FLUSH_LIBRARY: &str = ".tools/kernel/libnotebook_flush.so";
+
+/// In a template, and written last: one without it is not whole.
+pub(crate) const STAMP: &str = "stamp";
 
 /// The paths under one repository root.
 pub(crate) struct Paths {

@@ -16,14 +16,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use evcxr::CommandContext;
 use tempfile::TempDir;
 
-use crate::Outcome;
 use crate::build_folder;
 use crate::crates::Crates;
 use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
 use crate::files::{lock, remove};
-use crate::front::diagnostics::DIAGNOSTICS_VARIABLE;
 use crate::front::inner::Place;
 use crate::front::{self, Prepared};
+use crate::link::DIAGNOSTICS_VARIABLE;
+use crate::outcome::Outcome;
 use crate::parent;
 use crate::paths::Paths;
 use crate::runner::BACKTRACE_VARIABLE;

@@ -9,7 +9,9 @@ import pytest
 from conftest import SECONDS, Session
 
 EPOCHS = 8
-SET_UP = ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;'
+SET_UP = """:dep helpers = { path = "../helpers" }
+use helpers::prelude::*;
+use helpers::{architectures::DenseConfig, training::Callbacks};"""
 MODEL = """
 let dataset = Dataset::load("../data/sample")?;
 let split = dataset.split(SplitConfig::default())?;

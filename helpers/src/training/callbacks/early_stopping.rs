@@ -7,7 +7,7 @@ use crate::training::state::{TrainingState, best_epoch};
 
 /// Stops training when the validation loss no longer falls, as Keras's `EarlyStopping(min_delta=0)`.
 ///
-/// `fit` always has one, with the patience of its settings. The weights of the best epoch are restored in any case.
+/// `fit` has one by default, with the patience of its settings. The weights of the best epoch are restored in any case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EarlyStopping {
     patience: usize,

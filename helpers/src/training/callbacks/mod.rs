@@ -116,14 +116,28 @@ pub struct TrainBatch {
     pub loss: f64,
 }
 
-/// The callbacks of a training. By default [`EarlyStopping`] with the patience of [`FitConfig`], and [`Progress`].
+/// The callbacks of a training: Keras's list `callbacks`.
+///
+/// By default [`EarlyStopping`] with the patience of [`FitConfig`], and [`Progress`], after those that are added;
+/// [`Callbacks::new`] has none but the added ones.
 #[derive(Default)]
 pub struct Callbacks {
     list: Vec<Box<dyn Callback>>,
+    without_early_stopping: bool,
     silent: bool,
 }
 
 impl Callbacks {
+    /// None yet, and none by itself: without [`EarlyStopping`] all epochs are trained.
+    ///
+    /// ```
+    /// use helpers::training::{Callbacks, EarlyStopping, Progress};
+    /// let patient = Callbacks::new().with(EarlyStopping::new(20)).with(Progress::default());
+    /// ```
+    pub fn new() -> Callbacks {
+        Callbacks { list: Vec::new(), without_early_stopping: true, silent: true }
+    }
+
     /// Also keeps a checkpoint in the file `path`, and goes on from it: see [`BackupAndRestore`].
     pub fn backup_and_restore(self, path: impl Into<PathBuf>) -> Callbacks {
         self.first(BackupAndRestore::new(path))
@@ -151,7 +165,9 @@ impl Callbacks {
     /// All of them, in the order in which they are called.
     pub(super) fn in_order(self, config: &FitConfig) -> Vec<Box<dyn Callback>> {
         let mut list = self.list;
-        list.push(Box::new(EarlyStopping::new(config.patience)));
+        if !self.without_early_stopping {
+            list.push(Box::new(EarlyStopping::new(config.patience)));
+        }
         if !self.silent {
             list.push(Box::new(Progress::default()));
         }
@@ -161,8 +177,13 @@ impl Callbacks {
 
 impl fmt::Debug for Callbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let progress = if self.silent { "silent" } else { "with progress" };
-        write!(f, "Callbacks: {} beside early stopping, {progress}", self.list.len())
+        let stopping = if self.without_early_stopping { "without" } else { "with" };
+        let progress = if self.silent { "without" } else { "with" };
+        let added = self.list.len();
+        write!(
+            f,
+            "Callbacks: {added} added, {stopping} early stopping by itself, {progress} progress"
+        )
     }
 }
 

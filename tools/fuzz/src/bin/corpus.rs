@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use helpers::architectures::{CnnConfig, DenseConfig};
 use helpers::artifacts::code_version;
 use helpers::layers::{BatchNormalization, Relu6, Residual};
 use helpers::prelude::*;

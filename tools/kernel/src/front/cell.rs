@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::failure::Outcome;
 use super::output::{Output, Published};
 use super::wire::Message;
-use crate::toolchain::LEFT_TO_CARGO;
+use crate::link::LEFT_TO_CARGO;
 
 /// From when on a wait for a compiler is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);

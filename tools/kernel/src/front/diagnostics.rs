@@ -3,17 +3,15 @@
 //! evcxr hands a compile error on with less than rustc said. What it said is kept in a file of the session (`toolchain`), and
 //! shown from there.
 
+use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
-use std::{env, fs};
 
 use regex::Regex;
 use serde_json::Value;
 
 use super::locate::{Place, Sources};
 
-/// Names the file to what starts rustc.
-pub(crate) const DIAGNOSTICS_VARIABLE: &str = "NOTEBOOK_DIAGNOSTICS";
 /// Something that rustc found wrong.
 #[derive(Debug)]
 pub(crate) struct Diagnostic {
@@ -23,14 +21,6 @@ pub(crate) struct Diagnostic {
     rendered: String,
     /// What evcxr may take for the message instead.
     notes: Vec<String>,
-}
-
-/// Keeps what rustc says of a cell, in the process that compiles it.
-pub(crate) fn keep(said: &[u8]) {
-    if let Some(file) = env::var_os(DIAGNOSTICS_VARIABLE) {
-        // Without the file an error is told in evcxr's words.
-        let _ = fs::write(file, said);
-    }
 }
 
 /// The errors that rustc found in the last cell; none if it was not asked.

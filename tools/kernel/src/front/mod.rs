@@ -3,19 +3,22 @@
 //! compiler.
 //!
 //! Everything is decided in one place, by one task: [`Front::handle`] takes what has happened, one thing after the other.
-//! Who reads and writes sockets does so in tasks of their own (`sockets.rs`, `inner.rs`).
+//! Who reads and writes sockets does so in tasks of their own (`sockets.rs`, `launch.rs`).
 
 mod assist;
 mod cell;
 mod cells;
-pub(crate) mod diagnostics;
+mod diagnostics;
+mod event;
 mod failure;
 mod history;
 mod info;
 pub(crate) mod inner;
 mod interrupt;
+mod launch;
 mod locate;
 mod notebook;
+mod outlet;
 mod output;
 mod requests;
 mod sockets;
@@ -33,16 +36,19 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+pub(crate) use self::event::Prepared;
+
 use self::cell::Cell;
+use self::event::{Channel, Event};
 use self::failure::Failure;
 use self::history::History;
-use self::inner::{Inner, Place};
+use self::inner::Inner;
 use self::notebook::Notebook;
 use self::output::Published;
 use self::sockets::{Connection, Outside};
 use self::wire::Message;
-use crate::Outcome;
 use crate::link::{Order, Report};
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 /// How many events wait at most; whoever has more of them waits.
@@ -51,44 +57,6 @@ const EVENTS: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 /// evcxr answers a request before it is idle again, so nothing more comes this long after.
 const ANSWERED: Duration = Duration::from_secs(10);
-
-/// Which socket a message came through; evcxr's by the number of that evcxr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Shell,
-    Control,
-    Stdin,
-    InnerShell(u64),
-    InnerIopub(u64),
-}
-
-/// Something that has happened.
-pub(crate) enum Event {
-    Received(Channel, Message),
-    /// The session's folder is there, or why not.
-    Prepared(Result<Prepared, String>),
-    InnerStarted(u64, Result<Inner, String>),
-    InnerEnded(u64, Option<i32>),
-    /// A line that evcxr has written to its standard error.
-    Said(u64, String),
-    RelayStarted(u128, mpsc::UnboundedSender<Order>),
-    Told(u128, Report),
-    RelayEnded(u128),
-    Interrupted,
-    /// The kernel is to end.
-    Terminated,
-}
-
-/// A session as the front needs it.
-pub(crate) struct Prepared {
-    pub(crate) place: Place,
-    /// The file that evcxr makes of a cell.
-    pub(crate) generated: PathBuf,
-    /// What rustc said of it.
-    pub(crate) diagnostics: PathBuf,
-    /// Kept until the kernel ends.
-    pub(crate) _session: Box<dyn Send>,
-}
 
 /// A relay that is connected.
 struct Relay {
@@ -347,7 +315,7 @@ impl Front {
         let (place, number, events) = (prepared.place.clone(), self.starts, self.events.clone());
         tokio::spawn(async move {
             let started =
-                Inner::start(&place, number, &events).await.map_err(|error| error.to_string());
+                launch::start(&place, number, &events).await.map_err(|error| error.to_string());
             let _ = events.send(Event::InnerStarted(number, started)).await;
         });
     }

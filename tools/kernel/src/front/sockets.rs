@@ -1,6 +1,6 @@
-//! The sockets: those that Jupyter knows, and those of evcxr behind.
+//! The sockets that Jupyter knows, and how those of evcxr behind are read, too.
 //!
-//! Each is read and written by a task of its own, so that a client that does not read holds up nobody but itself.
+//! Each is read and written (`outlet.rs`) by a task of its own, so that a client that does not read holds up nobody but itself.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zeromq::{PubSocket, RepSocket, RouterSocket, Socket, SocketRecv, SocketSend};
 
-use super::wire::{Message, Signer};
-use super::{Channel, Event};
-use crate::Outcome;
+use super::event::{Channel, Event};
+use super::outlet::Outlet;
+use super::wire::Signer;
+use crate::outcome::Outcome;
 
 /// How long the last messages may take to be sent.
 const LAST: Duration = Duration::from_secs(1);
@@ -53,31 +54,6 @@ impl Connection {
         // A socket of the file system is told apart from its neighbours by a dash, as Jupyter does it.
         let separator = if transport == "ipc" { '-' } else { ':' };
         format!("{transport}://{}{separator}{}", self.text("ip"), self.0[format!("{name}_port")])
-    }
-}
-
-/// Where messages go that are to be sent through one socket.
-#[derive(Clone)]
-pub(crate) struct Outlet(mpsc::UnboundedSender<Message>);
-
-impl Outlet {
-    /// Messages to a socket, written by a task that ends when no outlet is left.
-    pub(crate) fn new<S: SocketSend + Send + 'static>(
-        mut socket: S,
-        signer: Signer,
-    ) -> (Outlet, JoinHandle<()>) {
-        let (sender, mut messages) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            while let Some(message) = messages.recv().await {
-                // Whoever has gone gets nothing.
-                let _ = socket.send(signer.write(&message)).await;
-            }
-        });
-        (Outlet(sender), task)
-    }
-
-    pub(crate) fn send(&self, message: Message) {
-        let _ = self.0.send(message);
     }
 }
 

@@ -20,8 +20,8 @@ use self::errors::Errors;
 use self::input::Input;
 use self::reader::{Piece, Reader};
 use self::runner_process::{RunnerProcess, waiting_bytes};
-use crate::Outcome;
 use crate::link::{LINK_VARIABLE, Order, Report, Stream};
+use crate::outcome::Outcome;
 use crate::runner::{BEGUN, CHILD_VARIABLE, COMMAND_VARIABLE, DONE, FAILED, FLUSHED};
 
 /// What evcxr waits for at the end of a cell.

@@ -21,15 +21,16 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evcxr::CommandContext;
-pub(crate) use stamp::{STAMP, Stamp, State};
+pub(crate) use stamp::Stamp;
 
-use crate::Outcome;
 use crate::build_folder;
 use crate::crates::Crates;
 use crate::environment::{environment, set_environment};
 use crate::files::{lock, remove};
 use crate::libtorch;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
+use crate::state::State;
 use crate::toolchain::{self, Mode};
 
 /// How often a long build says how far it is.

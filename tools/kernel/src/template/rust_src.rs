@@ -10,8 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Outcome;
 use crate::files::remove;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 
 const CRATES: [&str; 3] = ["core", "alloc", "std"];

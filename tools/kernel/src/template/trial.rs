@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
 use crate::files::remove;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::toolchain;
 

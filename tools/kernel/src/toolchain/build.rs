@@ -12,15 +12,14 @@ use std::process::{ExitCode, Output, Stdio};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::files::{digest, write_whole};
-use crate::front::diagnostics;
-use crate::link::LINK_VARIABLE;
+use crate::link::{LINK_VARIABLE, keep_diagnostics};
+use crate::outcome::Outcome;
 use crate::toolchain::cell::{self, LIBRARY, Order};
-use crate::toolchain::context::{Context, Mode};
+use crate::toolchain::context::Context;
+use crate::toolchain::folders::folder;
 use crate::toolchain::kept::{self, Kind};
 use crate::toolchain::manifest::Manifest;
-use crate::toolchain::{folder, real};
 
 /// Beside what cargo's arguments say, the compiler heeds these variables, or cargo does.
 const HEEDED: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"];
@@ -32,26 +31,7 @@ pub(super) const METADATA: &str = "metadata=notebook";
 const REFUSED: u8 = 101;
 
 /// Why a cell is left to cargo; goes on "Compiling this cell with cargo: ".
-type Reason = &'static str;
-
-/// Does `cargo build` or `cargo check`.
-pub(super) fn build(context: &Context, words: &[&str]) -> ExitCode {
-    if !context.template.join(crate::template::STAMP).is_file() && context.mode != Mode::Learn {
-        return refuse(
-            "the kernel's warm build is gone, and cells cannot be compiled; run `cargo xtask setup`, then restart the kernel",
-        );
-    }
-    let only_check = words.contains(&"check");
-    let reason = match context.mode {
-        Mode::Know => match compile(context, only_check) {
-            Ok(code) => return code,
-            Err(reason) => reason,
-        },
-        Mode::Forget => "the compiler or the settings have changed since `cargo xtask setup`",
-        Mode::Learn => "",
-    };
-    real::build(context, words, reason)
-}
+pub(super) type Reason = &'static str;
 
 /// Fails with a sentence that the notebook shows.
 pub(super) fn refuse(sentence: &str) -> ExitCode {
@@ -59,7 +39,8 @@ pub(super) fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
+/// Compiles the session's cell, or says why it is left to cargo.
+pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
     let unreadable = "its files cannot be read";
     let manifest = context.manifest().ok_or(unreadable)?;
     let whole = context.whole(&manifest);
@@ -211,7 +192,7 @@ fn say(messages: &[Value]) {
         println!("{}", cell::as_cargo_says(message));
     }
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-    diagnostics::keep(lines.as_bytes());
+    keep_diagnostics(lines.as_bytes());
 }
 
 /// The file that a cell is compiled to.

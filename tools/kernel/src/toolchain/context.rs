@@ -8,9 +8,9 @@ use std::process::Command;
 
 use crate::build_folder;
 use crate::paths::Paths;
-use crate::template::State;
+use crate::state::State;
+use crate::toolchain::folders::{bin, folder};
 use crate::toolchain::manifest::Manifest;
-use crate::toolchain::{bin, folder};
 
 /// The path and `CARGO_HOME` that the kernel was started with.
 pub(super) const PATH_VARIABLE: &str = "NOTEBOOK_PATH";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::files::{digest, write_whole};
-use crate::toolchain::folder;
+use crate::toolchain::folders::folder;
 
 /// What all kept cells of a template take together at most, in bytes. A cell takes some tens of kilobytes.
 const LARGEST: u64 = 200 << 20;
@@ -39,7 +39,7 @@ pub(super) fn keep(template: &Path, key: &str, kind: Kind, content: &[u8]) {
     let _ = write_whole(&file(template, key, kind), &whole);
 }
 
-/// What was kept, if it is as it was written: after a crash of the machine it may not be.
+/// What was kept, if it is as it was written.
 pub(super) fn find(template: &Path, key: &str, kind: Kind) -> Option<Vec<u8>> {
     let path = file(template, key, kind);
     let whole = fs::read(&path).ok()?;

@@ -12,6 +12,7 @@ mod answers;
 mod build;
 mod cell;
 mod context;
+mod folders;
 mod kept;
 mod lock_file;
 mod manifest;
@@ -28,24 +29,15 @@ use std::process::ExitCode;
 pub(crate) use build::{library, library_arguments};
 pub(crate) use cell::{LIBRARY, without_number};
 pub(crate) use context::Mode;
+pub(crate) use folders::folder;
 pub(crate) use kept::trim;
 pub(crate) use lock_file::{merged as merged_versions, with_added as with_added_versions};
-pub(crate) use real::LEFT_TO_CARGO;
 
 use context::{CARGO_HOME_VARIABLE, Context, MODE_VARIABLE, PATH_VARIABLE, TEMPLATE_VARIABLE};
+use folders::{TOOLS, WRAPPER, bin, home};
 
 use crate::environment::{remove_environment, set_environment};
-
-/// The tools that are stood in for.
-const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
-
-/// The name under which cargo calls this program to compile a cell.
-const WRAPPER: &str = "notebook-cell";
-
-/// In a template: what is known of it.
-pub(crate) fn folder(template: &Path) -> PathBuf {
-    template.join("toolchain")
-}
+use crate::paths::STAMP;
 
 /// Makes what is found on the path of a session.
 pub(crate) fn install(session: &Path) -> io::Result<()> {
@@ -56,15 +48,6 @@ pub(crate) fn install(session: &Path) -> io::Result<()> {
         symlink(&program, bin.join(name))?;
     }
     Ok(())
-}
-
-/// evcxr finds tools on the path, its analyser in `CARGO_HOME/bin` before that.
-fn home(session: &Path) -> PathBuf {
-    session.join("tools")
-}
-
-fn bin(session: &Path) -> PathBuf {
-    home(session).join("bin")
 }
 
 /// What leads evcxr to the stand-ins, and these to the real tools.
@@ -136,9 +119,28 @@ fn answer(context: &Context, name: &str, words: &[&str]) -> Option<ExitCode> {
             if context.is_in_session()
                 && matches!(rest, ["--target", _, "--message-format=json"]) =>
         {
-            Some(build::build(context, words))
+            Some(build(context, words))
         }
         ("cargo" | "rustc", _) => answers::answer(context, name, words),
         _ => None,
     }
+}
+
+/// Does `cargo build` or `cargo check`.
+fn build(context: &Context, words: &[&str]) -> ExitCode {
+    if !context.template.join(STAMP).is_file() && context.mode != Mode::Learn {
+        return build::refuse(
+            "the kernel's warm build is gone, and cells cannot be compiled; run `cargo xtask setup`, then restart the kernel",
+        );
+    }
+    let only_check = words.contains(&"check");
+    let reason = match context.mode {
+        Mode::Know => match build::compile(context, only_check) {
+            Ok(code) => return code,
+            Err(reason) => reason,
+        },
+        Mode::Forget => "the compiler or the settings have changed since `cargo xtask setup`",
+        Mode::Learn => "",
+    };
+    real::build(context, words, reason)
 }

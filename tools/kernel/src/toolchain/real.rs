@@ -9,13 +9,11 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::build_folder;
 use crate::files::{remove, write_whole};
-use crate::front::diagnostics;
+use crate::link::{LEFT_TO_CARGO, keep_diagnostics};
 use crate::toolchain::build::{self, METADATA};
 use crate::toolchain::context::{Context, Mode};
-use crate::toolchain::{WRAPPER, bin, lock_file};
-
-/// What comes between `Compiling` and the reason in a line about a cell that cargo compiles.
-pub(crate) const LEFT_TO_CARGO: &str = "this cell with cargo: ";
+use crate::toolchain::folders::{WRAPPER, bin};
+use crate::toolchain::lock_file;
 
 /// Becomes the real tool.
 pub(super) fn pass_on(context: &Context, name: &str, arguments: &[OsString]) -> ExitCode {
@@ -133,7 +131,7 @@ pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) 
     command.args(words).stderr(Stdio::piped());
     match command.output() {
         Ok(output) => {
-            diagnostics::keep(&output.stderr);
+            keep_diagnostics(&output.stderr);
             let _ = io::stderr().write_all(&output.stderr);
             ExitCode::from(
                 output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),

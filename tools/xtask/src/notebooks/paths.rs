@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::flags::Parameter;
-use crate::notebooks::Notebook;
+use crate::notebooks::notebook::Notebook;
 use crate::project::Project;
 
 /// The given parameters with paths as the notebooks see them.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::flags::Parameter;
-use crate::notebooks::{Notebook, export_folder, paths};
+use crate::notebooks::jupyter::export_folder;
+use crate::notebooks::notebook::Notebook;
+use crate::notebooks::paths;
 use crate::project::Project;
 
 /// What a quick run sets, in the notebooks that have the parameter.

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::files::{files, is_hidden, write_whole};
 use crate::flags::Parameter;
 use crate::hash::{hash_of, sha256, sha256_of_file};
-use crate::notebooks::Notebook;
+use crate::notebooks::notebook::Notebook;
 use crate::project::Project;
 
 /// What every notebook depends on: helpers, the kernel, the versions of all crates.

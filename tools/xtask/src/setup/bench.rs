@@ -8,8 +8,9 @@ use crate::files::{remove, size};
 use crate::process;
 use crate::progress::{Step, bytes};
 use crate::project::Project;
+use crate::setup::python;
 use crate::setup::stamp::Stamp;
-use crate::setup::{SetupStep, python};
+use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/bench/requirements.txt";
 /// PyTorch has a lock and a step of its own: half a gigabyte that not every part needs.

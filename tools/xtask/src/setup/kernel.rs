@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::process;
 use crate::progress::{Step, duration};
 use crate::project::Project;
-use crate::setup::SetupStep;
 use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
 
 /// The step that compiles the kernel.

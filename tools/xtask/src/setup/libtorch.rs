@@ -14,9 +14,9 @@ use crate::files::{replace, size};
 use crate::process;
 use crate::progress::bytes;
 use crate::project::Project;
-use crate::setup::SetupStep;
 use crate::setup::python::pip;
 use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 
 /// The version that tch wants, to the last digit; a test compares it with the locks.
 const VERSION: &str = "2.13.0";

@@ -10,88 +10,16 @@ pub(crate) mod libtorch;
 pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod stamp;
+mod step;
 pub(crate) mod tools;
 pub(crate) mod weights;
 
-use std::path::PathBuf;
-
 use crate::failure::Failure;
 use crate::files::remove;
-use crate::progress::{Progress, Step};
+use crate::progress::Progress;
 use crate::project::Project;
-use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
-
-/// One step of set-up.
-pub(crate) struct SetupStep {
-    title: String,
-    /// The inputs and where the product must be; a step without looks for itself.
-    product: Option<(Stamp, PathBuf)>,
-    /// What of it can begin before the steps in front of it have ended.
-    begin: Option<Begin>,
-    make: Make,
-}
-
-/// Starts a part of a step that goes on beside others.
-type Begin = Box<dyn Fn(&Project) -> Result<(), Failure>>;
-
-/// Makes a step's product; gives what is shown in the end.
-type Make = Box<dyn FnOnce(&Project, &mut Step) -> Result<String, Failure>>;
-
-impl SetupStep {
-    /// A step that is skipped while `stamp` matches and `product` is there.
-    fn new(
-        title: impl Into<String>,
-        stamp: Stamp,
-        product: PathBuf,
-        make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
-    ) -> SetupStep {
-        let (title, product) = (title.into(), Some((stamp, product)));
-        SetupStep { title, product, begin: None, make: Box::new(make) }
-    }
-
-    /// The step with a part that begins as soon as set-up does.
-    fn begun_early(self, begin: impl Fn(&Project) -> Result<(), Failure> + 'static) -> SetupStep {
-        SetupStep { begin: Some(Box::new(begin)), ..self }
-    }
-
-    /// A step that is quick, or finds out by itself what there is to do.
-    fn always(
-        title: impl Into<String>,
-        make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
-    ) -> SetupStep {
-        SetupStep { title: title.into(), product: None, begin: None, make: Box::new(make) }
-    }
-
-    pub(crate) fn title(&self) -> &str {
-        &self.title
-    }
-
-    /// Whether there is nothing to do; unknown for a step that looks for itself.
-    pub(crate) fn is_current(&self, project: &Project) -> Option<bool> {
-        let (stamp, product) = self.product.as_ref()?;
-        Some(product.exists() && stamp.matches(project))
-    }
-
-    fn run(self, project: &Project, progress: &mut Progress) -> Result<(), Failure> {
-        let mut step = progress.step(&self.title);
-        let file = |error| Failure::of_file("write in", &project.tools("stamps"), &error);
-        if self.is_current(project) == Some(true) {
-            step.done("up to date");
-            return Ok(());
-        }
-        let Some((stamp, _)) = self.product else {
-            let text = (self.make)(project, &mut step)?;
-            step.done(&text);
-            return Ok(());
-        };
-        stamp.clear(project).map_err(file)?;
-        let text = (self.make)(project, &mut step)?;
-        stamp.keep(project).map_err(file)?;
-        step.done(&text);
-        Ok(())
-    }
-}
 
 /// All steps, in order; libtorch with CUDA, without, or as the machine suggests.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
@@ -163,54 +91,4 @@ pub(crate) fn run(
     }
     let _ = remove(&project.tools("tmp"));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::fs;
-    use std::rc::Rc;
-
-    use super::*;
-
-    /// Runs a step whose product is a file; gives whether it was made.
-    fn run_step(project: &Project, version: &str, fail: bool) -> (bool, bool) {
-        let made = Rc::new(Cell::new(false));
-        let seen = made.clone();
-        let product = project.tools("product");
-        let stamp = Stamp::new(project, "product").with("version", version);
-        let step = SetupStep::new("Product", stamp, product.clone(), move |_, _| {
-            seen.set(true);
-            fs::write(&product, "").unwrap();
-            if fail { Err(Failure::new("half-way")) } else { Ok(String::new()) }
-        });
-        let done = step.run(project, &mut Progress::new(1)).is_ok();
-        (made.get(), done)
-    }
-
-    #[test]
-    fn a_step_is_done_again_only_when_needed() {
-        let folder = tempfile::tempdir().unwrap();
-        let project = Project::at(folder.path());
-        fs::create_dir_all(project.tools("")).unwrap();
-        assert_eq!(run_step(&project, "1", false), (true, true));
-        assert_eq!(run_step(&project, "1", false), (false, true), "nothing changed");
-        assert_eq!(run_step(&project, "2", false), (true, true), "another version");
-        fs::remove_file(project.tools("product")).unwrap();
-        assert_eq!(run_step(&project, "2", false), (true, true), "the product is gone");
-    }
-
-    #[test]
-    fn a_step_that_failed_is_done_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let project = Project::at(folder.path());
-        fs::create_dir_all(project.tools("")).unwrap();
-        run_step(&project, "1", false);
-        assert_eq!(run_step(&project, "2", true), (true, false));
-        assert_eq!(
-            run_step(&project, "1", false),
-            (true, true),
-            "the product is of the failed try"
-        );
-    }
 }

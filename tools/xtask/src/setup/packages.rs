@@ -7,8 +7,8 @@ use crate::files::files;
 use crate::process;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::setup::SetupStep;
 use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 
 const SOURCES: [&str; 2] = ["tools/papermill_rust", "tools/lab"];
 

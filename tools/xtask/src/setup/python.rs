@@ -10,8 +10,8 @@ use crate::files::remove;
 use crate::process;
 use crate::progress::bytes;
 use crate::project::Project;
-use crate::setup::SetupStep;
 use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
 

@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::process;
 use crate::project::Project;
-use crate::setup::{SetupStep, python};
+use crate::setup::python;
+use crate::setup::step::SetupStep;
 
 /// The tools that were found.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use crate::files::{replace, size};
 use crate::process;
 use crate::progress::bytes;
 use crate::project::Project;
-use crate::setup::SetupStep;
 use crate::setup::python::pip;
 use crate::setup::stamp::Stamp;
+use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/weights.txt";
 const CONVERT: &str = "tools/weights/convert.py";

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::toolchain::{self, LIBRARY};
 
 /// The store, compiled here for its tests alone.

@@ -1,0 +1,90 @@
+//! The commands `add`, `remove` and `list`: the warm build with a crate more or less.
+
+use std::fs;
+use std::process::Command;
+
+use crate::crates::{self, Crates};
+use crate::files::{lock, write_whole};
+use crate::outcome::Outcome;
+use crate::paths::Paths;
+use crate::template;
+
+/// Makes a warm build with this crate (`NAME` or `NAME@VERSION`), too; if that cannot be, all stays as it was.
+pub(crate) fn add(paths: &Paths, wanted: &str) -> Outcome {
+    let line = resolve(wanted)?;
+    change(paths, |crates| Ok(crates.with(&line))).map_err(|error| {
+        format!("`{wanted}` cannot be added, and the warm build is as it was before: {error}")
+    })?;
+    println!("`:dep {line}` costs no wait from now on, in kernels that start after this");
+    Ok(())
+}
+
+/// Makes a warm build without this crate.
+pub(crate) fn remove(paths: &Paths, wanted: &str) -> Outcome {
+    change(paths, |crates| match crates.has(wanted) {
+        true => Ok(crates.without(wanted)),
+        false => {
+            Err(format!("`{wanted}` was not added; `cargo xtask kernel list` says what was").into())
+        }
+    })?;
+    println!("`{wanted}` is no part of the warm build any longer");
+    Ok(())
+}
+
+/// Prints the crates, a line each.
+pub(crate) fn list(paths: &Paths) {
+    let text = Crates::of(paths).text();
+    print!("{}", if text.is_empty() { "no crates were added\n" } else { &text });
+}
+
+fn change(paths: &Paths, how: impl FnOnce(&Crates) -> Outcome<Crates>) -> Outcome {
+    fs::create_dir_all(paths.kernel())?;
+    let _only_one = lock(&paths.kernel().join("crates.lock"))?;
+    let crates = how(&Crates::of(paths))?;
+    template::build(paths, &crates)?;
+    Ok(write_whole(&crates::file(paths), crates.text().as_bytes())?)
+}
+
+/// As a manifest has it, with the version that cargo takes; an error if there is no such crate.
+fn resolve(wanted: &str) -> Outcome<String> {
+    let (name, _) = wanted.split_once('@').unwrap_or((wanted, ""));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return Err(format!(
+            "`{wanted}` is no crate's name; write it as `itertools` or `itertools@0.14`"
+        )
+        .into());
+    }
+    let folder = tempfile::tempdir()?;
+    let manifest = folder.path().join("Cargo.toml");
+    fs::write(&manifest, "[package]\nname = \"asks\"\nedition = \"2024\"\n[dependencies]\n")?;
+    fs::create_dir(folder.path().join("src"))?;
+    fs::write(folder.path().join("src/lib.rs"), "")?;
+    let said = Command::new("cargo")
+        .args(["add", "--quiet", wanted])
+        .current_dir(folder.path())
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !said.status.success() {
+        let said = String::from_utf8_lossy(&said.stderr);
+        let said = said.trim().trim_start_matches("error: ").to_owned();
+        return Err(format!("cargo finds no crate `{wanted}`: {said}").into());
+    }
+    let text = fs::read_to_string(manifest)?;
+    let line = text.lines().find(|line| crates::name(line) == name && line.contains(" = "));
+    line.map(str::to_owned).ok_or_else(|| {
+        format!("cargo knows the crate `{name}` under another name; write it so").into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for wanted in ["", "@1", "--git=x", "a b", "../a"] {
+            assert!(resolve(wanted).unwrap_err().to_string().contains("is no crate's name"));
+        }
+    }
+}

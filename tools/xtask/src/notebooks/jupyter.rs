@@ -1,0 +1,26 @@
+//! Programs of Jupyter, and where the results go that notebooks make in them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::project::Project;
+
+/// Where the results of a full or a quick run go.
+pub(crate) fn export_folder(project: &Project, quick: bool) -> PathBuf {
+    project.path(if quick { "export/quick" } else { "export" })
+}
+
+/// A program of Jupyter that reads and writes nothing in the home directory.
+pub(crate) fn jupyter(project: &Project, program: &str) -> Command {
+    let mut command = project.command(project.python(program));
+    for (variable, folder) in [
+        ("JUPYTER_CONFIG_DIR", "config"),
+        ("JUPYTER_DATA_DIR", "data"),
+        ("JUPYTER_RUNTIME_DIR", "runtime"),
+        ("IPYTHONDIR", "ipython"),
+    ] {
+        command.env(variable, project.tools("jupyter").join(folder));
+    }
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
