@@ -10,8 +10,8 @@ import bs4
 from executed import Notebook, duration
 from results import Results, Score
 
-# The most telling picture first; the first that a notebook shows is taken.
-PICTURES = ("predictions", "denoising", "confusion")
+# The picture that notebook 7 keeps.
+PICTURE = "predictions"
 
 
 @dataclass
@@ -88,20 +88,19 @@ def listed(scores: list[Score]) -> str:
 
 def best_figure(figures: Path, notebooks: list[Notebook]) -> str:
     """A saved figure as its notebook shows it, with its description and its caption; empty where none shows one."""
-    for name in PICTURES:
-        try:
-            data = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
-        except OSError:
+    try:
+        data = base64.b64encode((figures / f"{PICTURE}.png").read_bytes()).decode()
+    except OSError:
+        return ""
+    for book in notebooks:
+        if data not in book.html:
             continue
-        for book in notebooks:
-            if data not in book.html:
-                continue
-            picture = bs4.BeautifulSoup(book.html, "html.parser").find("img", src=lambda src: src.endswith(data))
-            figure = picture and picture.find_parent("figure")
-            if figure:
-                for link in figure.find_all("a"):  # they lead from the notebook's place
-                    link.unwrap()
-                for element in [figure, *figure.find_all(id=True)]:  # the notebook's own keeps the name
-                    del element["id"]
-                return str(figure)
+        picture = bs4.BeautifulSoup(book.html, "html.parser").find("img", src=lambda src: src.endswith(data))
+        figure = picture and picture.find_parent("figure")
+        if figure:
+            for link in figure.find_all("a"):  # they lead from the notebook's place
+                link.unwrap()
+            for element in [figure, *figure.find_all(id=True)]:  # the notebook's own keeps the name
+                del element["id"]
+            return str(figure)
     return ""

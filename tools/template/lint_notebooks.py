@@ -20,6 +20,9 @@ from parameters import declaration, declarations, is_parameters_cell, source_of,
 from whole import write_whole
 
 LONGEST_CELL = 15
+# Of all notebooks together: lines of code in cells, and the share of cells that are not about data, networks or findings.
+MOST_LINES = 450
+MOST_BOOKKEEPING = 0.2
 WIDEST_LINE = 120
 NAME = re.compile(r"^(\d\d)_[a-z0-9_]+$")
 TITLE = re.compile(r"^#\s+(\d+)\.\s+\S")
@@ -47,7 +50,13 @@ SAVES = re.compile(r"\bRun::new\s*\(|\bsave_(metrics|predictions)\s*\(")
 OF_COURSE = {"epochs": "50", "patience": "5"}
 # What `Run` and the tables of helpers take over.
 BOOKKEEPING = re.compile(r"\bMetrics::new\b|\bPredictions::new\b|\bTable::new\b|\bColumn::|\.push\s*\(|\bsave_(?:metrics|predictions|history)\b")
-KEEPS = re.compile(r"^run\s*\.\s*(?:config|keep|best)\s*\(")
+# A statement that sets up, loads what another notebook made, or keeps what this one made.
+HOUSEKEEPING = re.compile(
+    r"^(?::dep|use)\s|^(?:let\s+(?:mut\s+)?\w+\s*=\s*)?"
+    r"(?:Run::new\s*\(|run\s*\.\s*(?:config|keep|best|load_\w+)\s*\(|\w+\s*\.\s*take_best_model\s*\()"
+)
+# The last expression of a cell that shows a figure or a table.
+SHOWS = re.compile(r"^(?!fn\s|let\s).*(?:\.(?:plot|table)\(\)|\b(?:plot|show)_\w+\()", re.DOTALL)
 NUMBERED = re.compile(r"\b(Figure|Table)s? (\d+)\.(\d+)(?: and (\d+)\.(\d+))?")
 # A caption of a figure, or the label of a table.
 CAPTION = re.compile(r"(?:\.caption\(\s*(?:format!\(\s*)?|\.label\(\s*|\{\s*)\"(Figure|Table) (\d+)\.(\d+)")
@@ -76,7 +85,7 @@ WHY = {
     "paths": "a path of one machine does not exist on the next",
     "ids": "ids stay the same from edit to edit and say what a cell is for",
     "results": "another run changes such a number; a cell prints it",
-    "conclusion": "a notebook ends with the answer to its task",
+    "conclusion": "a notebook ends with the answer to its task, and with what this run found",
     "empty": "an empty cell tells the reader nothing",
     "width": "a longer line leaves the page and makes readers scroll",
     "length": "loops, plotting and shared code belong in helpers",
@@ -307,21 +316,28 @@ class Lint:
                 last[kind] = int(number)
                 if (kind, of, number) not in named:
                     self.found("numbers", f"no text names {kind} {of}.{number}", index)
+            last_statement = (statements(source_of(self.cells[index])) or [""])[-1]
+            if not last_statement.endswith(";") and SHOWS.search(last_statement) and not CAPTION.search(last_statement):
+                self.found("numbers", "a figure without `.caption(\"Figure …\")`, or a table without `.label`", index)
 
     def check_bookkeeping(self) -> None:
-        code = self.of_kind("code")
-        for index in code:
+        for index in self.of_kind("code"):
             if match := BOOKKEEPING.search(code_of(self.cells[index])):
                 self.found("bookkeeping", f"`{match[0]}` in a cell", index)
-        kept = [index for index in code if (said := statements(source_of(self.cells[index]))) and all(map(KEEPS.match, said))]
-        if code and 5 * len(kept) > len(code):
-            self.found("bookkeeping", f"{len(kept)} of {len(code)} cells only keep something", kept[-1])
+
+    def is_housekeeping(self, index: int) -> bool:
+        said = statements(source_of(self.cells[index]))
+        return is_parameters_cell(self.cells[index]) or bool(said) and all(map(HOUSEKEEPING.search, said))
 
     def check_conclusion(self) -> None:
         if not self.cells or self.cells[-1].get("cell_type") != "markdown":
             self.found("conclusion", "the last cell is not text", -1)
-        elif not any(CONCLUSION.search(source_of(self.cells[index])) for index in self.of_kind("markdown")):
+            return
+        headings = [index for index in self.of_kind("markdown") if CONCLUSION.search(source_of(self.cells[index]))]
+        if not headings:
             self.found("conclusion", "no heading `## Conclusion`", -1)
+        elif not any(index > headings[-1] for index in self.of_kind("code")):
+            self.found("conclusion", "no cell below the heading prints what was found", headings[-1])
 
 
 @cache
@@ -356,6 +372,22 @@ def fix_file(path: Path) -> bool:
     return True
 
 
+def lint_together(folder: Path) -> list[Finding]:
+    """What all notebooks of a folder break together: see `MOST_LINES` and `MOST_BOOKKEEPING`."""
+    read = [one for one in map(Lint, notebooks_in(folder)) if one.read()]
+    cells = [(one, index) for one in read for index in one.of_kind("code")]
+    sources = [source_of(one.cells[index]) for one, index in cells]
+    lines = sum(bool(line.strip()) for source in sources for line in source.splitlines())
+    housekeeping = sum(one.is_housekeeping(index) for one, index in cells)
+    findings = []
+    if lines > MOST_LINES:
+        findings.append(Finding(folder, "", "length", f"{lines} lines of code in cells, more than {MOST_LINES}"))
+    if housekeeping > MOST_BOOKKEEPING * len(cells):
+        message = f"{housekeeping} of {len(cells)} cells set up, load or keep, more than {MOST_BOOKKEEPING:.0%}"
+        findings.append(Finding(folder, "", "bookkeeping", message))
+    return findings
+
+
 def notebooks_in(path: Path) -> list[Path]:
     return sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
 
@@ -368,6 +400,8 @@ def lint(paths: list[Path]) -> list[Finding]:
         inside = notebooks_in(path)
         if not inside:
             findings.append(Finding(path, "", "json", "no notebooks in this folder"))
+        if path.is_dir() and len(inside) >= len(tasks()):  # a few of them are not the submission
+            findings += lint_together(path)
         files += inside
     numbers: dict[str, Path] = {}
     for file in files:

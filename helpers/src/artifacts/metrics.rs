@@ -241,11 +241,23 @@ impl Metrics {
     /// # Errors
     /// If there are none.
     pub fn test_evaluation(&self) -> Result<Evaluation> {
-        match self.test {
+        self.evaluation(self.test, "test")
+    }
+
+    /// The classification scores on the validation part.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn validation_evaluation(&self) -> Result<Evaluation> {
+        self.evaluation(self.validation, "validation")
+    }
+
+    fn evaluation(&self, scores: Option<Scores>, part: &str) -> Result<Evaluation> {
+        match scores {
             Some(Scores::Classification(evaluation)) => Ok(evaluation),
             _ => Err(Error::parameter(
                 "metrics",
-                "those of a classifier, with its test scores",
+                format!("those of a classifier, with its {part} scores"),
                 format!("`{}` without", clean_text(&self.name)),
                 format!("run {} to its end", scored_by(&self.name)),
             )),

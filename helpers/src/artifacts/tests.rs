@@ -302,9 +302,18 @@ fn a_run_keeps_what_it_trained_and_found_and_another_notebook_reads_it() {
     assert_eq!(settings, ["fit", "model", "remark", "split"]);
     let read = later.load_result("cnn", &split).unwrap();
     assert_eq!((&read.metrics, &read.predictions), (&result.metrics, &result.predictions));
-    let text = result.findings(&[read]).unwrap();
+    let text = result.findings(std::slice::from_ref(&read)).unwrap();
+    let equal = "Its predictions are those of cnn, image for image.";
+    assert!(text.contains(equal) && text.contains("Hardest classes: "), "{text}");
+    let searched =
+        TestResult { metrics: result.metrics.best(BTreeMap::new(), 0.5), ..result.clone() };
+    let text = searched.findings(std::slice::from_ref(&read)).unwrap();
+    assert!(text.contains("those of cnn: the search changed nothing."), "{text}");
+    let mut other = read;
+    other.predictions.y_pred[0] = (other.predictions.y_pred[0] + 1) % 10;
+    let text = result.findings(&[other]).unwrap();
     assert!(
-        text.contains("0.00 points more than cnn") && text.contains("Hardest classes: "),
+        text.contains("0.00 points more than cnn. Of 24 images, cnn alone is right on "),
         "{text}"
     );
     let other = later.load_split(&data, 200, 2).unwrap();

@@ -153,7 +153,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Images that one of several models alone predicts rightly, a row for each model: below each picture the true class, and
+/// Images that one of several models alone predicts correctly, a row for each model: below each picture the true class, and
 /// what the others say.
 ///
 /// - `images`: the part that the predictions are of
@@ -206,7 +206,7 @@ pub fn plot_only_one_right(
         described.push(format!("{name} alone on {}", alone.len()));
         rows.push((format!("{name}: {}", alone.len()), tiles));
     }
-    let title = "Images that one model alone predicts rightly, and how many there are";
+    let title = "Images that one model alone predicts correctly, and how many there are";
     let alt = format!("{title}: {} of {} images.", list(described), images.len());
     draw_tiles(dataset.image_shape(), title, &rows, 78.0, alt)
 }

@@ -19,7 +19,7 @@ use crate::models::{Model, Precision};
 use crate::text::{clean_text, thousands};
 
 /// Where the network looks: Grad-CAM (Selvaraju et al. 2017; see [`Model::grad_cam`]) over the images of these indices,
-/// first those that it predicts rightly, then the others, with the map of the true class below that of the predicted one.
+/// first those that it predicts correctly, then the others, with the map of the true class below that of the predicted one.
 ///
 /// The brighter a place, the more it speaks for the class. The layer is the last one that still tells places apart.
 ///

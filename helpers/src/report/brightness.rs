@@ -48,7 +48,7 @@ impl Brightness {
             .plot()
     }
 
-    /// Which two classes brightness tells apart best and worst, by the share of their images that are nearer to the mean
+    /// Which two classes brightness separates best and worst, by the share of their images that are nearer to the mean
     /// of their own class than to the other's; in words.
     pub fn sentence(&self) -> String {
         let means = self.means();
@@ -66,7 +66,7 @@ impl Brightness {
         }
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let [Some(best), Some(worst)] = [pairs.first(), pairs.last()] else {
-            return "One class has nothing to be told from.".to_owned();
+            return "With one class there is nothing to separate.".to_owned();
         };
         let told = |&(share, a, b): &(f64, usize, usize)| {
             let [a, b] = [a, b].map(|class| clean_text(&self.class_names[class]));
@@ -77,7 +77,7 @@ impl Brightness {
         };
         let clear = pairs.iter().filter(|pair| pair.0 >= 0.9).count();
         format!(
-            "Brightness tells apart best {} and worst {}. {clear} of {} pairs of classes are told apart for nine images in ten.",
+            "Brightness best separates {} and worst {}. {clear} of {} pairs of classes are separated for nine images in ten.",
             told(best),
             told(worst),
             pairs.len()
@@ -101,10 +101,10 @@ mod tests {
         let pixels = [0, 10, 20, 0, 250, 240];
         let (_folder, dataset) = images_of(&pixels, &[0, 0, 1, 1, 2, 2]);
         let text = dataset.brightness().unwrap().sentence();
-        let expected = "best 0 and 2 (100.0% of their images are nearer to their own mean) and worst 0 and 1 (50.0% of";
+        let expected = "best separates 0 and 2 (100.0% of their images are nearer to their own mean) and worst 0 and 1 (50.0% of";
         assert!(text.contains(expected), "{text}");
         assert!(
-            text.ends_with("2 of 3 pairs of classes are told apart for nine images in ten."),
+            text.ends_with("2 of 3 pairs of classes are separated for nine images in ten."),
             "{text}"
         );
     }

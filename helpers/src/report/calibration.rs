@@ -21,7 +21,7 @@ impl Calibration {
         table.caption(self.sentence())
     }
 
-    /// How far promise and truth lie apart, in words.
+    /// How far probability and accuracy lie apart, in words.
     pub fn sentence(&self) -> String {
         let word = if self.overconfidence > 0.0 { "too high" } else { "too low" };
         format!(

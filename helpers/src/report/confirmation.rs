@@ -29,7 +29,8 @@ impl Confirmation {
         }
         let plural = if self.seeds.len() == 1 { "seed" } else { "seeds" };
         table.best(self.best_index).caption(format!(
-            "Full trainings with {} {plural}, scored on the validation part.",
+            "Full trainings with {} {plural}, scored on the validation part; the standard deviation divides by the number of \
+             seeds, as NumPy's does.",
             self.seeds.len()
         ))
     }
@@ -55,9 +56,9 @@ impl Confirmation {
         let pairs = self.validation_score[found].iter().zip(&self.validation_score[other]);
         let ahead = pairs.filter(|(found, other)| found > other).count();
         let verdict = match self.best_index == found {
-            true => format!("what won on the folds wins here, too, by {}", self.gain(found, other)),
+            true => format!("what won on the folds wins again, by {}", self.gain(found, other)),
             false => format!(
-                "what won on the folds does not win here, where it is {} behind; {best} stays",
+                "what won on the folds does not win again, where it is {} behind; {best} stays",
                 self.gain(other, found)
             ),
         };
@@ -126,11 +127,11 @@ mod tests {
         assert_eq!(
             holds,
             "In full trainings the search's choice (dropout 1) reaches 75.00% on the validation part, dropout 0 62.50%, \
-             mean of 2 seeds; it is ahead with 1 of them: what won on the folds wins here, too, by 12.50 points."
+             mean of 2 seeds; it is ahead with 1 of them: what won on the folds wins again, by 12.50 points."
         );
         let falls = confirmation(&[[0.75, 0.75], [0.25, 0.5], [0.5, 1.0]], 0).sentence();
         assert!(falls.contains("dropout 0 75.00%, mean of 2 seeds; it is ahead with 1"), "{falls}");
-        let end = "does not win here, where it is 0.00 points behind; dropout 0 stays.";
+        let end = "does not win again, where it is 0.00 points behind; dropout 0 stays.";
         assert!(falls.ends_with(end), "{falls}");
         let one_seed =
             Confirmation { seeds: vec![7], ..confirmation(&[[0.5, 0.5], [0.75, 0.75]], 1) };

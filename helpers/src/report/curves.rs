@@ -68,13 +68,22 @@ impl LearningCurve {
             .plot()
     }
 
-    /// What the last step to more images brought, in words.
+    /// What the last step to more images brought, and whether more would help; in words.
     pub fn sentence(&self) -> String {
         let [.., before, last] = &self.validation[..] else { return String::new() };
         let [.., fewer, more] = self.train_sizes[..] else { return String::new() };
+        if fewer == more {
+            return format!("With {} training images the curve has no last step.", thousands(more));
+        }
+        let verdict = match last.accuracy_ci95[0] > before.accuracy_ci95[1] {
+            true => "The curve still rises at its end, so more images would help",
+            false => {
+                "The two intervals overlap, so the curve does not say whether more images would help"
+            }
+        };
         format!(
             "From {} to {} training images the validation accuracy goes from {:.2} to {:.2}%: {:+.2} points for {:.1} \
-             times as many.",
+             times as many. {verdict}.",
             thousands(fewer),
             thousands(more),
             100.0 * before.accuracy,
@@ -99,8 +108,8 @@ impl RateSweep {
             .plot()
     }
 
-    /// What larger codes bring from the first size to the last, and whether the last step still brings as much as the one
-    /// before it; in words.
+    /// What larger codes bring from the first size to the last, from which size on the network is better than the linear
+    /// denoiser with the largest one, and whether each larger code adds less; in words.
     pub fn sentence(&self) -> String {
         let gain = |values: &[f64], from: usize, to: usize| gain_text(values[from], values[to]);
         let last = self.rates.len().saturating_sub(1);
@@ -114,19 +123,21 @@ impl RateSweep {
             gain(&self.network, 0, last),
             gain(&self.linear, 0, last)
         );
-        let steps: Vec<f64> = self.network.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        if let [.., before, last] = steps[..]
-            && before.is_finite()
-            && last.is_finite()
-        {
-            let word = if last < before {
-                "each larger code adds less"
-            } else {
-                "a larger code may add more"
-            };
+        let ahead = (0..last).find(|&size| self.network[size] >= self.linear[last]);
+        if let Some(size) = ahead {
             text += &format!(
-                " The last step to a larger code brings it {last:.2} dB, the step before it {before:.2} dB: {word}."
+                " At a rate of {:.4} it is already as good as the linear denoiser at {:.4}.",
+                self.rates[size], self.rates[last]
             );
+        }
+        let steps: Vec<f64> = self.network.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        if steps.len() > 1 && steps.iter().all(|step| step.is_finite()) {
+            let listed: Vec<String> = steps.iter().map(|step| format!("{step:.2}")).collect();
+            let word = match steps.is_sorted_by(|before, next| before > next) {
+                true => "each larger code adds less",
+                false => "the steps do not shrink throughout",
+            };
+            text += &format!(" The steps to larger codes bring {} dB: {word}.", listed.join(", "));
         }
         text
     }
@@ -200,15 +211,22 @@ mod tests {
         };
         let curve = LearningCurve {
             train_sizes: vec![500, 1000, 4000],
-            validation: vec![scored(0.5), scored(0.8), scored(0.85)],
+            validation: vec![scored(0.1), scored(0.5), scored(0.85)],
             fit_seconds: vec![1.0, 2.0, 3.0],
         };
         assert_eq!(
             curve.sentence(),
-            "From 1,000 to 4,000 training images the validation accuracy goes from 80.00 to 85.00%: +5.00 points for 4.0 \
-             times as many."
+            "From 1,000 to 4,000 training images the validation accuracy goes from 50.00 to 85.00%: +35.00 points for 4.0 \
+             times as many. The curve still rises at its end, so more images would help."
         );
-        assert!(curve.plot().unwrap().alt_text().contains("accuracy from 50 to 85"));
+        assert!(curve.plot().unwrap().alt_text().contains("accuracy from 10 to 85"));
+        let short = LearningCurve { train_sizes: vec![500, 1548, 1548], ..curve.clone() };
+        assert_eq!(short.sentence(), "With 1,548 training images the curve has no last step.");
+        let flat =
+            LearningCurve { validation: vec![scored(0.1), scored(0.8), scored(0.85)], ..curve };
+        let end =
+            "The two intervals overlap, so the curve does not say whether more images would help.";
+        assert!(flat.sentence().ends_with(end), "{}", flat.sentence());
     }
 
     #[test]
@@ -220,9 +238,18 @@ mod tests {
         };
         assert_eq!(
             sweep.sentence(),
-            "From a rate of 0.0100 to 0.1000 the autoencoder gains 4.00 dB and the linear denoiser 3.00 dB. The last step to \
-             a larger code brings it 1.00 dB, the step before it 3.00 dB: each larger code adds less."
+            "From a rate of 0.0100 to 0.1000 the autoencoder gains 4.00 dB and the linear denoiser 3.00 dB. At a rate of \
+             0.0500 it is already as good as the linear denoiser at 0.1000. The steps to larger codes bring 3.00, 1.00 dB: \
+             each larger code adds less."
         );
+        // The last step is smaller than the one before it, and that one is not.
+        let uneven = RateSweep {
+            rates: vec![0.01, 0.02, 0.05, 0.1],
+            network: vec![13.0, 14.0, 16.0, 16.5],
+            linear: vec![14.0, 15.0, 16.0, 17.0],
+        };
+        let end = "denoiser 3.00 dB. The steps to larger codes bring 1.00, 2.00, 0.50 dB: the steps do not shrink throughout.";
+        assert!(uneven.sentence().ends_with(end), "{}", uneven.sentence());
         assert!(sweep.plot().unwrap().alt_text().contains("trained briefly from 15 to 19"));
         let one = RateSweep { rates: vec![0.1], network: vec![19.0], linear: vec![17.0] };
         assert_eq!(one.sentence(), "");

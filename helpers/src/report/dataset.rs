@@ -33,7 +33,7 @@ impl Dataset {
         let most = counts.iter().copied().max().unwrap_or(0);
         let largest = counts.iter().position(|&count| count == most).unwrap_or(0);
         format!(
-            "{} images, as many labels from 0 to {}. Always naming {} is right for {:.1}% of the images.",
+            "{} images, and as many labels, from 0 to {}. Always naming {} is right for {:.1}% of the images.",
             thousands(self.len()),
             self.labels().iter().max().unwrap_or(&0),
             clean_text(&self.class_names()[largest]),

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::decibels_text;
+use crate::Result;
+use crate::artifacts::Metrics;
 use crate::display::{Column, Show, Table};
-use crate::text::{duration, thousands};
+use crate::text::{clean_text, duration, thousands};
 use crate::training::history::{EpochRow, History, Metric, Record};
 
 impl<R: Record> History<R> {
@@ -72,6 +74,24 @@ impl<R: Record> History<R> {
     }
 }
 
+impl History {
+    /// The validation accuracy of the best epoch, beside that of another model; in words.
+    ///
+    /// # Errors
+    /// If the other one has no such score.
+    pub fn beside(&self, other: &Metrics) -> Result<String> {
+        let accuracy = self.best().val_accuracy;
+        let gain = 100.0 * (accuracy - other.validation_evaluation()?.accuracy);
+        Ok(format!(
+            "{:.2}% on the validation part, {:.2} points {} {}",
+            100.0 * accuracy,
+            gain.abs(),
+            if gain >= 0.0 { "above" } else { "below" },
+            clean_text(&other.name)
+        ))
+    }
+}
+
 impl<R: Record> Show for History<R> {
     fn html(&self) -> String {
         self.table().to_html()
@@ -85,5 +105,38 @@ impl<R: Record> Show for History<R> {
 impl<R: Record> fmt::Display for History<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.table().to_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::tests::metrics;
+    use crate::training::EpochRecord;
+
+    #[test]
+    fn the_best_epoch_stands_beside_another_model() {
+        let record = |epoch, val_accuracy| EpochRecord {
+            epoch,
+            loss: 0.5,
+            accuracy: 0.5,
+            val_loss: 0.5,
+            val_accuracy,
+            learning_rate: 0.001,
+            seconds: 1.0,
+        };
+        let history = History {
+            epochs: vec![record(1, 0.25), record(2, 0.375), record(3, 0.75)],
+            best_epoch: 2,
+            stopped_early: false,
+            fit_seconds: 3.0,
+            train_images_per_second: 1.0,
+            phases: Vec::new(),
+        };
+        let text = history.beside(&metrics("baseline", 0.8)).unwrap();
+        assert_eq!(text, "37.50% on the validation part, 12.50 points below baseline");
+        let unscored = Metrics { validation: None, ..metrics("baseline", 0.8) };
+        let error = history.beside(&unscored).unwrap_err().to_string();
+        assert!(error.contains("with its validation scores"), "{error}");
     }
 }

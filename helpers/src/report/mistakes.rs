@@ -68,12 +68,17 @@ impl ConfusedPairs {
         let back = self.pairs.iter().find(opposite).map_or(0, |pair| pair.images);
         let [truth, predicted] =
             [most.truth, most.predicted].map(|class| clean_text(&self.class_names[class]));
+        let times = |count: u64| match count {
+            1 => "once".to_owned(),
+            _ => format!("{} times", thousands(count as usize)),
+        };
         format!(
-            "{} of {} predictions are wrong. Most often {truth} is called {predicted}, {} times, and {predicted} is called \
-             {truth} {back} times: together {:.0}% of all mistakes.",
+            "{} of {} predictions are wrong. Most often {truth} is called {predicted}, {}, and {predicted} is called \
+             {truth} {}: together {:.0}% of all mistakes.",
             thousands(self.mistakes as usize),
             thousands(self.images as usize),
-            most.images,
+            times(most.images),
+            times(back),
             100.0 * (most.images + back) as f64 / self.mistakes as f64
         )
     }
@@ -185,7 +190,7 @@ mod tests {
         let pairs = ConfusedPairs::new(&[0, 0, 1, 2, 2], &[1, 1, 0, 0, 2], &names()).unwrap();
         assert_eq!(
             pairs.sentence(),
-            "4 of 5 predictions are wrong. Most often cat is called dog, 2 times, and dog is called cat 1 times: together \
+            "4 of 5 predictions are wrong. Most often cat is called dog, 2 times, and dog is called cat once: together \
              75% of all mistakes."
         );
         let text = pairs.to_string();

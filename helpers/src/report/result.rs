@@ -53,6 +53,14 @@ impl TestResult {
     }
 
     fn beside(&self, other: &ModelResult) -> Result<String> {
+        if self.predictions.y_pred == other.predictions.y_pred {
+            let name = clean_text(&other.metrics.name);
+            let search = match self.metrics.best_params {
+                Some(_) => ": the search changed nothing",
+                None => ", image for image",
+            };
+            return Ok(format!("Its predictions are those of {name}{search}."));
+        }
         let gain =
             self.metrics.test_evaluation()?.accuracy - other.metrics.test_evaluation()?.accuracy;
         let pair = [self.predictions.clone(), other.predictions.clone()];

@@ -237,9 +237,10 @@ impl SearchResults {
         Ok(chart)
     }
 
-    /// What a search with trials of so many epochs would have chosen, judged by the images that steer early stopping,
+    /// What a search with trials of so many epochs, at least one, would have chosen, judged by the images that steer early stopping,
     /// and which rank it has in this search; in words.
     pub fn short_trials_sentence(&self, epochs: usize) -> String {
+        let epochs = epochs.max(1);
         let rows = self.cv_results.last_round();
         let after = |row: usize| self.accuracy_after(&[row], epochs);
         let best = rows.iter().copied().filter(|&row| after(row).is_finite());

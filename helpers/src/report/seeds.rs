@@ -16,19 +16,21 @@ struct Seeds {
     models: BTreeMap<String, Scores>,
 }
 
-/// Of one model, an entry for each seed; accuracies, or PSNR in dB.
+/// Of one model: an entry for each seed, and what `cargo xtask seeds` made of them. Accuracies, or PSNR in dB.
 #[derive(Deserialize)]
 struct Scores {
     seed: Vec<u64>,
-    validation: Vec<f64>,
-    test: Vec<f64>,
+    validation_mean: f64,
+    validation_std: Option<f64>,
+    test_mean: f64,
+    test_std: Option<f64>,
 }
 
 const LARGEST: u64 = 1 << 20;
 
 impl Run {
-    /// Mean and standard deviation of each classifier's scores over several seeds (each with its own split, weights and
-    /// order of images), from `seeds.json` in the folder of results, which `cargo xtask seeds` makes. Without that file the
+    /// Mean and standard deviation of each model's scores over several seeds (each with its own split, weights and order
+    /// of images), from `seeds.json` in the folder of results, which `cargo xtask seeds` makes. Without that file the
     /// table has no row, and says so.
     ///
     /// # Errors
@@ -38,9 +40,10 @@ impl Run {
         let columns = [
             Column::text("Model"),
             Column::text("Seeds"),
-            Column::percent("Validation accuracy, mean", 2),
-            Column::percent("Test accuracy, mean", 2),
-            Column::decimal("Standard deviation", 2).unit("points"),
+            Column::number_text("Validation, mean"),
+            Column::number_text("Standard deviation"),
+            Column::number_text("Test, mean"),
+            Column::number_text("Standard deviation"),
         ];
         let table = Table::new(columns);
         let text = match read_regular(&path, LARGEST) {
@@ -58,22 +61,20 @@ impl Run {
         let seeds: Seeds =
             serde_json::from_slice(&text).map_err(|error| broken(path, error.to_string()))?;
         let mut table = table.caption(
-            "Scores over several seeds, each with its own split, weights and order of images; the deviation is that of the \
-             test accuracy.",
+            "Accuracy, or PSNR in dB, over several seeds, each with its own split, weights and order of images. The \
+             deviation is that of a sample: it divides by one less than the number of seeds.",
         );
         for (name, scores) in &seeds.models {
-            // A denoiser has no accuracy.
-            if name == "autoencoder" {
-                continue;
-            }
-            let (validation, (test, deviation)) = (mean(&scores.validation).0, mean(&scores.test));
+            let (factor, unit) = if name == "autoencoder" { (1.0, " dB") } else { (100.0, "%") };
+            let shown = |value: f64| format!("{:.2}{unit}", factor * value);
             let listed: Vec<String> = scores.seed.iter().map(u64::to_string).collect();
             table.push([
                 clean_text(name).into(),
                 listed.join(", ").into(),
-                validation.into(),
-                test.into(),
-                (100.0 * deviation).into(),
+                shown(scores.validation_mean).into(),
+                scores.validation_std.map(shown).into(),
+                shown(scores.test_mean).into(),
+                scores.test_std.map(shown).into(),
             ]);
         }
         Ok(table)
@@ -84,14 +85,6 @@ fn broken(path: std::path::PathBuf, found: String) -> Error {
     let expected = "scores of several seeds".to_owned();
     let advice = "run `cargo xtask seeds` again".to_owned();
     Error::File { path, expected, found: clean_text(&found), advice }
-}
-
-/// Mean and standard deviation, the latter with one degree of freedom taken off.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0)).sqrt())
 }
 
 #[cfg(test)]
@@ -105,15 +98,20 @@ mod tests {
         let empty = run.seeds_table().unwrap();
         assert!(empty.is_empty() && empty.to_text().contains("`cargo xtask seeds`"));
         let text = r#"{"schema": 1, "models": {
-            "cnn": {"seed": [3, 1, 2], "validation": [0.9, 0.92, 0.94], "test": [0.91, 0.92, 0.93]},
-            "autoencoder": {"seed": [3], "validation": [19.0], "test": [19.1]}}}"#;
+            "cnn": {"seed": [3, 1, 2], "validation_mean": 0.92, "validation_std": 0.02, "test_mean": 0.9125,
+                    "test_std": 0.01},
+            "autoencoder": {"seed": [3], "validation_mean": 19.0, "validation_std": null, "test_mean": 19.125,
+                    "test_std": null}}}"#;
         std::fs::write(folder.path().join("seeds.json"), text).unwrap();
-        let table = run.seeds_table().unwrap();
-        let text = table.to_text();
-        let row = text.lines().find(|line| line.starts_with("cnn")).unwrap();
-        let row: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(row, ["cnn", "3,", "1,", "2", "92.00", "92.00", "1.00"], "{text}");
-        assert_eq!(table.len(), 1);
+        let text = run.seeds_table().unwrap().to_text();
+        let row = |name: &str| -> Vec<String> {
+            let row = text.lines().find(|line| line.starts_with(name)).unwrap();
+            row.split_whitespace().map(str::to_owned).collect()
+        };
+        let expected = ["cnn", "3,", "1,", "2", "92.00%", "2.00%", "91.25%", "1.00%"];
+        assert_eq!(row("cnn"), expected, "{text}");
+        let expected = ["autoencoder", "3", "19.00", "dB", "–", "19.12", "dB", "–"];
+        assert_eq!(row("autoencoder"), expected, "{text}");
         std::fs::write(folder.path().join("seeds.json"), "[]").unwrap();
         let error = run.seeds_table().unwrap_err().to_string();
         assert!(error.contains("run `cargo xtask seeds` again"), "{error}");

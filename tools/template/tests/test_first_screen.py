@@ -161,15 +161,14 @@ def test_the_notebooks_of_the_table_are_those_that_make_the_metrics():
         assert f'Run::new("{name}"' in source
 
 
-def test_the_pictures_are_those_that_notebooks_keep():
+def test_the_picture_is_one_that_a_notebook_keeps():
     folder = export.Path(export.__file__).parents[2] / "notebooks"
     sources = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb"))
-    for name in first_screen.PICTURES:
-        assert rf'.keep(&run, \"{name}\")' in sources
+    assert rf'.keep(&run, \"{first_screen.PICTURE}\")' in sources
 
 
 def test_the_picture_is_one_that_a_notebook_shows_with_its_description(with_results, tmp_path):
-    synthetic_results.write_picture(tmp_path / "in", first_screen.PICTURES[1])
+    synthetic_results.write_picture(tmp_path / "in", first_screen.PICTURE)
     page = with_results(synthetic_results.all_metrics())
     figure = page.select_one(".first figure")
     assert figure.img["alt"] == "Loss per epoch, falling"

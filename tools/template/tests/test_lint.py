@@ -37,6 +37,8 @@ GOOD = {
         },
         {"cell_type": "code", "id": "fit", "metadata": {}, "outputs": [], "execution_count": None, "source": "let user = 1;"},
         {"cell_type": "markdown", "id": "conclusion", "metadata": {}, "source": "## Conclusion\n\nIt learns, and its 95% interval is narrow."},
+        {"cell_type": "code", "id": "findings", "metadata": {}, "outputs": [], "execution_count": None, "source": "println!(\"{user}\");"},
+        {"cell_type": "markdown", "id": "what-follows", "metadata": {}, "source": "The next notebook scores it."},
     ],
 }  # fmt: skip
 
@@ -115,6 +117,10 @@ BROKEN = {
     "numbers": [
         put(3, "source", 'history.plot()?.caption("Figure 6.1. Loss.")'),
         put(3, "source", 'summary.table().label("Table 6.1")'),
+        put(3, "source", "history\n    .plot()?"),
+        put(3, "source", "let names = data.names();\nplot_confusion(&matrix, names)?"),
+        put(3, "source", 'show_classes(&dataset, 10, seed)?.caption("Images of each class.")'),
+        put(3, "source", "summary.table()"),
         lambda book: (
             put(3, "source", 'history.plot()?.caption("Figure 6.2. Loss.")')(book),
             put(4, "source", "## Conclusion\n\nSee Figure 6.2.")(book),
@@ -127,7 +133,6 @@ BROKEN = {
     "bookkeeping": [
         put(3, "source", "let mut table = Table::new(columns);"),
         put(3, "source", "written.push(path);"),
-        put(3, "source", "run.config(\"fit\", &config)?;\nrun.best(params, score)?;"),
     ],
     "setup": [
         put(1, "source", "let x = 1;"),
@@ -162,6 +167,7 @@ BROKEN = {
     "conclusion": [
         lambda book: book["cells"].append({**book["cells"][3], "id": "last"}),
         put(4, "source", "## The end"),
+        lambda book: book["cells"].pop(5),
     ],
     "empty": [put(3, "source", " \n")],
     "width": [put(3, "source", "let x = 1; //" + 110 * "-")],
@@ -242,6 +248,38 @@ def test_a_message_gives_file_cell_rule_and_reason(check):
         f"error: {check.path}, cell 4 (fit): counts: the cell carries execution count 3"
     )
     assert lint_notebooks.WHY["counts"] in message
+
+
+@pytest.mark.parametrize("shown", ["fn grid() -> Result<Figure> {\n    grid.plot()\n}", "let figure = history.plot()?;", "history.plot()?;"])
+def test_a_figure_that_is_not_shown_needs_no_caption(check, shown):
+    assert check(put(3, "source", shown)) == []
+
+
+def test_all_notebooks_together_have_few_lines_and_little_bookkeeping(tmp_path):
+    parameters = NAMES + 'let export = "../export";\nlet quick = false;'
+
+    def findings(steps: list[str]) -> list[str]:
+        for number, words in tasks().items():
+            book = copy.deepcopy(GOOD)
+            book["cells"][0]["source"] = f"# {number}. A title\n\n> {words}"
+            book["cells"][2]["source"] = parameters
+            book["cells"][3:4] = [
+                {**book["cells"][3], "id": f"step-{number}", "source": source} for number, source in enumerate(steps)
+            ]
+            (tmp_path / f"{number:02}_a.ipynb").write_text(json.dumps(book))
+        return [finding.message for finding in lint([tmp_path])]
+
+    # Set-up and parameters are two of ten cells; one that only loads or keeps would be a third.
+    work = ["let user = 1;"] * 7
+    assert findings(work) == []
+    loads = 'let mut run = Run::new("cnn", export, quick);\nlet split = run.load_split(data, sample, seed)?;'
+    keeps = 'let tuned = full.take_best_model()?;\nrun.config("search", &search)?;\nrun.best(params, score)?;'
+    for cell in (loads, keeps):
+        assert findings([cell, *work[1:]]) == ["33 of 110 cells set up, load or keep, more than 20%"]
+    assert findings([loads + "\nlet fit = FitConfig { epochs };", *work[1:]]) == []
+    # In each notebook 2 lines of set-up, 8 of parameters, 1 of findings; an empty line is none.
+    assert findings([*["let x = 1;\n" * 14] * 2, "let x = 1;\n\nlet y = 1;", *work[3:]]) == ["495 lines of code in cells, more than 450"]
+    assert findings([*["let x = 1;\n" * 11] * 2, "let x = 1;\n\nlet y = 1;", *work[3:]]) == []
 
 
 def test_a_long_cell_is_only_a_warning(check):

@@ -122,6 +122,8 @@ xflags::xflags! {
         /// Train again with other seeds (1 and 2 unless told otherwise), and write the scores of all to export/seeds.json.
         cmd seeds {
             repeated seed: u64
+            /// Notebook 10 as well, which takes about as long as all others together.
+            optional --search
             /// A small sample and few epochs, results in export/quick; minutes.
             optional --quick
         }

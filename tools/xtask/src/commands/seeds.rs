@@ -15,8 +15,11 @@ use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::setup;
 
-/// The notebooks that score a model. 10 is left out: it takes as long as all others and changes no setting.
+/// The notebooks that score a model.
 const SCORING: [&str; 5] = ["04", "06", "07", "08", "11"];
+/// The one that searches, only if told to: it takes about as long as all others and changes no setting of theirs.
+const SEARCHING: &str = "10";
+const MODELS: [&str; 5] = ["baseline", "cnn", "transfer", "tuning", "autoencoder"];
 /// Seeds beside the published one, unless told otherwise.
 const SEEDS: [u64; 2] = [1, 2];
 
@@ -24,7 +27,8 @@ const SEEDS: [u64; 2] = [1, 2];
 /// ones. A training that was stopped goes on from its checkpoint.
 pub(crate) fn run(project: &Project, flags: &Seeds) -> Result<(), Failure> {
     let seeds = if flags.seed.is_empty() { SEEDS.to_vec() } else { flags.seed.clone() };
-    let names = SCORING.map(str::to_owned);
+    let searching = flags.search.then_some(SEARCHING);
+    let names: Vec<String> = SCORING.into_iter().chain(searching).map(str::to_owned).collect();
     let export = export_folder(project, flags.quick);
     let steps = setup::steps(project, None)?;
     let with_data = !flags.quick;
@@ -53,24 +57,49 @@ pub(crate) fn run(project: &Project, flags: &Seeds) -> Result<(), Failure> {
     Ok(())
 }
 
-/// For each model its seeds and, in the same order, its scores on both parts; a model that a folder lacks is left out there.
+/// For each model its seeds and, in the same order, its scores on both parts, with their mean and standard deviation; a
+/// model that a folder lacks is left out there.
 fn collected(folders: &[impl AsRef<Path>]) -> Result<Value, Failure> {
-    let mut models: BTreeMap<String, BTreeMap<&str, Vec<Value>>> = BTreeMap::new();
-    for folder in folders {
-        for name in ["baseline", "cnn", "transfer", "autoencoder"] {
+    let mut models: BTreeMap<&str, Value> = BTreeMap::new();
+    for name in MODELS {
+        let score = if name == "autoencoder" { "psnr_db" } else { "accuracy" };
+        let mut seeds = Vec::new();
+        let mut scores = [Vec::new(), Vec::new()];
+        for folder in folders {
             let path = folder.as_ref().join("metrics").join(format!("{name}.json"));
             let Ok(text) = fs::read(&path) else { continue };
             let metrics: Value = serde_json::from_slice(&text)
                 .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-            let model = models.entry(name.to_owned()).or_default();
-            let mut keep = |key, value: &Value| model.entry(key).or_default().push(value.clone());
-            keep("seed", &metrics["seed"]);
-            let score = if name == "autoencoder" { "psnr_db" } else { "accuracy" };
-            keep("validation", &metrics["validation"][score]);
-            keep("test", &metrics["test"][score]);
+            seeds.push(metrics["seed"].clone());
+            for (part, scores) in ["validation", "test"].into_iter().zip(&mut scores) {
+                // A denoiser whose images are exact has no finite score.
+                scores.push(metrics[part][score].as_f64().ok_or_else(|| {
+                    Failure::new(format!("{}: no {part} {score}", path.display()))
+                })?);
+            }
         }
+        if seeds.is_empty() {
+            continue;
+        }
+        let [validation, test] = scores;
+        let [(validation_mean, validation_std), (test_mean, test_std)] =
+            [&validation, &test].map(|scores| mean_and_deviation(scores));
+        models.insert(name, json!({
+            "seed": seeds, "validation": validation, "validation_mean": validation_mean, "validation_std": validation_std,
+            "test": test, "test_mean": test_mean, "test_std": test_std,
+        }));
     }
-    Ok(json!({ "schema": 1, "models": models }))
+    Ok(
+        json!({ "schema": 1, "std": "of a sample: divided by one less than the number of seeds", "models": models }),
+    )
+}
+
+/// Mean, and the standard deviation of a sample, which one value has not.
+fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
 }
 
 #[cfg(test)]
@@ -79,17 +108,31 @@ mod tests {
 
     #[test]
     fn scores_of_each_seed_stand_beside_each_other() {
-        let folders = [1, 2].map(|seed| {
+        let folders = [1, 3].map(|seed| {
             let folder = tempfile::tempdir().unwrap();
             let metrics = folder.path().join("metrics");
             fs::create_dir(&metrics).unwrap();
-            let text = json!({"seed": seed, "validation": {"accuracy": 0.5}, "test": {"accuracy": f64::from(seed)}});
-            fs::write(metrics.join("cnn.json"), text.to_string()).unwrap();
+            let scores = |score: f64| json!({"accuracy": score, "psnr_db": 10.0 * score});
+            let text =
+                json!({"seed": seed, "validation": scores(0.5), "test": scores(f64::from(seed))})
+                    .to_string();
+            fs::write(metrics.join("cnn.json"), &text).unwrap();
+            if seed == 3 {
+                fs::write(metrics.join("autoencoder.json"), &text).unwrap();
+            }
             folder
         });
         let paths: Vec<&Path> = folders.iter().map(tempfile::TempDir::path).collect();
-        let expected =
-            json!({"cnn": {"seed": [1, 2], "validation": [0.5, 0.5], "test": [1.0, 2.0]}});
-        assert_eq!(collected(&paths).unwrap(), json!({"schema": 1, "models": expected}));
+        let found = collected(&paths).unwrap();
+        // 1 and 3: their mean is 2, and (1 + 1) / (2 - 1) the square of their deviation.
+        let cnn = json!({
+            "seed": [1, 3], "validation": [0.5, 0.5], "validation_mean": 0.5, "validation_std": 0.0,
+            "test": [1.0, 3.0], "test_mean": 2.0, "test_std": 2.0_f64.sqrt(),
+        });
+        let autoencoder = json!({
+            "seed": [3], "validation": [5.0], "validation_mean": 5.0, "validation_std": null,
+            "test": [30.0], "test_mean": 30.0, "test_std": null,
+        });
+        assert_eq!(found["models"], json!({"cnn": cnn, "autoencoder": autoencoder}));
     }
 }
