@@ -91,7 +91,8 @@ impl EfficientNet {
                 _ if index == last => stage.blocks,
                 _ => (stage.blocks as f64 * depth).ceil() as usize,
             },
-            // To the nearest multiple of eight. Where the paper goes one up, more than a tenth lost, no stage is.
+            // To the nearest multiple of eight. The paper rounds up where rounding down would lose more than a tenth: that
+            // happens in no stage of these networks.
             filters: (stage.filters as f64 * width / 8.0).round() as i64 * 8,
             ..*stage
         };

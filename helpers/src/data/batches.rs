@@ -60,7 +60,7 @@ impl Normalization {
             };
             let average = moment(0.0, 1);
             mean.push(average);
-            // A channel that never changes says nothing; dividing by its spread would not help.
+            // A constant channel has a spread of 0: it is divided by 1.
             std.push(match moment(average, 2).sqrt() {
                 spread if spread > 1e-6 => spread,
                 _ => 1.0,

@@ -86,7 +86,7 @@ impl Seen {
                 candidates.push((Duplicate { image, original }, of));
             }
         })?;
-        // Different pictures with one hash are not to be expected, but would accuse a split that is fine.
+        // Two pictures with one hash are unlikely, but would report a leak that is not there: so the pixels are compared.
         let mut repeated = Vec::new();
         for (duplicate, of) in candidates {
             let Duplicate { image, original } = duplicate;

@@ -39,7 +39,7 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{shown:?}{}", if shown.len() < text.len() { "…" } else { "" })
 }
 
-/// The error for truth values that are none. Any other element of a type that was accepted can be read.
+/// A `bool` array with a byte that is neither 0 nor 1; every other accepted type can hold any bytes.
 pub(super) fn no_truth_values(path: &Path) -> Error {
     wrong(path, "truth values of 0 or 1", "bytes that are neither".to_owned(), SAVE_AGAIN)
 }

@@ -6,9 +6,9 @@
 //! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
 //! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use.
 //!
-//! What only the whole of such a file tells, its hash and, where it is not copied, its range, is worked out beside the
-//! first use of the images and waited for by whoever asks for it: of 5 GB that takes three seconds. Files of other types
-//! are read to their end first, for their range decides what each value becomes.
+//! The hash of such a file and, where it is not copied, its range are computed by a thread in the background, and waited
+//! for only where they are needed: 5 GB take three seconds. Files of other types are read to their end first, because
+//! their range decides what each value becomes.
 
 use std::fs::File;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl ImageFile {
         };
         let (range, sha256) = self.range(&mut watch)?;
         let scaling = self.scaling(&range)?;
-        // A plain file whose values are scaled is no exception any more.
+        // Scaled values are copied, so that from here on a plain file needs its room in memory, too.
         self.check_room(memory)?;
         let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut watch)?));
         let found = self.found(range.smallest, range.largest, scaling, false);

@@ -78,7 +78,7 @@ pub(super) struct PixelsInFile {
 /// What the whole file tells.
 pub(super) struct Whole {
     known: OnceLock<Examined>,
-    /// Who finds out, until somebody has asked.
+    /// The thread that computes it, until its result is taken.
     thread: Mutex<Option<JoinHandle<Examined>>>,
 }
 

@@ -142,7 +142,7 @@ pub(super) fn take_stratified(
         let advice = "2000 images are enough to try something out";
         return Err(Error::parameter("sample", expected, sample, advice));
     }
-    // Unlike scikit-learn's, a rest that lacks a class is no error here: nobody uses it.
+    // scikit-learn refuses a remainder that lacks a class; nothing here uses the remainder.
     Ok(stratified_draw(
         &members,
         sample,

@@ -37,7 +37,7 @@ impl Forward {
     }
 }
 
-/// A step at its place in a network.
+/// A step, the rule that made it, and whether it or anything before it is trained.
 pub(super) struct ChainStep {
     /// The name of the rule that made it.
     pub rule: &'static str,

@@ -14,7 +14,7 @@ pub(super) struct Channels {
     pub shift: Vec<f32>,
 }
 
-/// What the gradients of all inputs of a channel have in common, because all have a part in mean and variance.
+/// The terms of the input gradient that go through mean and variance of the batch: the same for all values of a channel.
 pub(super) struct Common {
     pub constant: Vec<f32>,
     /// Times the distance from the mean.

@@ -26,7 +26,7 @@ pub(super) struct ConvolutionStep {
     pub bias: Option<usize>,
     /// A frozen normalisation after it.
     pub normalization: Option<FrozenNormalization>,
-    /// Kernel and bias in the format of the products, the normalisation in both, where they are the same at every step.
+    /// Frozen kernel and bias, the normalisation folded into them, in the format of the products; none where they are trained.
     pub constant: Option<(Tensor, Option<Tensor>)>,
     /// True to compute a 1 × 1 convolution as a product of matrices. Only training does: predictions go through oneDNN's
     /// convolution, whose last bits differ.
@@ -202,7 +202,7 @@ impl Geometry {
         Ok(sums)
     }
 
-    /// The gradient of the input as it was before zeros were added to it.
+    /// The gradient of the input, without the border of zeros that was added to it.
     fn without_added(&self, gradient: Tensor) -> Result<Tensor> {
         if !gradient.defined() || self.added == [0; 4] {
             return Ok(gradient);

@@ -30,7 +30,7 @@ pub(super) struct Depthwise {
 /// A depthwise convolution in a chain.
 pub(super) struct DepthwiseStep {
     pub filters: Rc<Depthwise>,
-    /// A ReLU6 before it, whose backward is then part of this one's. `Some(true)` may overwrite the input.
+    /// Set where the ReLU6 before it is part of this step; `Some(true)` where it may overwrite its input.
     pub relu6_before: Option<bool>,
 }
 

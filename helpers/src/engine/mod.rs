@@ -39,8 +39,8 @@ use self::rules::Context;
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
 
-/// A compiled chain of layers. It holds no weights but those that are the same at every step; so a new one is compiled when
-/// others are set free or frozen, and for each prediction and epoch.
+/// A compiled chain of layers. It keeps frozen weights alone, already converted; so a new one is compiled after layers are
+/// frozen or set free, and for each prediction and epoch.
 pub(crate) struct Engine {
     chain: Chain,
     kind: Kind,

@@ -78,8 +78,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// The gradients where the value lies between 0 and 6, elsewhere 0. It may be ReLU6's output as well as its input: both lie
-    /// between in the same places.
+    /// The gradients where the value lies between 0 and 6, elsewhere 0. The values may be ReLU6's input or its output: both
+    /// lie inside at the same indices.
     pub(super) fn clamp_gradient(values: &[E], gradient: &[E], out: &mut [E]) {
         for ((value, slope), out) in values.iter().zip(gradient).zip(out) {
             *out = if in_linear_range(value.load()) { *slope } else { E::store(0.0) };

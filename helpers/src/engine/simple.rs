@@ -137,7 +137,8 @@ impl Step for SimpleStep {
     }
 }
 
-/// Block by block: libtorch rounds a few values at the end of each thread's part in another way than those before them.
+/// Block by block: libtorch rounds the last values of each thread's part in another way than the rest, so that the bits would
+/// depend on the number of threads.
 fn sigmoid(input: &Tensor) -> Result<Tensor> {
     let output = input.f_empty_like()?;
     let parts = blocks(input.size()[0] as usize, BLOCKS)

@@ -311,7 +311,7 @@ fn what_no_rule_knows_is_left_to_autograd() {
     }
 }
 
-/// A normalisation whose weights are frozen, after something else than a convolution, or one of two weights is.
+/// A frozen normalisation that follows no convolution, or one with only gamma or only beta frozen.
 #[test]
 fn a_frozen_normalization_by_itself_is_left_to_autograd() {
     let network = || vec![dense(5, true), norm(), Relu.into(), dense(2, true)];

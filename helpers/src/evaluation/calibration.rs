@@ -1,4 +1,4 @@
-//! Whether probabilities keep their promise: calibration, and the one number that mends it.
+//! Calibration: how far probabilities differ from the accuracy they promise, and temperature scaling, which corrects them.
 //!
 //! Start at [`Model::calibrate`], or at [`Calibration::new`] for probabilities that are there already.
 
@@ -203,8 +203,8 @@ fn checked(probabilities: &Array2<f32>, y_true: &[i64]) -> Result<Vec<i64>> {
     argmax(probabilities)
 }
 
-/// The network's outputs, up to a number that the softmax takes away. What `f32` has rounded to nothing is as little as
-/// it can hold.
+/// The logits as logarithms of the probabilities, which are the same up to a constant; a probability of 0 becomes the
+/// smallest number of `f32`.
 fn logits(row: ArrayView1<'_, f32>) -> Vec<f64> {
     row.iter().map(|&value| f64::from(value.max(f32::MIN_POSITIVE)).ln()).collect()
 }

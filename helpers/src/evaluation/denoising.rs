@@ -409,7 +409,7 @@ fn as_rows(images: &Tensor) -> Result<Tensor> {
     Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([images.size()[0], -1])?)
 }
 
-/// Points that a cloud of many dimensions becomes when it is seen from its widest side.
+/// Points projected on the directions in which they vary most: the result of a principal component analysis.
 #[derive(Clone, PartialEq)]
 pub struct PrincipalComponents {
     /// A row for each point, a column for each component, the widest first.

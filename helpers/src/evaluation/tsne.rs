@@ -102,8 +102,8 @@ fn row_sums(rows: &Tensor) -> Result<Tensor> {
     Ok(rows.f_sum_dim_intlist(&[1i64][..], true, None::<Kind>)?)
 }
 
-/// How much each pair of points belongs together, all pairs 1 in sum: a normal distribution around each point, as wide as
-/// makes its neighbourhood of the perplexity's size, then the mean of both directions.
+/// t-SNE's joint probabilities, 1 in sum: for each point a Gaussian of the width at which its neighbours have the given
+/// perplexity, then the mean of both directions.
 fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
     let rows = tensor(rows)?.f_to_kind(Kind::Double)?;
     let distances = squared_distances(&rows)?;

@@ -151,7 +151,7 @@ impl FeatureWriter<'_> {
     pub(super) fn new<'a>(path: &'a Path, format: &'a FileFormat) -> Result<FeatureWriter<'a>> {
         let file = PendingFile::new(path).map_err(|error| unwritable(path, error))?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
-        // The header is as long now as it will be.
+        // A header of the final length, which `finish` overwrites.
         writer.write_all(&format.header("", "")).map_err(|error| unwritable(path, error))?;
         Ok(FeatureWriter { writer, path, format, hash: Sha256::new() })
     }

@@ -104,7 +104,7 @@ impl ModelFile {
     /// Reads a file that [`write()`] wrote.
     ///
     /// # Errors
-    /// If it cannot be read, is none, or is another than it was when it was written.
+    /// If it cannot be read, is no model file, or its checksum is wrong.
     pub(crate) fn open(path: &Path, advice: &'static str) -> Result<ModelFile> {
         let file = ModelFile::of_any_program(path, advice)?;
         if !file.metadata.contains_key(CHECKSUM) {

@@ -92,7 +92,7 @@ impl Plan {
     }
 }
 
-/// True if so many values are counted at all, and are at most [`MOST_VALUES`].
+/// True if the count did not overflow and is at most [`MOST_VALUES`].
 fn fits(values: Option<i64>) -> bool {
     values.is_some_and(|values| values <= MOST_VALUES)
 }

@@ -29,7 +29,7 @@ impl Model {
         }
     }
 
-    /// In what the images and classes of this model's trainings differ from those of a training on `split`.
+    /// The first difference between the images and classes that this model was trained on and those of `split`.
     pub(crate) fn difference_from(&self, split: &Split) -> Option<Difference> {
         let expected = TrainedOn::split(split);
         let Some(last) = self.trained_on.last() else {
@@ -44,8 +44,8 @@ impl Model {
         std::iter::once(last).chain(earlier).find_map(|record| record.difference(&expected))
     }
 
-    /// Adds what a training that begins now learns from. Gives what to say if the model has learnt from other images of the
-    /// same data set before.
+    /// Records the images of a training that begins. Returns a warning if the model was trained on other images of the same
+    /// data set before.
     pub(crate) fn will_be_trained_on(&mut self, record: TrainedOn) -> Option<String> {
         if self.trained_on.contains(&record) {
             return None;

@@ -83,7 +83,7 @@ impl TrainedOn {
         TrainedOn::parts(&split.train, &split.validation, Some(&split.config))
     }
 
-    /// In what this record differs from that of a model which was trained on another one.
+    /// The first difference between this record and the expected one.
     pub(super) fn difference(&self, expected: &TrainedOn) -> Option<Difference> {
         let of_classes = Difference::of_classes(&self.class_names, &expected.class_names);
         if of_classes.is_some() {

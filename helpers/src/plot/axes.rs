@@ -406,8 +406,7 @@ pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Poin
     Ok(())
 }
 
-/// Draws a bar, with white lines that tell its series without colour: none for the first, then upright ones, a level
-/// one, both.
+/// Draws a bar, hatched in white so that series differ without colour: not at all, upright, level, both.
 pub(crate) fn bar(page: &Page<'_>, area: Rect, color: Color, series: usize) -> Result<()> {
     page.fill(area, color)?;
     if series % 2 == 1 {

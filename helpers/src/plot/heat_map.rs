@@ -249,7 +249,7 @@ fn draw_scale(page: &Page<'_>, bar: Rect, scale: &[(f64, String)]) -> Result<()>
     Ok(())
 }
 
-/// Names for lines of this height, cut where they are long; between two that would run into each other none.
+/// Names for lines of this height: long ones are cut, and those that would overlap are left out.
 fn readable(names: &[String], height: f64) -> Vec<String> {
     let step = (13.0 / height).ceil().max(1.0) as usize;
     let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, WIDEST_NAME).1;

@@ -398,7 +398,7 @@ impl SearchResults {
 
 shows_its_table!(SearchResults);
 
-/// A setting of a chain of layers, as metrics hold it: that of the first layer which has it.
+/// A setting of a chain of layers, as metrics hold it: that of the first layer that has it.
 fn of_layers(model: Option<&Value>, parameter: &str) -> Option<Value> {
     let layers = model?.get("layers")?.as_array()?;
     layers.iter().filter_map(Value::as_object).flatten().find_map(|(kind, settings)| {

@@ -84,7 +84,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), ReadError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // Nor is a pipe waited for that took the file's place since.
+        // A pipe that has replaced the file meanwhile must not block.
         options.custom_flags(libc::O_NONBLOCK);
     }
     let file = options.open(path)?;

@@ -78,7 +78,7 @@ type Names = [&'static str; 3];
 const VERSION_2: Names = ["memory.max", "memory.current", "inactive_file"];
 const VERSION_1: Names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
 
-/// What the group and those around it leave, at least.
+/// The least memory that this control group and its parents leave.
 fn left(mount: &Path, path: &str, [limit, used, cache]: &Names) -> Option<u64> {
     let number = |text: String| text.trim().parse::<u64>().ok();
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok();

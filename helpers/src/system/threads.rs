@@ -25,12 +25,12 @@ const QUIET_SHARE: f64 = 0.01;
 /// As [`QUIET_SHARE`], while all threads work and others take the processor away from them; half of it after each
 /// attempt that was worth nothing.
 const BUSY_SHARE: f64 = 0.1;
-/// So often a second they are taken from it then. Two Zen 4 cores, trainings of the dense network and the CNN, tenths of a
+/// Involuntary switches a second from which the machine counts as busy. Two Zen 4 cores, trainings of the dense network and the CNN, tenths of a
 /// second: 30 to 100 on the quiet machine, 120 to 400 beside one or two busy programs. With 50 the CNN lost 7% to attempts
 /// on that quiet machine.
 const BUSY_SWITCHES: f64 = 110.0;
 
-/// So long the number that one loop has found is where the next one begins.
+/// How long the number of threads that one loop has found is where the next one begins.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The number of threads that an attempt has shown to be right beside a busy program, of how many, and when.

@@ -30,8 +30,8 @@ impl MovingAverage {
         self.momentum.min((1.0 + step as f64) / (10.0 + step as f64))
     }
 
-    /// Takes in the batch normalisation's statistics after so many steps; what the optimiser steps follows in its own pass
-    /// over the weights ([`MovingAverage::followers`]), one in place of two.
+    /// Averages the statistics of batch normalisation. The weights are averaged in the optimiser's own pass over them
+    /// ([`MovingAverage::followers`]), which saves a second one.
     ///
     /// # Errors
     /// If these are not the weights that it is of.
@@ -51,7 +51,7 @@ impl MovingAverage {
         Followers { share: 1.0 - self.momentum_in(step), values: &mut self.values }
     }
 
-    /// Changes places with the weights: what they were is here then, and the average is in the model.
+    /// Swaps the average with the model's weights.
     pub(super) fn swap(&mut self, weights: &mut [Weight]) {
         for (average, weight) in self.values.iter_mut().zip(weights) {
             std::mem::swap(average, &mut weight.tensor);

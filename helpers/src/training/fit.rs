@@ -132,8 +132,7 @@ impl Model {
     }
 }
 
-/// Trains `model`, which from then on says that it knows these `images`; the weights of the best epoch are in it
-/// afterwards, also after an error.
+/// Records `images` in the model, trains it, and restores the weights of the best epoch, also after an error.
 pub(crate) fn run<R: Record>(
     model: &mut Model,
     [train, validation]: [&dyn BatchSource; 2],

@@ -152,7 +152,7 @@ impl<'a> TrainingState<'a> {
         Ok(())
     }
 
-    /// Has the model change places with the moving average of its weights, if there is one.
+    /// Swaps the model's weights with their moving average, if there is one.
     pub(super) fn swap_average(&mut self) {
         if let Some(average) = &mut self.average {
             average.swap(&mut self.model.weights);

@@ -82,7 +82,7 @@ fn result_of(
         .map_err(|error| format!("stdin holds no specification of a trial: {error}"))?;
     let result = spec.run(loaded)?;
     let line = serde_json::to_vec(&result)?;
-    // A number that is none becomes null, which nobody can read again.
+    // JSON writes NaN as null, which cannot be read back.
     if TrialResult::parse(&line, &result.id).is_none() {
         return Err("a score is no finite number; try a smaller `learning_rate`".into());
     }
