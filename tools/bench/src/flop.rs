@@ -94,6 +94,8 @@ impl Count<'_> {
 
 #[cfg(test)]
 mod tests {
+    use helpers::architectures::{AutoencoderConfig, CnnConfig, DenseConfig};
+
     use super::*;
 
     const GREY: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
