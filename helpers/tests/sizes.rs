@@ -45,7 +45,7 @@ fn too_long(source: &str) -> Vec<String> {
                     && line.starts_with(indent)
                     && !line[indent.len()..].starts_with(' ')
         };
-        let length = lines[start..].iter().position(|line| end(&line)).map_or(0, |last| last + 1);
+        let length = lines[start..].iter().position(end).map_or(0, |last| last + 1);
         if length > MOST.1 {
             found.push(format!("line {}: a function of {length} lines", start + 1));
         }
