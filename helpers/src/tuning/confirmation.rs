@@ -77,19 +77,7 @@ impl SearchConfig {
         others: &[Parameters],
         n_seeds: usize,
     ) -> Result<Confirmation> {
-        if n_seeds == 0 {
-            return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
-        }
-        if !results.has_best() {
-            let advice = "run the search again: the trials that failed are tried once more";
-            let found = "none: each combination lost a trial";
-            return Err(Error::parameter(
-                "results",
-                "those with a best combination",
-                found,
-                advice,
-            ));
-        }
+        check(results, n_seeds)?;
         let params = without_repeats(others.iter().chain([&results.best_params]));
         let seeds: Vec<u64> =
             (0..n_seeds as u64).map(|repeat| self.fit.seed.wrapping_add(repeat)).collect();
@@ -150,6 +138,19 @@ impl SearchConfig {
         let Evaluation { images, loss, accuracy, .. } = model.evaluate(&split.validation)?;
         Ok((Score { images, loss, accuracy }, Trained { fit, history, model }))
     }
+}
+
+/// There must be something to train, and a best combination to compare with.
+fn check(results: &SearchResults, n_seeds: usize) -> Result<()> {
+    if n_seeds == 0 {
+        return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
+    }
+    if !results.has_best() {
+        let advice = "run the search again: the trials that failed are tried once more";
+        let found = "none: each combination lost a trial";
+        return Err(Error::parameter("results", "those with a best combination", found, advice));
+    }
+    Ok(())
 }
 
 /// A full training that has ended.
