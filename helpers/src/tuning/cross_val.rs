@@ -89,7 +89,8 @@ pub struct LearningCurve {
 /// and scores it on the validation part: scikit-learn's `learning_curve` on one split. The validation part also steers
 /// early stopping, for all sizes alike; the test part is not looked at.
 ///
-/// - `train_sizes`: numbers of images; one that is larger than the training part stands for all of it
+/// - `train_sizes`: numbers of images, trained on in rising order and each once, as in scikit-learn; one that is larger than
+///   the training part stands for all of it
 ///
 /// # Errors
 /// If there is no size, one is too small to hold two images of each class, or as
@@ -104,18 +105,25 @@ pub fn learning_curve(
         let advice = "such as [500, 2000, 8000, 32000]";
         return Err(Error::parameter("train_sizes", "at least one number", "none", advice));
     }
+    let mut sizes: Vec<usize> =
+        train_sizes.iter().map(|&size| size.min(split.train.len())).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    // All are drawn before the first training, so that a size which is refused costs none.
     let labels = split.train.labels();
+    let draw = |size: usize| -> Result<Subset> {
+        if size == split.train.len() {
+            return Ok(split.train.clone());
+        }
+        let rest = TestSize::Count(split.train.len() - size);
+        let drawn = train_test_split(&labels, rest, Draw::Stratified, config.seed)?;
+        part(&split.train, &drawn.train)
+    };
+    let parts = sizes.into_iter().map(draw).collect::<Result<Vec<Subset>>>()?;
     let mut curve =
         LearningCurve { train_sizes: Vec::new(), validation: Vec::new(), fit_seconds: Vec::new() };
-    let mut trainings = Trainings::new(train_sizes.len());
-    for &size in train_sizes {
-        let train = if size < split.train.len() {
-            let rest = TestSize::Count(split.train.len() - size);
-            let drawn = train_test_split(&labels, rest, Draw::Stratified, config.seed)?;
-            part(&split.train, &drawn.train)?
-        } else {
-            split.train.clone()
-        };
+    let mut trainings = Trainings::new(parts.len());
+    for train in parts {
         let few = Split { train, ..split.clone() };
         let mut model = network.clone().build(config.seed)?;
         let history = model.fit_with(&few, config.clone(), trainings.callbacks())?;
