@@ -403,7 +403,7 @@ fn hostile_text_stays_in_its_block_and_is_escaped() {
         "{others:?}"
     );
     // Paths were printed, on one line each and without markers.
-    for words in ["has ended before", "the checkpoint ", "not used: ", "features: computed anew: "]
+    for words in ["had already ended", "the checkpoint ", "not used: ", "features: computed anew: "]
     {
         assert!(
             others.iter().any(|line| line.contains(words)),

@@ -109,7 +109,7 @@ impl BackupAndRestore {
                 training.resumable_after = Some(epochs);
                 if is_over(training.epochs(), training) {
                     format!(
-                        "this very training has ended before, after epoch {epochs}: its result is taken from {path}; \
+                        "this training had already ended, after epoch {epochs}: its result is taken from {path}; \
                          remove that file to train anew"
                     )
                 } else {
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(
             ended,
             format!(
-                "this very training has ended before, after epoch 2: its result is taken from {shown}; remove that \
+                "this training had already ended, after epoch 2: its result is taken from {shown}; remove that \
                  file to train anew"
             )
         );
