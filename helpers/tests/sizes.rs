@@ -1,21 +1,12 @@
 //! Files and functions that a reader can hold in mind.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::rooms::rust_files;
 
 /// Lines of code of a file, its tests apart; and of a function, from `fn` to its last brace.
 const MOST: (usize, usize) = (500, 60);
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// What is too long in a source as rustfmt writes it.
 fn too_long(source: &str) -> Vec<String> {
@@ -56,14 +47,10 @@ fn too_long(source: &str) -> Vec<String> {
 #[test]
 fn no_file_and_no_function_is_too_long() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files = Vec::new();
-    rust_files(&root.join("helpers/src"), &mut files);
-    for tool in fs::read_dir(root.join("tools")).unwrap() {
-        let sources = tool.unwrap().path().join("src");
-        if sources.is_dir() {
-            rust_files(&sources, &mut files);
-        }
-    }
+    let tools = fs::read_dir(root.join("tools")).unwrap().map(|tool| tool.unwrap().path());
+    let sources = [root.join("helpers")].into_iter().chain(tools).map(|folder| folder.join("src"));
+    let files: Vec<_> =
+        sources.filter(|folder| folder.is_dir()).flat_map(|it| rust_files(&it)).collect();
     assert!(files.len() > 200, "{} files", files.len());
     let mut found = Vec::new();
     for file in files {
