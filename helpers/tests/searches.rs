@@ -4,7 +4,9 @@ use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use helpers::Error;
 use helpers::architectures::DenseConfig;
@@ -17,7 +19,7 @@ use helpers::tuning::{
     SearchResults, TrialResult, TrialRunner, TrialSpec,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn sample_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample")
@@ -92,11 +94,14 @@ fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
 /// The formula of `searches.py`.
 struct Formula {
     failing: u64,
+    /// How long a trial takes.
+    moment: Duration,
 }
 
 impl TrialRunner for Formula {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         const PRIME: u64 = 1_000_003;
+        std::thread::sleep(self.moment);
         let Network::Dense(DenseConfig { dropout, .. }) = &spec.network else { unreachable!() };
         let millionths = |value: f64| (value * 1e6).round() as u64;
         let sum = |rows: &[usize]| rows.iter().sum::<usize>() as u64;
@@ -143,10 +148,9 @@ fn search<S: for<'a> Deserialize<'a>>(case: &Case, folder: &Path) -> S {
     serde_json::from_value(settings).unwrap()
 }
 
-fn found(case: &Case) -> Result<SearchResults, Error> {
-    let folder = tempfile::tempdir().unwrap();
-    let (split, launcher) = (split(case.images, case.seed), Formula { failing: case.failing });
-    let folder = folder.path();
+fn found(case: &Case, folder: &Path, moment: Duration) -> Result<SearchResults, Error> {
+    let split = split(case.images, case.seed);
+    let launcher = Formula { failing: case.failing, moment };
     match case.kind.as_str() {
         "grid" => search::<GridSearchCv>(case, folder).fit_with(&split, &launcher),
         "randomized" => search::<RandomizedSearchCv>(case, folder).fit_with(&split, &launcher),
@@ -173,7 +177,8 @@ fn candidates_rounds_scores_and_the_best_are_scikit_learns() {
     let mut rounds = 0;
     for (number, case) in printed.cases.iter().enumerate() {
         let what = format!("case {number}, {}: {}", case.kind, case.search);
-        let found = found(case);
+        let folder = tempfile::tempdir().unwrap();
+        let found = found(case, folder.path(), Duration::ZERO);
         let Some(answer) = &case.answer else {
             assert!(found.is_err(), "{what}");
             continue;
@@ -452,8 +457,87 @@ fn a_search_by_halving_that_was_stopped_finds_the_same() {
     let launcher = program();
     search.fit_with(&split, &launcher).unwrap();
     assert_eq!(results(rough.path()), results(calm.path()));
-    assert_eq!(files(rough.path(), "json"), files(rough.path(), "json"));
+    let names = |folder: &Path| -> Vec<String> {
+        let files = files(folder, "json").into_iter();
+        files.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(rough.path()), names(calm.path()));
     assert!(files(rough.path(), "safetensors").is_empty(), "checkpoints were left behind");
     let ran = launcher.epochs.into_inner().unwrap();
     assert!(ran.len() < 14, "{ran:?}: nothing of the stopped searches was used");
+}
+
+const FOLDER: &str = "SEARCH_OF_A_KIND_TO_BE_KILLED";
+
+/// A search of this kind whose trials take a moment.
+fn brief_search(kind: &str, folder: &Path, moment: Duration) -> SearchResults {
+    let lists = json!({"dropout": [0.0, 0.1, 0.2, 0.3], "batch_size": [16, 32, 64]});
+    let mut settings = match kind {
+        "grid" | "halving_grid" => json!({ "param_grid": lists }),
+        _ => json!({ "param_distributions": lists, "random_state": 5 }),
+    };
+    let own = match kind {
+        "randomized" => json!({ "n_iter": 10 }),
+        "halving_random" => json!({ "n_candidates": 10, "min_resources": "smallest" }),
+        _ => json!({}),
+    };
+    settings.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let case = Case {
+        kind: kind.to_owned(),
+        seed: 5,
+        images: 900,
+        n_splits: 3,
+        stratified: true,
+        shuffle: true,
+        search: settings,
+        failing: 0,
+        answer: None,
+    };
+    found(&case, &folder.join("trials"), moment).unwrap()
+}
+
+/// The process that the next test starts and kills; alone it does nothing.
+#[test]
+fn search_of_a_kind_to_be_killed() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let kind = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    brief_search(&kind, &folder, Duration::from_millis(40));
+}
+
+#[test]
+fn a_search_of_any_kind_that_was_killed_finds_the_same() {
+    for kind in ["grid", "randomized", "halving_grid", "halving_random"] {
+        let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = rough.path().join(kind);
+        // With no word of warning: before the first trial, and each time a little later.
+        for enough in [0, 4, 9, 15, 24] {
+            let mut search = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "searches::search_of_a_kind_to_be_killed", "--nocapture"])
+                .env(FOLDER, &folder)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let begun = Instant::now();
+            while files(&folder, "json").len() < enough {
+                assert!(search.try_wait().unwrap().is_none(), "{kind} ended before it was killed");
+                assert!(begun.elapsed() < Duration::from_secs(120), "{kind} does not get on");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            search.kill().unwrap();
+            search.wait().unwrap();
+        }
+        let finished = files(&folder, "json").len();
+        let found = brief_search(kind, &folder, Duration::ZERO);
+        let expected = brief_search(kind, &calm.path().join(kind), Duration::ZERO);
+        assert_eq!(found.trials_kept, finished, "{kind}: each finished trial is used");
+        assert_eq!(found.best_params, expected.best_params, "{kind}");
+        let (ours, theirs) = (&found.cv_results, &expected.cv_results);
+        assert_eq!(ours.params, theirs.params, "{kind}");
+        assert_eq!(ours.split_test_score, theirs.split_test_score, "{kind}");
+        assert_eq!(
+            (&ours.iter, &ours.rank_test_score),
+            (&theirs.iter, &theirs.rank_test_score),
+            "{kind}"
+        );
+    }
 }

@@ -12,6 +12,7 @@ mod dataset;
 mod denoising;
 mod evaluation;
 mod history;
+mod importance;
 mod metrics;
 mod mistakes;
 mod noise;

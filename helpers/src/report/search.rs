@@ -283,7 +283,7 @@ impl SearchResults {
         accuracies.iter().sum::<f64>() / accuracies.len() as f64
     }
 
-    /// Whether the choice of parameters mattered in the search, beyond the noise; in words.
+    /// Whether the choice of parameters mattered in the search, beyond the noise, and which parameter did; in words.
     pub fn sentence(&self) -> String {
         let text = |value: f64| difference(self.scoring, value);
         let means = &self.cv_results.mean_test_score;
@@ -313,9 +313,10 @@ impl SearchResults {
         format!(
             "{which} by more than the noise of the search when their means lie more than {} apart \
              (twice the standard error). {near} of the other {count} are nearer than that to the best, and the worst is \
-             {} below it: {word}.",
+             {} below it: {word}.{}",
             text(noise),
-            text(span)
+            text(span),
+            self.importance_text()
         )
     }
 

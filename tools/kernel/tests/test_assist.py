@@ -44,7 +44,7 @@ def inspect(session, code):
     return session.ask("inspect_request", code=code.replace("|", ""), cursor_pos=at, detail_level=0)
 
 
-@pytest.mark.parametrize("code", ["dataset.sp|lit(", "dataset.split|(", "let s = dataset.split(|)", "dataset.split(Split|"])
+@pytest.mark.parametrize("code", ["dataset.sp|lit(", "dataset.split|(", "let s = dataset.split(|)", "dataset.split(SplitConfig|"])
 def test_documentation_of_helpers(prepared, code):
     found = inspect(prepared, code)
     assert found["found"] is True
