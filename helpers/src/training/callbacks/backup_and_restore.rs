@@ -551,7 +551,9 @@ mod tests {
         fs::write(&path, &whole).unwrap();
         forge(&path, same, |_| ());
         assert!(
-            told(&path, model(4, 1), &split, &config(), |_| ()).unwrap().contains("ended before")
+            told(&path, model(4, 1), &split, &config(), |_| ())
+                .unwrap()
+                .contains("had already ended")
         );
     }
 
