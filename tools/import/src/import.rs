@@ -13,27 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::arrays::Array;
 use crate::container::{self, Container};
 use crate::list::{self, List};
-use crate::picture::{self, Fit};
+use crate::picture;
 use crate::preview;
+use crate::request::Request;
 
 /// Pictures that are read side by side before what they gave is written. Large enough that no core waits at the end of
 /// a chunk, small enough that a stop loses seconds.
 const CHUNK: usize = 256;
-
-/// What a person asks for.
-#[derive(Debug, Clone, Serialize)]
-pub struct Request {
-    /// A folder with a subfolder for each class, a CSV file, or arrays as they are.
-    pub source: PathBuf,
-    /// Pixels a side of each picture.
-    pub side: usize,
-    /// Whether pictures become grey.
-    pub grey: bool,
-    /// What becomes of a picture that is no square.
-    pub fit: Fit,
-    /// Where the files go.
-    pub into: PathBuf,
-}
 
 /// How far an import has come; kept beside the arrays until they are whole.
 #[derive(Debug, Default, Serialize, Deserialize)]

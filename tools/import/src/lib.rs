@@ -10,5 +10,7 @@ mod import;
 mod list;
 pub mod picture;
 mod preview;
+mod request;
 
-pub use import::{Request, run};
+pub use import::run;
+pub use request::Request;

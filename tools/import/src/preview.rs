@@ -11,7 +11,7 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
 use crate::arrays::Array;
-use crate::import::Request;
+use crate::request::Request;
 
 /// Pictures of each class.
 const SHOWN: usize = 8;
