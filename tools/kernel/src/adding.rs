@@ -1,4 +1,5 @@
-//! The commands `add`, `remove` and `list`: the warm build with a crate more or less.
+//! The commands `add`, `remove` and `list`: rebuild the warm build with one crate more or less, and print which were
+//! added.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::template;
 
-/// Makes a warm build with this crate (`NAME` or `NAME@VERSION`), too; if that cannot be, all stays as it was.
+/// Rebuilds the warm build with this crate (`NAME` or `NAME@VERSION`) in it; if that fails, everything stays as it was.
 pub(crate) fn add(paths: &Paths, wanted: &str) -> Outcome {
     let line = resolve(wanted)?;
     change(paths, |crates| Ok(crates.with(&line))).map_err(|error| {
@@ -45,7 +46,7 @@ fn change(paths: &Paths, how: impl FnOnce(&Crates) -> Outcome<Crates>) -> Outcom
     Ok(write_whole(&crates::file(paths), crates.text().as_bytes())?)
 }
 
-/// As a manifest has it, with the version that cargo takes; an error if there is no such crate.
+/// The crate as a line of a manifest, with the version that cargo chooses; an error if there is no such crate.
 fn resolve(wanted: &str) -> Outcome<String> {
     let (name, _) = wanted.split_once('@').unwrap_or((wanted, ""));
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -9,7 +9,7 @@ pub(crate) fn first_cell(helpers: &Path) -> String {
     format!(":dep helpers = {{ path = \"{}\" }}\nuse helpers::prelude::*;", helpers.display())
 }
 
-/// Writes the configuration that evcxr reads at its start, and gives the folder to name to it.
+/// Writes the configuration that evcxr reads when it starts; returns the folder that `EVCXR_CONFIG_DIR` must name.
 pub(crate) fn write_configuration(build: &Path) -> io::Result<PathBuf> {
     let folder = build.join("configuration");
     fs::create_dir_all(&folder)?;
@@ -22,10 +22,10 @@ pub(crate) fn kept_lock_file(build: &Path) -> PathBuf {
     build.join("configuration/Cargo.lock")
 }
 
-/// Copies a build folder so that cargo finds everything in it fresh: with all times kept.
+/// Copies a build folder with all modification times, so that cargo finds everything in it up to date.
 ///
-/// What the compiler made, nearly all of it, is linked instead: the compiler only ever replaces such
-/// files. Others may be written in place, so they are copied.
+/// Most of what the compiler made is hard-linked instead of copied: the compiler replaces such files and never writes
+/// into them. Other files may be written in place, so they are copied.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

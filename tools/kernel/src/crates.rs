@@ -1,6 +1,6 @@
-//! Crates that somebody has had added to the warm build, so that a `:dep` for them costs no wait.
+//! Crates that the user has added to the warm build, so that a `:dep` for them compiles nothing.
 //!
-//! The list lies beside the warm builds, a line a crate as a manifest has it, and outlives them.
+//! The list is a file beside the warm builds, one manifest line per crate. It outlives them.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::paths::Paths;
 pub(crate) struct Crates(Vec<String>);
 
 impl Crates {
-    /// Those of all warm builds to come.
+    /// The crates that every later warm build includes.
     pub(crate) fn of(paths: &Paths) -> Crates {
         Crates::read(&file(paths))
     }
@@ -42,13 +42,14 @@ impl Crates {
         self.0.iter().map(|line| format!(":dep {line}\n")).collect()
     }
 
-    /// The ways in which a notebook may ask for each: whatever version there is, that one, the like of it.
+    /// The three forms in which a notebook may ask for each crate: without a version, with a compatible one, with this
+    /// one.
     pub(crate) fn asked_for(&self) -> Vec<String> {
         let requirement = |line: &str| Some(line.split_once(" = ")?.1.trim_matches('"').to_owned());
         let all = self.0.iter().flat_map(|line| {
             let exact = requirement(line).unwrap_or_default();
             let numbers: Vec<&str> = exact.split('.').collect();
-            // Up to the first that is not zero, as cargo tells versions that go together.
+            // Up to the first number that is not zero: cargo takes versions that agree so far for compatible.
             let alike = numbers.iter().position(|number| *number != "0").unwrap_or(0);
             let short = numbers[..=alike].join(".");
             let name = name(line).to_owned();

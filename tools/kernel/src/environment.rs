@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use crate::paths::{Paths, REPOSITORY_VARIABLE};
 
-/// Names the libtorch to compile with to the build of its bindings.
+/// Tells the build of libtorch's bindings which libtorch to compile with.
 pub(crate) const LIBTORCH_VARIABLE: &str = "LIBTORCH";
 
 /// The environment of a kernel and of all that it starts.
 ///
-/// The loader path names the wheel's own folder and not the links that `LIBTORCH` holds:
-/// libtorch finds its companions relative to where it lies.
+/// The loader path names the wheel's own folder and not the links that `LIBTORCH` holds: libtorch looks for the
+/// libraries that it needs relative to its own place.
 ///
-/// A thread that waits for others spins for 300,000 rounds before it sleeps, if OpenMP is left alone. With another
-/// program on the processor it spins in the others' way: training on two cores beside one busy process ran at 30% of
-/// its speed for a dense network, and at 47% with 3,000 rounds. Alone, 3,000 rounds cost a sixth of the speed, and
-/// 20,000 nothing that could be measured.
+/// By default OpenMP lets a waiting thread spin for 300,000 rounds before it sleeps. When another program is busy, this
+/// takes processor time from the threads that work: training on two cores beside one busy process ran at 30% of its
+/// speed for a dense network, and at 47% with 3,000 rounds. On an otherwise idle machine 3,000 rounds cost a sixth of
+/// the speed, and 20,000 cost nothing that could be measured.
 pub(crate) fn environment(paths: &Paths) -> Vec<(&'static str, String)> {
     let torch = paths.root().join(".tools/torch/torch/lib");
     let loader_path =
@@ -31,7 +31,7 @@ pub(crate) fn environment(paths: &Paths) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Names to a kernel the folder in which the compiler was found when the kernel was installed.
+/// Tells a kernel in which folder the compiler was when the kernel was installed.
 pub(crate) const RUST_VARIABLE: &str = "NOTEBOOK_RUST";
 
 /// The folder of the compiler that is on the path.
@@ -40,8 +40,8 @@ pub(crate) fn rust_folder() -> Option<PathBuf> {
     env::split_paths(&path).find(|folder| folder.join("rustc").is_file())
 }
 
-/// Puts the compiler's folder on the path if it is not there: JupyterLab may have been started from a desktop, and VS Code
-/// reads no shell's settings.
+/// Adds the compiler's folder to `PATH` if no compiler is found there: JupyterLab may have been started from a desktop,
+/// and VS Code reads no shell's settings.
 pub(crate) fn find_rust() {
     if rust_folder().is_some() {
         return;

@@ -1,4 +1,4 @@
-//! Locks between kernels, folders that go, files that others see whole or not at all.
+//! Locks between kernels, removing folders, and writing files whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -22,8 +22,8 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file, and the folder it is in, so that who reads it sees all of it or what was there before, after a crash of the
-/// machine, too.
+/// Writes a file, and makes its folder. A reader sees either all of it or the old content, also after a crash of the
+/// machine.
 pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -41,7 +41,7 @@ pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
     written
 }
 
-/// A name for these parts, in hexadecimal digits.
+/// A SHA-256 over these parts, as hexadecimal digits.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {

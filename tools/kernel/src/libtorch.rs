@@ -1,8 +1,8 @@
-//! libtorch, as cells are linked with it and as they find it.
+//! libtorch, as cells are linked with it and as they find it at run time.
 //!
-//! The linker reads all names of a library that it is given, and libtorch has so many that this took a third of each
-//! cell's linking. So on Linux, where a library may leave names open, cells are linked with an empty stand-in, and find
-//! what they use in libtorch itself, which the process that runs them has loaded before.
+//! The linker reads every symbol of a library that it is given, and libtorch has so many that this took a third of each
+//! cell's linking. On Linux a library may have unresolved symbols. There cells are linked with an empty stand-in of the
+//! same name, and find the symbols in the real libtorch, which the process that runs them has loaded before.
 
 use std::fs;
 use std::io;
@@ -14,10 +14,10 @@ use crate::files::remove;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
 
-/// What cells are linked with by an empty library of the same name.
+/// The library that is replaced by an empty one for linking.
 const LARGE: &str = "libtorch_cpu.so";
 
-/// Makes the folder that cells are linked with: all that is in `.tools/libtorch`, but for the largest library.
+/// Makes the folder that cells are linked with: links to everything in `.tools/libtorch`, and an empty [`LARGE`].
 pub(crate) fn make_stand_in(paths: &Paths) -> Outcome {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -56,7 +56,7 @@ fn link_all(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Loads libtorch where all cells find it, in the process that runs them.
+/// Loads libtorch with global symbols, in the process that runs the cells.
 pub(crate) fn load() {
     #[cfg(target_os = "linux")]
     {

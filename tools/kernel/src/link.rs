@@ -1,12 +1,13 @@
-//! What the front and the relay tell each other: a JSON value a line, over a Unix socket. And what the stand-ins for cargo
-//! and rustc tell the front of a cell: rustc's words in a file, and that it is left to cargo in a line that evcxr passes on.
+//! Messages between the front and the relay: one JSON value per line over a Unix socket. The stand-ins for cargo and
+//! rustc reach the front in two other ways: rustc's messages through a file, the reason for using cargo through evcxr's
+//! output.
 
 use std::collections::BTreeMap;
 use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
-/// Names the front's socket to the relay.
+/// Tells the relay where the front's socket is.
 pub(crate) const LINK_VARIABLE: &str = "NOTEBOOK_LINK";
 
 /// One of the two streams of text that a cell writes to.
@@ -36,7 +37,7 @@ pub(crate) struct Bundle {
     pub(crate) update: bool,
 }
 
-/// What the relay tells.
+/// Reports of the relay to the front.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The relay has started, as this process.
@@ -69,7 +70,7 @@ pub(crate) enum Report {
         prompt: String,
         password: bool,
     },
-    /// The cell came to its end, in whatever way; all that it printed has been told.
+    /// The cell has ended, in whatever way; all of its output was sent before this.
     Ended,
     /// The process that runs the cells is gone.
     Exited {
@@ -80,31 +81,31 @@ pub(crate) enum Report {
     Pong,
 }
 
-/// What the front wants of the relay.
+/// Orders of the front to the relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// To be answered once all has been told that was written before.
+    /// Asks for [`Report::Pong`] after every report that was written before.
     Ping,
-    /// The next cell that comes compiled may run, or not.
+    /// Whether the next compiled cell may run.
     Allow(bool),
     /// Interrupts the cell that runs.
     Interrupt,
     /// A line for the cell that waits for one.
     Answer(String),
-    /// No line will come.
+    /// The cell gets an end of input instead of a line.
     EndOfInput,
 }
 
-/// Names the file to what starts rustc.
+/// Tells the processes that start rustc where to keep its messages.
 pub(crate) const DIAGNOSTICS_VARIABLE: &str = "NOTEBOOK_DIAGNOSTICS";
 
-/// Keeps what rustc says of a cell, in the process that compiles it.
+/// Keeps rustc's messages about a cell; called in the process that compiles it.
 pub(crate) fn keep_diagnostics(said: &[u8]) {
     if let Some(file) = env::var_os(DIAGNOSTICS_VARIABLE) {
-        // Without the file an error is told in evcxr's words.
+        // Without the file the error is shown in evcxr's words.
         let _ = fs::write(file, said);
     }
 }
 
-/// What comes between `Compiling` and the reason in a line about a cell that cargo compiles.
+/// Marks a `Compiling` line that gives the reason why cargo compiles a cell.
 pub(crate) const LEFT_TO_CARGO: &str = "this cell with cargo: ";

@@ -5,13 +5,13 @@
 //!
 //! - `notebook-kernel build-template --repository ROOT` makes `.tools/kernel/template`, or finds it fresh
 //! - `notebook-kernel install --repository ROOT --prefix VENV` writes the kernelspec `rust` into VENV
-//! - `notebook-kernel add CRATE`, `remove CRATE` and `list` say which crates are in the warm build beside those of helpers
-//! - `notebook-kernel --control_file FILE` is what Jupyter calls: one kernel
+//! - `notebook-kernel add CRATE`, `remove CRATE` and `list` manage the extra crates of the warm build
+//! - `notebook-kernel --control_file FILE` is how Jupyter starts a kernel
 //!
-//! A kernel is four processes of this same binary, each started by the one before: the front, which Jupyter talks to;
-//! `evcxr_jupyter`, which compiles cells; the relay, which evcxr takes for the process that runs them; and the runner, which
-//! does. evcxr finds it also where it looks for cargo, rustc and rustup (`toolchain`). `rehearse` is called by
-//! `build-template`.
+//! A kernel is four processes of this binary, each started by the one before: the front, which Jupyter talks to;
+//! `evcxr_jupyter`, which compiles cells; the relay, which evcxr takes for the process that runs cells; and the runner,
+//! which runs them. The same binary also stands in for cargo, rustc and rustup (`toolchain`). `build-template` calls
+//! `rehearse`.
 
 mod adding;
 mod build_folder;

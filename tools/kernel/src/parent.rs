@@ -4,8 +4,8 @@ use std::os::unix::process::parent_id;
 use std::thread;
 use std::time::Duration;
 
-/// Ends this process when the one that started it is gone, even in the middle of a long cell: nobody else would end a
-/// kernel whose server or papermill was killed, and it would keep on training.
+/// Ends this process when its parent has ended, even in the middle of a long cell. Otherwise a kernel whose server or
+/// papermill was killed would go on training.
 pub(crate) fn end_with_it() {
     let parent = parent_id();
     thread::spawn(move || {

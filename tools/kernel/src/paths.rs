@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths in the repository that the kernel uses.
 
 use std::env;
 use std::io;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::outcome::Outcome;
 
-/// Names the repository to a kernel; the kernelspec sets it.
+/// Tells a kernel where the repository is; set by the kernelspec.
 pub(crate) const REPOSITORY_VARIABLE: &str = "NOTEBOOK_REPOSITORY";
 
-/// The library that `template/flush.rs` makes, from the repository's root.
+/// The library that `template/flush.rs` makes, relative to the repository's root.
 pub(crate) const FLUSH_LIBRARY: &str = ".tools/kernel/libnotebook_flush.so";
 
-/// In a template, and written last: one without it is not whole.
+/// A file in a template that is written last: without it the template is incomplete.
 pub(crate) const STAMP: &str = "stamp";
 
 /// The paths under one repository root.
@@ -108,7 +108,8 @@ impl Paths {
     }
 }
 
-/// This program. One that set-up has replaced since this process began is the one of the same path.
+/// The path of this program. If set-up has replaced the file since this process started, the path
+/// of the new file.
 pub(crate) fn program() -> io::Result<PathBuf> {
     let path = env::current_exe()?;
     let replaced =

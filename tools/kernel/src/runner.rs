@@ -1,8 +1,8 @@
-//! The process that runs the cells: loads what evcxr has compiled, calls it, and says when it has come to its end.
+//! The process that runs the cells: loads what evcxr has compiled, calls it, and reports its end.
 //!
-//! It does what evcxr's own does, with three differences: commands and answers have a socket of their own, so that the
-//! cells' standard input and output are theirs; what a cell has printed without a line break is written out when it ends;
-//! and a cell that cannot be loaded ends with that message, and not the process with all variables.
+//! It does what evcxr's own process does, with three differences. Commands and answers have their own socket, so that
+//! standard input and output belong to the cells. Text printed without a line break is flushed when a cell ends. A cell
+//! that cannot be loaded only reports that; the process and all variables stay.
 
 use std::env;
 use std::ffi::{CStr, CString, c_void};
@@ -19,23 +19,23 @@ use crate::{libtorch, parent, toolchain};
 
 /// evcxr marks the process that it starts for the cells with this variable.
 pub(crate) const CHILD_VARIABLE: &str = "EVCXR_IS_RUNTIME";
-/// Names the descriptor of the socket to the runner.
+/// Tells the runner the descriptor of its socket.
 pub(crate) const COMMAND_VARIABLE: &str = "NOTEBOOK_RUNNER";
 /// Carries the kernel's `RUST_BACKTRACE` past evcxr, which sets it to 1.
 pub(crate) const BACKTRACE_VARIABLE: &str = "NOTEBOOK_BACKTRACE";
 
 /// What the relay says besides evcxr's own `LOAD_AND_RUN LIBRARY FUNCTION`.
 pub(crate) const FLUSH: &str = "FLUSH";
-/// What the runner answers: a cell begins, it has come to its end, it cannot be loaded; what was printed is written out.
+/// The runner's answers: a cell begins, it has ended, it cannot be loaded, the output is flushed.
 pub(crate) const BEGUN: &str = "BEGUN";
 pub(crate) const DONE: &str = "DONE";
 pub(crate) const FAILED: &str = "FAILED ";
 pub(crate) const FLUSHED: &str = "FLUSHED";
 
-/// A cell: takes the variables and gives them back.
+/// A compiled cell: takes the variable store and gives it back.
 type Cell = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// In evcxr's own process for cells, which the warm build uses, and in the runner: what cells need of a process.
+/// Prepares a process for cells: the runner, or evcxr's own process, which runs the cells while the warm build is made.
 pub(crate) fn prepare_if_child() {
     if env::var_os(CHILD_VARIABLE).is_none() {
         return;
@@ -48,23 +48,23 @@ pub(crate) fn prepare_if_child() {
     parent::end_with_it();
 }
 
-/// In the runner: runs cells, and does not come back.
+/// Runs cells and never returns, if this process is the runner.
 pub(crate) fn run_if_runner() {
     let Ok(descriptor) = env::var(COMMAND_VARIABLE) else { return };
     let Ok(descriptor) = descriptor.parse::<RawFd>() else { return };
     remove_environment([COMMAND_VARIABLE]);
     let mut interrupts = Interrupts::of_cells();
     prepare_if_child();
-    // SAFETY: the relay has opened it for this process, which has no other name for it.
+    // SAFETY: the relay has opened the descriptor for this process, and nothing else here uses it.
     let command = unsafe {
-        // Nothing that a cell starts gets it.
+        // Processes that a cell starts do not inherit it.
         libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
         UnixStream::from_raw_fd(descriptor)
     };
     let answers = command.try_clone();
     let (cells, waiting) = mpsc::channel();
     thread::spawn(move || listen(command, &cells));
-    // Reads the library for it, so that no cell has to wait.
+    // Loads the flush library now, so that no cell waits for it.
     flush();
     let mut variables = std::ptr::null_mut();
     if let Ok(mut answers) = answers {
@@ -72,8 +72,8 @@ pub(crate) fn run_if_runner() {
             let ended = load(&line).map(|cell| {
                 interrupts.let_in();
                 answer(&mut answers, BEGUN);
-                // SAFETY: evcxr has compiled the function for this purpose: it takes what the last cell gave, or nothing,
-                // and gives the like back. The library is never closed, so what variables point to stays.
+                // SAFETY: evcxr has compiled the function for this: it takes and returns the variable store, null at
+                // first. The library is never closed, so pointers into it stay valid.
                 variables = unsafe { cell(variables) };
                 interrupts.keep_out();
             });
@@ -86,26 +86,26 @@ pub(crate) fn run_if_runner() {
             }
         }
     }
-    // Destructors of variables do not run when a notebook's process ends; with evcxr's own they do not, either.
+    // Exits without dropping variables, as evcxr's own process does.
     std::process::exit(0)
 }
 
-/// Tells the relay something, in one piece. One that is gone is noticed where its commands are read.
+/// Sends the relay one line. A lost relay is noticed where its commands are read.
 fn answer(to: &mut UnixStream, line: &str) {
     let _ = to.write_all(format!("{line}\n").as_bytes());
 }
 
-/// What an interrupt does. While a cell runs it ends this process, unless what runs listens to it; between cells it comes too
-/// late for the one before, and all variables would be lost for nothing.
+/// How this process reacts to SIGINT. While a cell runs, it ends the process unless the cell's code handles it. Between
+/// cells it is ignored: it came too late for the last cell, and all variables would be lost.
 struct Interrupts {
     of_cells: libc::sigaction,
 }
 
 impl Interrupts {
-    /// A shell has what a script starts in the background ignore interrupts, and all that it starts in turn: not so here.
+    /// Resets SIGINT: a process that a script starts in the background inherits that interrupts are ignored.
     fn of_cells() -> Interrupts {
-        // SAFETY: the calls take numbers, a set that the first of them makes, and a structure for which zeros are the usual
-        // action.
+        // SAFETY: the calls take numbers, a set that the first call initialises, and a structure that is valid as
+        // zeros.
         unsafe {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&mut set);
@@ -119,7 +119,7 @@ impl Interrupts {
     }
 
     fn keep_out(&mut self) {
-        // SAFETY: zeros and a number are a whole action, and the call writes the one before, which a cell may have set.
+        // SAFETY: zeros and a number are a valid action; the call saves the previous one, which a cell may have set.
         unsafe {
             let mut ignore: libc::sigaction = std::mem::zeroed();
             ignore.sa_sigaction = libc::SIG_IGN;
@@ -133,13 +133,13 @@ impl Interrupts {
     }
 }
 
-/// Passes cells on to the main thread, and flushes whenever that is wished, in the middle of a cell, too.
+/// Passes cells on to the main thread, and flushes on request, also in the middle of a cell.
 fn listen(command: UnixStream, cells: &mpsc::Sender<String>) {
     let answers = command.try_clone();
     for line in BufReader::new(command).lines().map_while(Result::ok) {
         if line == FLUSH {
             let answers = answers.as_ref().ok().and_then(|answers| answers.try_clone().ok());
-            // In a thread of its own: a cell that holds its output for itself holds this up.
+            // In its own thread: a cell that holds the lock on its output blocks the flush.
             thread::spawn(move || {
                 flush();
                 answers.into_iter().for_each(|mut answers| answer(&mut answers, FLUSHED));
@@ -148,7 +148,7 @@ fn listen(command: UnixStream, cells: &mpsc::Sender<String>) {
             return;
         }
     }
-    // The relay is gone, and with it everybody who could see what the cell does.
+    // The relay is gone, so nobody sees what the cell does.
     // SAFETY: `_exit` ends the process at once. Exit handlers must not run: the main thread may be inside a cell.
     unsafe { libc::_exit(0) }
 }
@@ -159,19 +159,20 @@ fn load(line: &str) -> Result<Cell, String> {
     let call = line.strip_prefix("LOAD_AND_RUN ").and_then(|rest| rest.rsplit_once(' '));
     let (library, function) = call.ok_or_else(|| format!("cannot read the command `{line}`"))?;
     let cell = find(library, function).or_else(|error| {
-        // Without its number: one that is run again is the same then, and is not compiled again.
+        // Cells are compiled without a number in the name, so that equal cells are equal files and are not compiled
+        // again.
         find(library, toolchain::without_number(function)).map_err(|_| error)
     })?;
     // SAFETY: evcxr has compiled the function to be called so.
     Ok(unsafe { std::mem::transmute::<*mut c_void, Cell>(cell) })
 }
 
-/// The address of a function in a library, which is loaded and stays.
+/// Loads a library, which stays loaded, and returns the address of a function in it.
 fn find(library: &str, function: &str) -> Result<*mut c_void, String> {
     let c_string = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let (library, function) = (c_string(library)?, c_string(function)?);
-    // SAFETY: both names end with a zero. What runs when a library is loaded is code of the person whose kernel this is.
-    // `dlerror` gives a text that ends with a zero, or nothing.
+    // SAFETY: both strings end with a zero. Code that runs on loading belongs to the user of this kernel. `dlerror`
+    // returns a zero-terminated text or null.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
         let address = match handle.is_null() {
@@ -187,8 +188,8 @@ fn find(library: &str, function: &str) -> Result<*mut c_void, String> {
     }
 }
 
-/// Writes out what cells have printed without a line break: cells share a standard library, this program has its own, and
-/// so a library that is linked with theirs has to do it (`template/flush.rs`).
+/// Flushes what cells have printed without a line break. The buffer is in the standard library that cells share; this
+/// program has its own copy, so a library that is linked like the cells does it (`template/flush.rs`).
 fn flush() {
     static FLUSH: OnceLock<Option<extern "C" fn()>> = OnceLock::new();
     let found = FLUSH.get_or_init(|| {

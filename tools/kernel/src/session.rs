@@ -1,8 +1,8 @@
-//! One kernel from start to end: its front, evcxr behind it, and its own folder.
+//! One kernel from start to end: its front, the evcxr behind it, and its own folder.
 //!
-//! evcxr's build folder must have one user only. So each kernel gets a folder in `sessions/` and
-//! holds a lock on `NAME.lock` beside it. The lock goes with the process, however it ends: a folder
-//! whose lock is free belongs to nobody, and the next kernel removes it.
+//! evcxr's build folder may have only one user. So each kernel gets a folder in `sessions/` and holds a lock on
+//! `NAME.lock` beside it. The lock ends with the process, however that ends. A folder whose lock is free is no longer
+//! in use, and the next kernel removes it.
 
 use std::env;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ use crate::toolchain::{self, Mode};
 /// A Unix socket's path has room for some hundred bytes.
 const LONGEST_SOCKET_FOLDER: usize = 70;
 
-/// Has the memory allocator of evcxr's analyser give back what it does not use: it holds 80 MB less, of 390, and takes no longer.
+/// Makes the memory allocator of evcxr's analyser return unused memory: 80 MB less of 390, and no slower.
 const FRUGAL: [(&str, &str); 3] = [
     ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
     ("MIMALLOC_PURGE_DELAY", "0"),
@@ -51,7 +51,7 @@ pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
     })
 }
 
-/// In the process behind the front: evcxr as it is, until the front ends.
+/// Runs an unchanged evcxr in the process behind the front, until the front ends.
 pub(crate) fn serve_behind_front() -> Outcome {
     silence_stdout()?;
     parent::end_with_it();
@@ -62,7 +62,7 @@ pub(crate) fn serve_behind_front() -> Outcome {
 fn prepare(paths: &Paths) -> Outcome<Prepared> {
     let session = Session::start(paths, None)?;
     let template = session.template.clone();
-    // What is there too much of takes room, and nothing else.
+    // Cached cells beyond the limit only take space, so nobody waits for this.
     thread::spawn(move || toolchain::trim(&template));
     let variables = session.environment(paths)?.into_iter();
     Ok(Prepared {
@@ -76,7 +76,8 @@ fn prepare(paths: &Paths) -> Outcome<Prepared> {
     })
 }
 
-/// Runs the first cells of a notebook on `template`, without a front, and fails if they are not compiled as they shall be.
+/// Runs the first cells of a notebook on `template` without a front; fails if they give a wrong value or cargo compiles
+/// them.
 pub(crate) fn rehearse(paths: &Paths, template: PathBuf) -> Outcome {
     let crates = Crates::of_template(&template);
     let session = Session::start(paths, Some(template))?;
@@ -107,7 +108,7 @@ struct Session {
     folder: PathBuf,
     lock_file: PathBuf,
     _lock: File,
-    /// Where the front and evcxr meet, a folder for its owner alone.
+    /// The folder of the sockets between front and evcxr, private to its owner.
     sockets: TempDir,
     /// The warm build that cells are linked with; it stays as long as the lock on it is held.
     template: PathBuf,
@@ -115,7 +116,7 @@ struct Session {
 }
 
 impl Session {
-    /// On `template`, or on the one that is in use.
+    /// Starts on `template`, or on the current one.
     fn start(paths: &Paths, template: Option<PathBuf>) -> Outcome<Session> {
         let (template, template_lock) = hold_template(paths, template)?;
         let cannot = |error: io::Error| {
@@ -133,7 +134,7 @@ impl Session {
             (folder, lock_file, own)
         };
         fs::create_dir_all(&folder).map_err(cannot)?;
-        // In the session's folder one that is left behind is removed with it.
+        // A sockets folder inside the session's folder is removed together with it if it is left behind.
         let sockets = match folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
             true => tempfile::Builder::new().prefix("sockets-").tempdir_in(&folder)?,
             false => tempfile::Builder::new().prefix("rust-kernel-").tempdir()?,
@@ -145,7 +146,7 @@ impl Session {
         Ok(Session { folder, lock_file, _lock: own, sockets, template, _template_lock })
     }
 
-    /// What evcxr and all that it starts find in their environment.
+    /// The environment of evcxr and of everything that it starts.
     fn environment(&self, paths: &Paths) -> Outcome<Vec<(&'static str, String)>> {
         let built = Stamp::read(&self.template);
         let now = Stamp::now(paths)?;
@@ -158,8 +159,8 @@ impl Session {
         let is_known = built.is_some_and(|built| built.base == now.base);
         let mode = if is_known { Mode::Know } else { Mode::Forget };
         let configuration = build_folder::write_configuration(&self.folder)?;
-        // Somebody may have chosen other values, but for the libtorch that the warm build was made for: with another one all
-        // is compiled anew. Cargo sets one for whatever it starts.
+        // Values that are set already win, except for `LIBTORCH`: with another libtorch than the warm build's
+        // everything would be compiled anew, and cargo sets this variable for every program it starts.
         let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
         let mut variables = environment(paths);
         variables.retain(|(name, _)| wanted(name));
@@ -170,8 +171,8 @@ impl Session {
             (BACKTRACE_VARIABLE, backtrace),
             ("EVCXR_TMPDIR", self.folder.display().to_string()),
             ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
-            // evcxr_jupyter brings the kernelspec it finds up to date; here it finds none, and so leaves
-            // a kernelspec that the user has installed elsewhere alone.
+            // evcxr_jupyter updates the kernelspec that it finds. Here it finds none, so it does not touch a kernelspec
+            // that the user has installed elsewhere.
             ("JUPYTER_PATH", configuration.display().to_string()),
             (DIAGNOSTICS_VARIABLE, self.diagnostics().display().to_string()),
         ]);
@@ -183,11 +184,11 @@ impl Session {
     }
 }
 
-/// A whole template, and a lock that keeps it.
+/// A complete template, and a lock that keeps it from being removed.
 fn hold_template(paths: &Paths, template: Option<PathBuf>) -> Outcome<(PathBuf, File)> {
     let missing = "it has no warm build yet; run `cargo xtask setup`";
     let shared = File::create(paths.kernel().join("template.lock")).map_err(|_| missing)?;
-    // While another one takes its place, it may not be removed.
+    // The current template cannot be replaced and removed while this lock is held.
     shared.lock_shared()?;
     let template = template.or_else(|| template::current(paths)).ok_or(missing)?;
     let held = File::options().create(true).append(true).open(template::lock_file(&template))?;
@@ -222,8 +223,8 @@ fn remove_stale(sessions: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel's own standard output holds nothing but evcxr's notes on its configuration. What cells
-/// print does not come this way.
+/// Sends standard output to `/dev/null`: only evcxr's notes on its configuration go there, and the output of cells
+/// takes another way.
 fn silence_stdout() -> io::Result<()> {
     let nothing = File::options().write(true).open("/dev/null")?;
     // SAFETY: both descriptors are open; `dup2` makes standard output another name of the first.

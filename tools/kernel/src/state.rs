@@ -1,4 +1,4 @@
-//! What helpers looks like from outside, quick enough to be asked for each cell.
+//! The state of helpers' sources by file name, time and length: quick enough to compare for each cell.
 
 use std::fs;
 use std::io;
@@ -9,12 +9,12 @@ use crate::files::digest;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
 
-/// How helpers stands, to be compared with how it stood when the template was made.
+/// The state of helpers, to be compared with its state when the template was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Of the files that decide how cargo resolves dependencies.
+    /// Digest of the files that decide how cargo resolves dependencies.
     pub(crate) manifests: String,
-    /// Of all sources, and those files.
+    /// Digest of all sources and those files.
     all: String,
 }
 
@@ -34,7 +34,7 @@ impl State {
         Ok(digest(looks.iter().map(String::as_bytes)))
     }
 
-    /// As it was written to this folder.
+    /// Reads the state that was written to this folder.
     pub(crate) fn read(folder: &Path) -> Option<State> {
         let text = fs::read_to_string(folder.join("state")).ok()?;
         let (manifests, all) = text.trim_end().split_once('\n')?;
@@ -52,7 +52,7 @@ pub(crate) fn manifests(paths: &Paths) -> Vec<PathBuf> {
     vec![paths.lock_file(), paths.helpers().join("Cargo.toml"), workspace]
 }
 
-/// All files of helpers but its tests, in order. Whatever changes in them: the build script reads them.
+/// All files of helpers except its tests, in order; not only Rust files, because the build script reads the others.
 pub(crate) fn sources_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

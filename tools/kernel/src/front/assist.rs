@@ -1,5 +1,6 @@
-//! Completion and documentation: evcxr's analyser answers, for places that it counts in graphemes and that have to be at the
-//! end of a name. Jupyter counts code points, and a cursor may be anywhere.
+//! Completion and documentation, answered by evcxr's analyser. The analyser counts the cursor in graphemes and wants it
+//! at the end of a name; Jupyter counts code points, and its cursor may be anywhere. This file converts between the
+//! two.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,18 +10,18 @@ use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, is_id_continue, tokenize}
 use serde_json::{Value, json};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The answer to a completion that evcxr cannot be asked for now.
+/// The empty answer to a completion, for when evcxr is busy or gone.
 pub(crate) fn no_completion(request: &Value) -> Value {
     let cursor = &request["cursor_pos"];
     json!({"status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {}})
 }
 
-/// The answer to a question for documentation that evcxr cannot be asked now.
+/// The empty answer to a request for documentation, for when evcxr is busy or gone.
 pub(crate) fn no_inspection() -> Value {
     json!({"status": "ok", "found": false, "data": {}, "metadata": {}})
 }
 
-/// A completion as evcxr is asked for it: the code without what follows the cursor in a name.
+/// The request as evcxr needs it: the rest of the name behind the cursor is cut out of the code.
 pub(crate) fn completion_for_evcxr(request: &Value) -> Value {
     let (code, cursor) = code_and_cursor(request);
     let (before, after) = code.split_at(cursor);
@@ -31,7 +32,7 @@ pub(crate) fn completion_for_evcxr(request: &Value) -> Value {
     asked
 }
 
-/// evcxr's answer, for the code that was asked about: what is not public comes last, as the cell may not use it.
+/// evcxr's answer with positions in the client's code. Names that are not public come last, as a cell may not use them.
 pub(crate) fn completion_from_evcxr(
     request: &Value,
     mut answer: Value,
@@ -69,8 +70,8 @@ pub(crate) fn completion_from_evcxr(
     answer
 }
 
-/// A question for documentation as evcxr is asked it: at the end of the name under the cursor, or, among the arguments of a
-/// call, of the function's.
+/// The request as evcxr needs it, with the cursor at the end of the name that it touches; among the arguments of a
+/// call, at the end of the function's name.
 pub(crate) fn inspection_for_evcxr(request: &Value) -> Value {
     let (code, cursor) = code_and_cursor(request);
     let at = name_end(code, cursor).or_else(|| called(code, cursor)).unwrap_or(cursor);
@@ -87,7 +88,7 @@ fn name_end(code: &str, cursor: usize) -> Option<usize> {
     (length > 0 || beside).then_some(cursor + length)
 }
 
-/// The end of the name of the function whose arguments the cursor is among.
+/// The end of the function's name when the cursor is among the arguments of a call.
 fn called(code: &str, cursor: usize) -> Option<usize> {
     let mut open = Vec::new();
     let mut at = 0;
@@ -118,7 +119,7 @@ fn code_and_cursor(request: &Value) -> (&str, usize) {
     (code, cursor)
 }
 
-/// Names of fields and functions that a crate keeps for itself, and of nothing that it offers.
+/// Names of fields and functions that are private in a crate and not also the name of something public.
 pub(crate) fn private_names(sources: &Path) -> HashSet<String> {
     let (mut public, mut private) = (HashSet::new(), HashSet::new());
     read_folder(sources, &mut public, &mut private);
@@ -133,7 +134,7 @@ fn read_folder(folder: &Path, public: &mut HashSet<String>, private: &mut HashSe
             read_folder(&path, public, private);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            // Tests use what they like.
+            // Test modules are not part of the crate's interface.
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
             for line in text.lines() {
                 read_line(line.trim_start(), public, private);
@@ -142,7 +143,7 @@ fn read_folder(folder: &Path, public: &mut HashSet<String>, private: &mut HashSe
     }
 }
 
-/// A line as rustfmt writes it: one that declares a function or a field begins with its visibility and name.
+/// Records the name if the line declares a function or a field; relies on rustfmt's layout, visibility and name first.
 fn read_line(line: &str, public: &mut HashSet<String>, private: &mut HashSet<String>) {
     let (names, rest) = match line.strip_prefix("pub ") {
         Some(rest) => (public, rest),
@@ -166,7 +167,7 @@ fn read_line(line: &str, public: &mut HashSet<String>, private: &mut HashSet<Str
     }
 }
 
-/// A field, or a function, of this name: there may be one of each.
+/// The key under which a name is kept: a field and a function may have the same name.
 fn named(name: &str, is_function: bool) -> String {
     if is_function { format!("{name}()") } else { name.to_owned() }
 }

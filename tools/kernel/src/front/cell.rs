@@ -9,15 +9,15 @@ use super::output::{Output, Published};
 use super::wire::Message;
 use crate::link::LEFT_TO_CARGO;
 
-/// From when on a wait for a compiler is worth a word.
+/// How long compiling takes before the cell says so.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often that word is renewed.
+/// How often that message is updated.
 const RENEWED: Duration = Duration::from_secs(1);
 
 /// How far a cell has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// evcxr is not there yet.
+    /// Not sent yet: evcxr has not started, or is busy.
     Waiting,
     Compiling,
     Running,
@@ -33,7 +33,7 @@ pub(crate) struct Cell {
     pub(crate) compiling: Compiling,
     /// True from a question for input to its answer.
     pub(crate) asks: bool,
-    /// When a cell that was to end by an end of input is ended otherwise.
+    /// When to interrupt a cell that goes on after it was given an end of input.
     pub(crate) end_at: Option<Instant>,
 }
 
@@ -68,12 +68,12 @@ impl Cell {
         self.request.content["allow_stdin"] == true
     }
 
-    /// Whether what is queued behind it is aborted if it fails.
+    /// Whether the cells queued after this one are aborted if it fails.
     pub(crate) fn stops_others(&self) -> bool {
         self.request.content["stop_on_error"] != false
     }
 
-    /// When [`Cell::tick`] has something to do.
+    /// When [`Cell::tick`] must be called next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.output.deadline(), self.compiling.deadline(), self.end_at].into_iter().flatten().min()
     }
@@ -85,11 +85,11 @@ impl Cell {
     }
 }
 
-/// The crates that are compiled before a cell can be: what the person who waits is told.
+/// The message about crates that are compiled before the cell can run.
 pub(crate) struct Compiling {
     id: String,
     crates: Vec<String>,
-    /// Why cargo compiles the cell, which takes longer.
+    /// Why cargo compiles the cell instead of rustc alone, which is slower.
     reason: Option<String>,
     began: Instant,
     told: Option<Instant>,
@@ -106,7 +106,8 @@ impl Compiling {
         }
     }
 
-    /// Looks at a line that evcxr has written: `   Compiling itertools v0.13.0`, or why the cell is left to cargo.
+    /// Reads a line of evcxr's standard error: `   Compiling itertools v0.13.0`, or the reason why cargo compiles the
+    /// cell.
     pub(crate) fn look_at(&mut self, line: &str) {
         let Some(words) = line.trim_start().strip_prefix("Compiling ") else { return };
         if !self.is_at_it() {
@@ -147,7 +148,7 @@ impl Compiling {
         Some(published)
     }
 
-    /// The last word, once the cell is compiled.
+    /// The final message, once the cell is compiled; none if nothing was shown.
     pub(crate) fn done(&mut self) -> Option<Published> {
         let crates = std::mem::take(&mut self.crates);
         self.reason = None;

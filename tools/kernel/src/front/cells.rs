@@ -14,11 +14,11 @@ use super::wire::Message;
 use super::{Concluding, Front, Work, WorkKind};
 use crate::link::{Bundle, Order, Report};
 
-/// How long the answer to a failed cell waits for what was asked before it.
+/// How long the reply to a failed cell is held back, so that requests sent before it are queued and can be aborted.
 const GATHER: Duration = Duration::from_millis(10);
 
 impl Front {
-    /// Begins with the next cell, if none is running.
+    /// Starts queued cells until one is running.
     pub(super) fn next_cell(&mut self) {
         while self.cell.is_none() && self.concluding.is_none() {
             let Some(request) = self.queue.pop_front() else { return };
@@ -58,7 +58,7 @@ impl Front {
         }
     }
 
-    /// Has evcxr run the cell, if evcxr is there and has nothing else to do.
+    /// Sends the waiting cell to evcxr if evcxr is ready and idle.
     pub(super) fn send_cell(&mut self) {
         let Some(cell) = self.cell.as_mut().filter(|cell| cell.stage == Stage::Waiting) else {
             return;
@@ -79,7 +79,7 @@ impl Front {
         self.begin_work(&id, WorkKind::Cell);
     }
 
-    /// What evcxr answers.
+    /// Handles a reply of evcxr.
     pub(super) fn take_reply(&mut self, reply: Message) {
         let Some(work) = self.work.as_mut().filter(|work| work.id == reply.parent_id()) else {
             return;
@@ -97,7 +97,7 @@ impl Front {
         }
     }
 
-    /// What evcxr publishes.
+    /// Handles a message that evcxr publishes.
     pub(super) fn take_published(&mut self, message: Message) {
         let Some(work) = self.work.as_mut().filter(|work| work.id == message.parent_id()) else {
             return;
@@ -110,7 +110,7 @@ impl Front {
         match message.kind() {
             "error" => cell.outcome.errors.push(message.content),
             "execute_result" => {
-                // What evcxr's own commands show; what code shows comes from the relay.
+                // The result of one of evcxr's own commands; results of code come through the relay.
                 let data = message.content["data"].as_object().into_iter().flatten();
                 let text =
                     |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -127,14 +127,14 @@ impl Front {
         }
     }
 
-    /// What the relay tells.
+    /// Handles a report of the relay.
     pub(super) fn take_report(&mut self, report: Report) {
         let now = Instant::now();
         match report {
             Report::Text { stream, text } => {
                 let published = match &mut self.cell {
                     Some(cell) => cell.output.push_text(stream, &text, now),
-                    // Of a thread that a cell has left behind.
+                    // Output of a thread that an earlier cell started and that still runs.
                     None => vec![stream_message(stream, &text)],
                 };
                 self.publish_all(published);
@@ -180,7 +180,7 @@ impl Front {
         }
     }
 
-    /// Has the relay say when it has told all that it had to tell until now.
+    /// Asks the relay to confirm that it has sent every report so far.
     pub(super) fn ping(&mut self) {
         self.pinged = self.relays.last().map(|relay| relay.number);
         match self.pinged {
@@ -189,17 +189,17 @@ impl Front {
         }
     }
 
-    /// A relay that is gone has told all; one that has come since has nothing to tell of the cell before.
+    /// A relay that has ended sends nothing more, and a relay started since has nothing about the previous cell.
     pub(super) fn relay_ended(&mut self, number: u128) {
         self.relays.retain(|relay| relay.number != number);
         match self.pinged == Some(number) {
             true => self.answered(),
-            // Another one may have waited for its end.
+            // The current work may only have been waiting for this relay to end.
             false => self.work_done(),
         }
     }
 
-    /// The relay has answered, or can no longer.
+    /// The relay has answered the ping, or has ended.
     fn answered(&mut self) {
         if self.refusing {
             self.refused();
@@ -210,12 +210,12 @@ impl Front {
         self.work_done();
     }
 
-    /// Goes on, if evcxr has come to the end of what it was asked.
+    /// Finishes the current work if evcxr has replied and, for a cell, all reports have come; then starts what waits.
     fn work_done(&mut self) {
-        // A relay whose process has ended is still telling how.
+        // With two relays, the old one may still report how its process ended.
         let relays_settled = self.relays.len() < 2;
         let is_done = |work: &Work| {
-            // evcxr publishes the errors of a cell before it is idle, and answers the cell in between.
+            // evcxr publishes a cell's errors and its reply before it is idle, so a cell waits for idle, too.
             let of_a_cell = matches!(work.kind, WorkKind::Cell | WorkKind::Abandoned);
             let settled = work.idle.is_some() && work.synced && relays_settled;
             work.reply.is_some() && (!of_a_cell || settled)
@@ -243,7 +243,7 @@ impl Front {
         self.send_assist();
     }
 
-    /// Decides how the cell went.
+    /// Decides whether the cell succeeded or failed, and why.
     pub(super) fn end_cell(&mut self, mut cell: Cell) {
         cell.outcome.last_error = std::mem::take(&mut cell.output.last_error);
         if cell.outcome.exited.is_some() {
@@ -268,7 +268,7 @@ impl Front {
             None => {
                 let (published, value) = cell.output.finish(true);
                 self.publish_for(&cell, published);
-                // A loop has a value, too, and says nothing by it.
+                // A loop's value is `()`, which says nothing.
                 let says_nothing = |bundle: &Bundle| {
                     bundle.data.len() == 1
                         && bundle.data.get("text/plain").is_some_and(|text| text == "()")
@@ -305,7 +305,7 @@ impl Front {
         self.send_assist();
     }
 
-    /// Publishes why the cell failed; its answer follows in a moment.
+    /// Publishes why the cell failed; the reply follows after [`GATHER`].
     pub(super) fn fail(&mut self, mut cell: Cell, failure: Failure) {
         let done = cell.compiling.done();
         let (published, _) = cell.output.finish(false);
@@ -315,7 +315,7 @@ impl Front {
         self.concluding = Some(Concluding { at: Instant::now() + GATHER, cell, failure });
     }
 
-    /// Answers a failed cell, and aborts what was asked before that.
+    /// Replies to a failed cell, and aborts the cells that were queued by then.
     pub(super) fn conclude(&mut self) {
         let Some(Concluding { cell, failure, .. }) = self.concluding.take() else { return };
         let mut reply = failure.content();
@@ -360,7 +360,7 @@ impl Front {
         self.outside.stdin.send(question);
     }
 
-    /// The answer to a question of the cell.
+    /// Handles the client's answer to a question of the cell.
     pub(super) fn take_answer(&mut self, message: &Message) {
         if message.kind() != "input_reply" {
             return;
@@ -372,7 +372,7 @@ impl Front {
     }
 }
 
-/// Expressions that a client wants the values of: a compiled language has none at hand.
+/// Answers a request for the values of expressions with an error: a compiled language cannot evaluate them at run time.
 fn expressions(request: &Message) -> Value {
     let asked = request.content["user_expressions"].as_object().into_iter().flatten();
     let refused = json!({

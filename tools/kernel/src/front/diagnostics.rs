@@ -1,7 +1,7 @@
-//! rustc's own words about a cell, with the cell's lines in place of those of evcxr's file.
+//! rustc's own messages about a cell, with line numbers of the cell in place of those of evcxr's generated file.
 //!
-//! evcxr hands a compile error on with less than rustc said. What it said is kept in a file of the session (`toolchain`), and
-//! shown from there.
+//! evcxr's version of a compile error holds less than rustc's. The stand-in for rustc (`toolchain`) keeps rustc's
+//! output in a file of the session, and it is shown from there.
 
 use std::fs;
 use std::path::Path;
@@ -19,11 +19,11 @@ pub(crate) struct Diagnostic {
     pub(crate) code: String,
     /// As rustc prints it in a terminal, with colours.
     rendered: String,
-    /// What evcxr may take for the message instead.
+    /// Texts of rustc's notes; evcxr sometimes shows one of them as the message.
     notes: Vec<String>,
 }
 
-/// The errors that rustc found in the last cell; none if it was not asked.
+/// The errors that rustc found in the last cell; empty if rustc did not run.
 pub(crate) fn read(file: &Path) -> Vec<Diagnostic> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines()
@@ -33,7 +33,7 @@ pub(crate) fn read(file: &Path) -> Vec<Diagnostic> {
 }
 
 fn read_one(json: &Value) -> Option<Diagnostic> {
-    // Cargo wraps what it passes on.
+    // cargo puts rustc's message inside one of its own.
     let json = if json["message"].is_object() { &json["message"] } else { json };
     let message = json["message"].as_str()?;
     if json["level"] != "error" || message.starts_with("aborting due to") {
@@ -59,19 +59,19 @@ fn regex(pattern: &str) -> Regex {
 }
 
 impl Diagnostic {
-    /// Whether evcxr means this one by its message.
+    /// Whether this is the error that evcxr reports with `message`.
     pub(crate) fn is(&self, message: &str) -> bool {
         let plain = |text: &str| text.replace("`evcxr_variable_store`", "<end of input>");
         plain(&self.message) == message || self.notes.iter().any(|note| plain(note) == message)
     }
 
-    /// The lines to show, and where in the notebook the mistake is.
+    /// The lines to show, and the first place in the notebook that they point to.
     pub(crate) fn show(&self, sources: &Sources) -> (Vec<String>, Option<Location>) {
         let mut lines = Vec::new();
         let mut first = None;
-        // Digits of the line numbers, rustc's and those shown.
+        // Most digits of a line number, in rustc's text and in the one shown.
         let (mut told_width, mut shown_width) = (1, 1);
-        // True below a line that is evcxr's: what is drawn under it would point at nothing.
+        // True below a line of code that evcxr added: the markers under it would point at nothing.
         let mut skipping = false;
         for line in self.rendered.trim_end().lines() {
             let plain = COLOUR.replace_all(line, "");
@@ -97,12 +97,12 @@ impl Diagnostic {
                 let is_code = &numbered[2] == "|";
                 skipping = location.is_none() && is_code;
                 if !skipping {
-                    // A line to add stands above the cell.
+                    // A line that rustc suggests to add above the cell has no number in it.
                     let shown = location
                         .map_or(String::new(), |location| location.position.line.to_string());
                     told_width = told_width.max(number.len());
                     shown_width = shown_width.max(shown.len());
-                    // Colours are written in numbers, too.
+                    // Colour codes hold digits too: split them off before the line number is replaced.
                     let (colours, rest) =
                         line.split_at(COLOURS.find(line).map_or(0, |found| found.end()));
                     lines.push(format!(
@@ -121,7 +121,7 @@ impl Diagnostic {
     }
 }
 
-/// A line with fewer blanks before, or right behind, the line's number.
+/// Removes up to `surplus` blanks before or right after the line's number.
 fn without_blanks(line: &str, mut surplus: usize) -> String {
     let mut kept = String::with_capacity(line.len());
     let mut rest = line;
@@ -148,7 +148,7 @@ fn is_evcxrs(path: &str) -> bool {
     path == "src/lib.rs"
 }
 
-/// A path from the repository or from the crate on.
+/// The part of a path that starts at the repository or at the crate.
 pub(crate) fn short_path(path: &str) -> &str {
     let after = |mark: &str| path.split_once(mark).map(|(_, rest)| rest);
     let of_registry =

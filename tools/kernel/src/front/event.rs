@@ -1,4 +1,4 @@
-//! What the front hears of: whoever reads sockets or waits for a process sends it these.
+//! Events that the front handles: the tasks that read sockets or wait for processes send them.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::inner::{Inner, Surroundings};
 use super::wire::Message;
 use crate::link::{Order, Report};
 
-/// Which socket a message came through; evcxr's by the number of that evcxr.
+/// Which socket a message came through; for evcxr's sockets also which evcxr process it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Channel {
     Shell,
@@ -21,7 +21,7 @@ pub(crate) enum Channel {
 /// Something that has happened.
 pub(crate) enum Event {
     Received(Channel, Message),
-    /// The session's folder is there, or why not.
+    /// The session's folder is ready, or could not be made.
     Prepared(Result<Prepared, String>),
     InnerStarted(u64, Result<Inner, String>),
     InnerEnded(u64, Option<i32>),
@@ -35,12 +35,12 @@ pub(crate) enum Event {
     Terminated,
 }
 
-/// A session as the front needs it.
+/// What the front needs to know about a session.
 pub(crate) struct Prepared {
     pub(crate) surroundings: Surroundings,
-    /// The file that evcxr makes of a cell.
+    /// The source file that evcxr generates from a cell.
     pub(crate) generated: PathBuf,
-    /// What rustc said of it.
+    /// The file with rustc's messages about it.
     pub(crate) diagnostics: PathBuf,
     /// Kept until the kernel ends.
     pub(crate) _session: Box<dyn Send>,

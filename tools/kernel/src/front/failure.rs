@@ -1,4 +1,5 @@
-//! Why a cell failed, for its reader and for programs: a name, a sentence, and lines with the place in the notebook.
+//! Why a cell failed, for people and for programs: an error name, a sentence, and a traceback with places in the
+//! notebook.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use super::source::Problem;
 use super::teach;
 
 const LOST: &str = "all variables are lost with it: run the cells above once more";
-/// The signals that end a process by themselves.
+/// Signals with a text of their own: the common ways in which a process dies.
 const SIGNALS: [(i32, &str, &str); 6] = [
     (libc::SIGABRT, "Aborted", "it aborted (signal 6)"),
     (
@@ -39,7 +40,7 @@ pub(crate) struct Outcome {
     pub(crate) unloadable: Option<String>,
     /// The exit code or signal of the process that ran the cells.
     pub(crate) exited: Option<(Option<i32>, Option<i32>)>,
-    /// evcxr's own errors: the contents of its messages.
+    /// Contents of the `error` messages that evcxr sent.
     pub(crate) errors: Vec<Value>,
     /// evcxr says that the cell failed.
     pub(crate) refused: bool,
@@ -59,13 +60,13 @@ pub(crate) struct Failure {
     pub(crate) traceback: Vec<String>,
 }
 
-/// Where to look for the cell's places.
+/// What a failure is explained with, and its places are looked up in.
 pub(crate) struct Evidence<'a> {
     pub(crate) number: i64,
     pub(crate) code: &'a str,
-    /// What evcxr made of the cell.
+    /// The source file that evcxr generated from the cell.
     pub(crate) generated: &'a str,
-    /// What rustc said of it.
+    /// The file with rustc's messages about it.
     pub(crate) diagnostics: &'a Path,
     pub(crate) notebook: &'a Notebook,
 }
@@ -81,7 +82,7 @@ impl Failure {
         json!({ "ename": self.name, "evalue": self.text, "traceback": self.traceback })
     }
 
-    /// A cell that ended before it ran, by an interrupt.
+    /// For a cell that was interrupted before it ran.
     pub(crate) fn interrupted_before() -> Failure {
         Failure::new(
             "Interrupted",
@@ -186,7 +187,7 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     let text = text.join("\n").trim().to_owned();
     let mut failure =
         Failure::new("Panic", if text.is_empty() { "the cell panicked" } else { &text });
-    // As in Python, the last line is the one to read: some programs show no other.
+    // The place comes before the message: as in Python, the last line matters most, and some programs show no other.
     let mut cell_lines = Vec::new();
     if let Some(found) = found {
         let number = |at: usize| found[at].parse().unwrap_or(0);
@@ -207,7 +208,7 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     failure
 }
 
-/// A location and what stands there.
+/// A location, with its line of code.
 fn with_line(location: Location, evidence: &Evidence) -> Vec<String> {
     let Location { cell, position } = location;
     let earlier =
@@ -233,7 +234,7 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
     let mut traceback: Vec<String> = Vec::new();
     for error in errors {
         let message = error["evalue"].as_str().unwrap_or_default();
-        // Two mistakes may have one message.
+        // Two errors may have the same message, so each diagnostic is used once.
         let at = diagnostics.iter().position(|diagnostic| diagnostic.is(message));
         let diagnostic = at.map(|at| diagnostics.remove(at));
         let (lines, location) = match &diagnostic {
@@ -276,13 +277,13 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
     Failure { name: "CompileError".to_owned(), text, traceback }
 }
 
-/// An error that rustc did not find, or of which evcxr has made another one.
+/// Lines for an error that has no diagnostic of rustc: evcxr found it itself, or reworded it.
 fn in_evcxrs_words(error: &Value, number: i64) -> Vec<String> {
     let message = error["evalue"].as_str().unwrap_or_default();
     let mut lines = with_name("error", message);
     let traceback = error["traceback"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let traceback: Vec<&str> = traceback.collect();
-    // A report with the place in it names evcxr's own count of cells.
+    // evcxr's own report gives the place as `command_N`, where N is its own count of cells.
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"command_\d+:(\d+):(\d+)").expect("a pattern that a test has tried")
     });

@@ -28,8 +28,8 @@ struct Cell {
 }
 
 impl History {
-    /// What the file holds, and a number for a new session. A file that cannot be read or written is no reason to have no
-    /// kernel: then nothing is kept.
+    /// Reads the file and takes a number for a new session. If the file cannot be read or written, the kernel still
+    /// starts and keeps no history.
     pub(crate) fn open(file: PathBuf) -> History {
         let begin = || -> io::Result<History> {
             fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
@@ -50,7 +50,7 @@ impl History {
     }
 
     pub(crate) fn add(&mut self, line: i64, code: &str) {
-        // See `open`.
+        // An error is ignored: the kernel runs without a history, see `open`.
         let _ = self.append(line, code);
     }
 
@@ -133,7 +133,7 @@ fn write(cell: &Cell) -> String {
 /// Whether a text fits a pattern of the shell: `*` is anything, `?` one character.
 fn fits(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // The last star, and where the text goes on if it takes one character more.
+    // Where to go on after a mismatch: the last star, and the text after one more character for it.
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {

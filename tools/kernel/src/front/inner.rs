@@ -1,5 +1,5 @@
-//! evcxr, behind the front: a process of its own that listens where only the front knows. As the front holds it: asked, and
-//! ended; `launch.rs` starts it.
+//! evcxr behind the front, a process of its own on private sockets: sending it requests, and ending it. `launch.rs`
+//! starts it.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub(crate) const INNER_VARIABLE: &str = "NOTEBOOK_INNER";
 /// What evcxr is started with.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
-    /// Where its sockets are, which nobody else can enter.
+    /// The folder of its sockets, which only the owner can enter.
     pub(crate) sockets: PathBuf,
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -22,12 +22,12 @@ pub(crate) struct Surroundings {
 pub(crate) struct Inner {
     pub(super) shell: Outlet,
     pub(super) pid: i32,
-    /// Told apart by this, what comes from an evcxr that has ended is nobody's.
+    /// Each evcxr process has its own number, so that late messages of one that has ended are ignored.
     pub(crate) number: u64,
 }
 
 impl Inner {
-    /// Has evcxr answer this request.
+    /// Sends a request to evcxr.
     pub(crate) fn ask(&self, request: &Message, content: Value) {
         let mut asked = request.clone();
         asked.identities.clear();
@@ -35,7 +35,7 @@ impl Inner {
         self.shell.send(asked);
     }
 
-    /// Ends what evcxr has started to compile a cell, so that it has failed.
+    /// Kills the compilers that evcxr has started, so that the cell fails to compile.
     pub(crate) fn end_compilers(&self, relay: Option<i32>) {
         let processes = processes();
         let mut ends = vec![self.pid];
@@ -60,13 +60,13 @@ impl Inner {
     }
 }
 
-/// All processes, each with the number of its parent; none where the system does not show them.
+/// All processes as (id, parent's id); empty where there is no `/proc`.
 fn processes() -> Vec<(i32, i32)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let read = |entry: std::fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name stands in brackets, and may hold anything.
+        // The process name is in brackets and may hold anything, so fields are read after the last bracket.
         let parent = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         Some((pid, parent))
     };

@@ -1,10 +1,10 @@
-//! Interrupts: Jupyter's stop button, as a signal or as a message. Whatever a cell is doing, it ends, and variables stay
-//! wherever that can be.
+//! Interrupts: Jupyter's stop button, sent as a signal or as a message. Whatever a cell is doing, it ends, and
+//! variables are kept wherever that is possible.
 //!
-//! - A cell that is not compiled yet ends at once and never runs; evcxr's compilers are ended.
-//! - A cell that runs gets the signal. All that takes long in helpers listens to it and ends with an error; a loop of the
-//!   cell's own does not, and the process that runs it ends.
-//! - A cell that waits for input gets an end of input first, as that costs no variables.
+//! - A cell that is not compiled yet ends at once and never runs; evcxr's compilers are killed.
+//! - A cell that runs gets SIGINT. Long work in helpers checks for it and returns an error; a loop in the cell itself
+//!   does not, so the process that runs it ends.
+//! - A cell that waits for input gets an end of input first, because that keeps all variables.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use super::failure::Failure;
 use super::{Front, WorkKind};
 use crate::link::Order;
 
-/// How long a cell has after its end of input.
+/// How long a cell may go on after its end of input before it is interrupted.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// evcxr starts one compiler after the other.
+/// How often compilers are killed again: evcxr starts one after the other.
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Front {
@@ -39,7 +39,7 @@ impl Front {
         }
     }
 
-    /// The relay runs no cell from now on. The one that was compiled may have begun before.
+    /// The relay confirms that it runs no cell from now on. The compiled one may have started just before.
     pub(super) fn refused(&mut self) {
         self.refusing = false;
         if self.cell.as_ref().is_some_and(|cell| cell.stage == Stage::Compiling) {
@@ -49,7 +49,7 @@ impl Front {
         }
     }
 
-    /// Ends a cell that has not run, whatever evcxr is still doing about it.
+    /// Ends a cell that has not run, even if evcxr is still compiling it.
     fn abandon(&mut self) {
         if let Some(work) = self.work.as_mut().filter(|work| work.kind == WorkKind::Cell) {
             work.kind = WorkKind::Abandoned;
@@ -60,8 +60,8 @@ impl Front {
         }
     }
 
-    /// Ends compilers, as long as evcxr starts some for a cell that nobody waits for, and interrupts a cell that goes on
-    /// after its end of input.
+    /// Kills compilers as long as evcxr starts new ones for an abandoned cell, and interrupts a cell that goes on after
+    /// its end of input.
     pub(super) fn end_what_is_late(&mut self, now: Instant) {
         if self.end_compilers_at.is_some_and(|at| at <= now) {
             let abandoned = self.work.as_ref().is_some_and(|work| work.kind == WorkKind::Abandoned);

@@ -19,7 +19,7 @@ use crate::link::{LINK_VARIABLE, Order, Report};
 use crate::outcome::Outcome;
 use crate::paths::program;
 
-/// evcxr makes its sockets before it does anything that takes time.
+/// How long to wait for evcxr's sockets. evcxr makes them before it does anything slow.
 const LISTENS: Duration = Duration::from_secs(60);
 
 /// Starts evcxr and connects to it; what it says comes as events.
@@ -45,7 +45,8 @@ pub(crate) async fn start(
     evcxr.arg("--control_file").arg(&file);
     evcxr.envs(surroundings.environment.iter().cloned());
     evcxr.env(INNER_VARIABLE, "1").env(LINK_VARIABLE, &link).stderr(Stdio::piped());
-    // Interrupts are for the front, which knows what is to be interrupted.
+    // In a process group of its own, so that an interrupt reaches only the front, which decides
+    // what to interrupt.
     std::os::unix::process::CommandExt::process_group(&mut evcxr, 0);
     let mut child = tokio::process::Command::from(evcxr).spawn()?;
     let pid = child.id().map_or(0, u32::cast_signed);
@@ -83,7 +84,7 @@ async fn connect<S: Socket>(socket: &mut S, path: &str, pid: i32) -> Outcome {
     Ok(socket.connect(&format!("ipc://{path}")).await?)
 }
 
-/// What evcxr writes to its standard error goes on to the kernel's own, and is looked at.
+/// Copies evcxr's standard error to the kernel's own, and sends each line as an event.
 fn tell_lines(said: tokio::process::ChildStderr, number: u64, events: mpsc::Sender<Event>) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(said).split(b'\n');
@@ -97,7 +98,7 @@ fn tell_lines(said: tokio::process::ChildStderr, number: u64, events: mpsc::Send
     });
 }
 
-/// Relays come and go: evcxr starts a new one when the process that runs cells has ended.
+/// Accepts relays: evcxr starts a new one whenever the process that runs cells has ended.
 fn listen(listener: UnixListener, events: mpsc::Sender<Event>) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

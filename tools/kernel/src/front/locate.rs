@@ -1,7 +1,7 @@
-//! Where something is in a notebook that rustc, or a panic, tells of the file that evcxr has made of a cell.
+//! Finds the place in the notebook for a line of evcxr's generated file, which is what rustc and panics name.
 //!
-//! evcxr compiles one file, `src/lib.rs`: its own code, the items of earlier cells, and the statements of this one, line by
-//! line as they were written. So a line is found again by its text, and among equal lines by its neighbours.
+//! evcxr compiles one file, `src/lib.rs`: its own code, the items of earlier cells, and the statements of this cell,
+//! copied line by line. So a line is found again by its text, and among equal lines by its neighbours.
 
 use super::notebook::Notebook;
 use super::source::Position;
@@ -33,7 +33,7 @@ impl<'a> Sources<'a> {
         Sources { generated, number, cell, notebook }
     }
 
-    /// Where line and column of evcxr's file, both counted from 1, are in the notebook.
+    /// Converts a line and column of evcxr's file, both counted from 1, to a place in the notebook.
     pub(crate) fn location(&self, line: usize, column: usize) -> Option<Location> {
         let here = self.find(&self.cell, line, column);
         here.map(|position| Location { cell: self.number, position }).or_else(|| {
@@ -54,7 +54,7 @@ impl<'a> Sources<'a> {
             let after = (1..cell.len() - at).take_while(|&by| {
                 self.generated.get(index + by).is_some_and(|text| *text == cell[at + by])
             });
-            // All of a line is a better fit than a part of one; of equal ones the first is.
+            // A whole line is a better match than a part of one; of equal matches the first wins.
             (
                 start == 0 && cell[at].len() == text.len(),
                 before.count() + after.count(),

@@ -1,9 +1,9 @@
-//! What Jupyter talks to. Behind it is `evcxr_jupyter` as it is, on sockets of its own; the front adds what that one does not
-//! say: that a cell failed, what it shows while it runs, that the kernel is busy; and it answers by itself whatever needs no
-//! compiler.
+//! The process that Jupyter talks to. Behind it runs an unchanged `evcxr_jupyter` on private sockets. The front adds
+//! what evcxr does not report: that a cell failed, its output while it runs, that the kernel is busy. It answers by
+//! itself every request that needs no compiler.
 //!
-//! Everything is decided in one place, by one task: [`Front::handle`] takes what has happened, one thing after the other.
-//! Who reads and writes sockets does so in tasks of their own (`sockets.rs`, `launch.rs`).
+//! One task makes all decisions: [`Front::handle`] takes the events one after the other. Sockets are read and written
+//! by tasks of their own (`sockets.rs`, `launch.rs`).
 
 mod assist;
 mod cell;
@@ -51,45 +51,45 @@ use crate::link::{Order, Report};
 use crate::outcome::Outcome;
 use crate::paths::Paths;
 
-/// How many events wait at most; whoever has more of them waits.
+/// How many events can be queued; a task that has more waits.
 const EVENTS: usize = 256;
 /// How often the front looks whether the program that started it is still there.
 const LOOK: Duration = Duration::from_secs(1);
-/// evcxr answers a request before it is idle again, so nothing more comes this long after.
+/// How long after it became idle evcxr may still reply. It replies before it is idle, so later no reply comes.
 const ANSWERED: Duration = Duration::from_secs(10);
 
 /// A relay that is connected.
 struct Relay {
     number: u128,
-    /// Its process, once it has told.
+    /// Its process id, once it has reported it.
     process: Option<i32>,
     orders: mpsc::UnboundedSender<Order>,
 }
 
-/// What evcxr has been asked.
+/// A request that evcxr is working on.
 struct Work {
     id: String,
     kind: WorkKind,
     reply: Option<Message>,
     idle: Option<Instant>,
-    /// True when all that the relay had to tell about it has been told.
+    /// True when the relay has sent every report about it.
     synced: bool,
 }
 
 #[derive(PartialEq)]
 enum WorkKind {
-    /// Whether it is there.
+    /// The first request, which shows that evcxr has started.
     Hello,
     Cell,
-    /// A cell that has been answered already; evcxr has still to be done with it.
+    /// An interrupted cell that has its reply already, while evcxr still works on it.
     Abandoned,
-    /// A completion that nobody waits for.
+    /// The completion that makes evcxr read the sources; nobody waits for it.
     WarmUp,
     /// A completion or a question for documentation.
     Assist(Box<Message>),
 }
 
-/// A failed cell: its answer waits a moment, so that all that was asked before it is in the queue and can be aborted.
+/// A failed cell whose reply is held back for a moment, so that requests sent before it are queued and can be aborted.
 struct Concluding {
     at: Instant,
     cell: Cell,
@@ -100,26 +100,26 @@ struct Front {
     outside: Outside,
     prepared: Option<Prepared>,
     inner: Option<Inner>,
-    /// How many times evcxr was started, and how many times in a row it ended before it answered.
+    /// How many times evcxr was started, and how many times in a row it ended before it was ready.
     starts: u64,
     vain_starts: u64,
     is_ready: bool,
-    /// Why there is no evcxr and will be none.
+    /// Why evcxr could not be started; it is not tried again.
     problem: Option<String>,
     relays: Vec<Relay>,
-    /// The relay that was asked to answer.
+    /// The relay that must still answer a ping.
     pinged: Option<u128>,
     work: Option<Work>,
-    /// The one completion or question that waits for evcxr.
+    /// The last completion or request for documentation that waits for evcxr.
     next_assist: Option<Message>,
     queue: VecDeque<Message>,
     cell: Option<Cell>,
     concluding: Option<Concluding>,
-    /// True from the order that the next cell must not run until the relay has it.
+    /// True from `Order::Allow(false)` until the relay has confirmed it.
     refusing: bool,
     end_compilers_at: Option<Instant>,
     count: i64,
-    /// What output belongs to that comes when no cell is running.
+    /// The request that output belongs to when no cell is running.
     last_request: Message,
     history: History,
     notebook: Notebook,
@@ -128,7 +128,8 @@ struct Front {
     events: mpsc::Sender<Event>,
 }
 
-/// Serves one kernel to its end. `prepare` makes the session's folder, which takes a second; questions are answered before.
+/// Serves one kernel until it ends. `prepare` makes the session's folder, which takes a second; requests that need no
+/// compiler are answered meanwhile.
 pub(crate) fn serve(
     paths: &Paths,
     connection_file: &Path,
@@ -138,7 +139,7 @@ pub(crate) fn serve(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = runtime.block_on(run(paths, &connection, prepare));
-    // Nobody waits for what reads sockets.
+    // Does not wait for the tasks that read sockets.
     runtime.shutdown_background();
     served
 }
@@ -226,7 +227,7 @@ impl Front {
         }
     }
 
-    /// Does what an event asks for; gives how the kernel ends, if it does.
+    /// Handles one event; returns the result of the whole kernel if the event ends it.
     fn handle(&mut self, event: Event) -> Option<Result<(), String>> {
         match event {
             Event::Received(Channel::Shell, message) => return self.shell_request(message),
@@ -269,7 +270,7 @@ impl Front {
                 if let Some(relay) = self.relays.iter_mut().find(|relay| relay.number == number) {
                     match report {
                         Report::Started { relay: process } => relay.process = Some(process),
-                        // Until it is ready, evcxr runs cells of its own.
+                        // Until it is ready, evcxr runs cells of its own, whose reports are nobody's.
                         _ if !self.is_ready => {}
                         report => self.take_report(report),
                     }
@@ -282,7 +283,7 @@ impl Front {
         None
     }
 
-    /// When [`Front::tick`] has something to do.
+    /// When [`Front::tick`] must be called next.
     fn deadline(&self) -> Option<Instant> {
         let cell = self.cell.as_ref().and_then(Cell::deadline);
         let concluding = self.concluding.as_ref().map(|concluding| concluding.at);
@@ -322,7 +323,7 @@ impl Front {
         });
     }
 
-    /// evcxr answers when it has started.
+    /// Asks a new evcxr for its info: the reply shows that it has started.
     fn greet(&mut self, inner: Inner) {
         let hello = Message::new("kernel_info_request", json!({}));
         inner.ask(&hello, json!({}));
@@ -334,8 +335,8 @@ impl Front {
         self.work = Some(Work { id: id.to_owned(), kind, reply: None, idle: None, synced: false });
     }
 
-    /// From now on each cell is answered with the reason. A kernel that ended would be started again and again, and the reason
-    /// would stand in a log that nobody reads.
+    /// From now on every cell fails with this reason. If the kernel ended instead, Jupyter would start it again and
+    /// again, and the reason would only be in a log.
     fn cannot_start(&mut self, problem: String) {
         eprintln!("error: {problem}");
         self.problem = Some(problem);
@@ -379,7 +380,7 @@ impl Front {
         if let Some(inner) = &self.inner {
             inner.kill();
         }
-        // Once is enough.
+        // Prevents a second kill for the same work.
         if let Some(work) = &mut self.work {
             work.idle = None;
         }
@@ -404,7 +405,7 @@ impl Front {
         self.outside.iopub.send(parent.child(kind, content));
     }
 
-    /// Publishes output of the cell, or of the one before.
+    /// Publishes output for the running cell, or for the last request if none is running.
     fn publish_all(&self, published: Vec<Published>) {
         let parent = self.cell.as_ref().map_or(&self.last_request, |cell| &cell.request);
         for (kind, content) in published {

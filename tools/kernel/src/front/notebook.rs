@@ -1,5 +1,4 @@
-//! The cells that were run in this kernel, and what became of their variables: what a person needs to know whose cell cannot
-//! find one.
+//! The cells that were run in this kernel, used to explain what became of a variable that a cell cannot find.
 
 use super::source::{declares, mentions};
 

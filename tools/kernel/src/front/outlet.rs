@@ -6,12 +6,12 @@ use zeromq::SocketSend;
 
 use super::wire::{Message, Signer};
 
-/// Where messages go that are to be sent through one socket.
+/// Queues messages for one socket.
 #[derive(Clone)]
 pub(crate) struct Outlet(mpsc::UnboundedSender<Message>);
 
 impl Outlet {
-    /// Messages to a socket, written by a task that ends when no outlet is left.
+    /// Makes the queue and the task that sends from it; the task ends with the last outlet.
     pub(crate) fn new<S: SocketSend + Send + 'static>(
         mut socket: S,
         signer: Signer,
@@ -19,7 +19,7 @@ impl Outlet {
         let (sender, mut messages) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
-                // Whoever has gone gets nothing.
+                // A failed send means that the client has gone.
                 let _ = socket.send(signer.write(&message)).await;
             }
         });

@@ -1,5 +1,5 @@
-//! What a cell shows, on its way to the clients: joined to few messages, replaced in place not too often, and cut where it
-//! would be more than a page can bear.
+//! A cell's output on its way to the clients: joined into few messages, replaced in place at a limited rate, and cut
+//! where it would be too much for a page.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -9,15 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::link::{Bundle, Stream};
 
-/// Text is collected for so long.
+/// Text is collected for this long before it is sent.
 const COLLECT: Duration = Duration::from_millis(30);
-/// What is shown under one name is replaced no sooner than this.
+/// Least time between two replacements of one display.
 const REPLACE: Duration = Duration::from_millis(100);
-/// So many changes from one stream to the other are kept apart in one message's time.
+/// More switches between the two streams than this within one message are not kept: each stream is joined.
 const CHANGES: usize = 16;
-/// Bytes of text that are shown as they come. Jupyter's server drops what comes faster than some megabytes a second.
+/// Bytes of text that are sent as they come. Jupyter's server drops output above some megabytes a second.
 const SHOWN: usize = 512 * 1024;
-/// Bytes of what came last that are shown at the end, if there was more.
+/// Bytes from the end that are sent when the cell ends, if it printed more.
 const END: usize = 64 * 1024;
 
 /// A message to publish: its type and content.
@@ -30,14 +30,14 @@ pub(crate) struct Output {
     text_since: Option<Instant>,
     shown: usize,
     held: Option<Held>,
-    /// The cell's value, as long as nothing follows.
+    /// The last thing shown without a display id: the cell's value, unless more output follows.
     value: Option<Bundle>,
     live: HashMap<String, Live>,
-    /// What was last written to standard error.
+    /// The end of what was written to standard error.
     pub(crate) last_error: String,
 }
 
-/// Text beyond what is shown as it comes.
+/// Text after the first [`SHOWN`] bytes; only its end is kept.
 #[derive(Default)]
 struct Held {
     bytes: usize,
@@ -70,7 +70,7 @@ impl Output {
         published
     }
 
-    /// Something to show; the messages that are due.
+    /// Takes something to show; returns the messages that must be sent now.
     pub(crate) fn push_bundle(&mut self, bundle: Bundle, now: Instant) -> Vec<Published> {
         let mut published = self.flush_text();
         published.extend(self.publish_value());
@@ -90,7 +90,7 @@ impl Output {
         published
     }
 
-    /// What was shown last, directly before the end of the cell.
+    /// Takes what was shown last before the end of the cell, which is its value.
     pub(crate) fn push_value(&mut self, bundle: Bundle, now: Instant) -> Vec<Published> {
         if bundle.id.is_some() {
             return self.push_bundle(bundle, now);
@@ -101,7 +101,7 @@ impl Output {
         published
     }
 
-    /// When [`Output::tick`] has something to do.
+    /// When [`Output::tick`] must be called next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let text = self.text_since.map(|since| since + COLLECT);
         let live = self.live.values().filter(|live| live.waiting.is_some());
@@ -122,7 +122,7 @@ impl Output {
         published
     }
 
-    /// All that has not been published, at the end of a cell, but for its value, which comes by itself.
+    /// Everything not sent yet, at the end of a cell. The value is returned by itself if `with_value`.
     pub(crate) fn finish(&mut self, with_value: bool) -> (Vec<Published>, Option<Bundle>) {
         let mut published = self.flush_text();
         let waiting = self.live.values_mut().filter_map(|live| live.waiting.take());
@@ -134,7 +134,7 @@ impl Output {
         (published, self.value.take())
     }
 
-    /// All text that is due now, whatever comes next.
+    /// Sends the collected text without waiting for more.
     pub(crate) fn flush_text(&mut self) -> Vec<Published> {
         self.text_since = None;
         let mut text = mem::take(&mut self.text);
@@ -152,7 +152,7 @@ impl Output {
                 let rest = text.split_off(last_line_end(&text, room));
                 self.hold(stream, &rest);
             }
-            // A bar that is drawn over and over on one line takes no room.
+            // A progress bar that redraws one line does not count towards the limit.
             if !text.starts_with('\r') || text.contains('\n') {
                 self.shown += text.len();
             }
@@ -175,7 +175,7 @@ impl Output {
             Some((last, before)) if *last == stream => before.push_str(text),
             _ => held.end.push_back((stream, text.to_owned())),
         }
-        // Cut only now and then: cutting moves what is kept.
+        // Cutting moves what is kept, so it is done rarely.
         if held.end_bytes > 16 * END {
             held.cut();
         }
@@ -187,7 +187,7 @@ impl Output {
 }
 
 impl Held {
-    /// Leaves out all but the end.
+    /// Drops everything but the last [`END`] bytes.
     fn cut(&mut self) {
         while let Some((_, first)) = self.end.front_mut() {
             let over = self.end_bytes.saturating_sub(END);

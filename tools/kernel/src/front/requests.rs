@@ -7,7 +7,7 @@ use super::wire::Message;
 use super::{Front, WorkKind, assist, info};
 
 impl Front {
-    /// Something for the kernel to do; how the kernel ends, if it does.
+    /// Handles a request on the shell channel; returns the kernel's result if the request ends it.
     pub(super) fn shell_request(&mut self, message: Message) -> Option<Result<(), String>> {
         match message.kind() {
             "execute_request" => {
@@ -40,7 +40,7 @@ impl Front {
         None
     }
 
-    /// Something about the kernel itself, which does not wait for cells.
+    /// Handles a request on the control channel, which does not wait for cells.
     pub(super) fn control_request(&mut self, message: &Message) -> Option<Result<(), String>> {
         match message.kind() {
             "shutdown_request" => return self.shut_down(message, true),
@@ -94,7 +94,8 @@ impl Front {
         self.idle(message);
     }
 
-    /// The kernel is done with this; clients that show one state for all are told that a cell is running still.
+    /// Reports idle for this request. Clients that show a single state then need to hear that the cell is still
+    /// running.
     fn idle(&self, message: &Message) {
         self.status(message, "idle");
         if let Some(cell) = &self.cell {
@@ -109,7 +110,7 @@ impl Front {
         Some(Ok(()))
     }
 
-    /// A completion, or a question for documentation: evcxr answers, if it has nothing else to do.
+    /// Handles a completion or a request for documentation: evcxr answers unless a cell occupies it.
     fn assist(&mut self, message: Message) {
         self.status(&message, "busy");
         let waits = |kind: &WorkKind| {
@@ -122,7 +123,7 @@ impl Front {
         {
             return self.answer_without_evcxr(&message);
         }
-        // Somebody who types on has no use for the answer to what was there before.
+        // Only the latest request is worth answering: the user has typed on.
         if let Some(older) = self.next_assist.replace(message) {
             self.answer_without_evcxr(&older);
         }

@@ -1,6 +1,6 @@
-//! The sockets that Jupyter knows, and how those of evcxr behind are read, too.
+//! The sockets that Jupyter connects to; also the reading of evcxr's sockets.
 //!
-//! Each is read and written (`outlet.rs`) by a task of its own, so that a client that does not read holds up nobody but itself.
+//! Each socket is read and written (`outlet.rs`) by its own task, so a client that does not read delays only itself.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::outlet::Outlet;
 use super::wire::Signer;
 use crate::outcome::Outcome;
 
-/// How long the last messages may take to be sent.
+/// How long to wait at the end until the last messages are sent.
 const LAST: Duration = Duration::from_secs(1);
 
 /// A connection file: where to listen, and the key of all messages.
@@ -51,13 +51,13 @@ impl Connection {
             "" => "tcp",
             given => given,
         };
-        // A socket of the file system is told apart from its neighbours by a dash, as Jupyter does it.
+        // ZeroMQ's `ipc` endpoints end in `-PORT`, as Jupyter names them.
         let separator = if transport == "ipc" { '-' } else { ':' };
         format!("{transport}://{}{separator}{}", self.text("ip"), self.0[format!("{name}_port")])
     }
 }
 
-/// Has what comes through a socket become events.
+/// Reads a socket and turns each message into an event.
 pub(crate) fn take_in<S: SocketRecv + Send + 'static>(
     mut socket: S,
     signer: Signer,
@@ -65,7 +65,7 @@ pub(crate) fn take_in<S: SocketRecv + Send + 'static>(
     channel: Channel,
 ) {
     tokio::spawn(async move {
-        // One that cannot be read is no reason to read no more.
+        // A message that cannot be read does not end the loop.
         loop {
             let Ok(message) = socket.recv().await else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -125,7 +125,7 @@ impl Outside {
         Ok(Outside { shell, control, stdin, iopub, tasks })
     }
 
-    /// Sends what is to be sent, unless that takes long.
+    /// Sends what is still queued, for at most [`LAST`].
     pub(crate) async fn close(self) {
         drop((self.shell, self.control, self.stdin, self.iopub));
         let all_sent = async {

@@ -26,16 +26,16 @@ impl Position {
     }
 }
 
-/// How a cell's brackets, strings and comments stand.
+/// Whether a cell's brackets, strings and comments are complete.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Whole,
-    /// Something is open at the end, or the last line goes on; how far the next line is to be indented.
+    /// Something is still open, or the last line goes on; `indent` is the indentation of the next line.
     Open {
         indent: usize,
         problem: Option<Problem>,
     },
-    /// No continuation can make it right.
+    /// An error that no further line can repair.
     Wrong(Problem),
 }
 
@@ -46,8 +46,8 @@ pub(crate) struct Problem {
     pub(crate) at: Position,
 }
 
-/// Where the Rust in a cell begins: evcxr reads lines that start with `:` or `!` itself, up to the first line that is
-/// neither of these, nor a comment, nor empty.
+/// The byte where the Rust in a cell begins. evcxr reads lines that start with `:` or `!` itself, up to the first line
+/// that is something else, other than a comment or an empty line.
 pub(crate) fn rust_start(code: &str) -> usize {
     let mut start = 0;
     for line in code.split_inclusive('\n') {
@@ -139,7 +139,7 @@ pub(crate) fn shape(code: &str) -> Shape {
     Shape::Whole
 }
 
-/// What a token is that has a beginning and no end.
+/// The kind of a token that begins and never ends.
 fn unfinished(kind: TokenKind) -> Option<&'static str> {
     let TokenKind::Literal { kind, .. } = kind else {
         let comment = matches!(kind, TokenKind::BlockComment { terminated: false, .. });
@@ -157,7 +157,7 @@ fn unfinished(kind: TokenKind) -> Option<&'static str> {
     is_string.then_some("a string")
 }
 
-/// Whether nothing can end with this.
+/// Whether code cannot end with this token.
 fn goes_on(last: TokenKind) -> bool {
     use TokenKind::{And, Comma, Dot, Eq, Lt, Minus, Or, Plus, Slash, Star};
     matches!(last, And | Comma | Dot | Eq | Lt | Minus | Or | Plus | Slash | Star)
@@ -166,7 +166,7 @@ fn goes_on(last: TokenKind) -> bool {
 /// Whether a name occurs in a cell.
 pub(crate) fn mentions(code: &str, name: &str) -> bool {
     tokens(code).any(|(kind, _, text)| kind == TokenKind::Ident && text == name)
-        // In a string with names in braces.
+        // Also in a format string: `{name}` or `{name:…}`.
         || tokens(code).any(|(kind, _, text)| {
             matches!(kind, TokenKind::Literal { .. })
                 && [format!("{{{name}}}"), format!("{{{name}:")].iter().any(|word| text.contains(word))

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::notebook::Notebook;
 
-/// How to have the crate of this project, for whoever runs a cell in a fresh kernel.
+/// How to get this project's crate, for a cell that runs in a fresh kernel.
 const SET_UP: &str = "the set-up cell (`:dep helpers = …` and `use helpers::prelude::*;`) has not run in this kernel; run the \
     cells above first";
 
@@ -35,7 +35,7 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern that a test has tried")
 }
 
-/// What to say about this error besides itself. `is_kept` tells that rustc found the mistake where evcxr keeps variables.
+/// The hint for this error, if there is one. `code` is rustc's error code, and empty without a diagnostic.
 pub(crate) fn hint(message: &str, code: &str, notebook: &Notebook) -> Option<String> {
     let name = |pattern: &Regex| {
         let found = pattern.captures(message)?;

@@ -1,8 +1,8 @@
-//! Having evcxr read, before anybody runs a cell, what it would read in a notebook's first: helpers, what it depends on, and
-//! the standard library as far as cells use them.
+//! Makes evcxr's analyser read, before anybody runs a cell, the sources that a notebook's first cell needs: helpers,
+//! its dependencies, and the parts of the standard library that cells use.
 //!
-//! A completion does this. It compiles nothing and leaves nothing behind but what evcxr's analyser has read. Jupyter starts a
-//! kernel when its notebook is opened, and this takes a second or two.
+//! A completion request does this: it compiles nothing, and its only effect is what the analyser has read. Jupyter
+//! starts a kernel when its notebook is opened, and the warm-up takes a second or two.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::wire::Message;
 use super::{Front, WorkKind};
 use crate::build_folder::first_cell;
 
-/// What cells use most; the completion is for what follows the last dot.
+/// Code that uses the most common types; the completion asks what follows the last dot.
 const LOOK_AROUND: &str = "
 let dataset = Dataset::load(\"\")?;
 let split = dataset.split(SplitConfig::default())?;
@@ -21,7 +21,7 @@ let words: Vec<String> = table.to_text().lines().map(str::to_owned).collect();
 dataset.";
 
 impl Front {
-    /// Begins with it, if evcxr has nothing else to do.
+    /// Sends the request if evcxr is idle.
     pub(super) fn warm_up(&mut self) {
         let Some(inner) = self.inner.as_ref().filter(|_| self.work.is_none()) else { return };
         let code = first_cell(&self.repository.join("helpers")) + LOOK_AROUND;

@@ -1,5 +1,5 @@
-//! Jupyter's messages, and what they look like on the wire: some frames that say for whom they are, a signature, and four
-//! JSON objects (<https://jupyter-client.readthedocs.io/en/stable/messaging.html>).
+//! Jupyter's messages and their form on the wire: routing frames, a signature, and four JSON objects
+//! (<https://jupyter-client.readthedocs.io/en/stable/messaging.html>).
 
 use bytes::Bytes;
 use chrono::{SecondsFormat, Utc};
@@ -15,7 +15,7 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
-    /// For whom it is, or who sent it, as ZeroMQ's routers need it.
+    /// Routing identities of ZeroMQ: whom the message is for, or who sent it.
     pub(crate) identities: Vec<Bytes>,
     pub(crate) header: Value,
     pub(crate) parent: Value,
@@ -46,7 +46,7 @@ impl Message {
         child
     }
 
-    /// The answer to this request, for the one who sent it.
+    /// The reply to this request, addressed to its sender.
     pub(crate) fn reply(&self, content: Value) -> Message {
         let kind = self.kind().strip_suffix("_request").unwrap_or(self.kind());
         let mut reply = self.child(&format!("{kind}_reply"), content);

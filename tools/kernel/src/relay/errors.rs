@@ -1,22 +1,23 @@
-//! The standard error of the process that runs the cells, held back for a moment: the last that a cell writes there may be
-//! the text of the error that ended it, which belongs to the error and not to the output.
+//! Holds back the standard error of the runner for a moment: the last text that a cell writes there may be the message
+//! of the error that ended it, which belongs to the error and not to the output.
 //!
-//! On Linux each piece is what one call of the cell has written. `?` prints `"{}\n"`: the text, in one piece or more, and a
-//! line break of its own; what a cell printed before ends in a line break, too.
+//! On Linux each piece is one write of the cell. `?` prints `"{}\n"`: the message, in one piece or more, then a line
+//! break. Everything that a cell printed before also ends in a line break.
 
 use std::time::{Duration, Instant};
 
-/// How long it takes at most from the text of an error to the line that says what it was, if the cell has the processor.
+/// Most time between an error's message and the protocol line that says what it was, while the cell gets processor
+/// time.
 const HELD: Duration = Duration::from_millis(10);
-/// The same if it may have lost it. And a panic drops all that the cell holds before it says that it was one.
+/// The same when the cell may have lost the processor. A panic also drops the cell's values before it prints that line.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Errors {
-    /// Each with the time at which it came.
+    /// Each piece with its time of arrival.
     pieces: Vec<(Instant, Vec<u8>)>,
-    /// When to look what has waited long enough.
+    /// When to check again which pieces have waited long enough.
     until: Option<Instant>,
 }
 
@@ -31,13 +32,13 @@ impl Errors {
         self.until
     }
 
-    /// What has waited long enough. `gone_on` is true if the cell is at something else than what it wrote last.
+    /// The text that has waited long enough. `gone_on` says that the cell does something else since its last write.
     pub(crate) fn due(&mut self, now: Instant, gone_on: bool) -> Option<String> {
         self.until.filter(|until| *until <= now)?;
         let panic = self.panic().is_some();
         let message = self.message();
         let is_due = |(at, (came, _)): &(usize, &(Instant, Vec<u8>))| {
-            // What stands before the last line is no part of the text of an error that is being written.
+            // Pieces before the last line cannot belong to the message of an error that is just being written.
             let waits = panic || (*at >= message && !gone_on);
             *came + if waits { LONGEST } else { HELD } <= now
         };
@@ -57,20 +58,21 @@ impl Errors {
         text(&std::mem::take(&mut self.pieces))
     }
 
-    /// What was printed before the error that a cell returned, and the error's own text.
+    /// Splits what is held at the end of a cell that returned an error: the output before, and the error's message.
     pub(crate) fn returned(&mut self) -> (String, String) {
         self.until = None;
         let message = self.pieces.split_off(self.message());
         (self.all(), text(&message))
     }
 
-    /// The first piece of what may be the text of an error: what came after the last whole line that something followed.
+    /// The index of the first piece that may belong to an error's message: after the last complete line that is not the
+    /// last piece.
     fn message(&self) -> usize {
         let before_last = &self.pieces[..self.pieces.len().saturating_sub(1)];
         before_last.iter().rposition(|(_, piece)| piece.ends_with(b"\n")).map_or(0, |at| at + 1)
     }
 
-    /// What was printed before a panic, and what the panic printed.
+    /// Splits what is held at a panic: the output before, and the panic's message.
     pub(crate) fn panicked(&mut self) -> (String, String) {
         let start = self.panic();
         let mut before = self.all();

@@ -1,6 +1,6 @@
 //! Cells that read a line from standard input.
 //!
-//! Nobody tells that a cell waits for input; but a process that waits in the system's `read` of descriptor 0 can be seen to.
+//! Nothing announces that a cell waits for input. But `/proc` shows when a process is inside `read` of descriptor 0.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-/// A look costs some 20 microseconds: often at first, and for a training that runs for hours hardly ever.
+/// A check costs some 20 microseconds. The interval grows, so that a training of hours is hardly ever checked.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(250);
 /// As much as fits into what the standard library reads at once.
@@ -21,7 +21,7 @@ pub(crate) struct Input {
     looked: Instant,
     /// True from the question to the answer.
     asked: bool,
-    /// Answers that have not been read.
+    /// Parts of an answer that were not handed out yet.
     parts: VecDeque<Vec<u8>>,
 }
 
@@ -36,7 +36,7 @@ impl Input {
         *self = Input::new(self.pid);
     }
 
-    /// A cell has ended; what it has not read is nobody's.
+    /// Forgets input that the ended cell has not read.
     pub(crate) fn forget(&mut self) {
         self.parts.clear();
         self.asked = false;
@@ -52,7 +52,8 @@ impl Input {
         self.looked + (age / 10).clamp(SHORTEST, LONGEST)
     }
 
-    /// Whether the cell waits for a line that nobody has asked for yet. Hands out more of an answer that is not all read.
+    /// Whether the cell waits for a line and no question was sent yet. If parts of the last answer remain, sends the
+    /// next one.
     pub(crate) fn asks(&mut self, now: Instant, to: &UnixDatagram) -> bool {
         if now < self.next_look() {
             return false;
@@ -76,7 +77,7 @@ impl Input {
         self.hand_out(to);
     }
 
-    /// An end of input, for this read alone.
+    /// Sends an end of input, for one read.
     pub(crate) fn end(&mut self, to: &UnixDatagram) {
         self.parts.push_back(Vec::new());
         self.hand_out(to);

@@ -1,9 +1,9 @@
-//! Between evcxr and the process that runs the cells, the runner: what cells print goes to the front as it comes, and only
-//! the lines of evcxr's own protocol go to evcxr.
+//! The relay, between evcxr and the runner, which runs the cells: output goes to the front as it comes, and only lines
+//! of evcxr's own protocol go to evcxr.
 //!
-//! evcxr starts this program as the process that runs the cells, and finds the end of a cell by comparing lines of its
-//! output. Here that process is the relay, and starts the runner, which says through a socket of its own when a cell has
-//! ended. So nothing that a cell prints can be taken for its end, and a cell that ends in the middle of a line ends.
+//! evcxr finds the end of a cell by comparing lines of output of the process that it started for the cells. Here that
+//! process is the relay. It starts the runner, which reports the end of a cell over a socket of its own. So printed
+//! text is never taken for the end of a cell, and a cell may end in the middle of a line.
 
 mod errors;
 mod input;
@@ -26,21 +26,22 @@ use crate::runner::{BEGUN, CHILD_VARIABLE, COMMAND_VARIABLE, DONE, FAILED, FLUSH
 
 /// What evcxr waits for at the end of a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE\n";
-/// No text: evcxr takes the cell as failed and keeps everything as it was before.
+/// Not valid UTF-8: evcxr takes the cell as failed and keeps all variables as they were.
 const REFUSAL: &[u8] = b"\xff\n";
-/// How long a thing to show waits for another form of it, or for the end of the cell, whose value it is then.
+/// How long something shown is held back, in case another MIME type of it follows, or the cell ends and it is the
+/// value.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often to look whether the cell has gone on to something else.
 const LOOK: Duration = Duration::from_millis(10);
-/// So much of the processor's time, in hundredths of a second, takes nothing that a cell writes in one go.
+/// Processor time, in hundredths of a second, that is more than a cell needs between the writes of one message.
 const GONE_ON: u64 = 2;
-/// How long a question waits for what the cell has printed before it; a cell may hold its output for itself.
+/// Most time that a question waits for text the cell printed before it: a cell may hold its output lock.
 const ASKED_SOON: Duration = Duration::from_millis(200);
 
-/// Bytes of output.
+/// Bytes of output that one read takes at most.
 const READ_AT_ONCE: usize = 1 << 16;
 
-/// In the process that evcxr starts, under a front: the relay, which does not come back.
+/// Becomes the relay if evcxr has started this process for cells under a front; then it never returns.
 pub(crate) fn run_if_relay() {
     if env::var_os(CHILD_VARIABLE).is_none() || env::var_os(COMMAND_VARIABLE).is_some() {
         return;
@@ -56,7 +57,7 @@ pub(crate) fn run_if_relay() {
     std::process::exit(code);
 }
 
-/// What a cell asks for input with.
+/// A cell's question for input.
 struct Question {
     prompt: String,
     password: bool,
@@ -68,20 +69,20 @@ struct Relay {
     reader: Reader,
     errors: Errors,
     input: Input,
-    /// The cell's question for input, once what was printed before it has come; at the latest then.
+    /// A question that waits until the text printed before it has arrived, at the latest until this time.
     question: Option<(Question, Instant)>,
-    /// When to look whether what is to be shown is whole.
+    /// When to check whether what is held back to be shown is complete.
     settles: Instant,
-    /// So many bytes of output may have been written before what was last read of standard error.
+    /// Bytes of standard output that may have been written before the last bytes read from standard error.
     unsure: usize,
-    /// The processor's time that the cell had had when it was first looked at after it wrote.
+    /// The cell's processor time at the first check after its last write.
     wrote: Option<u64>,
-    /// Lines that have not ended: evcxr's, the front's, the runner's.
+    /// Incomplete lines from evcxr, from the front, from the runner.
     from_evcxr: Lines,
     from_front: Lines,
     from_runner: Lines,
     running: bool,
-    /// False until a cell that is to run has begun; an interrupt that comes before waits for that.
+    /// False until the runner reports that the cell has begun; an earlier interrupt waits for that.
     begun: bool,
     interrupted: bool,
     /// False while the cell that evcxr compiles must not run.
@@ -113,12 +114,12 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Until evcxr or the runner is gone; the status to end with.
+    /// Runs until evcxr or the runner is gone; returns the exit status.
     fn run(&mut self) -> i32 {
         loop {
             let [evcxr, front, runner, errors, output] = self.wait();
             if front && !self.take_orders() {
-                // Without a front nobody reads, and nobody waits.
+                // Without a front nobody sees the output.
                 return self.end();
             }
             if errors || output {
@@ -153,7 +154,7 @@ impl Relay {
         polled.map(|polled| polled.revents != 0)
     }
 
-    /// How long nothing has to be done of its own accord, in milliseconds.
+    /// Milliseconds until the next thing that is due by time; -1 for no limit.
     fn timeout(&self) -> i32 {
         let now = Instant::now();
         let mut until = self.errors.until();
@@ -198,17 +199,17 @@ impl Relay {
         }
     }
 
-    /// Whether the cell is at something else than what it wrote last: it waits, or it has computed for a while. One that has
-    /// lost the processor between two lines has not gone on.
+    /// Whether the cell does something else since its last write: it waits for something, or has computed for a while.
+    /// A cell that only lost the processor between two lines has not gone on.
     fn has_gone_on(&mut self) -> bool {
         let Some(pace) = self.runner.pace() else { return true };
         let wrote = *self.wrote.get_or_insert(pace.ticks);
         pace.waits_for_others || pace.ticks >= wrote + GONE_ON
     }
 
-    /// Standard error, at most so many bytes of it.
+    /// Reads standard error, at most `most` bytes.
     fn take_errors(&mut self, most: usize) {
-        // More than a pipe passes on as one piece.
+        // Larger than any single piece that a pipe delivers.
         let mut buffer = [0; 1 << 13];
         let mut taken = 0;
         while taken < most {
@@ -222,12 +223,12 @@ impl Relay {
         }
     }
 
-    /// Standard output, at most so many bytes of it; how many it were.
+    /// Reads standard output, at most `most` bytes; returns how many.
     fn take_output(&mut self, most: usize) -> usize {
         let mut buffer = [0; READ_AT_ONCE];
         let sure = self.unsure == 0;
         let most = most.min(if sure { buffer.len() } else { self.unsure.min(buffer.len()) });
-        // Reading nothing would look like the end.
+        // A read of 0 bytes would look like the end of the output.
         let Some(output) = self.runner.output.as_mut().filter(|_| most > 0) else { return 0 };
         match output.read(&mut buffer[..most]) {
             // The cell has closed it.
@@ -241,10 +242,11 @@ impl Relay {
                 let pieces = self.reader.push(&buffer[..count]);
                 let is_end = |piece: &Piece| matches!(piece, Piece::Panic(_) | Piece::Error(_));
                 if pieces.iter().any(is_end) {
-                    // The text of an error is written before the line that tells of it.
+                    // An error's message is written before its protocol line.
                     self.take_errors(waiting_bytes(Some(&self.runner.errors)));
                 } else if sure && pieces.iter().any(|piece| matches!(piece, Piece::Text(_))) {
-                    // What was written to standard error before other text is no error's, which is the last.
+                    // Text on standard error that comes before other text is not an error's message, which would be the
+                    // last.
                     let before = self.errors.harmless().unwrap_or_default();
                     self.tell_text(Stream::Stderr, before);
                 }
@@ -255,7 +257,7 @@ impl Relay {
         }
     }
 
-    /// All output that had been written when this was called: what a cell has started may write on.
+    /// Reads only the output that was there at the start: a process that the cell has started may write without end.
     fn take_waiting_output(&mut self) {
         let mut left = waiting_bytes(self.runner.output.as_ref());
         while left > 0 {
@@ -291,12 +293,12 @@ impl Relay {
 
     fn ask(&mut self, question: Question) {
         self.input.asked();
-        // What the cell has asked in words stands in its buffer if it did not flush.
+        // Without a flush the printed prompt may still be in the cell's buffer.
         self.runner.flush();
         self.question = Some((question, Instant::now() + ASKED_SOON));
     }
 
-    /// What was printed before a question, and then that.
+    /// Sends the text printed before a question, then the question.
     fn tell_question(&mut self) {
         self.take_waiting_output();
         if let Some((Question { prompt, password }, _)) = self.question.take() {
@@ -304,7 +306,7 @@ impl Relay {
         }
     }
 
-    /// What the front wants; false if it is gone.
+    /// Reads the front's orders; false if the front is gone.
     fn take_orders(&mut self) -> bool {
         let Ok(lines) = self.from_front.read(&self.link) else { return false };
         for line in lines {
@@ -323,7 +325,7 @@ impl Relay {
         true
     }
 
-    /// What the runner says of the cell; false if it is gone.
+    /// Reads the runner's answers; false if the runner is gone.
     fn take_answers(&mut self) -> bool {
         let Ok(lines) = self.from_runner.read(&self.runner.command) else { return false };
         for line in lines {
@@ -358,7 +360,7 @@ impl Relay {
         true
     }
 
-    /// All that is left of a cell that has ended.
+    /// Sends all remaining output of a cell that has ended.
     fn take_rest(&mut self) {
         self.take_errors(waiting_bytes(Some(&self.runner.errors)));
         self.take_waiting_output();
@@ -375,7 +377,7 @@ impl Relay {
     fn take_commands(&mut self) -> bool {
         let Ok(lines) = self.from_evcxr.read(io::stdin()) else { return false };
         for line in lines {
-            // The front may have said in the meantime that this one must not run.
+            // The front may just have forbidden this cell.
             if !self.take_orders() {
                 return false;
             }
@@ -428,7 +430,7 @@ fn write_to_evcxr(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-/// Cuts what comes into lines.
+/// Splits a stream into lines.
 #[derive(Default)]
 struct Lines(Vec<u8>);
 

@@ -1,7 +1,7 @@
-//! The standard output of the process that runs the cells, taken apart: text, things to show, lines of evcxr's protocol.
+//! Parses the runner's standard output into text, things to show, and lines of evcxr's protocol.
 //!
-//! A line of the protocol is one from its first character to its last, but for text before it that a cell has printed
-//! without a line break. Whatever only resembles one is text.
+//! A protocol line must match to its last character. Only text that a cell printed without a line break may stand
+//! before it. Anything that only resembles one is text.
 
 use crate::link::Bundle;
 
@@ -14,10 +14,10 @@ const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 const INPUT: &str = "EVCXR_INPUT_REQUEST:";
 const PASSWORD: &str = "EVCXR_INPUT_REQUEST_PASSWORD:";
 
-/// A line that has not ended and might become one of the protocol is held back up to this length.
+/// Most bytes of an incomplete line that are held back because it may become a protocol line.
 const LONGEST_MARKER: usize = 512;
 
-/// What a cell wrote.
+/// A part of a cell's output.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Text(String),
@@ -37,10 +37,10 @@ pub(crate) enum Piece {
 /// Takes bytes as they come; see [`Reader::push`].
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// What has been read of a line that has not ended.
+    /// The incomplete last line.
     tail: Vec<u8>,
     block: Option<Block>,
-    /// What is to be shown, unless another form of it follows at once.
+    /// Something to show, held back in case another MIME type of it follows.
     bundle: Option<Bundle>,
     pieces: Vec<Piece>,
 }
@@ -53,7 +53,7 @@ struct Block {
 }
 
 impl Reader {
-    /// What can be told after these bytes.
+    /// Takes more bytes; returns the parts that are complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -74,18 +74,19 @@ impl Reader {
         std::mem::take(&mut self.pieces)
     }
 
-    /// True while something is held back that [`Reader::settle`] would tell.
+    /// True while [`Reader::settle`] would return something.
     pub(crate) fn holds_a_bundle(&self) -> bool {
         self.bundle.is_some() && self.block.is_none() && self.tail.is_empty()
     }
 
-    /// What was held back because more could have followed at once.
+    /// Returns what was held back in case more of it follows.
     pub(crate) fn settle(&mut self) -> Vec<Piece> {
         self.tell_bundle();
         std::mem::take(&mut self.pieces)
     }
 
-    /// All that is left at the end of a cell, and what was shown last if nothing followed: the cell's value, it may be.
+    /// Returns everything left at the end of a cell, and what was shown last if nothing followed: it may be the cell's
+    /// value.
     pub(crate) fn finish(&mut self) -> (Vec<Piece>, Option<Bundle>) {
         if let Some(block) = self.block.take() {
             // It never ended, so it was text.
@@ -179,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// The beginning of a line is told at once, but for what might become a line of the protocol, and half a character.
+    /// Releases the start of an incomplete line, except what may become a protocol line and an incomplete character.
     fn tell_beginning_of_line(&mut self) {
         let mut until = possible_marker(&self.tail).unwrap_or(self.tail.len());
         if let Err(error) = std::str::from_utf8(&self.tail[..until])
@@ -237,7 +238,7 @@ fn read_begin(rest: &str) -> Option<(String, Bundle)> {
     Some((mime.to_owned(), bundle))
 }
 
-/// Where a line of the protocol may have begun in a line that has not ended.
+/// Where a protocol line may begin in an incomplete line.
 fn possible_marker(tail: &[u8]) -> Option<usize> {
     let start = tail.len().saturating_sub(LONGEST_MARKER);
     (start..tail.len()).find(|&at| {

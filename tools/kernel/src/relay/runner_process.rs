@@ -1,4 +1,4 @@
-//! The runner as the relay holds it: started, spoken to, ended.
+//! The runner as a child process of the relay: starting it, sending it commands, ending it.
 
 use std::env;
 use std::io::{self, PipeReader, Write};
@@ -11,14 +11,15 @@ use crate::link::LINK_VARIABLE;
 use crate::paths::program;
 use crate::runner::{COMMAND_VARIABLE, FLUSH};
 
-/// What tells helpers that whatever it shows may be replaced later.
+/// Tells helpers that displays can be replaced in place.
 const FRONT_VARIABLE: &str = "NOTEBOOK_FRONT";
 
 pub(crate) struct RunnerProcess {
     child: Child,
-    /// Cells to run go in, and how they ended comes out.
+    /// Commands to the runner, and its answers.
     pub(crate) command: UnixStream,
-    /// The cells' standard input: a datagram is what one read gives, and an empty one is an end of input that leaves it open.
+    /// The cells' standard input. One datagram serves one read; an empty one is an end of input after which reading can
+    /// go on.
     pub(crate) input: UnixDatagram,
     pub(crate) output: Option<PipeReader>,
     pub(crate) errors: PipeReader,
@@ -46,9 +47,10 @@ impl RunnerProcess {
             .stdin(OwnedFd::from(its_input))
             .stdout(its_output)
             .stderr(its_errors)
-            // An interrupt goes to the runner and whatever its cells have started, and to nobody else.
+            // A process group of its own: an interrupt reaches the runner and what its cells have started, and nothing
+            // else.
             .process_group(0);
-        // SAFETY: both functions may be called between a fork and what follows it, and take numbers.
+        // SAFETY: both functions are allowed between fork and exec, and take numbers.
         unsafe {
             program.pre_exec(move || {
                 libc::fcntl(inherited, libc::F_SETFD, 0);
@@ -65,12 +67,12 @@ impl RunnerProcess {
         self.child.id().cast_signed()
     }
 
-    /// Has it run a compiled cell; the line is evcxr's.
+    /// Makes it run a compiled cell; `line` is evcxr's command.
     pub(crate) fn load(&mut self, line: &[u8]) {
         self.say(line);
     }
 
-    /// Has it write out what cells have printed without a line break, and say so.
+    /// Makes it flush what cells have printed without a line break, and confirm that.
     pub(crate) fn flush(&mut self) {
         self.say(FLUSH.as_bytes());
     }
@@ -80,11 +82,11 @@ impl RunnerProcess {
         let _ = self.command.write_all(line).and_then(|()| self.command.write_all(b"\n"));
     }
 
-    /// What the thread that runs the cells is at; nothing where the system does not tell.
+    /// What the thread that runs the cells is doing; none where there is no `/proc`.
     pub(crate) fn pace(&self) -> Option<Pace> {
         let pid = self.pid();
         let about = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
-        // The name stands in brackets, and may hold anything.
+        // The process name is in brackets and may hold anything, so fields are read after the last bracket.
         let mut fields = about.rsplit_once(')')?.1.split_whitespace();
         let waits_for_others = fields.next()? == "S";
         let (user, system) = (fields.nth(10)?, fields.next()?);
@@ -114,11 +116,11 @@ impl RunnerProcess {
     }
 }
 
-/// What a thread is at.
+/// What a thread is doing.
 pub(crate) struct Pace {
-    /// For a time, for another thread, for input: not for the processor, and not for the disk.
+    /// It sleeps: waits for time, another thread or input, and not for the processor or the disk.
     pub(crate) waits_for_others: bool,
-    /// The processor's time that it has had, in hundredths of a second.
+    /// Processor time used so far, in hundredths of a second.
     pub(crate) ticks: u64,
 }
 
@@ -139,7 +141,7 @@ fn set_nonblocking(pipe: &impl AsRawFd) -> io::Result<()> {
     }
 }
 
-/// Room for what a cell prints at once, where the system gives it; a smaller pipe is slower and nothing else.
+/// Enlarges the pipe, so that a cell can print much at once; where the system refuses, printing is only slower.
 fn make_large(pipe: &impl AsRawFd) {
     #[cfg(target_os = "linux")]
     // SAFETY: the call takes numbers.
@@ -150,7 +152,7 @@ fn make_large(pipe: &impl AsRawFd) {
     let _ = pipe;
 }
 
-/// Has each write to this pipe be read by itself.
+/// Makes every write to this pipe arrive as one read.
 fn keep_pieces_apart(pipe: &impl AsRawFd) {
     #[cfg(target_os = "linux")]
     // SAFETY: the call takes numbers. The flags of this end belong to it alone.

@@ -1,7 +1,7 @@
-//! A library of one function that writes out what cells have printed without a line break.
+//! A library with one function that flushes what cells have printed without a line break.
 //!
-//! Cells share Rust's standard library and its buffers; the program that runs them has a standard library of its own, and
-//! cannot get at theirs but through something that is linked as they are.
+//! Cells share one standard library and its output buffer. The program that runs them has another copy of it, so it can
+//! reach the cells' buffer only through a library that is linked as they are.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,8 +1,9 @@
-//! The warm build: a build directory of evcxr in which helpers and all it depends on are compiled, and what is known of it
-//! (`toolchain`).
+//! The warm build: a build directory of evcxr in which helpers and all its dependencies are compiled, with the recorded
+//! answers of cargo and rustc (`toolchain`).
 //!
-//! Each is made in a folder of its own, its stamp is written when it is whole, and a link that kernels follow is changed
-//! last. One that was killed half-way is removed by the next call; one that a kernel still uses stays until that has ended.
+//! Each build is made in a folder of its own. Its stamp is written when it is complete, and the link that kernels
+//! follow is changed last. A build that was killed half-way is removed by the next call; one that a kernel still uses
+//! stays until that kernel has ended.
 
 mod flush;
 mod library;
@@ -41,7 +42,7 @@ pub(crate) fn current(paths: &Paths) -> Option<PathBuf> {
     fs::read_link(paths.template()).ok().map(|name| paths.kernel().join(name))
 }
 
-/// Held by whoever uses a template.
+/// Locked by everything that uses a template.
 pub(crate) fn lock_file(template: &Path) -> PathBuf {
     template.with_extension("lock")
 }
@@ -71,7 +72,7 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     libtorch::make_stand_in(paths)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let building = paths.templates().join(now.as_micros().to_string());
-    // Another set-up would find it without a stamp and remove it.
+    // Locked at once: another set-up would find the folder without a stamp and remove it.
     let in_use = fs::File::create(lock_file(&building))?;
     in_use.lock_shared()?;
     fs::create_dir_all(building.join("configuration"))?;
@@ -100,8 +101,7 @@ pub(crate) fn build(paths: &Paths, crates: &Crates) -> Outcome {
     Ok(())
 }
 
-/// Puts into a folder what the build begins with: the versions of all crates and, where there is one, what the build before
-/// it has compiled.
+/// Prepares a build's folder: the locked versions and, if there is an earlier build, what it has compiled.
 fn begin(paths: &Paths, before: Option<&Path>, building: &Path) -> Outcome {
     let mut versions = fs::read_to_string(paths.lock_file())?;
     match before {
@@ -118,8 +118,9 @@ fn begin(paths: &Paths, before: Option<&Path>, building: &Path) -> Outcome {
     lock_helpers(paths, building, &versions)
 }
 
-/// Has cargo note which versions evcxr's package has of what helpers depends on. Where it finds no such note it chooses anew
-/// among the versions that are there, another time with another crate beside helpers, and all that is above is compiled again.
+/// Makes cargo record which versions evcxr's package uses of helpers' dependencies. Without that record cargo would
+/// choose again among the locked versions, perhaps differently with another crate beside helpers, and recompile
+/// everything that depends on them.
 fn lock_helpers(paths: &Paths, folder: &Path, versions: &str) -> Outcome {
     let manifest = format!(
         "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[lib]\npath = \"src/lib.rs\"\n\
@@ -143,7 +144,8 @@ fn lock_helpers(paths: &Paths, folder: &Path, versions: &str) -> Outcome {
     Ok(fs::write(build_folder::kept_lock_file(folder), kept)?)
 }
 
-/// Runs what every notebook starts with, through evcxr itself, in `folder`. What stands in for cargo looks on and learns.
+/// Runs through evcxr what every notebook starts with, in `folder`, while the stand-in for cargo records what it is
+/// asked.
 fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Outcome {
     crates.write_to_template(folder)?;
     let configuration = build_folder::write_configuration(folder)?;
@@ -164,7 +166,7 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
     let printed = thread::spawn(move || outputs.stderr.iter().collect::<Vec<String>>());
     let mut shown = String::new();
     let first = crates.commands() + &build_folder::first_cell(Path::new("helpers"));
-    // How cells are compiled for each level of optimisation, the usual one last.
+    // Records how cells are compiled at each optimisation level, the usual one last.
     for cell in
         [":load_config --quiet", &first, ":opt 1\n1", ":opt 2\n1", ":opt 3\n1", ":opt 0\n1", COUNT]
     {
@@ -172,8 +174,8 @@ fn compile(paths: &Paths, folder: &Path, start: Instant, crates: &Crates) -> Out
             context.execute(cell).map_err(|error| cannot_compile(&error.to_string(), crates))?;
         shown = outputs.get("text/plain").unwrap_or_default().to_owned();
     }
-    // evcxr explains a mistake by what `cargo check` says of the cell, and that wants its own files of all that the cell
-    // depends on: with another `:dep`, the first mistake would take as long as they take to make.
+    // evcxr explains a mistake with the help of `cargo check`, which needs metadata files of every dependency. Made
+    // here, so that the first mistake after another `:dep` does not wait for them.
     let refused = context.execute("let mistake = nobody_knows_this;").is_err();
     drop(context);
     if shown.trim() != "2" {
@@ -191,7 +193,7 @@ fn tell_progress(folder: &Path, start: Instant) -> Outcome {
     let target = folder.join("target");
     let files = match dependency_files(&target) {
         0 => 2 * packages(&fs::read_to_string(folder.join("Cargo.lock"))?),
-        // Of a build that goes on from another one nobody knows how much is left.
+        // How much is left is unknown for a build that continues an earlier one.
         _ => 0,
     };
     thread::spawn(move || {
@@ -212,13 +214,13 @@ fn tell_progress(folder: &Path, start: Instant) -> Outcome {
     Ok(())
 }
 
-/// Packages that a lock file names, but for that of the cells.
+/// The number of packages in a lock file, without the package of the cells.
 fn packages(lock_file: &str) -> usize {
     lock_file.matches("[[package]]").count().saturating_sub(1)
 }
 
-/// Files that name what a compiled crate was made from. Cargo writes two for each crate here, one when it is compiled and
-/// one when it is checked.
+/// The number of dependency files, which list a crate's sources. Cargo writes two for each crate here: one when it
+/// compiles the crate and one when it checks it.
 fn dependency_files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let count = |entry: fs::DirEntry| match entry.file_type() {
@@ -243,7 +245,7 @@ fn cannot_compile(error: &str, crates: &Crates) -> String {
 /// A cell that shows 2, with a variable.
 pub(crate) const COUNT: &str = "let first: usize = 1;\nfirst + 1";
 
-/// The compiler itself, without the detour by rustup.
+/// The path of the compiler itself; calling it through rustup would be slower.
 fn rustc() -> PathBuf {
     let said = Command::new("rustup").args(["which", "rustc"]).output();
     let text = said.ok().filter(|said| said.status.success()).map(|said| said.stdout);
@@ -292,12 +294,12 @@ fn remove_cells(build: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Leads kernels to a finished build, and removes those that nobody uses.
+/// Points the link of kernels to a finished build, and removes builds that nobody uses.
 fn replace(paths: &Paths, built: &Path) -> Outcome {
     let _nobody_starts = lock(&paths.kernel().join("template.lock"))?;
     let link = paths.template();
     if !link.is_symlink() {
-        // As an older kernel has left it.
+        // An older kernel has left a folder here.
         remove(&link)?;
     }
     let fresh = paths.kernel().join("template.new");

@@ -1,15 +1,16 @@
 //! How cargo compiles helpers, what it depends on, and cells.
 
-/// Libraries are compiled as in a release build, pixel loops gain most. A cell is compiled with its checks and as evcxr's
-/// `:opt` says, at first not at all optimised: most cells only call libraries, and so take half the time to compile.
-/// Cargo reads this file because the build directories lie below the folder it is in.
+/// Libraries are compiled as in a release build; loops over pixels gain most. Cells keep their run-time checks and the
+/// level of evcxr's `:opt`, at first 0: most cells only call libraries, and unoptimised they take half the time to
+/// compile. Cargo reads this file because the build directories are below its folder.
 ///
 /// Incremental compilation only costs time in crates as small as cells. In helpers it would do harm: build directories
 /// share files, and object files of two versions of helpers were found in one library.
 ///
-/// Link-time optimisation is off, for the sake of cells; a profile has it for all or for none. In a library that is cut
-/// into units small functions would then be called across them instead of inlined, so each is one unit: with sixteen an
-/// epoch of the CNN took 36 s instead of 8. The workspace compiles helpers for the benchmark in the same way.
+/// Link-time optimisation is off, because cells would pay for it and a profile sets it for all crates or none. Without
+/// it, small functions of a library with several codegen units are called across units instead of inlined. So each
+/// library is one unit: with sixteen an epoch of the CNN took 36 s instead of 8. The workspace compiles helpers for the
+/// benchmark the same way.
 const PROFILE: &str = "\
 [profile.dev]
 incremental = false
@@ -22,7 +23,7 @@ debug-assertions = false
 overflow-checks = false
 ";
 
-/// What runs while others are compiled: more time goes into making it fast than it then saves.
+/// Crates that run only during compilation: optimising them takes longer than it saves.
 const COMPILE_TIME: [&str; 10] = [
     "autocfg",
     "cc",

@@ -1,9 +1,9 @@
-//! The sources of Rust's standard library, as far as evcxr's analyser needs them to know the types of variables.
+//! The part of the standard library's sources that evcxr's analyser needs to know the types of variables.
 //!
-//! Left alone, it reads all that the compiler's component `rust-src` holds, tests and processor intrinsics included, and
-//! asks cargo how that is built: one and a half seconds of each kernel's start. And where the component is missing, it
-//! fetches it in the middle of somebody's first cell. So set-up fetches it, and the analyser is shown a folder with links
-//! to the three crates that cells see.
+//! By default the analyser reads all of the component `rust-src`, tests and processor intrinsics included, and asks
+//! cargo how it is built: one and a half seconds of each kernel's start. If the component is missing, it is downloaded
+//! in the middle of the first cell. So set-up downloads it, and the analyser gets a folder with links to the three
+//! crates that cells see.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,7 +16,8 @@ use crate::paths::Paths;
 
 const CRATES: [&str; 3] = ["core", "alloc", "std"];
 
-/// Makes [`Paths::rust_src`], empty where the sources cannot be had: the analyser then looks for them by itself.
+/// Makes [`Paths::rust_src`]; it stays empty if the sources are unavailable, and the analyser then looks for them
+/// itself.
 pub(crate) fn link(paths: &Paths) -> Outcome {
     let folder = paths.rust_src();
     remove(&folder)?;
@@ -46,7 +47,7 @@ fn link_crates(sources: &Path, folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// The sources that belong to the compiler; fetched if they must be.
+/// The sources of the installed compiler, downloaded if they are missing.
 fn sources() -> Outcome<Option<PathBuf>> {
     let asked = Command::new("rustc")
         .args(["--print", "sysroot"])
@@ -57,7 +58,7 @@ fn sources() -> Outcome<Option<PathBuf>> {
     let present = || CRATES.iter().all(|name| sources.join(name).join("src/lib.rs").is_file());
     if !present() {
         println!("kernel template: fetching the sources of Rust's standard library");
-        // Rust may have come another way than by rustup. What counts is what is there afterwards.
+        // Rust may be installed without rustup, so only the presence of the files counts.
         let _ = Command::new("rustup").args(["component", "add", "rust-src"]).output();
     }
     Ok(present().then_some(sources))

@@ -1,4 +1,4 @@
-//! What a template was built from, so that one can tell whether it still fits.
+//! What a template was built from, to decide whether it is still up to date.
 
 use std::fs;
 use std::io;
@@ -19,10 +19,10 @@ const FORMAT: u32 = 5;
 /// The state of all inputs of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Versions of this kernel and of the compiler, and the settings. Another value means a build from
-    /// nothing.
+    /// Digest of the versions of kernel and compiler, the profile and the repository's path. If it changes, the
+    /// template is rebuilt from nothing.
     pub(crate) base: String,
-    /// The sources of helpers, the lock file, and what crates were added. Another value means that cargo compiles what changed.
+    /// Digest of helpers' sources, the lock file and the added crates. If it changes, cargo compiles what changed.
     pub(crate) sources: String,
 }
 
@@ -63,8 +63,8 @@ impl Stamp {
     }
 }
 
-/// Adds name, time and content. Cargo decides by time what it compiles anew: a file that was only touched must give another
-/// stamp too, or every kernel would compile helpers again.
+/// Adds name, time and content. Cargo decides by modification time what to compile: a file that was only touched must
+/// change the stamp too, or every kernel would compile helpers again.
 fn add_file(hash: &mut Sha256, file: &Path) -> io::Result<()> {
     hash.update(look(file)?);
     hash.update(fs::read(file)?);

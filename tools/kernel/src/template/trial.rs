@@ -1,5 +1,5 @@
-//! The program that runs trials of a search, linked from what the warm build holds: so it is the very code that notebooks
-//! run, and takes a second instead of compiling helpers and all it depends on once more.
+//! The program that runs trials of a search, linked from the warm build. So it runs the same code as the notebooks, and
+//! takes a second instead of another compilation of helpers and its dependencies.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::toolchain;
 
-/// From the folder of helpers.
+/// Relative to the folder of helpers.
 const SOURCE: &str = "src/bin/trial.rs";
 
-/// Whether the program is there, or there is nothing to make it from.
+/// True if the program exists, or there is no source to make it from.
 pub(crate) fn is_made(paths: &Paths) -> bool {
     paths.trial().exists() || !paths.helpers().join(SOURCE).exists()
 }
@@ -28,7 +28,7 @@ pub(crate) fn make(paths: &Paths, template: &Path) -> Outcome {
     let folder = toolchain::folder(template);
     let fresh = folder.join("trial");
     let libtorch = paths.libtorch().join("lib");
-    // Links lead from there to the wheel's own folder, where its companions are found.
+    // `.tools/libtorch` holds links: the real folder also has the libraries that libtorch needs.
     let library = libtorch.join("libtorch_cpu.so").canonicalize().unwrap_or_default();
     let loaded_from = library.parent().unwrap_or(&libtorch).display();
     remove(&fresh)?;
@@ -38,7 +38,7 @@ pub(crate) fn make(paths: &Paths, template: &Path) -> Outcome {
         .arg(&source)
         .arg("-o")
         .arg(&fresh)
-        // The real libtorch: a program, unlike a cell, may leave no name open.
+        // The real libtorch and not the stand-in: a program, unlike a cell, may have no unresolved symbols.
         .arg(format!("-Lnative={}", libtorch.display()))
         .arg(format!("-Clink-arg=-Wl,-rpath,{loaded_from}"))
         .args(

@@ -12,14 +12,14 @@ use crate::files::{digest, write_whole};
 use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::real;
 
-/// Stands for the session's folder in what is kept.
+/// Placeholder for the session's folder in recorded answers.
 const HERE: &str = "@SESSION@";
 
-/// The crates whose sources the analyser is shown, beside the cell's own: those whose types and methods notebooks use.
-/// Reading all hundred took three seconds of each kernel's first cell.
+/// The crates whose sources the analyser gets, besides a cell's own dependencies: their types and methods are the ones
+/// that notebooks use. Reading all hundred took three seconds of each kernel's first cell.
 const SHOWN: [&str; 4] = ["helpers", "tch", "ndarray", "num-traits"];
 
-/// The kept answer; in [`Mode::Learn`] the real one, which is kept.
+/// Prints the recorded answer; in [`Mode::Learn`] asks the real tool and records its answer.
 pub(super) fn answer(context: &Context, tool: &str, words: &[&str]) -> Option<ExitCode> {
     if !is_question(tool, words) || context.mode == Mode::Forget {
         return None;
@@ -31,7 +31,8 @@ pub(super) fn answer(context: &Context, tool: &str, words: &[&str]) -> Option<Ex
             if may_change && !context.has_same_manifests() {
                 return unknown(context, tool, words, None);
             }
-            // Of what the warm build holds there are many selections, and each is asked about once.
+            // A package may use any subset of the warm build's crates; the answer for each subset is recorded the first
+            // time.
             keeps = context.mode == Mode::Know && context.whole(&manifest).is_some();
             manifest.text_without_level()
         }
@@ -45,12 +46,12 @@ pub(super) fn answer(context: &Context, tool: &str, words: &[&str]) -> Option<Ex
         return unknown(context, tool, words, keeps.then_some(&file));
     };
     let here = last_two(&context.session);
-    // Whoever asked may be gone; then nobody reads it.
+    // The caller may have ended, then the answer is lost.
     let _ = std::io::stdout().write_all(text.replace(HERE, &here).as_bytes());
     Some(ExitCode::SUCCESS)
 }
 
-/// Whether this is a question at all, and no work.
+/// Whether the call only asks for information and builds nothing.
 fn is_question(tool: &str, words: &[&str]) -> bool {
     match tool {
         "rustc" => {
@@ -84,7 +85,7 @@ fn key(tool: &str, words: &[&str], about: &str, session: &Path) -> String {
     digest(parts.iter().map(String::as_bytes))
 }
 
-/// What tells this session's folder from others, also where a path is written as part of an address.
+/// The last two components of the session's folder: they identify it also inside URLs.
 fn last_two(session: &Path) -> String {
     let name = |path: Option<&Path>| {
         path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
@@ -92,7 +93,7 @@ fn last_two(session: &Path) -> String {
     format!("{}/{}", name(session.parent()), name(Some(session)))
 }
 
-/// The real tool's answer, if it has one.
+/// The real tool's answer, if it succeeds.
 fn ask(context: &Context, tool: &str, words: &[&str]) -> Option<String> {
     let locked = real::keep_versions(context);
     let output = context.real(tool).args(words).stdin(Stdio::null()).output().ok()?;
@@ -105,7 +106,7 @@ fn ask(context: &Context, tool: &str, words: &[&str]) -> Option<String> {
     })
 }
 
-/// The real tool's answer about evcxr's package, kept in this file if there is one.
+/// Asks the real tool about evcxr's package; records the answer if `file` is given.
 fn unknown(context: &Context, tool: &str, words: &[&str], file: Option<&Path>) -> Option<ExitCode> {
     if let Some(file) = file {
         return learn(context, tool, words, file);
@@ -113,7 +114,7 @@ fn unknown(context: &Context, tool: &str, words: &[&str], file: Option<&Path>) -
     if !words.contains(&"metadata") || !context.is_in_session() {
         return None;
     }
-    // It has said on standard error why it has none.
+    // The tool has printed the reason to standard error.
     let Some(text) = ask(context, tool, words) else { return Some(ExitCode::FAILURE) };
     let _ = std::io::stdout().write_all(text.as_bytes());
     Some(ExitCode::SUCCESS)
@@ -121,21 +122,21 @@ fn unknown(context: &Context, tool: &str, words: &[&str], file: Option<&Path>) -
 
 fn learn(context: &Context, tool: &str, words: &[&str], file: &Path) -> Option<ExitCode> {
     let Some(text) = ask(context, tool, words) else { return Some(ExitCode::FAILURE) };
-    // What could not be kept is asked again.
+    // If it cannot be recorded, it is asked again next time.
     let _ = write_whole(file, text.replace(&last_two(&context.session), HERE).as_bytes());
     let _ = std::io::stdout().write_all(text.as_bytes());
     Some(ExitCode::SUCCESS)
 }
 
-/// cargo's list of packages, without those of helpers that the analyser need not read.
+/// cargo's list of packages, without those dependencies of helpers that the analyser need not read.
 fn shown_only(metadata: &str) -> Option<String> {
     let mut metadata: Value = serde_json::from_str(metadata).ok()?;
-    // Without it cargo was asked for no packages but evcxr's.
+    // Without a list of nodes, the question was about evcxr's own package alone.
     metadata["resolve"]["nodes"].as_array()?;
     let names: HashMap<String, String> = list(&metadata["packages"])
         .filter_map(|package| Some((text(&package["id"])?, text(&package["name"])?)))
         .collect();
-    // All that a cell depends on beside helpers is shown.
+    // All dependencies of the cell except those of helpers are shown.
     let mut shown: HashSet<String> = HashSet::new();
     let mut next: Vec<String> = list(&metadata["workspace_members"]).filter_map(text).collect();
     while let Some(id) = next.pop() {

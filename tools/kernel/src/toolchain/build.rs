@@ -21,16 +21,16 @@ use crate::toolchain::folders::folder;
 use crate::toolchain::kept::{self, Kind};
 use crate::toolchain::manifest::Manifest;
 
-/// Beside what cargo's arguments say, the compiler heeds these variables, or cargo does.
+/// Variables that change how the compiler or cargo work, besides the arguments.
 const HEEDED: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"];
 
-/// What tells the types of one cell from those of others; the same for all, as a variable goes from one to the next.
+/// The same metadata for all cells, so that a type has the same identity in every cell that a variable passes through.
 pub(super) const METADATA: &str = "metadata=notebook";
 
 /// cargo's exit status when something does not compile.
 const REFUSED: u8 = 101;
 
-/// Why a cell is left to cargo; goes on "Compiling this cell with cargo: ".
+/// Why cargo must compile the cell; completes the sentence "Compiling this cell with cargo: ".
 pub(super) type Reason = &'static str;
 
 /// Fails with a sentence that the notebook shows.
@@ -39,7 +39,7 @@ pub(super) fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-/// Compiles the session's cell, or says why it is left to cargo.
+/// Compiles the session's cell, or says why cargo must do it.
 pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, Reason> {
     let unreadable = "its files cannot be read";
     let manifest = context.manifest().ok_or(unreadable)?;
@@ -56,7 +56,7 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
     let source =
         if has_library && !only_check { cell::linked_with_library(&source) } else { source };
 
-    // evcxr's own process for cells wants the number.
+    // evcxr's own process for cells needs the number in the function's name.
     let source = match env::var_os(LINK_VARIABLE) {
         Some(_) => cell::with_function_without_number(&source),
         None => source,
@@ -91,8 +91,8 @@ pub(crate) fn library(template: &Path) -> PathBuf {
     folder(template).join(format!("lib{LIBRARY}.{DLL_EXTENSION}"))
 }
 
-/// The folder of a session in which its cells are compiled. As evcxr's own it has a `src/lib.rs`, which panics and
-/// messages name.
+/// The folder of a session in which its cells are compiled. Like evcxr's own it has a `src/lib.rs`, the path that
+/// panics and messages name.
 struct Room {
     folder: PathBuf,
 }
@@ -102,7 +102,7 @@ impl Room {
         self.folder.join(made_library())
     }
 
-    /// Answers with what became of the same cell before.
+    /// Answers with the kept result of an equal cell, if there is one.
     fn find(&self, context: &Context, key: &str, order: &Order<'_>) -> Option<ExitCode> {
         if let Some(content) = kept::find(&context.template, key, Kind::Library) {
             write_whole(&self.made(), &content).ok()?;
@@ -134,7 +134,7 @@ impl Room {
             .output()
     }
 
-    /// Passes on what the compiler said, as cargo would, and keeps it.
+    /// Passes on the compiler's messages, as cargo would, and keeps the result.
     fn answer(
         &self,
         context: &Context,
@@ -156,7 +156,7 @@ impl Room {
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(signal) = output.status.signal() {
-            // Somebody has ended the compiler, and wants no other one.
+            // The compiler was killed, as by an interrupt: cargo must not try again.
             eprintln!("error: the compiler was ended by signal {signal}");
             return Ok(ExitCode::from(REFUSED));
         }
@@ -179,14 +179,14 @@ impl Room {
     }
 }
 
-/// What the compiler said of a cell, and where the cell's lines were.
+/// The compiler's messages about a cell that failed, and how its lines were ordered.
 #[derive(Serialize, Deserialize)]
 struct Refusal {
     indices: Vec<usize>,
     messages: Vec<Value>,
 }
 
-/// Passes on what the compiler said, as cargo does, and keeps it for the front.
+/// Prints the compiler's messages as cargo does, and keeps them for the front.
 fn say(messages: &[Value]) {
     for message in messages {
         println!("{}", cell::as_cargo_says(message));
@@ -206,8 +206,8 @@ pub(super) fn artifact(library: &Path) -> String {
     json!({ "reason": "compiler-artifact", "target": target, "filenames": [library] }).to_string()
 }
 
-/// This folder; under another name if there is a space in its own, which evcxr's own process for cells cannot read. The one
-/// that kernels use can, but the warm build is tried with evcxr's.
+/// The folder, through a link without spaces if its path has any: evcxr's own process for cells cannot read spaces. The
+/// kernel's runner can, but the warm build is tested with evcxr's process.
 pub(super) fn without_spaces(folder: &Path) -> PathBuf {
     if !cell::text(folder).contains(' ') || env::var_os(LINK_VARIABLE).is_some() {
         return folder.to_owned();
@@ -222,11 +222,11 @@ pub(super) fn without_spaces(folder: &Path) -> PathBuf {
     }
 }
 
-/// How cargo has cells of one manifest compiled.
+/// How cargo calls the compiler for cells with one manifest.
 struct Learnt {
-    /// The variables that the compiler heeded.
+    /// Values of [`HEEDED`] at that time.
     heeded: String,
-    /// Where the standard library is.
+    /// The folder of the standard library.
     libraries: String,
     arguments: Vec<String>,
 }
@@ -256,7 +256,8 @@ fn read(template: &Path, manifest: &Manifest) -> Option<Learnt> {
     Some(Learnt { heeded: lines.next()?, libraries: lines.next()?, arguments: lines.collect() })
 }
 
-/// The arguments for a cell, without those that name a cell and its folders, and without the crates that it has no `:dep` for.
+/// The arguments for a cell: without names and folders of the recorded cell, and without crates that have no `:dep`
+/// here.
 fn cell_arguments(learnt: &Learnt, manifest: &Manifest) -> Vec<String> {
     let names: Vec<String> = manifest.names().map(|name| name.replace('-', "_")).collect();
     const DROPPED: [&str; 5] =
@@ -290,7 +291,7 @@ fn cell_arguments(learnt: &Learnt, manifest: &Manifest) -> Vec<String> {
     kept
 }
 
-/// Has a library look for others in this folder when it is loaded.
+/// Linker arguments that make a library search this folder when it is loaded.
 fn search_path(folder: &Path) -> Vec<String> {
     ["-Xlinker", "-rpath", "-Xlinker", &cell::text(folder)]
         .map(|argument| format!("-Clink-arg={argument}"))

@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::files::digest;
 
-/// The library that cells are linked with (`template/library.rs`).
+/// The library that cells are linked with (`template/library/mod.rs`).
 pub(crate) const LIBRARY: &str = "notebook_library";
 
 const STORE_BEGINS: &str = "mod evcxr_internal_runtime {\n";
 const STORE_ENDS: &str = "Box::into_raw(Box::new(VariableStore::new()))\n}\n}\n";
-/// Of the variable store that evcxr 0.22 pastes into cells; the library's own does the same. Another evcxr's is left where
-/// it is, which costs each cell a tenth of a second and nothing else.
+/// Digest of the variable store that evcxr 0.22 pastes into cells, which our library replaces. The store of another
+/// version is left in place, which only costs each cell a tenth of a second.
 const STORE_DIGEST: &str = "d2e8e4d4198a5bf6d55ed01642a56922a17661af18546b9e1725d8f3d1738cae";
 
-/// The source with evcxr's variable store taken from the library, and all lines where they were.
+/// The source, using the variable store of the library; line numbers do not change.
 pub(super) fn linked_with_library(source: &str) -> String {
     match with_store_of_library(source) {
         Some(source) => source,
-        // Last: a cell may begin with attributes of its own.
+        // At the end: a cell may begin with attributes.
         None => format!("{source}\nextern crate {LIBRARY} as _;\n"),
     }
 }
@@ -38,10 +38,10 @@ fn with_store_of_library(source: &str) -> Option<String> {
     Some(format!("{before}use {LIBRARY}::store as evcxr_internal_runtime;{lines}{after}"))
 }
 
-/// What the function is called that a cell becomes, before its number.
+/// The start of a cell's function, up to its number.
 const FUNCTION: &str = "pub extern \"C\" fn run_user_code_";
 
-/// The source with its function as the kernel's own process for cells finds it, too.
+/// The source with the number removed from its function's name, which the kernel's runner also finds.
 pub(super) fn with_function_without_number(source: &str) -> String {
     let Some((before, after)) = source.rsplit_once(FUNCTION) else { return source.to_owned() };
     format!("{before}{FUNCTION}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
@@ -52,11 +52,11 @@ pub(crate) fn without_number(function: &str) -> &str {
     function.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
-/// The lines of a cell in an order that is the same in all sessions: evcxr writes variables and items in the order of hash
-/// tables.
+/// Orders a cell's lines in the same way in every session: evcxr writes variables and items in the order of a hash
+/// table.
 pub(super) struct Order<'a> {
     lines: Vec<&'a str>,
-    /// The line that comes at each index.
+    /// For each index, the line that comes there.
     order: Vec<usize>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Order<'a> {
         digest(more.iter().map(|text| text.as_bytes()).chain(lines))
     }
 
-    /// The index of each line of the cell in this order.
+    /// For each line of the cell, its index in this order.
     pub(super) fn indices(&self) -> Vec<usize> {
         let mut indices = vec![0; self.order.len()];
         for (index, &line) in self.order.iter().enumerate() {
@@ -86,8 +86,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Whether all lines that a compiler's message is about are the same in two cells that differ in the order of their lines,
-/// which have these indices.
+/// Whether all lines that a compiler's message is about are the same in two cells that differ only in the order of
+/// their lines; `one` and `two` are the indices of those lines.
 pub(super) fn is_about_same_lines(message: &Value, one: &[usize], two: &[usize]) -> bool {
     match message {
         Value::Array(all) => all.iter().all(|message| is_about_same_lines(message, one, two)),
@@ -110,7 +110,7 @@ pub(super) fn is_about_same_lines(message: &Value, one: &[usize], two: &[usize])
     }
 }
 
-/// The lines of each item, sorted by their text; in one block where order matters or cannot be told.
+/// The lines of each item, items sorted by their text; a single block where the order matters or cannot be determined.
 fn blocks(source: &str, lines: usize) -> Vec<Vec<usize>> {
     let as_it_is = || vec![(0..lines).collect()];
     let file = SourceFile::parse(source, Edition::Edition2024).tree();
@@ -119,7 +119,7 @@ fn blocks(source: &str, lines: usize) -> Vec<Vec<usize>> {
     if file.items().any(|item| order_matters(&item)) {
         return as_it_is();
     }
-    // Each item with what stands between it and the one before.
+    // Each item together with the lines between it and the previous one.
     let mut ends: Vec<usize> = Vec::new();
     for item in file.items() {
         let end = usize::from(item.syntax().text_range().end());
@@ -145,7 +145,7 @@ fn blocks(source: &str, lines: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// Sorts lines that load or store one variable each, where they stand together.
+/// Sorts neighbouring lines that each load or store one variable.
 fn sort_variables(lines: &[&str], block: &mut [usize]) {
     let kind = |line: usize| -> Option<u8> {
         let text = lines[line];
@@ -168,7 +168,7 @@ fn sort_variables(lines: &[&str], block: &mut [usize]) {
     }
 }
 
-/// Whether a cell compiles to the same wherever and whenever it is compiled.
+/// Whether a cell compiles to the same result anywhere and at any time.
 pub(super) fn is_kept(source: &str) -> bool {
     // `include_str!`, `env!` and what is like them read files and variables.
     !source.contains("include") && !source.contains("env!")
@@ -186,7 +186,7 @@ pub(super) fn as_cargo_says(message: &Value) -> String {
     format!("{{\"reason\":\"compiler-message\",\"message\":{message}}}")
 }
 
-/// A compiler's message of our own.
+/// An error message of our own, in the compiler's form.
 pub(super) fn own_message(text: &str) -> String {
     let message = serde_json::json!({
         "$message_type": "diagnostic", "message": text, "code": null, "level": "error",

@@ -1,4 +1,4 @@
-//! In which session a tool is called, and what it may rely on.
+//! Which session a tool is called in, and what is known there.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,11 +22,11 @@ pub(super) const MODE_VARIABLE: &str = "NOTEBOOK_TOOLS";
 /// What the stand-ins do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
-    /// A warm build is being made: they ask the real tools and keep the answers.
+    /// A warm build is being made: call the real tools and record the answers.
     Learn,
-    /// They answer what they know.
+    /// Answer from what was recorded.
     Know,
-    /// The warm build is another compiler's: they know nothing.
+    /// The warm build belongs to another compiler: use nothing that was recorded.
     Forget,
 }
 
@@ -67,7 +67,7 @@ impl Context {
         env::current_dir().is_ok_and(|here| session.is_ok_and(|session| here == session))
     }
 
-    /// What is known of the warm build.
+    /// The folder of what was recorded for the warm build.
     pub(super) fn known(&self) -> PathBuf {
         folder(&self.template)
     }
@@ -76,15 +76,15 @@ impl Context {
         fs::read_to_string(self.session.join("Cargo.toml")).ok().map(Manifest::new)
     }
 
-    /// The manifest that the warm build was made with, for this one's package, if cells of this one can be compiled as cells
-    /// of that.
+    /// This package with the dependencies of the warm build's manifest, if cells of this one can be compiled with
+    /// those.
     pub(super) fn whole(&self, manifest: &Manifest) -> Option<Manifest> {
         let built = Manifest::new(fs::read_to_string(self.template.join("Cargo.toml")).ok()?);
         let locked = fs::read_to_string(build_folder::kept_lock_file(&self.template)).ok()?;
         manifest.has_dependencies().then(|| manifest.within(&built, &locked))?
     }
 
-    /// Whether helpers is as the warm build has it.
+    /// Whether helpers is unchanged since the warm build.
     pub(super) fn has_same_helpers(&self) -> bool {
         let now = Paths::find(None).and_then(|paths| State::now(&paths));
         now.is_ok_and(|now| State::read(&self.known()) == Some(now))
@@ -108,7 +108,7 @@ impl Context {
             Some(home) => command.env("CARGO_HOME", home),
             None => command.env_remove("CARGO_HOME"),
         };
-        // evcxr names the one that it was told of to cargo.
+        // evcxr passes the path of our stand-in to cargo as `RUSTC`; replace it by the real compiler.
         if env::var_os("RUSTC")
             .is_some_and(|rustc| Path::new(&rustc).starts_with(bin(&self.session)))
         {
@@ -117,7 +117,7 @@ impl Context {
         command
     }
 
-    /// The compiler itself where it is known, without the detour by rustup.
+    /// The compiler itself where its path was recorded; calling it through rustup would be slower.
     pub(super) fn rustc(&self) -> PathBuf {
         let known = fs::read_to_string(self.known().join("rustc")).map(PathBuf::from);
         match known {

@@ -1,19 +1,19 @@
-//! Where the stand-ins are in a session, and what is known in a template.
+//! Folders of the stand-ins in a session, and of what was recorded in a template.
 
 use std::path::{Path, PathBuf};
 
-/// The tools that are stood in for.
+/// The tools that are replaced by stand-ins.
 pub(super) const TOOLS: [&str; 3] = ["cargo", "rustc", "rustup"];
 
 /// The name under which cargo calls this program to compile a cell.
 pub(super) const WRAPPER: &str = "notebook-cell";
 
-/// In a template: what is known of it.
+/// The folder of a template that holds what was recorded.
 pub(crate) fn folder(template: &Path) -> PathBuf {
     template.join("toolchain")
 }
 
-/// evcxr finds tools on the path, its analyser in `CARGO_HOME/bin` before that.
+/// Set as `CARGO_HOME`: the analyser looks for tools in `CARGO_HOME/bin` before it looks at `PATH`.
 pub(super) fn home(session: &Path) -> PathBuf {
     session.join("tools")
 }

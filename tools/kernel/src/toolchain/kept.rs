@@ -1,4 +1,4 @@
-//! Cells that were compiled before, in this session or another one.
+//! A cache of compiled cells, shared by all sessions on a template.
 
 use std::fs;
 use std::io;
@@ -8,14 +8,14 @@ use std::time::SystemTime;
 use crate::files::{digest, write_whole};
 use crate::toolchain::folders::folder;
 
-/// What all kept cells of a template take together at most, in bytes. A cell takes some tens of kilobytes.
+/// Most bytes that the cached cells of a template take. A cell takes some tens of kilobytes.
 const LARGEST: u64 = 200 << 20;
 
-/// What became of a cell.
+/// The result of compiling a cell.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Library,
-    /// The compiler's messages.
+    /// It did not compile; holds the compiler's messages.
     Refusal,
 }
 
@@ -31,7 +31,7 @@ fn cells(template: &Path) -> PathBuf {
     folder(template).join("cells")
 }
 
-/// Keeps what became of a cell; a folder that is full or not ours to write keeps nothing, and that is fine.
+/// Caches a result; if the folder is full or read-only, nothing is cached.
 pub(super) fn keep(template: &Path, key: &str, kind: Kind, content: &[u8]) {
     let mut whole = digest([content]).into_bytes();
     whole.push(b'\n');
@@ -39,7 +39,7 @@ pub(super) fn keep(template: &Path, key: &str, kind: Kind, content: &[u8]) {
     let _ = write_whole(&file(template, key, kind), &whole);
 }
 
-/// What was kept, if it is as it was written.
+/// The cached result, if its checksum is right.
 pub(super) fn find(template: &Path, key: &str, kind: Kind) -> Option<Vec<u8>> {
     let path = file(template, key, kind);
     let whole = fs::read(&path).ok()?;
@@ -49,7 +49,7 @@ pub(super) fn find(template: &Path, key: &str, kind: Kind) -> Option<Vec<u8>> {
         let _ = fs::remove_file(path);
         return None;
     }
-    // The oldest go first, and this one is in use.
+    // Marks the entry as just used: the oldest entries are removed first.
     let _ = fs::File::options()
         .append(true)
         .open(path)
@@ -57,7 +57,7 @@ pub(super) fn find(template: &Path, key: &str, kind: Kind) -> Option<Vec<u8>> {
     Some(content.to_vec())
 }
 
-/// Removes what was not used for longest, beyond the limit.
+/// Removes the least recently used entries above the limit.
 pub(crate) fn trim(template: &Path) -> io::Result<()> {
     trim_to(&cells(template), LARGEST)
 }

@@ -1,8 +1,8 @@
-//! The versions that a session's packages were resolved to.
+//! Keeps the versions that a session's packages were resolved to.
 //!
-//! cargo drops from the lock file what a package does not depend on. evcxr's package depends on nothing before
-//! `:dep helpers`, and on one crate alone while that is looked up. What comes after would then be resolved anew, to other
-//! versions, and be compiled for minutes.
+//! cargo removes from the lock file what a package does not depend on. evcxr's package depends on nothing before `:dep
+//! helpers`, and on a single crate while that one is looked up. Later dependencies would then be resolved anew, to
+//! other versions, and compiled for minutes.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn merged(before: &str, now: &str) -> String {
     format!("{head}{PACKAGE}{}\n", list.join(&format!("\n\n{PACKAGE}")))
 }
 
-/// The workspace's packages, and those of an earlier warm build that the workspace knows by no version.
+/// The workspace's packages, plus those of an earlier warm build whose names the workspace does not have.
 pub(crate) fn with_added(workspace: &str, before: &str) -> String {
     let name = |package: &&str| package.lines().next().unwrap_or_default().to_owned();
     let known: Vec<String> = packages(workspace).keys().map(name).collect();
@@ -38,7 +38,7 @@ pub(super) fn versions<'a>(lock_file: &'a str, name: &str) -> Vec<&'a str> {
     all.filter_map(|package| package.strip_prefix(&head)?.split('"').next()).collect()
 }
 
-/// What is said of each package, by its name and version.
+/// The entry of each package, by name and version.
 fn packages(lock_file: &str) -> BTreeMap<&str, &str> {
     let all = lock_file.split(PACKAGE).skip(1).map(str::trim_end);
     all.map(|text| {

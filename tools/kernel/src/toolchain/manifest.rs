@@ -4,7 +4,7 @@ use semver::{Version, VersionReq};
 
 use crate::toolchain::lock_file;
 
-/// A manifest, with its dependencies in one order: evcxr's come in any.
+/// A manifest with sorted dependencies: evcxr writes them in any order.
 pub(super) struct Manifest {
     package: String,
     dependencies: Vec<String>,
@@ -33,8 +33,8 @@ impl Manifest {
         self.dependencies.iter().filter_map(|line| Some(line.split_once('=')?.0))
     }
 
-    /// This package with the dependencies of another one, if those are this one's and more: the same ones, or what another
-    /// word for them means in these versions of packages.
+    /// This package with the dependencies of `other`, if those include all of its own: as the same line, or as a
+    /// requirement that the version in this lock file satisfies.
     pub(super) fn within(&self, other: &Manifest, lock_file: &str) -> Option<Manifest> {
         let is_there = |line: &String| {
             if other.dependencies.contains(line) {
@@ -62,14 +62,14 @@ impl Manifest {
         format!("{}\n{}", self.package, self.dependencies.join("\n"))
     }
 
-    /// What decides on cargo's answers: they are the same for all levels of optimisation.
+    /// The text that decides what cargo answers: the optimisation level does not matter.
     pub(super) fn text_without_level(&self) -> String {
         let lines = self.package.lines().filter(|line| !line.starts_with(LEVEL));
         lines.chain(self.dependencies.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// Name and versions of a dependency about which no more is said: `a="1"`, `a={version="1"}`.
+/// Name and version requirement of a dependency that says nothing else: `a="1"`, `a={version="1"}`.
 fn parse(line: &str) -> Option<(&str, VersionReq)> {
     let (name, said) = line.split_once('=')?;
     let said =

@@ -1,12 +1,12 @@
-//! What stands in for `cargo`, `rustc` and `rustup` in a kernel's session.
+//! Stand-ins for `cargo`, `rustc` and `rustup` in a kernel's session.
 //!
-//! evcxr and its analyser ask cargo and rustc a dozen things at each start that have the same answer every time, and have
-//! cargo look after a hundred crates for each cell. So in a session this same program is found under those three names,
-//! in a folder that comes first on the path. It remembers the answers, and compiles cells with rustc alone, against the
-//! warm build where it lies. Whatever it does not know it passes on to the real tools, on a copy of the warm build.
+//! At each start evcxr and its analyser ask cargo and rustc a dozen questions whose answers never change, and for each
+//! cell cargo checks a hundred crates. So in a session this program is found under those three names, in a folder that
+//! comes first in `PATH`. It answers from a record, and compiles cells with rustc alone against the warm build. What it
+//! does not know it passes on to the real tools, which work on a copy of the warm build.
 //!
-//! What it knows was learnt when the warm build was made, from evcxr's own questions: another evcxr, rustc, lock file or
-//! manifest asks something else, and is answered by the real tools.
+//! The record is made together with the warm build, from evcxr's own questions. Another evcxr, rustc, lock file or
+//! manifest asks something else, which the real tools answer.
 
 mod answers;
 mod build;
@@ -39,7 +39,7 @@ use folders::{TOOLS, WRAPPER, bin, home};
 use crate::environment::{remove_environment, set_environment};
 use crate::paths::STAMP;
 
-/// Makes what is found on the path of a session.
+/// Puts the stand-ins into a session's folder.
 pub(crate) fn install(session: &Path) -> io::Result<()> {
     let program = env::current_exe()?;
     let bin = bin(session);
@@ -50,7 +50,7 @@ pub(crate) fn install(session: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What leads evcxr to the stand-ins, and these to the real tools.
+/// The variables through which evcxr finds the stand-ins, and these find the real tools.
 pub(crate) fn environment(
     session: &Path,
     template: &Path,
@@ -69,7 +69,7 @@ pub(crate) fn environment(
     variables
 }
 
-/// Gives back the path and `CARGO_HOME` that this program was started with, as the process does that runs cells.
+/// Restores the `PATH` and `CARGO_HOME` that the kernel was started with, for the process that runs cells.
 pub(crate) fn restore_environment() {
     let Some(path) = env::var_os(PATH_VARIABLE) else { return };
     set_environment([("PATH", path.to_string_lossy().into_owned())]);
@@ -82,7 +82,7 @@ pub(crate) fn restore_environment() {
     remove_environment([PATH_VARIABLE, CARGO_HOME_VARIABLE, TEMPLATE_VARIABLE, MODE_VARIABLE]);
 }
 
-/// Does what a tool would, if this program was called as one.
+/// Acts as a tool if this program was called by a tool's name.
 pub(crate) fn run_if_called() -> Option<ExitCode> {
     let mut arguments = env::args_os();
     let called = PathBuf::from(arguments.next()?);
@@ -108,7 +108,7 @@ fn run(name: &str, arguments: &[OsString]) -> ExitCode {
         .unwrap_or_else(|| real::pass_on(&context, name, arguments))
 }
 
-/// What can be said or done without the real tool.
+/// Answers or builds without the real tool, if possible.
 fn answer(context: &Context, name: &str, words: &[&str]) -> Option<ExitCode> {
     match (name, words) {
         ("rustup", ["which", tool @ ("cargo" | "rustc")]) => {

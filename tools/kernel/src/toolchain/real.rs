@@ -1,4 +1,4 @@
-//! Leaving things to the real tools.
+//! Calling the real tools.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,8 @@ use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::folders::{WRAPPER, bin};
 use crate::toolchain::lock_file;
 
-/// Becomes the real tool.
+/// Runs the real tool in place of this process; in the session's folder as a child, so that the lock file can be
+/// repaired.
 pub(super) fn pass_on(context: &Context, name: &str, arguments: &[OsString]) -> ExitCode {
     let mut command = context.real(name);
     command.args(arguments);
@@ -40,7 +41,7 @@ fn wait_for(mut command: Command) -> ExitCode {
     }
 }
 
-/// Has cargo compile a cell, in a copy of the warm build.
+/// Makes cargo compile a cell, in a copy of the warm build.
 pub(super) fn build(context: &Context, words: &[&str], reason: &str) -> ExitCode {
     if context.mode != Mode::Learn
         && let Err(error) = copy_warm_build(context, reason)
@@ -49,7 +50,8 @@ pub(super) fn build(context: &Context, words: &[&str], reason: &str) -> ExitCode
     }
     let mut cargo = context.real("cargo");
     cargo.args(words).env("RUSTC_WORKSPACE_WRAPPER", bin(&context.session).join(WRAPPER));
-    // It would overrule the profile (`template/profile.rs`), and have all compiled anew where it is not set.
+    // The variable would overrule the profile (`template/profile.rs`), so that everything would be compiled anew once
+    // it is unset.
     cargo.env_remove("CARGO_INCREMENTAL");
     let _locked = keep_versions(context);
     let code = wait_for(cargo);
@@ -57,7 +59,7 @@ pub(super) fn build(context: &Context, words: &[&str], reason: &str) -> ExitCode
         let made = context.session.join("target").join(target).join("debug");
         let readable = build::without_spaces(&made);
         if readable != made {
-            // evcxr takes the last word.
+            // evcxr uses the last artifact that is printed.
             println!("{}", build::artifact(&readable.join(build::made_library())));
         }
     }
@@ -70,7 +72,7 @@ fn copy_warm_build(context: &Context, reason: &str) -> io::Result<()> {
     if target.exists() {
         return Ok(());
     }
-    // In the words of cargo, which evcxr passes on.
+    // In cargo's format, which evcxr passes on.
     eprintln!("   Compiling {LEFT_TO_CARGO}{reason}");
     let fresh = context.session.join("target.new");
     remove(&fresh)?;
@@ -78,11 +80,11 @@ fn copy_warm_build(context: &Context, reason: &str) -> io::Result<()> {
     fs::rename(fresh, target)
 }
 
-/// Keeps cargo from forgetting versions as long as the value lives.
+/// Keeps cargo from dropping versions from the lock file, until the value is dropped.
 pub(super) fn keep_versions(context: &Context) -> Option<Versions> {
     let file = context.session.join("Cargo.lock");
     if context.mode == Mode::Learn {
-        // The workspace's; cargo takes what it needs, and that is kept.
+        // Starts from the workspace's lock file; cargo keeps what it needs.
         fs::copy(build_folder::kept_lock_file(&context.session), file).ok()?;
         return None;
     }
@@ -99,13 +101,13 @@ impl Drop for Versions {
         let now = fs::read_to_string(&self.file).unwrap_or_default();
         let merged = lock_file::merged(&self.before, &now);
         if merged != now {
-            // Without it the next build takes longer, and nothing else.
+            // Without the file the next build only takes longer.
             let _ = write_whole(&self.file, merged.as_bytes());
         }
     }
 }
 
-/// Becomes the compiler, as cargo calls it for the packages of the session.
+/// Runs the compiler as cargo calls it for the packages of the session.
 pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) -> ExitCode {
     let Some((compiler, rest)) = arguments.split_first() else { return ExitCode::FAILURE };
     let mut command = Command::new(compiler);
@@ -122,7 +124,7 @@ pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) 
     {
         eprintln!("warning: cells will be compiled by cargo: {error}");
     }
-    // cargo's own changes with the dependencies, and evcxr would lose all variables of types that cells have made.
+    // cargo's own metadata changes with the dependencies; variables whose types are defined in cells would be lost.
     for word in &mut words {
         if word.starts_with("metadata=") {
             METADATA.clone_into(word);

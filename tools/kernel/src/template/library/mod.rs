@@ -1,7 +1,7 @@
-//! The library that cells are linked with: helpers and all it depends on in one file, made by linking what cargo has
-//! compiled, and evcxr's variable store.
+//! The library that cells are linked with: helpers, all its dependencies and evcxr's variable store in one file, linked
+//! from what cargo has compiled.
 //!
-//! A cell that cargo compiles is linked with a hundred libraries each time, and has the store's source pasted into it.
+//! Without it each cell is linked with a hundred libraries, and compiles a pasted copy of the store.
 
 use std::fs;
 use std::io;

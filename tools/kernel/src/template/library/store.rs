@@ -1,6 +1,6 @@
-//! evcxr's variable store, to the letter of what it does (`evcxr_internal_runtime.rs` of evcxr 0.22), compiled once: what is
-//! generic in it is three lines each. Both make and read the same structure, so that a cell that cargo compiles, with
-//! evcxr's own store pasted into it, finds the variables of those that were linked with this one.
+//! evcxr's variable store (`evcxr_internal_runtime.rs` of evcxr 0.22), compiled once; only three lines of each generic
+//! function are compiled per cell. It makes and reads the same structure as evcxr's own store, so a cell that cargo
+//! compiles with that one finds the variables of cells that were linked with this one.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
