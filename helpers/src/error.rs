@@ -46,14 +46,14 @@ pub enum Error {
         /// What to lower.
         advice: String,
     },
-    /// An argument or a setting lies outside what it may be.
+    /// An argument or a setting is out of range.
     #[error("`{name}` must be {expected}, got {}; {advice}", shown(.got))]
     Parameter {
         /// The name of the argument or setting.
         name: &'static str,
-        /// What it may be.
+        /// What values are allowed.
         expected: String,
-        /// What it is.
+        /// The value that was given.
         got: String,
         /// What to do about it.
         advice: String,
@@ -81,7 +81,7 @@ pub enum Error {
         /// The step size it happened at.
         learning_rate: f64,
     },
-    /// Somebody interrupted the work, and it ended between two of its steps.
+    /// The user interrupted the work; it ended between two steps.
     #[error("{work} was interrupted; {advice}")]
     Interrupted {
         /// What was going on.
@@ -89,7 +89,7 @@ pub enum Error {
         /// What was kept, and what to do next.
         advice: String,
     },
-    /// The data a model is given differs in shape from what it was built for.
+    /// The data has another shape than the model was built for.
     #[error("the model takes {expected}, the data has {found}; build the model for this data")]
     DataShape {
         /// What the model was built for.
@@ -103,13 +103,13 @@ pub enum Error {
         /// The first line of libtorch's message.
         message: String,
     },
-    /// Something that cannot happen has happened: a mistake in helpers.
+    /// A bug in helpers: a state that no input can cause.
     #[error("helpers made a mistake: {message}; please report it, with the cell that was run")]
     Internal {
         /// What happened.
         message: String,
     },
-    /// A result of another notebook that is not there.
+    /// A file that another notebook makes is missing.
     #[error("cannot read {}: {source}; {made_by} makes it", shown_path(.path))]
     MissingArtifact {
         /// The file.
@@ -119,7 +119,7 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Labels and predictions that do not belong together.
+    /// The numbers of labels and predictions differ.
     #[error("{labels} labels, {predictions} predictions; predict and score the same images")]
     PredictionCount {
         /// How many labels there are.
@@ -127,13 +127,13 @@ pub enum Error {
         /// How many predictions there are.
         predictions: usize,
     },
-    /// A score over no image at all.
+    /// A score was asked for, but there is no image.
     #[error("no image to score; a part of the split is empty: use more images or a larger part")]
     NothingToScore,
     /// A class id outside the known classes.
     #[error("image {image} has class {class}, expected 0 to {}; labels and predictions must be ids of the {classes} classes", .classes.saturating_sub(1))]
     ClassOutOfRange {
-        /// Place of the id, from 0.
+        /// Index of the id, from 0.
         image: usize,
         /// The id.
         class: i64,
@@ -163,15 +163,15 @@ pub enum Error {
         trials: usize,
         /// Which one failed first.
         trial: String,
-        /// What it said.
+        /// Its error message.
         message: String,
     },
-    /// A row of probabilities that are none.
+    /// A row that does not hold probabilities.
     #[error(
         "image {image} has {found}, expected probabilities that add up to 1; take them from `predict`, and if those are no numbers, train with a smaller `learning_rate`"
     )]
     Probabilities {
-        /// Place of the image, from 0.
+        /// Index of the image, from 0.
         image: usize,
         /// What its row holds.
         found: String,

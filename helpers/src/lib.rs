@@ -8,7 +8,7 @@
 //! - [`models`]: the `Sequential` builder, and the `Model` that it builds
 //! - [`architectures`]: ready-made networks for the course's tasks
 //! - [`training`]: `fit`, early stopping, learning-rate schedules, `History`
-//! - [`features`]: what frozen layers make of each image, computed once
+//! - [`features`]: outputs of frozen layers for each image, computed once
 //! - [`evaluation`]: accuracy with its interval, confusion matrix, per-class report
 //! - [`tuning`]: parameter grids, folds and the grid search
 //! - [`report`]: tables and sentences about data, trainings, scores and searches
@@ -20,7 +20,7 @@
 //!
 //! A notebook starts with `use helpers::prelude::*;`.
 
-// What goes wrong is an error with a text, not a panic: `clippy.toml` lists the calls of tch that would be one.
+// Errors carry a text and do not panic: `clippy.toml` lists the calls of tch that would panic.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may panic"))]
 

@@ -1,5 +1,5 @@
-//! What notebooks use, in one `use`, and nothing else (a test holds it); all else is found in its room:
-//! `helpers::training::History`.
+//! The names that notebooks use, in one `use`; a test checks that each of them is used. Everything else is found in its
+//! module: `helpers::training::History`.
 
 // Data.
 pub use crate::data::{Augmentation, Dataset, GaussianNoise, ImageShape, SplitConfig, Subset};
@@ -30,7 +30,7 @@ pub use crate::plot::{
     plot_last_features, plot_only_one_right, plot_predictions, random_indices, right_and_wrong,
     show_augmented, show_classes, show_images,
 };
-// Tables and sentences; `ShowResult` is what a cell needs that ends in `history.plot()`.
+// Tables and sentences; a cell that ends in a call that may fail, such as `history.plot()`, needs `ShowResult`.
 pub use crate::display::ShowResult as _;
 pub use crate::report::{
     ConfusedPairs, Cost, label_issues_sentence, mistakes_sentence, plot_models_cost,

@@ -1,27 +1,27 @@
-//! Text that came from elsewhere, made safe to show; and how numbers, durations and paths are written.
+//! Makes text from outside safe to show; formats numbers, durations and paths.
 //!
-//! A class name, a path or what a file holds can carry line breaks, terminal codes, HTML, characters that turn the
-//! direction of writing, and the markers by which evcxr knows what a cell shows. [`clean_text`] takes them out for one
-//! line of text, [`escape_html`] also for HTML. Whatever is shown goes through one of them.
+//! A class name, a path or the content of a file can hold line breaks, terminal codes, HTML, characters that change the
+//! writing direction, and markers of evcxr's display protocol. [`clean_text`] removes them for one line of text,
+//! [`escape_html`] also makes the text safe in HTML. All text that is shown goes through one of them.
 
 use std::path::Path;
 
-/// The longest text that is shown of one value, in characters; what is longer ends in an ellipsis.
+/// Most characters that are shown of one value; a longer text is cut and ends in an ellipsis.
 pub const LONGEST_TEXT: usize = 200;
 
 /// The longest caption, sentence or alternative text, in characters.
 const LONGEST_SENTENCE: usize = 2000;
 
-/// The text on one line of at most [`LONGEST_TEXT`] characters, without control characters and without anything that
+/// The text as one line of at most [`LONGEST_TEXT`] characters, without control characters and without anything that
 /// evcxr could take for a marker of its protocol.
 ///
-/// Line breaks and tabs become spaces; other control characters and those that turn the direction of writing are left
-/// out.
+/// Line breaks and tabs become spaces; other control characters and those that change the writing direction are
+/// removed.
 pub fn clean_text(text: &str) -> String {
     clean_to(text, LONGEST_TEXT)
 }
 
-/// A caption or an alternative text on one line: as [`clean_text`], with room for a few sentences.
+/// [`clean_text`] for captions and alternative texts, with room for a few sentences.
 pub(crate) fn clean_sentence(text: &str) -> String {
     clean_to(text, LONGEST_SENTENCE)
 }
@@ -46,8 +46,7 @@ fn clean_to(text: &str, longest: usize) -> String {
     break_markers(&clean)
 }
 
-/// True for a character that is not a letter and turns the direction of those around it, so that a name reads as
-/// another one.
+/// True for a character that is not a letter and changes the writing direction, so that a name reads as another one.
 fn turns_writing(character: char) -> bool {
     matches!(
         character,
@@ -55,7 +54,7 @@ fn turns_writing(character: char) -> bool {
     )
 }
 
-/// Breaks every marker of evcxr's protocol: all of them begin with `EVCXR_`.
+/// Breaks every marker of evcxr's protocol (all begin with `EVCXR_`).
 pub(crate) fn break_markers(text: &str) -> String {
     text.replace("EVCXR_", "EVCXR-")
 }
@@ -70,7 +69,7 @@ pub fn escape_html(text: &str) -> String {
     with_entities(&clean_text(text))
 }
 
-/// A caption or an alternative text for HTML: as [`escape_html`], with room for a few sentences.
+/// [`escape_html`] for captions and alternative texts, with room for a few sentences.
 pub(crate) fn escape_sentence(text: &str) -> String {
     with_entities(&clean_sentence(text))
 }
@@ -90,8 +89,8 @@ fn with_entities(clean: &str) -> String {
     escaped
 }
 
-/// A name, or what was found in a file, inside an error message: its whole length on one line, with a replacement
-/// character for each one that cannot be shown, so that one sees that it was there.
+/// A name, or text found in a file, for an error message: complete, on one line, with a replacement character for each
+/// one that cannot be shown, so that the reader sees that it was there.
 pub(crate) fn shown(text: &str) -> String {
     let shown = |c: char| if c.is_control() || turns_writing(c) { '\u{fffd}' } else { c };
     break_markers(&text.chars().map(shown).collect::<String>())
@@ -102,7 +101,7 @@ pub(crate) fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy())
 }
 
-/// Seconds as a person says them: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
+/// Seconds in readable units: `0.8 s`, `41 s`, `3 min 05 s`, `1 h 10 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -158,7 +157,7 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// For serde: a number of decibels in JSON, which has no infinity; equal images have one, written as null.
+/// Serde for decibels. JSON has no infinity, which equal images have; it is written as null.
 ///
 /// ```ignore
 /// #[serde(with = "crate::text::decibels")]

@@ -1,4 +1,4 @@
-//! Augmentation: what happens to a training image between memory and the network.
+//! Augmentation: random changes to training images before they reach the network.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -13,14 +13,14 @@ pub struct Augmentation {
     /// for digits and letters.
     pub horizontal_flip: bool,
     /// Moves the image by up to this share of its height up or down and of its width left or right, in whole pixels
-    /// (Keras's `RandomTranslation`); what comes in from outside is black. 0.08 is 2 pixels of 28.
+    /// (Keras's `RandomTranslation`); pixels from outside the image are black. 0.08 is 2 pixels of 28.
     pub shift: f64,
     /// Probability of one black rectangle, 2% to 20% of the image's area (random erasing, Zhong et al. 2020; Keras's
     /// `RandomErasing`).
     pub erase: f64,
 }
 
-/// What happens to one image. Rows and columns are those of the result.
+/// The changes to one image, in rows and columns of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Change {
     pub flip: bool,
@@ -52,7 +52,7 @@ impl Augmentation {
         *self == Augmentation::default()
     }
 
-    /// Draws the changes of `images` images of this size, in one go.
+    /// Draws the changes for `images` images of this size in one call.
     pub(crate) fn draw(&self, images: usize, height: usize, width: usize) -> Result<Vec<Change>> {
         const DRAWS: usize = 8;
         let draws = Tensor::f_rand([(images * DRAWS) as i64], (Kind::Float, Device::Cpu))?;
@@ -86,7 +86,7 @@ impl Augmentation {
 }
 
 impl Change {
-    /// The column and row of the source that lands at (`row`, `column`), or none where the result is black.
+    /// The row and column of the source pixel that moves to (`row`, `column`); none where the result is black.
     pub(crate) fn source(
         &self,
         row: usize,

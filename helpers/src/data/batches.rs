@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::system::elements::{Element, write};
 use crate::system::parallel::in_parallel;
 
-/// What a pixel becomes: `(value / 255 - mean) / std`, each channel for itself.
+/// Normalises pixels: `(value / 255 - mean) / std`, each channel on its own.
 ///
 /// Keras's `Normalization` layer after a `Rescaling(1/255)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Default for Normalization {
 }
 
 impl Normalization {
-    /// Mean and standard deviation of these images, each channel for itself.
+    /// Mean and standard deviation of these images, for each channel.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -60,7 +60,7 @@ impl Normalization {
             };
             let average = moment(0.0, 1);
             mean.push(average);
-            // A constant channel has a spread of 0: it is divided by 1.
+            // A constant channel has standard deviation 0; it is divided by 1 instead.
             std.push(match moment(average, 2).sqrt() {
                 spread if spread > 1e-6 => spread,
                 _ => 1.0,
@@ -69,7 +69,7 @@ impl Normalization {
         Ok(Normalization { mean, std })
     }
 
-    /// The value of each of the 256 levels, for each channel.
+    /// The normalised value of each of the 256 levels, for each channel.
     fn levels(&self, channels: usize) -> Vec<[f32; 256]> {
         let of = |values: &[f64], channel: usize| values[channel.min(values.len() - 1)];
         (0..channels)
@@ -81,24 +81,24 @@ impl Normalization {
     }
 }
 
-/// What `fit` and `predict` take their batches from.
+/// A source of batches for `fit` and `predict`.
 pub(crate) trait BatchSource {
     /// How many examples there are.
     fn len(&self) -> usize;
 
-    /// How many of a model's layers the inputs have gone through already.
+    /// How many of a model's layers have already been applied to the inputs.
     fn first_layer(&self) -> usize {
         0
     }
 
-    /// Adds everything that the batches depend on, the random numbers apart.
+    /// Hashes everything that the batches depend on, except the random numbers.
     ///
     /// # Errors
-    /// If something of it cannot be read.
+    /// If part of it cannot be read.
     fn identify(&self, hash: &mut Sha256) -> Result<()>;
 
-    /// Inputs and targets of the examples at `positions`; `training` switches augmentation on. Inputs come in `kind`, or in
-    /// another format where the source has no use for it.
+    /// Inputs and targets of the examples at `positions`; `training` switches augmentation on. Inputs are in `kind`,
+    /// unless the source has a fixed format.
     fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)>;
 }
 
@@ -130,7 +130,7 @@ impl ImageSource<'_> {
         self.pixels_as::<f32>(positions, training, Kind::Float)
     }
 
-    /// As [`ImageSource::pixels`], in the number format `kind`, which is that of `E`.
+    /// [`ImageSource::pixels`] in the number format `kind`, which is that of `E`.
     fn pixels_as<E: Element>(
         &self,
         positions: &[usize],
@@ -224,7 +224,7 @@ impl BatchSource for ImageSource<'_> {
     }
 }
 
-/// Adds the pixels and labels of `images`, in order.
+/// Hashes the pixels and labels of `images`, in order.
 pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> {
     let labels = images.labels();
     images.each_image(|position, pixels| {

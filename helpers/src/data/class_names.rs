@@ -1,5 +1,4 @@
-//! Names of classes: what is a name at all, and the better ones that `classes.txt` gives, one a line in the order of the
-//! ids.
+//! Names of classes: which texts are allowed, and the names in `classes.txt`, one a line in the order of the ids.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +7,7 @@ use super::file_errors::{quoted, unreadable, wrong};
 use crate::error::Result;
 use crate::system::files::{ReadError, read_regular};
 
-/// A name longer than this is no name.
+/// Most characters of a name.
 const LONGEST_NAME: usize = 200;
 /// Largest `classes.txt` that is read, in bytes.
 const LARGEST_CLASSES_FILE: u64 = 1 << 20;
@@ -17,7 +16,7 @@ const LARGEST_CLASSES_FILE: u64 = 1 << 20;
 pub(super) fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
     let unreadable =
         |source| unreadable(path, source, "mend the link, or remove it: the file may be left out");
-    // A dangling link is not "no such file": somebody wanted names.
+    // A dangling link is an error and not a missing file: someone wanted names.
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         _ => {}
@@ -53,7 +52,7 @@ pub(super) fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
     Ok(Some(lines))
 }
 
-/// The names of `classes.txt`, when they fit what is `found` in y: one for each class, or, if those are names, the same.
+/// The names in `classes.txt` if they fit `found` in y: one per class or, if y holds names itself, the same names.
 pub(super) fn choose_names(
     path: &Path,
     lines: Vec<String>,
@@ -72,7 +71,7 @@ pub(super) fn choose_names(
     if !found_are_names {
         return Ok(lines);
     }
-    // Strings name their classes themselves, and their sorted order is the one scikit-learn numbers them in.
+    // Strings in y name their classes themselves; they are numbered in sorted order, as scikit-learn does.
     match lines.iter().find(|line| found.binary_search(line).is_err()) {
         None => Ok(found),
         Some(stranger) => {
@@ -87,7 +86,7 @@ pub(super) fn choose_names(
     }
 }
 
-/// What makes a text useless as the name of a class.
+/// Says why a text cannot be the name of a class.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
         return Err("nothing but blanks".to_owned());

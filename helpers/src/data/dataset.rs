@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::system::memory::Memory;
 use crate::text::break_markers;
 
-/// What a data set is, as it stands in metrics and model files.
+/// Description of a data set, kept in metrics and model files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInfo {
     /// Number of images.
@@ -30,7 +30,7 @@ pub struct DatasetInfo {
     pub x_sha256: String,
     /// SHA-256 of the file `y.npy`, in hexadecimal.
     pub y_sha256: String,
-    /// How many images the files hold, where these are a sample of them.
+    /// Number of images in the files, if this is a sample of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampled_from: Option<usize>,
 }
@@ -39,12 +39,12 @@ pub struct DatasetInfo {
 #[derive(Clone)]
 pub struct Dataset {
     loaded: Arc<Loaded>,
-    /// Which of the images that were read, in which order; none for all of them.
+    /// Rows of the files that are in this data set, in order; none for all of them.
     rows: Option<Arc<[usize]>>,
     labels: Arc<[i64]>,
 }
 
-/// What was read from the folder.
+/// What was loaded; all clones and samples share it.
 struct Loaded {
     folder: PathBuf,
     images: Images,
@@ -54,7 +54,7 @@ struct Loaded {
 }
 
 impl Dataset {
-    /// As [`Dataset::load`], and tells `on_progress` the share of `X.npy` that is read, in 0..=1, again and again.
+    /// [`Dataset::load`] that repeatedly calls `on_progress` with the share of `X.npy` that was read, in 0..=1.
     ///
     /// # Errors
     /// As [`Dataset::load`].
@@ -71,7 +71,7 @@ impl Dataset {
         memory: Memory,
         on_progress: &mut dyn FnMut(f64),
     ) -> Result<Dataset> {
-        // Both headers first: a wrong file is named before a large one is read.
+        // Both headers first, so that a wrong file is reported before a large one is read.
         let images = ImageFile::open(&folder.join("X.npy"))?;
         let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
         let labels = labels.read(&folder.join("classes.txt"))?;
@@ -79,7 +79,7 @@ impl Dataset {
         let loaded = Loaded {
             folder: folder.to_owned(),
             images,
-            // A notebook may print a name as it is, and none may be taken for a line of evcxr's protocol.
+            // A notebook may print a name unchanged, and evcxr must not take it for a line of its protocol.
             class_names: labels.class_names.iter().map(|name| break_markers(name)).collect(),
             labels_found: labels.found,
             labels_sha256: labels.sha256,
@@ -87,8 +87,8 @@ impl Dataset {
         Ok(Dataset { loaded: Arc::new(loaded), rows: None, labels: labels.ids.into() })
     }
 
-    /// The images of one `.npy` file, read as `X.npy` is, for predictions: nobody knows their classes, so each has the
-    /// class id 0, whose name is `unknown`.
+    /// The images of one `.npy` file, read like `X.npy`, for predictions. Their classes are unknown: each has class id
+    /// 0, named `unknown`.
     ///
     /// # Errors
     /// As [`Dataset::load`] for `X.npy`.
@@ -98,8 +98,8 @@ impl Dataset {
         Ok(Dataset::without_labels(path.parent().unwrap_or(Path::new("")), images))
     }
 
-    /// Images that are in memory, for predictions: `pixels` holds one after the other, each height x width x channels
-    /// bytes, row by row, channels last. Their classes are those of [`Dataset::load_unlabelled`].
+    /// Images in memory, for predictions: `pixels` holds one after the other, each height x width x channels bytes, row
+    /// by row, channels last. The classes are as in [`Dataset::load_unlabelled`].
     ///
     /// # Errors
     /// If there is no image, or the last one is not whole.
@@ -173,8 +173,8 @@ impl Dataset {
     /// The pixels of one image: height x width x channels bytes, row by row, channels last.
     ///
     /// # Errors
-    /// If `image` is not below [`Dataset::len`], or the pixels stay in the file ([`FoundImages::in_file`]), and it can no
-    /// longer be read or was cut.
+    /// If `image` is not below [`Dataset::len`], or if the pixels are read from the file ([`FoundImages::in_file`]) and
+    /// it is no longer readable or was shortened.
     pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
         if image >= self.len() {
             let expected = format!("below {}, the number of images", self.len());
@@ -183,7 +183,7 @@ impl Dataset {
         self.loaded.images.image(self.row(image))
     }
 
-    /// As [`Dataset::image`] for several; those that stay in the file are read into `buffer`.
+    /// [`Dataset::image`] for several images; pixels that stay in the file are read into `buffer`.
     pub(super) fn fetch<'a>(
         &'a self,
         images: impl Iterator<Item = usize>,
@@ -192,7 +192,8 @@ impl Dataset {
         self.loaded.images.fetch(images.map(|image| self.row(image)), buffer)
     }
 
-    /// The row of X.npy that an image is: not its own index in a sample of [`Dataset::take_stratified`].
+    /// The row of X.npy that holds an image; in a sample of [`Dataset::take_stratified`] it differs from the image's
+    /// index.
     ///
     /// # Panics
     /// If `image` is not below [`Dataset::len`].
@@ -205,8 +206,8 @@ impl Dataset {
         count_classes(self.labels.iter().copied(), self.classes())
     }
 
-    /// What stands in metrics and model files: images, shape, classes, and the hashes of both files. Waits until `X.npy` was
-    /// read to its end, which goes on beside other work after [`Dataset::load`].
+    /// The description for metrics and model files: images, shape, classes, and the hashes of both files. Waits until
+    /// `X.npy` was read to its end, which continues in the background after [`Dataset::load`].
     pub fn info(&self) -> DatasetInfo {
         let ImageShape { height, width, channels } = self.loaded.images.shape;
         let mut shape = vec![self.len(), height, width];

@@ -1,4 +1,4 @@
-//! Images with equal pixels: a picture that is in two parts of a split makes the score of the second one too good.
+//! Images with equal pixels: an image that is in two parts of a split makes the score of the later part too good.
 //!
 //! Start at [`Split::duplicates`] or [`Subset::duplicates`].
 
@@ -9,23 +9,23 @@ use super::split::Split;
 use super::subset::Subset;
 use crate::error::Result;
 
-/// An image and the one that it repeats, by their indices in the data set.
+/// An image and the earlier one with equal pixels, by their indices in the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duplicate {
-    /// The one that comes later: in a later part, or later in the same one.
+    /// The later image: in a later part, or later in the same part.
     pub image: usize,
     /// The first image with these pixels.
     pub original: usize,
 }
 
-/// Which images of a split repeat others.
+/// The duplicates in a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duplicates {
     /// Validation images that are also in the train part.
     pub validation: Vec<Duplicate>,
     /// Test images that are also in the train or in the validation part.
     pub test: Vec<Duplicate>,
-    /// Images that repeat one of their own part, and none of an earlier one.
+    /// Images that repeat one of their own part and none of an earlier part.
     pub within_parts: Vec<Duplicate>,
     /// How many images the validation part holds.
     pub validation_images: usize,
@@ -34,7 +34,7 @@ pub struct Duplicates {
 }
 
 impl Subset {
-    /// Each image with the pixels of an earlier one, in order.
+    /// Each image whose pixels equal those of an earlier image, in order.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -45,7 +45,7 @@ impl Subset {
 }
 
 impl Split {
-    /// Images with equal pixels, above all those in two parts. It takes one look at every pixel.
+    /// Images with equal pixels, by the part of the original. It reads every pixel once.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -68,12 +68,12 @@ impl Split {
     }
 }
 
-/// For each picture met so far, by the hash of its pixels, the first image that shows it and the part that is in.
+/// For each hash of pixels seen so far: the first image with it, and that image's part.
 #[derive(Default)]
 struct Seen(HashMap<u64, (usize, usize)>);
 
 impl Seen {
-    /// The images of `part` that repeat one met before, each with the part of the first one.
+    /// The images of `part` that repeat an earlier one, each with the part of the original.
     fn repeated(&mut self, images: &Subset, part: usize) -> Result<Vec<(Duplicate, usize)>> {
         let indices = images.indices();
         let mut candidates = Vec::new();
@@ -86,7 +86,8 @@ impl Seen {
                 candidates.push((Duplicate { image, original }, of));
             }
         })?;
-        // Two pictures with one hash are unlikely, but would report a leak that is not there: so the pixels are compared.
+        // Equal hashes of different images are unlikely, but would report a leak that does not exist, so pixels are
+        // compared.
         let mut repeated = Vec::new();
         for (duplicate, of) in candidates {
             let Duplicate { image, original } = duplicate;

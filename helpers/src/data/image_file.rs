@@ -1,14 +1,14 @@
 //! Opens `X.npy`: images `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels become `u8`, row by row, channels last.
 //!
-//! Any integer, truth values and any float are taken, in C or Fortran order and either byte order. Their range tells what
-//! the numbers mean; [`Scaling`] has the rules, and the range and the rule that applied are kept to be shown.
+//! Accepts any integer, bool and any float, in C or Fortran order and either byte order. The range of the values
+//! decides what they mean: [`Scaling`] has the rules. The range and the rule are kept, to be shown.
 //!
-//! Up to [`LARGEST_COPY`] the pixels are copied into memory. Beyond it a file that already is `uint8` in C order stays
-//! where it is: an image is read when it is asked for, and the machine's page cache holds what is in use.
+//! Up to [`LARGEST_COPY`] bytes, pixels are copied into memory. Pixels of a larger file that is already `uint8` in C
+//! order stay in it: an image is read when it is needed, and the system's page cache keeps what is in use.
 //!
-//! The hash of such a file and, where it is not copied, its range are computed by a thread in the background, and waited
-//! for only where they are needed: 5 GB take three seconds. Files of other types are read to their end first, because
-//! their range decides what each value becomes.
+//! For a `uint8` file in C order a background thread computes the hash and, if the file is not copied, the range;
+//! callers wait only when they need them: 5 GB take three seconds. Other files are read to the end first, because their
+//! range decides what each value becomes.
 
 use std::fs::File;
 use std::path::Path;
@@ -30,7 +30,7 @@ use crate::text::shown_path;
 /// A `uint8` file with more pixels than this many bytes is not copied into memory: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
 
-/// Fewer levels of grey than this show nothing, unless the file holds no more values either.
+/// Fewer grey levels than this are an error, unless the file holds no more different values.
 const FEWEST_LEVELS: usize = 16;
 
 const ACCEPTED: Accepted = Accepted {
@@ -41,7 +41,7 @@ const ACCEPTED: Accepted = Accepted {
                          np.save('X.npy', np.stack(X), allow_pickle=False)",
 };
 
-/// An X whose header is read and whose shape is one of images.
+/// `X.npy` with a header that was read and has the shape of images.
 pub(super) struct ImageFile {
     npy: NpyFile,
     shape: ImageShape,
@@ -55,8 +55,8 @@ impl ImageFile {
         Ok(ImageFile { npy, shape, count })
     }
 
-    /// Reads all pixels; those of a plain file with more than `largest_copy` bytes of them stay in it. `watch` is told the
-    /// share of the work that is done.
+    /// Reads all pixels. A `uint8` file in C order with more than `largest_copy` bytes of pixels is not copied. `watch`
+    /// is called with the share of the work that is done.
     pub(super) fn read(
         mut self,
         largest_copy: u64,
@@ -64,7 +64,7 @@ impl ImageFile {
         watch: &mut dyn FnMut(f64),
     ) -> Result<Images> {
         let Header { element, fortran_order, .. } = *self.npy.header();
-        // Known before the file is read once; what can stay in it needs no memory.
+        // Checked before the file is read once; a file that is not copied needs no memory.
         let plain = element.kind == Kind::Unsigned && element.bytes == 1 && !fortran_order;
         let large = self.npy.data_bytes() > largest_copy;
         if !(plain && large) {
@@ -81,7 +81,7 @@ impl ImageFile {
         };
         let (range, sha256) = self.range(&mut watch)?;
         let scaling = self.scaling(&range)?;
-        // Scaled values are copied, so that from here on a plain file needs its room in memory, too.
+        // Scaled values are always copied, so now a large `uint8` file needs memory, too.
         self.check_room(memory)?;
         let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut watch)?));
         let found = self.found(range.smallest, range.largest, scaling, false);
@@ -89,13 +89,13 @@ impl ImageFile {
         Ok(Images { shape: self.shape, count: self.count, pixels, whole })
     }
 
-    /// A plain file whose values are taken as they are: copied in one pass, or left where it is if it is `large`. None
-    /// where they are to be scaled. What is not needed for that is found out later.
+    /// For a `uint8` file in C order whose values need no scaling: copies it in one pass, or leaves it in place if it
+    /// is `large`. None if the values need scaling. Everything else is computed in the background.
     fn read_plain(&mut self, large: bool, watch: &mut dyn FnMut(f64)) -> Result<Option<Images>> {
         let (shape, count) = (self.shape, self.count);
         let head = Sha256::new_with_prefix(self.npy.head());
         if large {
-            // One value that is not dark decides: bytes reach no further than 255.
+            // One value that is not dark is enough to decide: no byte is above 255.
             if !self.npy.any_piece(|piece| piece.iter().any(|&byte| f64::from(byte) >= DARKEST))? {
                 return Ok(None);
             }
@@ -150,7 +150,7 @@ impl ImageFile {
         memory.require(pixels, &work, advice)
     }
 
-    /// The range of the values, and the hash of the file. Refuses what is no finite number.
+    /// The range of the values, and the hash of the file. Fails at the first value that is not finite.
     fn range(&mut self, watch: &mut dyn FnMut(usize)) -> Result<(Range, String)> {
         let order = self.order();
         let path = self.npy.path().to_owned();
@@ -161,7 +161,7 @@ impl ImageFile {
         let sha256 = self.npy.each_piece_hashed(|piece| {
             watch(piece.len());
             if plain {
-                // Bytes cannot be wrong.
+                // Every byte is a valid value.
                 let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
                 range.smallest = range.smallest.min(f64::from(least));
                 range.largest = range.largest.max(f64::from(most));
@@ -182,7 +182,7 @@ impl ImageFile {
         Ok((range, sha256))
     }
 
-    /// What values of this range mean.
+    /// The scaling rule for this range.
     fn scaling(&self, range: &Range) -> Result<Scaling> {
         let Range { smallest, largest, index } = *range;
         Scaling::of(smallest, largest).ok_or_else(|| {
@@ -251,7 +251,7 @@ impl ImageFile {
     }
 }
 
-/// Range and hash of a file whose pixels stay in it; `head` has taken in what stands before them.
+/// Range and hash of a file whose pixels stay in it; `head` has already hashed the header.
 fn examine_file(
     file: &File,
     start: u64,
@@ -276,7 +276,7 @@ fn examine_file(
     }
 }
 
-/// The range of these bytes and of those before: a loop that the compiler turns into wide steps.
+/// The range of these bytes and of earlier ones, as a loop that the compiler vectorises.
 fn range_of_bytes(piece: &[u8], before: (u8, u8)) -> (u8, u8) {
     piece.iter().fold(before, |(least, most), &byte| (byte.min(least), byte.max(most)))
 }
@@ -288,7 +288,7 @@ struct Range {
     index: usize,
 }
 
-/// Which levels of grey the values of a file become, and whether different ones become the same.
+/// Which grey levels the values of a file become, and whether different values became the same level.
 struct Levels {
     scaling: Scaling,
     /// The first value that became each level.
@@ -308,14 +308,14 @@ impl Levels {
         level
     }
 
-    /// How many levels are used, when they are so few that the pictures are lost.
+    /// How many levels are used, if different values were merged into too few of them.
     fn too_few(&self) -> Option<usize> {
         let used = self.first.iter().flatten().count();
         (self.merged && used < FEWEST_LEVELS).then_some(used)
     }
 }
 
-/// In which order the elements of a file are the pixels of its images.
+/// How an element's index in the file corresponds to a pixel.
 #[derive(Clone, Copy)]
 struct Order {
     count: usize,
@@ -333,7 +333,7 @@ impl Order {
         ((image * height + row) * width + column) * channels + channel
     }
 
-    /// The error for a value that no pixel has, with the pixel.
+    /// The error for an invalid value, with its image and pixel.
     fn refuse(&self, path: &Path, index: usize, value: f64) -> Error {
         let index = if self.fortran { self.in_c_order(index) } else { index };
         let ImageShape { width, channels, .. } = self.shape;
@@ -358,7 +358,7 @@ impl Order {
     }
 }
 
-/// How many images of which shape an array of this shape holds.
+/// The number of images and their shape for an array of this shape.
 fn image_shape(path: &Path, shape: &[usize]) -> Result<(usize, ImageShape)> {
     let refuse = |advice: &str| {
         let expected = "images of shape (N, H, W) or (N, H, W, C) with 1 or 3 channels";

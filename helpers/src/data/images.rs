@@ -1,4 +1,4 @@
-//! The images of `X.npy` as the rest of the program uses them: `u8`, channels last, in memory or left in their file.
+//! The images of `X.npy` as other code uses them: `u8`, channels last, in memory or read from the file.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -71,14 +71,14 @@ pub(super) enum Pixels {
 pub(super) struct PixelsInFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
-    /// Where those of the first image begin, in bytes.
+    /// Offset of the first image's pixels, in bytes.
     pub(super) start: u64,
 }
 
-/// What the whole file tells.
+/// Results that need the whole file: its range and its hash.
 pub(super) struct Whole {
     known: OnceLock<Examined>,
-    /// The thread that computes it, until its result is taken.
+    /// The thread that computes them, until the result is taken.
     thread: Mutex<Option<JoinHandle<Examined>>>,
 }
 
@@ -87,8 +87,8 @@ pub(super) struct Examined {
     pub(super) sha256: String,
 }
 
-/// In place of a hash where the file changed or could not be read to its end. Whoever uses an image that is no longer there
-/// gets the error.
+/// Used as hash if the file changed or could not be read to its end. Reading an image that is no longer there gives the
+/// error.
 pub(super) const UNKNOWN_HASH: &str = "unknown: the file changed while it was in use";
 
 impl Whole {
@@ -96,12 +96,12 @@ impl Whole {
         Whole { known: OnceLock::from(examined), thread: Mutex::new(None) }
     }
 
-    /// Finds out beside other work.
+    /// Computes the results in the background.
     pub(super) fn later(examine: impl FnOnce() -> Examined + Send + 'static) -> Whole {
         Whole { known: OnceLock::new(), thread: Mutex::new(Some(in_background(examine))) }
     }
 
-    /// Waits until it is known.
+    /// Waits for the results.
     fn get(&self) -> &Examined {
         self.known.get_or_init(|| {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

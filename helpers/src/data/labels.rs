@@ -1,7 +1,7 @@
 //! `y.npy` and `classes.txt`: the class of each image.
 //!
-//! Taken are `(N,)` or `(N, 1)` whole numbers, in an integer or a floating type, or truth values; `(N, K)` one-hot rows;
-//! and strings of fixed width. Whatever they were, class ids become `0..K`:
+//! Accepts `(N,)` or `(N, 1)` whole numbers, as integer or float, and bool; `(N, K)` one-hot rows; and strings of fixed
+//! width. Class ids become `0..K` in each case:
 //!
 //! - whole numbers: the distinct values in ascending order, so 0, 1, 2 stay and 3, 7, 20 become 0, 1, 2
 //! - truth values: False is 0 and True is 1
@@ -28,7 +28,7 @@ const ACCEPTED: Accepted = Accepted {
                          np.save('y.npy', y.astype(str), allow_pickle=False)",
 };
 
-/// How y.npy says which class an image has.
+/// In which form y.npy holds the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelForm {
     /// A whole number or a truth value.
@@ -46,9 +46,9 @@ pub struct FoundLabels {
     pub shape: Vec<usize>,
     /// NumPy's name of the type.
     pub dtype: String,
-    /// What a label looks like.
+    /// The form of a label.
     pub form: LabelForm,
-    /// True when numbers with gaps, or not from 0, were numbered anew as `0..K`.
+    /// True when numbers with gaps, or that do not start at 0, were mapped to `0..K`.
     pub renumbered: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Labels {
     pub(super) sha256: String,
 }
 
-/// A y whose header is read and says that there is a label for each image.
+/// `y.npy` with a header that was read and has one label for each image.
 pub(super) struct LabelFile {
     npy: NpyFile,
     form: LabelForm,
@@ -140,7 +140,7 @@ impl LabelFile {
         Ok(Labels { ids, class_names, found, sha256 })
     }
 
-    /// At least two classes, at least two images in each.
+    /// Checks that there are at least two classes, with at least two images each.
     fn check_classes(&self, ids: &[i64], names: &[String]) -> Result<()> {
         let path = self.npy.path();
         if let [only] = names {
@@ -253,13 +253,13 @@ impl LabelFile {
 const NO_CLASSES: &str = "if y holds no classes but measurements, this is no classification";
 const NUMBER_ANEW: &str = "number the classes anew, y = np.unique(y, return_inverse=True)[1]";
 
-/// The error for a number that is no class id.
+/// The error for a number that cannot be a class id.
 fn no_id(path: &Path, found: String, index: usize, advice: &str) -> Error {
     let found = format!("{found} at index {index}");
     wrong(path, "class ids: whole numbers from 0", found, advice)
 }
 
-/// The text of a string element, without the zeros that fill it up; or what is wrong with it.
+/// The text of a string element without the zeros at its end; or what is wrong with it.
 fn decode(element: &Element, bytes: &[u8]) -> Result<String, String> {
     if element.kind == Kind::Bytes {
         let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -1,4 +1,4 @@
-//! Random splits of bare labels and counts, index for index those of scikit-learn's `model_selection`.
+//! Random splits of labels and counts, with the same indices as scikit-learn's `model_selection`.
 //!
 //! Start at [`train_test_split`]. [`super::split`] makes the three parts of a data set with it.
 
@@ -51,14 +51,14 @@ pub fn train_test_split(
     split_named("test_size", labels, test_size, draw, random_state)
 }
 
-/// Independent random splits, scikit-learn's `ShuffleSplit`: any two may test the same samples.
+/// Independent random splits, scikit-learn's `ShuffleSplit`: a sample may be in several test parts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShuffleSplit {
     /// Number of splits.
     pub n_splits: usize,
     /// How many samples test.
     pub test_size: TestSize,
-    /// Seed of all splits together; below 2^32.
+    /// Seed of the whole sequence of splits; below 2^32.
     pub random_state: u64,
 }
 
@@ -76,15 +76,14 @@ impl ShuffleSplit {
     }
 }
 
-/// Independent random splits with the classes in the proportions of the whole, scikit-learn's
-/// `StratifiedShuffleSplit`.
+/// Independent random splits that keep the proportions of the classes, scikit-learn's `StratifiedShuffleSplit`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StratifiedShuffleSplit {
     /// Number of splits.
     pub n_splits: usize,
     /// How many samples test.
     pub test_size: TestSize,
-    /// Seed of all splits together; below 2^32.
+    /// Seed of the whole sequence of splits; below 2^32.
     pub random_state: u64,
 }
 
@@ -104,7 +103,7 @@ impl StratifiedShuffleSplit {
     }
 }
 
-/// [`train_test_split`]; errors call the size `name`.
+/// [`train_test_split`] whose errors call the size `name`.
 pub(super) fn split_named(
     name: &'static str,
     labels: &[i64],
@@ -129,7 +128,7 @@ pub(super) fn split_named(
     }
 }
 
-/// Indices of `sample` samples, fewer than there are, with the classes in the proportions of the whole.
+/// Indices of `sample` samples that keep the proportions of the classes; `sample` is below the number of samples.
 pub(super) fn take_stratified(
     labels: &[i64],
     sample: usize,
@@ -152,7 +151,7 @@ pub(super) fn take_stratified(
     .train)
 }
 
-/// Test samples of `samples`; `name` is what the caller calls the size.
+/// The number of test samples; `name` is what the caller calls the size.
 fn count(size: TestSize, name: &'static str, samples: usize) -> Result<usize> {
     let (count, got) = match size {
         TestSize::Share(share) if share > 0.0 && share < 1.0 => {
@@ -170,7 +169,7 @@ fn count(size: TestSize, name: &'static str, samples: usize) -> Result<usize> {
     Ok(count)
 }
 
-/// Checks that each class has two members and each part room for every class.
+/// Checks that each class has two samples and each part has room for every class.
 fn check_stratified(
     name: &'static str,
     labels: &[i64],
@@ -235,7 +234,7 @@ fn stratified_draw(
 
 /// How many of `draws` samples come from each class, in proportion to `counts`.
 ///
-/// Whole parts first; what is missing goes to the largest remainders, equal remainders drawn at random.
+/// First the whole parts; the rest goes to the largest remainders, and ties are drawn at random.
 fn approximate_mode(counts: &[usize], draws: usize, random: &mut RandomState) -> Vec<usize> {
     let total = counts.iter().sum::<usize>() as f64;
     let shares: Vec<f64> =

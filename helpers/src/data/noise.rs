@@ -1,8 +1,8 @@
 //! Noise: from clean images to noisy ones.
 //!
-//! Values are those of pixels in 0..=1, `(H, W, C)` for one image. While training, noise is drawn anew for each batch
-//! from libtorch's generator; elsewhere the noise of an image depends on the seed and the image's index in its data set
-//! alone, so that neither the batch size nor the order or choice of images changes it. Start at [`GaussianNoise::on`].
+//! Pixels are in 0..=1, `(H, W, C)` for one image. In training, noise is drawn anew for each batch from libtorch's
+//! generator. Elsewhere the noise of an image depends only on the seed and the image's index in its data set, so that
+//! batch size, order and choice of images do not change it. Start at [`GaussianNoise::on`].
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::subset::Subset;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
 
-/// Noise from a normal distribution, added to each value of an image by itself.
+/// Noise from a normal distribution, added to each value independently.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GaussianNoise {
@@ -25,12 +25,12 @@ pub struct GaussianNoise {
     pub mean: f64,
     /// Variance of the noise, the square of its standard deviation; 0 or more.
     pub variance: f64,
-    /// True to cut noisy values off at 0 and 1.
+    /// True to clip noisy values to 0..=1.
     pub clip: bool,
 }
 
 impl Default for GaussianNoise {
-    /// Mean 0.1, variance 0.3, nothing cut off: what lies outside 0..=1 still tells of the pixel below the noise.
+    /// Mean 0.1, variance 0.3, not clipped: values outside 0..=1 still hold information about the pixel.
     fn default() -> GaussianNoise {
         GaussianNoise { mean: 0.1, variance: 0.3, clip: false }
     }
@@ -69,7 +69,7 @@ impl GaussianNoise {
         Ok(if self.clip { noisy.f_clamp(0.0, 1.0)? } else { noisy })
     }
 
-    /// Adds the noise of the image with this index in its data set.
+    /// Adds noise to the image with this index in its data set.
     fn add_to(&self, pixels: &mut [f32], seed: u64, index: usize) {
         let mut normal = Normal::new(seed, index);
         let (mean, std) = (self.mean, self.std());
@@ -82,7 +82,7 @@ impl GaussianNoise {
     }
 }
 
-/// Images and the noise on them; nothing is computed before it is asked for.
+/// Images with noise, which is computed when it is needed.
 #[derive(Clone)]
 pub struct NoisyImages {
     images: Subset,
@@ -123,7 +123,7 @@ impl NoisyImages {
     pub fn to_array(&self) -> Result<Array2<f32>> {
         let positions: Vec<usize> = (0..self.len()).collect();
         let values = self.images.dataset().image_shape().pixels();
-        // Clean images, noisy ones, those in the order of their values, and the array.
+        // Memory for the clean images, the noisy ones, a copy in channels-last order, and the array.
         let needed = 4 * 4 * self.len() as u64 * values as u64;
         let work = "an array of all noisy images";
         Memory::now().require(needed, work, "take fewer images, with a smaller `sample`")?;
@@ -133,8 +133,8 @@ impl NoisyImages {
         Array2::from_shape_vec((self.len(), values), noisy).map_err(Error::internal)
     }
 
-    /// Mean and variance of what the noise really adds to these images, over all their values: those of the settings but
-    /// for chance, and but for what clipping takes away.
+    /// Mean and variance of the noise that was really added, over all values of these images. They differ from the
+    /// settings by chance and by clipping.
     ///
     /// # Errors
     /// If there is no image.
@@ -174,9 +174,9 @@ impl fmt::Debug for NoisyImages {
     }
 }
 
-/// What a denoiser makes of noisy images: a row for each, `(N, H × W × C)`, channels last.
+/// A denoiser's output: a row for each image, `(N, H × W × C)`, channels last.
 ///
-/// It reads as the array that it holds, and can be kept from cell to cell without a word about ndarray.
+/// It dereferences to the array inside. A notebook can keep it from cell to cell without naming a type of ndarray.
 #[derive(Clone, PartialEq)]
 pub struct DenoisedImages(pub(crate) Array2<f32>);
 
@@ -214,7 +214,7 @@ impl BatchSource for NoisySource<'_> {
         Ok(())
     }
 
-    /// In `f32`: noise is added before anything is rounded.
+    /// Always `f32`: noise is added before anything is rounded.
     fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let clean = self.clean.pixels(positions, training)?;
         if training {

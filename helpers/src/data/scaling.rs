@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Interpolated images may leave their range by a rounding error; this much of it is forgiven.
+/// Tolerance at the ends of a range: interpolation may go beyond them by a rounding error.
 const SLACK: f64 = 1e-3;
 
-/// Values from 0 that are all below this are not meant as 0 to 255: nearly black images would be left of them.
+/// If all values are from 0 to below this, they are not taken as 0 to 255: the images would be nearly black.
 pub(super) const DARKEST: f64 = 32.0;
 
 /// How the values of X became `u8`.
@@ -30,11 +30,11 @@ impl Scaling {
         if within(0.0, 1.0) {
             return Some(Scaling::Range { black: 0.0, white: 1.0 });
         }
-        // Images that are meant as -1 to 1 have dark pixels; a smallest value of -0.1 has another cause.
+        // Images in -1 to 1 have dark pixels; a smallest value such as -0.1 has another cause.
         if within(-1.0, 1.0) && smallest <= -0.5 {
             return Some(Scaling::Range { black: -1.0, white: 1.0 });
         }
-        // Of equal values no range can be taken.
+        // Equal values have no range to scale from.
         if within(0.0, 255.0) && (largest >= DARKEST || smallest == largest) {
             return Some(Scaling::AsIs);
         }
@@ -42,7 +42,7 @@ impl Scaling {
             .then_some(Scaling::Range { black: smallest, white: largest })
     }
 
-    /// The smallest value that some rule takes, but for the one of -1 to 1.
+    /// True for a value that only the rule for -1 to 1 accepts.
     pub(super) fn is_negative(value: f64) -> bool {
         value < -SLACK
     }
@@ -53,7 +53,7 @@ impl Scaling {
             Scaling::AsIs => (0.0, 1.0),
             Scaling::Range { black, white } => (black, 255.0 / (white - black)),
         };
-        // Values that leave the range by the slack are cut off by the conversion.
+        // The conversion clips values outside the range, which are within the tolerance.
         ((value - black) * factor + 0.5).floor() as u8
     }
 }

@@ -78,8 +78,8 @@ impl Split {
         self.dataset().class_names()
     }
 
-    /// Splits as `config` says: `train_test_split(X, y, test_size=test_size)` first, then the same with
-    /// `validation_size` on what was left, both with `random_state`, both with `stratify=y` when asked.
+    /// Splits with `train_test_split(X, y, test_size=test_size)`, then again with `validation_size` on the remaining
+    /// images, both with `random_state`, and with `stratify=y` if `config.stratify`.
     ///
     /// # Errors
     /// If a share is not inside (0, 1), a part would be empty, a stratified part would lack a class, or `random_state`
@@ -106,7 +106,7 @@ impl Split {
     }
 }
 
-/// Refuses a class of which only one image is among `labels`: all of the data set, or what the test part left.
+/// Refuses a class with a single image among `labels`, which are all labels or those that the test part left.
 fn check_rarest(dataset: &Dataset, labels: &[i64]) -> Result<()> {
     let counts = count_classes(labels.iter().copied(), dataset.classes());
     let Some(rare) = counts.iter().position(|&count| count == 1) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Some images of a data set, in an order of their own: the parts of a split, the folds of a search.
+//! A selection of images of a data set in its own order, such as a part of a split or a fold of a search.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::dataset::{Dataset, count_classes};
 use crate::error::{Error, Result};
 
-/// Bytes of pixels that are fetched at a time where all images are visited.
+/// Bytes of pixels that are fetched at a time when all images are visited.
 const FETCHED: usize = 1 << 20;
 
-/// Some images of a [`Dataset`], in an order of their own. A clone is cheap.
+/// A selection of images of a [`Dataset`], in its own order. A clone is cheap.
 #[derive(Clone)]
 pub struct Subset {
     dataset: Dataset,
@@ -77,7 +77,7 @@ impl Subset {
         }
     }
 
-    /// As [`Subset::image`] for several; those that stay in the file are read into `buffer`.
+    /// [`Subset::image`] for several images; pixels that stay in the file are read into `buffer`.
     pub(crate) fn fetch<'a>(
         &'a self,
         images: &[usize],

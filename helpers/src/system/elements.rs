@@ -1,5 +1,5 @@
-//! Numbers in a tensor's memory, for loops that libtorch lacks: `f32` and bf16, a few neighbours at a time, compiled for
-//! the vectors that processors have.
+//! Access to the numbers in a tensor's memory, for loops that libtorch does not have: `f32` and bf16, a few values at a
+//! time, compiled for the processor's vector instructions.
 
 use half::bf16;
 use tch::Tensor;
@@ -24,15 +24,15 @@ impl Element for f32 {
     }
 }
 
-/// By arithmetic without branches: `half`'s own conversions look for NaN first, which cost fine-tuning 3% of a training step
-/// and 8% of a prediction (one thread of an AVX512-BF16 processor).
+/// Without branches: `half`'s own conversions check for NaN first, which cost fine-tuning 3% of a training step and 8%
+/// of a prediction (one thread of an AVX512-BF16 processor).
 impl Element for bf16 {
     #[inline(always)]
     fn load(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 
-    /// To the nearest, to the even one of two.
+    /// Rounds to the nearest value, ties to even.
     #[inline(always)]
     fn store(value: f32) -> bf16 {
         let bits = value.to_bits();
@@ -42,7 +42,7 @@ impl Element for bf16 {
     }
 }
 
-/// The values of a tensor in the order of memory.
+/// The values of a tensor in memory order.
 pub(crate) fn read<E: Element>(tensor: &Tensor, length: usize) -> Result<&[E]> {
     check(tensor, length, size_of::<E>())?;
     // SAFETY: the tensor was seen to be dense, of `length` values of this size, each bit pattern of which is a value. The
@@ -50,7 +50,7 @@ pub(crate) fn read<E: Element>(tensor: &Tensor, length: usize) -> Result<&[E]> {
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<E>(), length) })
 }
 
-/// As [`read`], of a new tensor that the caller has made and nobody else holds.
+/// The same for writing, for a new tensor that nothing else uses yet.
 #[allow(clippy::mut_from_ref, reason = "a tensor's memory is apart from its handle")]
 pub(crate) fn write<E: Element>(tensor: &Tensor, length: usize) -> Result<&mut [E]> {
     check(tensor, length, size_of::<E>())?;
@@ -70,9 +70,9 @@ fn check(tensor: &Tensor, length: usize, size: usize) -> Result<()> {
     Err(Error::internal(format!("{tensor:?} is not {length} dense values of {size} bytes")))
 }
 
-/// Calls `$tile::<E, L>(from, …)` for all channels, as many at a time as a cache line holds, then fewer.
+/// Calls `$tile::<E, L>(from, …)` for all channels: 32 at a time, then 16, 4 and 1.
 ///
-/// What a tile needs of each channel stays in registers while it goes down the rows.
+/// A tile keeps its values of each channel in registers while it goes down the rows.
 macro_rules! in_tiles {
     ($count:expr, $tile:ident, $($argument:expr),*) => {
         let (count, mut from) = ($count, 0);
@@ -95,14 +95,14 @@ macro_rules! in_tiles {
     };
 }
 
-/// `L` neighbouring values.
+/// `L` values from this index on.
 #[inline(always)]
 #[allow(clippy::expect_used, reason = "the slice has this length")]
 pub(crate) fn lanes<T, const L: usize>(values: &[T], from: usize) -> &[T; L] {
     values[from..from + L].try_into().expect("a slice of this length")
 }
 
-/// As [`lanes`], to be written.
+/// [`lanes`] for writing.
 #[inline(always)]
 #[allow(clippy::expect_used, reason = "as above")]
 pub(crate) fn lanes_mut<T, const L: usize>(values: &mut [T], from: usize) -> &mut [T; L] {
@@ -117,7 +117,7 @@ pub(crate) fn add_lanes<const L: usize>(sums: &mut [f64], from: usize, more: [f3
     }
 }
 
-/// Compiles a loop for the vectors that processors have, and takes the widest of this one.
+/// Compiles a loop for AVX-512, for AVX2 and without them; a call runs the best one that this processor has.
 macro_rules! vectorised {
     ($(#[$about:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$about])*

@@ -1,27 +1,27 @@
-//! What ran where: versions, threads, processor, and which code this is.
+//! What a result was computed with: versions, threads, processor, and the code itself.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// What ran where: versions, threads, processor.
+/// What a result was computed with: versions, threads, processor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Threads that libtorch computes with.
     pub threads: usize,
-    /// The processor's name, as it gives it itself; its architecture where it gives none.
+    /// The processor's name as the system reports it, or its architecture if it has none.
     #[serde(default)]
     pub processor: String,
-    /// The widest instructions of the processor that libtorch's code for it can use, such as `AVX512_BF16`; then
-    /// `AMX_BF16` where it also multiplies matrices of bf16 in tiles, which rounds in another order.
+    /// The widest instructions of this processor that libtorch's kernels can use, such as `AVX512_BF16`; followed by
+    /// `AMX_BF16` where the processor also multiplies bf16 matrices in tiles, which rounds in another order.
     pub cpu_capability: String,
     /// Version of each part that numbers depend on.
     pub versions: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// What this process runs on.
+    /// The environment of this process.
     pub fn current() -> Environment {
         let versions = [
             ("helpers", env!("CARGO_PKG_VERSION")),
@@ -29,7 +29,7 @@ impl Environment {
             ("libtorch", option_env!("LIBTORCH_VERSION").unwrap_or("unknown")),
             ("rustc", option_env!("RUSTC_VERSION").unwrap_or("unknown")),
         ];
-        // Linux's; elsewhere it is not there, and nothing is known.
+        // Only Linux has this file; elsewhere the name is unknown.
         let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Environment {
             threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
@@ -46,14 +46,14 @@ fn named<'a>(cpu_info: &'a str, name: &str) -> Option<&'a str> {
     values.filter(|(found, _)| found.trim() == name).map(|(_, value)| value.trim()).next()
 }
 
-/// `widest`, and AMX where the flags in `/proc/cpuinfo` name it: for that alone Rust has no stable question.
+/// `widest`, and AMX if the flags in `/proc/cpuinfo` have it: stable Rust has no way to detect it.
 fn capabilities(widest: &str, cpu_info: &str) -> String {
     let flags = named(cpu_info, "flags").unwrap_or_default();
     let amx = flags.split_whitespace().any(|flag| flag == "amx_bf16");
     if amx { format!("{widest}, AMX_BF16") } else { widest.to_owned() }
 }
 
-/// Which code this is: the sources that a training runs through, and the versions of tch and libtorch.
+/// Identifies the code: a hash of the sources that a training runs through, and the versions of tch and libtorch.
 pub fn code_version() -> String {
     let [source, tch, libtorch] =
         [option_env!("SOURCE_HASH"), option_env!("TCH_VERSION"), option_env!("LIBTORCH_VERSION")]

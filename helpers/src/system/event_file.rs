@@ -1,8 +1,8 @@
 //! Event files, which TensorBoard reads: scalars, pictures and hyper-parameters, each at a step of a run.
 //!
-//! A file is a row of records (TFRecord): length, its checksum, an `Event` in protocol buffers' wire format, its checksum.
-//! The few fields in use are written here: a general writer of protocol buffers would add crates to what every kernel
-//! compiles and reads at its start (`docs/extending.md`, "Dependencies").
+//! A file is a sequence of TFRecords: length, its checksum, an `Event` in protocol buffers' wire format, its checksum.
+//! The few fields in use are encoded here: a library for protocol buffers would add crates that every kernel compiles
+//! and reads at its start (`docs/extending.md`, "Dependencies").
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 
-/// The end of the names of files that are written here.
+/// The file names written here end in this.
 const ENDING: &str = ".helpers";
 
-/// The events of one run, appended one by one. What was written is whole up to the last record, whatever happens.
+/// The events of one run, appended one by one. Every complete record stays readable, even if the process is killed.
 #[derive(Debug)]
 pub(crate) struct EventFile {
     path: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) fn now() -> f64 {
 }
 
 impl EventFile {
-    /// A new file in `folder`, which is made, in place of those that an earlier run has written there.
+    /// Makes a new file in `folder`, which is created; removes the files of an earlier run there.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -48,7 +48,7 @@ impl EventFile {
                 fs::remove_file(entry.path()).map_err(wrong)?;
             }
         }
-        // TensorBoard reads the files of a folder in the order of their names.
+        // TensorBoard reads the files of a folder in the order of their names, so the name holds the time.
         let name =
             format!("events.out.tfevents.{:010}.{}{ENDING}", now() as u64, std::process::id());
         let path = folder.join(name);
@@ -94,7 +94,7 @@ impl EventFile {
         self.summary(&summary, step, now())
     }
 
-    /// The settings of this run, for the page of hyper-parameters.
+    /// Writes the run's settings, for the page of hyper-parameters.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -115,7 +115,7 @@ impl EventFile {
         self.hparams_event("_hparams_/session_start_info", &plugin, wall_time)
     }
 
-    /// That this run has come to its end.
+    /// Records that the run has ended.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -131,7 +131,7 @@ impl EventFile {
         let [mut plugin, mut metadata, mut summary] = <[Message; 3]>::default();
         plugin.bytes(1, b"hparams").message(2, content);
         metadata.message(1, &plugin);
-        // A value that is of no use must be there: one 0.0, in a tensor of one dimension.
+        // The event needs a value, although it is not used: a tensor with one dimension that holds 0.0.
         let [mut side, mut shape, mut tensor] = <[Message; 3]>::default();
         side.varint(1, 1);
         shape.message(2, &side);
@@ -153,7 +153,7 @@ impl EventFile {
         record.extend(masked_crc32c(&length).to_le_bytes());
         record.extend(&event.0);
         record.extend(masked_crc32c(&event.0).to_le_bytes());
-        // At once, so that whoever looks sees the last epoch.
+        // Written at once, so that TensorBoard sees the last epoch.
         self.file.write_all(&record).map_err(|source| unwritable(&self.path, source))
     }
 }
@@ -163,7 +163,7 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "write", path: path.to_owned(), source, advice }
 }
 
-/// A message in protocol buffers' wire format, as far as its fields are written.
+/// The part of protocol buffers' wire format that these events need.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -205,7 +205,7 @@ impl Message {
     }
 }
 
-/// The checksum of a record: CRC-32C (Castagnoli), turned and shifted as TFRecord asks.
+/// The checksum of a record: CRC-32C (Castagnoli), rotated and offset as TFRecord requires.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for &byte in bytes {

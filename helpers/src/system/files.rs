@@ -1,7 +1,7 @@
 //! Reading regular files only, and writing files whole or not at all.
 //!
-//! Pipes and devices are refused, because reading them may never end. Writing goes to a [`PendingFile`] beside the target,
-//! which is renamed once it is complete; what a killed process left behind is removed by the next write.
+//! Pipes and devices are refused, because reading them may never end. Writing goes to a [`PendingFile`] beside the
+//! target, which is renamed when it is complete; the next write removes what a killed process left behind.
 //! Start at [`write_atomically`] and [`read_regular`].
 
 use std::ffi::{OsStr, OsString};
@@ -25,8 +25,8 @@ pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_to(PendingFile::new(path), path, bytes)
 }
 
-/// The same in a folder of very many files: what killed writers left there stays until [`remove_leftovers`] is called. To
-/// look for it before each of 100,000 files takes more than ten times as long as to write them.
+/// The same for a folder of very many files: leftovers of killed writers stay until [`remove_leftovers`] is called.
+/// Looking for them before each of 100,000 files takes more than ten times as long as writing the files.
 ///
 /// # Errors
 /// If the folder cannot be created or written.
@@ -52,7 +52,7 @@ fn write_to(file: io::Result<PendingFile>, path: &Path, bytes: &[u8]) -> Result<
 pub(crate) enum ReadError {
     /// The operating system refused.
     Io(io::Error),
-    /// It is something else than a file of at most so many bytes; what it is instead.
+    /// It is not a regular file of at most that many bytes; says what it is.
     Other(String),
 }
 
@@ -63,7 +63,7 @@ impl From<io::Error> for ReadError {
 }
 
 impl ReadError {
-    /// As an error about the file at `path`, which should hold what is `expected`.
+    /// Converts it to an error about the file at `path`, which should hold what is `expected`.
     pub(crate) fn into_error(self, path: &Path, expected: &str, advice: &str) -> Error {
         let (path, advice) = (path.to_owned(), advice.to_owned());
         match self {
@@ -77,14 +77,14 @@ impl ReadError {
 
 /// Opens a regular file, or a link to one; gives its length too.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), ReadError> {
-    // Looked at before it is opened: opening a pipe waits for a writer, and opening a device may do anything.
+    // Checked before opening: opening a pipe waits for a writer, and opening a device may do anything.
     check_regular(&fs::metadata(path)?)?;
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A pipe that has replaced the file meanwhile must not block.
+        // If a pipe has replaced the file since the check, opening it must not block.
         options.custom_flags(libc::O_NONBLOCK);
     }
     let file = options.open(path)?;
@@ -119,14 +119,14 @@ pub(crate) fn read_regular(path: &Path, most: u64) -> Result<Vec<u8>, ReadError>
     Ok(bytes)
 }
 
-/// Fills `bytes` from this offset of the file, whatever other threads read from it.
+/// Fills `bytes` from this offset of the file; other threads may read the file at the same time.
 pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset);
     #[cfg(not(unix))]
     {
         use std::io::Seek;
-        // Seeking moves the one position that all readers of the file share, so they take turns.
+        // All readers of a file share one position, which seeking moves, so they take turns.
         static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut file = file;
@@ -140,9 +140,9 @@ const LEFT_AFTER: Duration = Duration::from_secs(60);
 
 const SUFFIX: &str = ".part";
 
-/// A temporary file beside its target; dropped before [`PendingFile::persist`], it is removed.
+/// A temporary file beside its target. If it is dropped before [`PendingFile::persist`], it is removed.
 ///
-/// It is called `.TARGET.XXXXXX.part` and locked while it is written; the lock ends with the process, even a killed one.
+/// Its name is `.TARGET.XXXXXX.part`, and it is locked while it is written; the lock ends with the process.
 pub(crate) struct PendingFile {
     file: NamedTempFile,
     folder: PathBuf,
@@ -150,13 +150,13 @@ pub(crate) struct PendingFile {
 }
 
 impl PendingFile {
-    /// Starts a file that will be `target`: creates its folder, and removes what killed writers left there.
+    /// Starts a file that will become `target`: creates its folder, and removes leftovers of killed writers.
     pub(crate) fn new(target: &Path) -> io::Result<PendingFile> {
         remove_leftovers(folder_of(target), &start_of(target));
         PendingFile::among_many(target)
     }
 
-    /// The same, with what killed writers left.
+    /// The same without removing leftovers.
     fn among_many(target: &Path) -> io::Result<PendingFile> {
         let (folder, start) = (folder_of(target), start_of(target));
         fs::create_dir_all(folder)?;
@@ -172,7 +172,7 @@ impl PendingFile {
 
     /// Renames the file to its target, safe against a power cut: the file is synced first, its folder afterwards.
     pub(crate) fn persist(self) -> io::Result<()> {
-        // Temporary files are private to their user; results are as readable as any other file.
+        // Temporary files are private to their user; a result gets the permissions of other files.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -200,10 +200,10 @@ fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What the name of a pending file begins with.
+/// The start of a pending file's name.
 fn start_of(target: &Path) -> OsString {
     let mut start = OsString::from(".");
-    // A name may have 255 bytes, and fourteen are added here.
+    // A name may have 255 bytes, and the temporary one has fourteen more.
     if let Some(name) = target.file_name().filter(|name| name.len() <= 240) {
         start.push(name);
         start.push(".");
@@ -223,7 +223,7 @@ pub(crate) fn remove_leftovers(folder: &Path, start: &OsStr) {
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && is_left_behind(&entry.path())
         {
-            // A leftover that cannot be removed only takes room.
+            // A leftover that cannot be removed only takes space.
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -1,25 +1,27 @@
-//! Interrupts (SIGINT, Jupyter's stop button): long work stops between two steps, with an error, and keeps what it has.
+//! Interrupts (SIGINT, Jupyter's stop button): long work stops between two steps with an error, and its partial results
+//! stay.
 //!
-//! Without this an interrupt ends the process, and with it all variables of a notebook. Start at [`InterruptGuard::new`].
+//! Without a handler an interrupt ends the process, and with it all variables of a notebook. Start at
+//! [`InterruptGuard::new`].
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 
-/// A second interrupt this long after an unnoticed first one ends the process after all.
+/// If the first interrupt was not noticed for this long, a second one ends the process.
 const PATIENCE_SECONDS: i64 = 5;
 
 /// When the first interrupt came, in seconds since the machine started; 0 if none did.
 ///
-/// A signal handler can only leave a note in a static. Each cell of a notebook links statics of its own, which is harmless:
-/// they matter during one call, and the handler is removed with the last [`InterruptGuard`].
+/// A signal handler can only set a static. Each cell of a notebook links its own copy of it, which is harmless: the
+/// value matters during one call, and the handler is removed with the last [`InterruptGuard`].
 static INTERRUPTED_AT: AtomicI64 = AtomicI64::new(0);
 static GUARDS: Mutex<Guards> = Mutex::new(Guards { alive: 0, installed: false });
 
 struct Guards {
     alive: usize,
-    /// True when the handler is ours. A program that has one of its own keeps it.
+    /// True when the handler is ours. If the program has a handler of its own, that one stays.
     installed: bool,
 }
 
@@ -45,7 +47,7 @@ impl InterruptGuard {
         INTERRUPTED_AT.load(Ordering::SeqCst) != 0
     }
 
-    /// To be called between two steps of the work.
+    /// Call it between two steps of the work.
     ///
     /// # Errors
     /// [`Error::Interrupted`], with what to do about it.
@@ -86,14 +88,14 @@ extern "C" fn note_interrupt(signal: libc::c_int) {
 /// Seconds since the machine started, never 0.
 fn seconds() -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call may be made in a signal handler, and writes to `now` alone.
+    // SAFETY: the call is allowed in a signal handler, and writes only to `now`.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     now.tv_sec + 1
 }
 
 /// The current handler of interrupts.
 fn handler() -> libc::sighandler_t {
-    // SAFETY: of this structure of numbers all bits may be 0; the call writes to it alone and changes nothing.
+    // SAFETY: the structure is valid as zeros; the call only writes to it and changes no handler.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(libc::SIGINT, std::ptr::null(), &mut now);

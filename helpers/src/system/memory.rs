@@ -1,7 +1,7 @@
-//! Is there enough memory for work whose size is known before it begins?
+//! Checks that there is enough memory before work whose size is known.
 //!
-//! Linux hands out more memory than it has and later kills the process that uses it, without a message. So work that needs
-//! memory in proportion to the data asks first: [`Memory::now`], then [`Memory::require`]. On other systems the available
+//! Linux promises more memory than it has, and later kills the process that uses it without a message. So work whose
+//! memory grows with the data checks first: [`Memory::now`], then [`Memory::require`]. On other systems the available
 //! memory is unknown, and nothing is refused.
 
 use std::fs;
@@ -57,8 +57,8 @@ impl Memory {
     }
 }
 
-/// Makes the C library keep freed memory for the next training step. Returned to the system and taken again, every page
-/// would be cleared anew, which cost a sixth of the training time.
+/// Makes the C library keep freed memory for the next training step. If it went back to the system, every page would be
+/// cleared before its next use, which cost a sixth of the training time.
 pub(crate) fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (option, bytes) in [
@@ -72,17 +72,17 @@ pub(crate) fn keep_freed_memory() {
     }
 }
 
-/// The files of a control group: its limit, what it uses, and the name of the page cache in `memory.stat`, which is
-/// given back when memory is short.
+/// Files of a control group: its limit, its usage, and the key in `memory.stat` of the page cache, which the system
+/// gives back when memory is short.
 type Names = [&'static str; 3];
 const VERSION_2: Names = ["memory.max", "memory.current", "inactive_file"];
 const VERSION_1: Names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
 
-/// The least memory that this control group and its parents leave.
+/// The least memory that this control group or one of its parents still allows.
 fn left(mount: &Path, path: &str, [limit, used, cache]: &Names) -> Option<u64> {
     let number = |text: String| text.trim().parse::<u64>().ok();
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok();
-    // Within a container the path may be that of the host, where this file system shows the group itself.
+    // In a container the path may be the host's, while this file system shows the group itself at its root.
     let group = mount.join(path.trim_start_matches('/'));
     let around = group.ancestors().take_while(|folder| folder.starts_with(mount));
     let lefts = around.filter_map(|folder| {

@@ -1,15 +1,15 @@
-//! Work on all processor cores that libtorch may use, where libtorch does not do it itself.
+//! Runs work on all threads that libtorch may use, for code that is not a libtorch operation.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Values for which a second thread is worth waking.
+/// With fewer values than this, waking a second thread is not worth it.
 const WORTH_A_THREAD: usize = 1 << 14;
-/// Shares of the work for each thread.
+/// Parts of the work per thread.
 const PIECES: usize = 4;
 
-/// Does `work` for each task, on as many threads as libtorch has if there are enough `values` to be worth it. What comes
-/// out must not depend on who does what: each task has its own place to write to.
+/// Runs `work` on each task, on libtorch's number of threads if there are enough `values`. The result must not depend
+/// on which thread runs a task: each task writes to memory of its own.
 pub(crate) fn in_parallel<T: Send>(values: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
     if threads() == 1 || values < WORTH_A_THREAD || tasks.len() < 2 {
         return tasks.into_iter().for_each(work);
@@ -17,8 +17,8 @@ pub(crate) fn in_parallel<T: Send>(values: usize, tasks: Vec<T>, work: impl Fn(T
     in_team(tasks, work);
 }
 
-/// As [`in_parallel`], for work that calls libtorch: within a team it has one thread, so that its results are those of one
-/// thread, whatever the number of threads. Where there is no team ([`has_team`]), it may cut operations further.
+/// [`in_parallel`] for work that calls libtorch: inside a team libtorch uses one thread, so results do not depend on
+/// the number of threads. Without a team ([`has_team`]) libtorch may split its operations further.
 pub(crate) fn in_team<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Sync) {
     let threads = threads();
     if threads == 1 {
@@ -31,8 +31,8 @@ pub(crate) fn in_team<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Sync) {
     }
     let shares: Vec<Mutex<Vec<T>>> = shares.into_iter().map(Mutex::new).collect();
     let next = AtomicUsize::new(0);
-    // Each thread takes shares until there is none left: one that another program has stopped holds up a single one, and a
-    // team may be smaller than was asked for.
+    // Threads take parts until none is left: if another program stops a thread, only one part waits, and a team may
+    // have fewer threads than requested.
     let take = || {
         while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
             let share = std::mem::take(&mut *share.lock().unwrap_or_else(PoisonError::into_inner));
@@ -42,13 +42,13 @@ pub(crate) fn in_team<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Sync) {
     on_threads(threads, &take);
 }
 
-/// Starts work on a thread of its own that gives way to all others.
+/// Runs work on a new thread with low priority.
 pub(crate) fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> std::thread::JoinHandle<T> {
     std::thread::spawn(move || {
         #[cfg(target_os = "linux")]
-        // SAFETY: a plain system call; on Linux 0 means the thread that calls. That it is refused does not matter.
+        // SAFETY: a plain system call; on Linux 0 means the calling thread. A refusal does no harm.
         unsafe {
             libc::setpriority(libc::PRIO_PROCESS, 0, 10);
         }
@@ -60,7 +60,7 @@ fn threads() -> usize {
     tch::get_num_threads().max(1) as usize
 }
 
-/// Whether libtorch's own threads do our work: with GCC's OpenMP, which its builds for Linux bring.
+/// True if libtorch's own threads run our work: they do with GCC's OpenMP, which libtorch's builds for Linux include.
 pub(crate) fn has_team() -> bool {
     #[cfg(target_os = "linux")]
     return openmp::Team::loaded().is_some();
@@ -68,7 +68,7 @@ pub(crate) fn has_team() -> bool {
     false
 }
 
-/// Runs `work` on so many threads at once.
+/// Runs `work` on this many threads at once.
 fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
     #[cfg(target_os = "linux")]
     if let Some(team) = openmp::Team::loaded() {
@@ -82,8 +82,8 @@ fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// The threads that libtorch works with. They wait for work, so they start on it sooner than new ones, and they do not
-/// stand in the way of ours while they wait.
+/// libtorch's own threads, through OpenMP. They already wait for work, so they start sooner than new threads, and no
+/// second pool of waiting threads takes processor time.
 #[cfg(target_os = "linux")]
 mod openmp {
     use std::any::Any;
@@ -120,7 +120,7 @@ mod openmp {
     }
 
     impl Team {
-        /// The team of the library that libtorch brought; none if it came with another one.
+        /// The team of GCC's OpenMP as libtorch has loaded it; none with another OpenMP.
         pub(super) fn loaded() -> Option<Team> {
             // SAFETY: all names end in 0, and with RTLD_NOLOAD nothing is loaded, so nothing is run. libtorch stays
             // loaded as long as this code, which is linked with it, and so does what it needs.
@@ -141,8 +141,8 @@ mod openmp {
             // SAFETY: the name ends in 0.
             let mkl =
                 unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"MKL_Set_Num_Threads_Local".as_ptr()) };
-            // SAFETY: functions of these names have these types, in every version of the libraries since 2013, and a pointer
-            // that may be null is what an optional function is.
+            // SAFETY: these functions have had these types in all versions of the libraries since 2013, and an optional
+            // function is a pointer that may be null.
             unsafe {
                 Some(Team {
                     parallel: std::mem::transmute::<*mut c_void, Parallel>(parallel),
@@ -159,8 +159,8 @@ mod openmp {
         pub(super) fn run(self, threads: usize, work: &(dyn Fn() + Sync)) {
             let parallel = self.parallel;
             let work = Work { work, team: self, panicked: Mutex::new(None) };
-            // SAFETY: `start` takes a pointer to `Work`, which lives until all threads have returned from it: that is
-            // when this call ends.
+            // SAFETY: `start` takes a pointer to `Work`, which lives until this call ends, after all threads have
+            // returned.
             unsafe { parallel(start, (&raw const work).cast_mut().cast(), threads as c_uint, 0) };
             let panicked = work.panicked.into_inner().unwrap_or_else(PoisonError::into_inner);
             if let Some(panicked) = panicked {
@@ -169,16 +169,17 @@ mod openmp {
         }
     }
 
-    /// A thread's part. A panic may not leave it through C.
+    /// One thread's share of the work. A panic must not unwind through C.
     unsafe extern "C" fn start(data: *mut c_void) {
         // SAFETY: `run` passes this and waits.
         let work = unsafe { &*data.cast::<Work>() };
         let Team { set_num_threads, mkl_set_num_threads, .. } = work.team;
-        // libtorch gives each thread its number when it first asks for it: so that comes first.
+        // libtorch sets a thread's number of threads at the first question for it, so ask before changing it.
         tch::get_num_threads();
-        // SAFETY: they set numbers of this thread, one until the team ends and one until it is set back. Without the first,
-        // oneDNN would make a convolution's gradient for all threads, run their parts one after the other, and wait for ever
-        // where one waits for the next; without the second, MKL cuts sums as for all threads.
+        // SAFETY: both calls set numbers of this thread: the first until the team ends, the second until it is reset
+        // below. Without the first, oneDNN would plan a convolution's gradient for all threads, run the parts one after
+        // the other, and deadlock when one part waits for the next. Without the second, MKL splits sums as for all
+        // threads.
         let before = unsafe {
             set_num_threads(1);
             mkl_set_num_threads.map(|set| set(1))

@@ -1,52 +1,52 @@
-//! How many threads a loop over batches works with, measured while it runs.
+//! Chooses the number of threads of a loop over batches, by measuring it while the loop runs.
 //!
-//! libtorch cuts each operation into as many parts as it has threads, and waits for the last of them: dozens of times in a
-//! training step. Where another program has the core that one thread needs, all wait until that program's time slice is
-//! over. What that costs, and what is won here, stands in `docs/performance.md`. So a loop tries, now and then,
-//! whether fewer threads are faster, and takes them back when they are not. Beside a busy program a loop begins with
-//! what the one before it has found: a validation part is over before anything can be tried. No result depends on it:
-//! the engine's sums are added up in an order that is the same for any number of threads.
+//! libtorch splits each operation into one part per thread and waits for the slowest part, dozens of times in a
+//! training step. If another program occupies the core of one thread, all threads wait until that program's time slice
+//! ends. `docs/performance.md` says what that costs, and what is gained here. So a loop now and then tries fewer
+//! threads, and returns to the old number if they are not faster. Beside a busy program a loop starts with the number
+//! that the previous loop found: a pass over the validation part is too short to try anything. Results do not depend on
+//! the number of threads: the engine adds up its sums in a fixed order.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::parallel::has_team;
 
-/// Time that is measured to compare two numbers of threads: several time slices of the system (3 to 4 ms each).
+/// Time that is measured for each number of threads: several of the system's time slices (3 to 4 ms each).
 const WINDOW: Duration = Duration::from_millis(60);
-/// Batches that are measured at least.
+/// Least number of batches that are measured.
 const BATCHES: usize = 3;
-/// How much faster another number must be: less is noise.
+/// How many times as fast another number must be; smaller differences are noise.
 const WORTH_A_CHANGE: f64 = 1.1;
-/// Below this share of the speed, one batch is enough to give up an attempt.
+/// An attempt below this share of the usual speed is given up after one batch.
 const HOPELESS: f64 = 0.7;
-/// Share of the time that attempts may lose on a quiet machine.
+/// Share of the time that attempts may cost on a quiet machine.
 const QUIET_SHARE: f64 = 0.01;
-/// As [`QUIET_SHARE`], while all threads work and others take the processor away from them; half of it after each
-/// attempt that was worth nothing.
+/// The same while all threads are in use and other programs interrupt them; halved after each attempt that gained
+/// nothing.
 const BUSY_SHARE: f64 = 0.1;
-/// Involuntary switches a second from which the machine counts as busy. Two Zen 4 cores, trainings of the dense network and the CNN, tenths of a
-/// second: 30 to 100 on the quiet machine, 120 to 400 beside one or two busy programs. With 50 the CNN lost 7% to attempts
-/// on that quiet machine.
+/// Involuntary context switches a second above which the machine counts as busy. Measured on two Zen 4 cores, training
+/// the dense network and the CNN, in windows of tenths of a second: 30 to 100 on the quiet machine, 120 to 400 beside
+/// one or two busy programs. With 50 the CNN lost 7% to attempts on that quiet machine.
 const BUSY_SWITCHES: f64 = 110.0;
 
-/// How long the number of threads that one loop has found is where the next one begins.
+/// For how long the next loop starts with the number of threads that the last one found.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// The number of threads that an attempt has shown to be right beside a busy program, of how many, and when.
+/// The number of threads that was best beside a busy program, the number it was chosen from, and when.
 static LAST_FOUND: Mutex<Option<(usize, usize, Instant)>> = Mutex::new(None);
 
-/// The threads of a loop over batches. They are libtorch's, for the whole process, between [`AdaptiveThreads::enter`] and
+/// Sets libtorch's number of threads, which is global to the process, between [`AdaptiveThreads::enter`] and
 /// [`AdaptiveThreads::leave`].
 pub(crate) struct AdaptiveThreads {
-    /// libtorch's number of threads outside.
+    /// libtorch's number of threads outside the loop.
     most: usize,
     choice: Option<Choice>,
     started: Instant,
 }
 
 impl AdaptiveThreads {
-    /// At most as many as libtorch has now, and always that many where results would depend on it.
+    /// Uses at most libtorch's current number of threads, and exactly that number if results would depend on it.
     pub(crate) fn new() -> AdaptiveThreads {
         let most = usize::try_from(tch::get_num_threads()).unwrap_or(1);
         let found = *LAST_FOUND.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +56,7 @@ impl AdaptiveThreads {
         AdaptiveThreads { most, choice, started: Instant::now() }
     }
 
-    /// Takes the threads of the last loop.
+    /// Sets the number of threads of this loop.
     pub(crate) fn enter(&mut self) {
         if let Some(choice) = &mut self.choice {
             choice.begin();
@@ -64,21 +64,21 @@ impl AdaptiveThreads {
         }
     }
 
-    /// To be called after each batch.
+    /// Call it after each batch.
     pub(crate) fn after_batch(&mut self, images: usize) {
         if let Some(choice) = &mut self.choice {
             let tried = choice.tried.is_some();
             choice.after_batch(images, self.started.elapsed(), involuntary_switches());
             set_num_threads(choice.threads());
             if tried && choice.tried.is_none() {
-                // On a quiet machine it may be noise, or be right for this kind of work alone.
+                // Remembered only on a busy machine: on a quiet one it may be noise, or suit only this kind of work.
                 let found = choice.busy.then(|| (choice.threads(), self.most, Instant::now()));
                 *LAST_FOUND.lock().unwrap_or_else(PoisonError::into_inner) = found;
             }
         }
     }
 
-    /// Gives libtorch the threads that it had.
+    /// Resets libtorch's number of threads.
     pub(crate) fn leave(&mut self) {
         if self.choice.is_some() {
             set_num_threads(self.most);
@@ -92,14 +92,14 @@ impl Drop for AdaptiveThreads {
     }
 }
 
-/// Only where it is another number: libtorch forgets its prepared kernels with each call.
+/// Changes nothing if the number is the same: libtorch drops its prepared kernels with each call.
 fn set_num_threads(threads: usize) {
     if tch::get_num_threads() != threads as i32 {
         tch::set_num_threads(threads as i32);
     }
 }
 
-/// How often one of our threads was taken from the processor for another program; 0 where nobody counts.
+/// Involuntary context switches of this process so far; 0 where the system does not count them.
 fn involuntary_switches() -> u64 {
     #[cfg(unix)]
     {
@@ -113,28 +113,28 @@ fn involuntary_switches() -> u64 {
     0
 }
 
-/// Which number of threads, and what is known about the speed of others. Times are those since the start of the loop.
+/// The choice of a number of threads, and what is known about the speeds. Times are since the start of the loop.
 struct Choice {
     /// The numbers to choose from, the largest first.
     numbers: Vec<usize>,
     /// Index of the chosen one, and its images a second in the last window.
     chosen: usize,
     speed: Option<f64>,
-    /// Whether others took the processor away when all threads worked last.
+    /// True if other programs interrupted the threads when all of them were last in use.
     busy: bool,
-    /// Index of the one that is tried, and since when.
+    /// Index of the number that is being tried, and since when.
     tried: Option<(usize, Duration)>,
-    /// Index of the one that was tried last: each has its turn.
+    /// Index of the number that was tried last: the numbers are tried in turn.
     last_tried: usize,
-    /// What all attempts have lost so far, and the last one; both in seconds.
+    /// Seconds lost to all attempts so far, and to the last one.
     lost: f64,
     last_loss: Option<f64>,
-    /// Attempts since one was worth a change.
+    /// Attempts since the last one that led to a change.
     failed: i32,
     window: Option<Window>,
 }
 
-/// What is measured: images and batches since a time, and how often we were interrupted before.
+/// A measurement: images and batches since a time, and the context switches up to its start.
 struct Window {
     started: Duration,
     images: usize,
@@ -143,7 +143,7 @@ struct Window {
 }
 
 impl Choice {
-    /// One or two fewer leave a neighbour its core; half and one are for a machine with many of them.
+    /// One or two threads fewer leave a core to another program; half and one are for machines with many cores.
     fn new(most: usize) -> Choice {
         let mut numbers = vec![most, most - 1, most.saturating_sub(2).max(1), most.div_ceil(2), 1];
         numbers.sort_unstable_by(|one, other| other.cmp(one));
@@ -162,7 +162,7 @@ impl Choice {
         }
     }
 
-    /// The same, with another number chosen at first.
+    /// The same, starting with this number if it is one of them.
     fn starting_with(self, threads: usize) -> Choice {
         let index = self.numbers.iter().position(|&number| number == threads);
         Choice { chosen: index.unwrap_or(0), busy: index.is_some_and(|index| index > 0), ..self }
@@ -173,13 +173,13 @@ impl Choice {
         self.numbers[self.tried.map_or(self.chosen, |(tried, _)| tried)]
     }
 
-    /// Starts measuring anew: what went on between two loops does not count.
+    /// Restarts the measurement: time between two loops does not count.
     fn begin(&mut self) {
         self.tried = None;
         self.window = None;
     }
 
-    /// Counts a batch. The first one after a change is not measured: libtorch prepares its kernels in it.
+    /// Counts a batch. The first batch after a change is not measured, because libtorch prepares its kernels in it.
     fn after_batch(&mut self, images: usize, now: Duration, switches: u64) {
         let fresh = Window { started: now, images: 0, batches: 0, switches };
         let Some(window) = &mut self.window else {
@@ -203,14 +203,14 @@ impl Choice {
             }
             None => {
                 self.speed = Some(speed);
-                // Of an attempt that is given up, two batches are lost at the worst.
+                // An attempt that is given up costs two batches at most.
                 let loss = self.last_loss.unwrap_or(2.0 * seconds / batches as f64);
                 let all = self.chosen == 0;
                 self.busy = if all { switches_a_second > BUSY_SWITCHES } else { self.busy };
                 let hope = BUSY_SHARE * 0.5_f64.powi(self.failed);
                 let share = if all && self.busy { hope.max(QUIET_SHARE) } else { QUIET_SHARE };
-                // The first attempt beside a busy program does not wait until two batches are a tenth of the time: of the
-                // CNN's, 0.13 s each there, that would be two seconds and a half.
+                // The first attempt beside a busy program does not wait until two batches are a tenth of the time: for
+                // the CNN, at 0.13 s a batch, that would take two and a half seconds.
                 let is_urgent = all && self.busy && self.last_loss.is_none();
                 if is_urgent || self.lost + loss <= share * now.as_secs_f64() {
                     (self.tried, self.window) = (Some((self.next(), now)), None);
@@ -219,7 +219,7 @@ impl Choice {
         }
     }
 
-    /// Takes the number that was tried for so many seconds, if it is worth it.
+    /// Ends an attempt that took `seconds`; switches to the tried number if it was faster.
     fn attempted(&mut self, tried: usize, speed: f64, seconds: f64) {
         let times = speed / self.speed.unwrap_or(speed);
         let loss = seconds * (1.0 - times).max(0.0);
@@ -231,7 +231,7 @@ impl Choice {
         }
     }
 
-    /// The number to try: the next one that is not the chosen one.
+    /// The next number to try, other than the chosen one.
     fn next(&mut self) -> usize {
         let count = self.numbers.len();
         self.last_tried = (self.last_tried + 1) % count;

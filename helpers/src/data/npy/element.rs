@@ -1,10 +1,10 @@
-//! The types of array elements: NumPy's type strings, and numbers out of bytes.
+//! Types of array elements: NumPy's type strings, and decoding bytes into numbers.
 
 use half::f16;
 use ndarray_npy::{ReadDataError, ReadableElement};
 use py_literal::Value;
 
-/// What kind of thing the elements of an array are, by the letter of NumPy's type string.
+/// The kind of an array's elements, by the letter of NumPy's type string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `u`: whole numbers from 0.
@@ -40,9 +40,9 @@ pub struct Element {
     pub big_endian: bool,
 }
 
-/// Runs `$body` with `$values` bound to the elements in `$bytes`: a `Vec` of the Rust type that `$element` has, `u8` for
-/// truth values and `f32` for half precision. `ndarray-npy` does the reading; half precision, which it does not know,
-/// is read as the bits it consists of.
+/// Runs `$body` with `$values` bound to the elements in `$bytes`: a `Vec` of the matching Rust type, `u8` for bool and
+/// `f32` for half precision. `ndarray-npy` decodes them; it does not know half precision, so those are read as `u16`
+/// bits.
 macro_rules! with_values {
     ($element:expr, $bytes:expr, $values:ident => $body:expr) => {{
         let (element, bytes): (&Element, &[u8]) = ($element, $bytes);
@@ -79,7 +79,7 @@ macro_rules! with_values {
 }
 
 impl Element {
-    /// From NumPy's type string, as `<f8` or `|u1`; none when it is not one.
+    /// Parses NumPy's type string, such as `<f8` or `|u1`; none if it is not one.
     pub(super) fn from_descr(descr: &str) -> Option<Element> {
         let mut letters = descr.chars();
         let big_endian = match letters.next()? {
@@ -119,7 +119,7 @@ impl Element {
         possible.then_some(Element { kind, bytes, big_endian })
     }
 
-    /// NumPy's name for it: `uint8`, `float64`, `str12`.
+    /// NumPy's name for the type: `uint8`, `float64`, `str12`.
     pub fn name(&self) -> String {
         let bits = self.bytes.saturating_mul(8);
         match self.kind {
@@ -136,7 +136,7 @@ impl Element {
         }
     }
 
-    /// True for what can be read as a number: an integer, a truth value, or a float of 16, 32 or 64 bits.
+    /// True for types that can be read as numbers: integers, bool, and floats of 16, 32 or 64 bits.
     pub fn is_number(&self) -> bool {
         match self.kind {
             Kind::Unsigned | Kind::Signed | Kind::Bool => true,
@@ -148,7 +148,7 @@ impl Element {
     /// The numbers in `bytes`; whole numbers beyond 2^53 are rounded.
     ///
     /// # Errors
-    /// If they are no numbers, or a truth value is neither 0 nor 1.
+    /// If the elements are not numbers, or a bool is neither 0 nor 1.
     pub(crate) fn numbers(&self, bytes: &[u8]) -> Result<Vec<f64>, ReadDataError> {
         with_values!(self, bytes, values => Ok(values.into_iter().map(|value| value as f64).collect()))
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Headers of plain arrays have about a hundred bytes; NumPy itself refuses those beyond ten thousand.
 pub(super) const LONGEST_HEADER: usize = 10_000;
-/// Brackets inside each other: a parser that descends into them needs stack for each. Records have three.
+/// Deepest nesting of brackets: a recursive parser needs stack for each level. Records have three.
 const DEEPEST: usize = 32;
 const NO_PICKLES: &str = "pickles are never read; save the array with np.save";
 
@@ -92,7 +92,7 @@ impl Header {
     }
 }
 
-/// The text of the header, and where the data begins.
+/// The header's text, and where the data begins.
 fn header_text(path: &Path, bytes: &[u8]) -> Result<(String, usize)> {
     if !bytes.starts_with(MAGIC) {
         let advice = if bytes.starts_with(&[0x80]) { NO_PICKLES } else { SAVE_AGAIN };

@@ -1,9 +1,9 @@
-//! NumPy's `.npy` files: the header, checked against the length of the file before anything is allocated, and the
-//! data, read in pieces so that no type of X takes more memory than its images as bytes.
+//! NumPy's `.npy` files. The header is checked against the length of the file before anything is allocated. The data is
+//! read in pieces, so that no type of X takes more memory than its images as bytes.
 //!
-//! `ndarray-npy` reads the numbers of each piece. Its own reader of whole files is not used, because it allocates what a
-//! header claims. Nothing is ever unpickled. What the numbers mean is said in [`super::images`] and [`super::labels`].
-//! Start at [`Header::parse`], which works on bytes alone.
+//! `ndarray-npy` decodes the numbers of each piece. Its own reader of whole files is not used, because it allocates
+//! what a header claims. Nothing is ever unpickled. What the numbers mean is documented in [`super::scaling`] and
+//! [`super::labels`]. Start at [`Header::parse`], which works on bytes alone.
 
 mod element;
 mod header;
@@ -25,10 +25,10 @@ use super::file_errors::{CUT_OFF, MISSING, SAVE_AGAIN, UNCHANGED, shown_shape, u
 use crate::error::Result;
 use crate::system::files::{ReadError, open_regular};
 
-/// Bytes read at a time. A piece ends on an element's boundary.
+/// Bytes read at a time. A piece ends at the end of an element.
 const PIECE: usize = 1 << 20;
 
-/// Which types of elements a file may have, and what to do about another one.
+/// The types of elements that a file may have, and advice for other types.
 pub(super) struct Accepted {
     pub(super) what: &'static str,
     pub(super) takes: fn(&Element) -> bool,
@@ -36,7 +36,7 @@ pub(super) struct Accepted {
     pub(super) instead_of_objects: &'static str,
 }
 
-/// An `.npy` file whose header is read and whose length is right.
+/// An `.npy` file whose header was read and whose length matches it.
 #[derive(Debug)]
 pub struct NpyFile {
     path: PathBuf,
@@ -111,7 +111,7 @@ impl NpyFile {
         &self.header
     }
 
-    /// The open file once more; reading it by position disturbs nobody.
+    /// Another handle of the open file, for reads by position, which do not interfere with each other.
     ///
     /// # Errors
     /// If the process may open no more files.
@@ -129,17 +129,18 @@ impl NpyFile {
         self.header.data_bytes().unwrap_or(0)
     }
 
-    /// Gives `visit` all the data in order, in pieces of whole elements.
+    /// Calls `visit` with all the data in order, in pieces of whole elements.
     pub(crate) fn each_piece(&mut self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.until(|piece| visit(piece).map(|()| false)).map(drop)
     }
 
-    /// Whether `suits` says so of a piece; those after the first such one are not read.
+    /// True if `suits` accepts a piece; reading stops at the first one.
     pub(crate) fn any_piece(&mut self, mut suits: impl FnMut(&[u8]) -> bool) -> Result<bool> {
         self.until(|piece| Ok(suits(piece)))
     }
 
-    /// Gives `visit` the data in order, in pieces of whole elements, until it has enough; whether it had.
+    /// Calls `visit` with the data in order, in pieces of whole elements, until it returns true; returns whether it
+    /// did.
     fn until(&mut self, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<bool> {
         let NpyFile { path, file, header, .. } = self;
         let failed = |source: std::io::Error| match source.kind() {
