@@ -1,4 +1,4 @@
-//! Batches of features, in the shape that the layers trained on them take.
+//! Batches of features, in the shape that the trained layers take.
 
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -44,7 +44,7 @@ impl BatchSource for FeatureSource<'_> {
         identify_images(self.images, hash)
     }
 
-    /// In the format that the features are kept in.
+    /// In the number format in which the features are kept.
     fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let Features { config, dataset, shape, file, .. } = self.features;
         let mirrored = match training && config.mirrored {
@@ -56,7 +56,7 @@ impl BatchSource for FeatureSource<'_> {
         let mut bytes = vec![0; positions.len() * row_bytes];
         let rows = bytes.chunks_exact_mut(row_bytes);
         for ((bytes, &position), mirrored) in rows.zip(positions).zip(mirrored) {
-            // Mirror images follow behind all others.
+            // Mirror images come after all others.
             let copy = if mirrored { dataset.len() } else { 0 };
             file.read_row(self.images.indices()[position] + copy, bytes)?;
         }

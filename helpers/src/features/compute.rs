@@ -1,4 +1,4 @@
-//! Computing features batch by batch, and writing them as they come.
+//! Computing features batch by batch, and writing them to a file at the same time.
 
 use std::path::Path;
 use std::time::Instant;
@@ -21,7 +21,8 @@ use crate::text::{duration, thousands};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureConfig {
-    /// Also of each image's mirror image; training then takes one of the two at random. Twice the time and the room.
+    /// Also computes the features of each mirror image; training then takes one of the two at random. Doubles time and
+    /// disk space.
     pub mirrored: bool,
     /// The number format of the products, and of the features.
     pub precision: Precision,

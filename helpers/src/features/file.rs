@@ -1,8 +1,8 @@
-//! A file of features: a safetensors file whose whole header is known beforehand, but for the time that the features
-//! took and the hash of their values.
+//! A file of features: a safetensors file whose header is known in advance, except for the computing time and the hash
+//! of the values.
 //!
-//! So a reader compares the header byte by byte and needs no parser that a damaged file could mislead. Values are in
-//! channels-last order, as the layers that are trained on them want them. Start at [`FeatureFile::open_checked`] and
+//! So a reader compares the header byte by byte, without a parser that a damaged file could mislead. Values are in
+//! channels-last order, which the trained layers need. Start at [`FeatureFile::open_checked`] and
 //! [`FeatureWriter::new`].
 
 use std::fs::File;
@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::system::files::{PendingFile, open_regular, read_at};
 use crate::text::clean_text;
 
-/// What fixes a file of features but for their values.
+/// What determines a file of features, apart from the values.
 pub(super) struct FileFormat {
-    /// The hash of all that they depend on.
+    /// The hash of everything that the features depend on.
     pub(super) key: String,
-    /// Of one image's features, as the network gives them.
+    /// Shape of one image's features, as the network returns it.
     pub(super) shape: Vec<i64>,
-    /// How many images there are; twice as many when mirror images follow.
+    /// Number of images; doubled if mirror images follow.
     pub(super) images: usize,
     pub(super) kind: Kind,
 }
@@ -38,7 +38,7 @@ impl FileFormat {
         self.images as u64 * self.row_bytes() as u64
     }
 
-    /// The beginning of the file; as long for one time and hash as for others.
+    /// The header of the file; its length does not depend on the time and the hash.
     pub(super) fn header(&self, seconds: &str, sha256: &str) -> Vec<u8> {
         let name = if self.kind == Kind::BFloat16 { "BF16" } else { "F32" };
         let mut whole = vec![self.images as i64];
@@ -70,7 +70,7 @@ pub(super) struct FeatureFile {
     /// Where the first image's features begin, in bytes.
     start: u64,
     row_bytes: usize,
-    /// The seconds it took to make it, and the hash of its contents, as they stand in it.
+    /// The computing time in seconds and the hash of the values, as the header has them.
     seconds: String,
     sha256: String,
 }
@@ -90,7 +90,7 @@ impl FeatureFile {
         let value: serde_json::Value = serde_json::from_slice(&header[8..]).unwrap_or_default();
         let text = |name: &str| value["__metadata__"][name].as_str().unwrap_or_default().to_owned();
         let (seconds, sha256) = (text("seconds"), text("sha256"));
-        // Every other byte of it is known.
+        // The rest of the header is known.
         if header != format.header(&seconds, &sha256) {
             let expected = "features of these images and weights, in this shape and format";
             return Err(broken(path, expected.to_owned(), "another header".to_owned()));
@@ -99,7 +99,7 @@ impl FeatureFile {
         Ok(FeatureFile { file, path, start: start as u64, row_bytes, seconds, sha256 })
     }
 
-    /// As [`FeatureFile::open`], for a file that another process may have written: its contents are hashed.
+    /// [`FeatureFile::open`] for a file that another process may have written: also checks the hash of its values.
     pub(super) fn open_checked(path: &Path, format: &FileFormat) -> Result<FeatureFile> {
         let features = FeatureFile::open(path, format)?;
         let mut hash = Sha256::new();
@@ -126,7 +126,7 @@ impl FeatureFile {
         Ok(features)
     }
 
-    /// What it took to compute the features.
+    /// The seconds that computing the features took.
     pub(super) fn seconds(&self) -> f64 {
         let seconds = self.seconds.trim().parse().ok();
         seconds.filter(|seconds: &f64| seconds.is_finite()).unwrap_or(0.0)
@@ -139,7 +139,7 @@ impl FeatureFile {
     }
 }
 
-/// A file of features on its way to its name, which it gets when it is whole.
+/// A file of features that is being written; it gets its name when it is complete.
 pub(super) struct FeatureWriter<'a> {
     writer: BufWriter<PendingFile>,
     path: &'a Path,
@@ -151,18 +151,18 @@ impl FeatureWriter<'_> {
     pub(super) fn new<'a>(path: &'a Path, format: &'a FileFormat) -> Result<FeatureWriter<'a>> {
         let file = PendingFile::new(path).map_err(|error| unwritable(path, error))?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
-        // A header of the final length, which `finish` overwrites.
+        // A placeholder of the final length, which `finish` overwrites.
         writer.write_all(&format.header("", "")).map_err(|error| unwritable(path, error))?;
         Ok(FeatureWriter { writer, path, format, hash: Sha256::new() })
     }
 
-    /// Adds the features of the next images.
+    /// Appends the features of the next images.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.writer.write_all(bytes).map_err(|error| unwritable(self.path, error))
     }
 
-    /// Writes the time and the hash, and gives the file its name.
+    /// Writes the final header and gives the file its name.
     pub(super) fn finish(self, seconds: f64) -> Result<()> {
         let FeatureWriter { writer, path, format, hash } = self;
         let file = writer.into_inner().map_err(|error| unwritable(path, error.into_error()))?;
@@ -179,7 +179,7 @@ fn write_at_start(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// What to do about a file of features that cannot be read.
+/// Advice for a file of features that cannot be read.
 const REMOVE: &str = "remove the file; it is made again";
 
 fn unreadable(path: &Path, source: io::Error) -> Error {

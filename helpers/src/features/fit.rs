@@ -9,7 +9,7 @@ use crate::models::trained_on::TrainedOn;
 use crate::training::{self, Callbacks, FitConfig, History, Objective};
 
 impl Model {
-    /// As [`Model::fit_with`], on `features` instead of images: only the layers after them are computed and trained.
+    /// [`Model::fit_with`] on `features` instead of images: only the layers after them are computed and trained.
     ///
     /// # Errors
     /// As [`Model::fit`]; if the features are those of other images, other weights or layers that are not frozen; or if

@@ -1,7 +1,7 @@
-//! Features: what a network's frozen layers make of each image, computed once and kept on disk.
+//! Features: the outputs of a network's frozen layers for each image, computed once and kept on disk.
 //!
-//! Training only the layers after frozen ones would compute the same again in every epoch. [`Model::features`] does it
-//! once for all images of a data set, [`Model::fit_features`] trains on the result.
+//! Training only the layers after the frozen ones would compute the same outputs again in every epoch.
+//! [`Model::features`] computes them once for all images of a data set, and [`Model::fit_features`] trains on them.
 
 mod batches;
 mod compute;
@@ -39,29 +39,29 @@ use file::{FeatureFile, FileFormat};
 pub struct Features {
     /// Where they are kept.
     pub path: PathBuf,
-    /// What it took to compute them, now or when they were first computed.
+    /// The seconds that computing them took, now or when they were first computed.
     pub seconds: f64,
-    /// True when they were on disk already.
+    /// True when they were already on disk.
     pub reused: bool,
     config: FeatureConfig,
     dataset: Dataset,
-    /// How many layers they have gone through, and the last one's name.
+    /// How many layers were applied, and the name of the last one.
     layers: usize,
     last_layer: String,
-    /// Of those layers' weights.
+    /// Hash of those layers' weights.
     weights_sha256: [u8; 32],
-    /// Of one image; `(C, H, W)` in channels-last memory, or `(values,)`.
+    /// Shape for one image: `(C, H, W)` in channels-last memory, or `(values,)`.
     shape: Vec<i64>,
     file: Arc<FeatureFile>,
 }
 
 impl Model {
-    /// What the frozen layers make of each image of `dataset`: the layers before the first one that can be trained or
-    /// draws at random (see [`Model::freeze`]).
+    /// The outputs of the frozen layers for each image of `dataset`: of all layers before the first one that can be
+    /// trained or is random (see [`Model::freeze`]).
     ///
-    /// They are kept in `folder`, under a name that holds the hash of the images, the weights and the settings, and
-    /// read from there when they are asked for again; older ones of the same layer make room. A file that is not as
-    /// it was written is computed anew, and why is printed. A bar shows how far it has come.
+    /// They are kept in `folder` under a name with a hash of the images, the weights and the settings, and are read
+    /// from there the next time; older ones of the same layer are removed. A damaged file is computed anew, and the
+    /// reason is printed. A bar shows the progress.
     ///
     /// # Errors
     /// If no layer is frozen, the images differ in shape from what the model was built for, or the folder cannot be
@@ -122,7 +122,7 @@ impl Model {
         })
     }
 
-    /// What comes out of the layer of this name, a row an image: channels, rows, columns, in `f32`.
+    /// The output of the layer of this name, a row for each image: channels, rows, columns, in `f32`.
     ///
     /// # Errors
     /// If no layer has this name, or the images differ in shape from what the model was built for.
@@ -151,7 +151,7 @@ impl Model {
         Array2::from_shape_vec((images.len(), width), values).map_err(Error::internal)
     }
 
-    /// The last features, a row an image: what goes into the last dense layer, which only weighs them.
+    /// The last features, a row for each image: the input of the last dense layer.
     ///
     /// # Errors
     /// If no dense layer has another layer before it, or the images differ in shape from what the model was built for.
@@ -195,7 +195,7 @@ impl Model {
         ));
         hash.update(settings.map_err(Error::internal)?);
         hash.update(weights_sha256);
-        // Other code may compute other features from the same.
+        // Other code may compute other features from the same inputs.
         hash.update(code_version());
         images.each_image(|_, pixels| hash.update(pixels))?;
         Ok(format!("{:x}", hash.finalize()))
@@ -208,7 +208,7 @@ impl Features {
         self.shape.iter().product::<i64>() as usize
     }
 
-    /// Checks that they come from these very images.
+    /// Checks that these features come from the data set of `images`.
     pub(crate) fn check_images(&self, images: &Subset) -> Result<()> {
         let (ours, theirs) = (&self.dataset, images.dataset());
         if ours.info() == theirs.info() && ours.labels() == theirs.labels() {
@@ -222,7 +222,7 @@ impl Features {
         ))
     }
 
-    /// Checks that `model` would compute the same.
+    /// Checks that `model` would compute these features.
     pub(crate) fn check_model(&self, model: &Model) -> Result<()> {
         let problem = if model.fixed_layers() < self.layers {
             "those of layers that are to be trained"
@@ -249,7 +249,7 @@ impl fmt::Debug for Features {
     }
 }
 
-/// The features that are on disk already, if they are whole; otherwise it prints why they are computed anew.
+/// The features on disk, if they are complete; otherwise prints why they are computed anew.
 fn kept(path: &Path, format: &FileFormat) -> Option<FeatureFile> {
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return None;
@@ -259,7 +259,7 @@ fn kept(path: &Path, format: &FileFormat) -> Option<FeatureFile> {
         .ok()
 }
 
-/// Removes features that others of the same layer replace; they can be computed again.
+/// Removes features of the same layer that new ones replace; they can be computed again.
 fn remove_older(folder: &Path, stem: &str) {
     remove_leftovers(folder, format!(".{stem}").as_ref());
     let Ok(entries) = fs::read_dir(folder) else { return };
@@ -267,7 +267,7 @@ fn remove_older(folder: &Path, stem: &str) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(stem) && name.ends_with(".safetensors") {
-            // A file that stays takes room and does no harm.
+            // A file that cannot be removed only takes space.
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -7,7 +7,7 @@ use crate::data::augment::Augmentation;
 use crate::error::{Error, Result};
 use crate::models::Precision;
 
-/// Settings of one training run. The defaults are those with which the notebooks train a network from nothing.
+/// Settings of one training run. The defaults are the ones that the notebooks use to train a network from scratch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitConfig {
@@ -23,18 +23,18 @@ pub struct FitConfig {
     pub schedule: Schedule,
     /// Decoupled weight decay (AdamW), on kernels alone; 0 for none.
     pub weight_decay: f64,
-    /// Share of the target that goes to all classes alike, in 0..1 (Szegedy et al. 2016).
+    /// Share of each target that is spread over all classes, in 0..1 (Szegedy et al. 2016).
     pub label_smoothing: f64,
-    /// Momentum of a moving average of the weights, in 0..1, which is validated, kept as the best, and left in the model in
-    /// place of the weights themselves (Keras's `use_ema`); 0.999 averages over about the last thousand steps. With
-    /// `None` the weights themselves are validated and kept.
+    /// Momentum of a moving average of the weights, in 0..1 (Keras's `use_ema`). The average is what is validated, kept
+    /// as the best and left in the model; 0.999 averages over about the last thousand steps. With `None` the weights
+    /// themselves are used.
     pub ema_momentum: Option<f64>,
-    /// Mixes each training image and its class with another one's, by a share drawn for each batch from
-    /// Beta(`mixup`, `mixup`) (Zhang et al. 2018); 0 for none, and 0.2 is common.
+    /// Mixes each training image and its class with another one, with shares drawn for each batch from Beta(`mixup`,
+    /// `mixup`) (Zhang et al. 2018); 0 for none, and 0.2 is common.
     pub mixup: f64,
-    /// Replaces a rectangle of each training image by that of another one, whose class counts by its area; the share is
-    /// drawn for each batch from Beta(`cutmix`, `cutmix`) (Yun et al. 2019). 0 for none, and 1 is common. With `mixup`
-    /// too each batch has the one or the other, at even odds.
+    /// Replaces a rectangle of each training image by that of another image, whose class counts by the rectangle's
+    /// area; the share is drawn for each batch from Beta(`cutmix`, `cutmix`) (Yun et al. 2019). 0 for none, and 1 is
+    /// common. If `mixup` is set too, each batch gets one of the two, at even odds.
     pub cutmix: f64,
     /// Random changes to training images.
     pub augmentation: Augmentation,
@@ -125,7 +125,7 @@ impl FitConfig {
         self.augmentation.check()
     }
 
-    /// What is allowed and yet may not be meant.
+    /// A remark about settings that are allowed but may be a mistake.
     pub(super) fn remark(&self) -> Option<String> {
         let FitConfig { epochs, patience, .. } = self;
         (patience >= epochs).then(|| {

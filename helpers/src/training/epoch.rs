@@ -1,7 +1,7 @@
 //! One epoch: a pass over the training images in a new order, and one over the validation images.
 //!
-//! At its start libtorch's generator is seeded from the training's seed and the epoch's number; shuffling, augmentation,
-//! mixing and dropout all draw from it. So an epoch repeats whatever was drawn before it.
+//! Each epoch seeds libtorch's generator from the training's seed and the epoch's number; shuffling, augmentation,
+//! mixing and dropout draw from it. So an epoch is repeatable, whatever was drawn before it.
 
 use std::time::Instant;
 
@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::layers::cast;
 use crate::system::interrupt::InterruptGuard;
 
-/// Images that are validated at once.
+/// Images per batch of validation.
 const VALIDATION_BATCH: usize = 512;
 
 impl TrainingState<'_> {
-    /// Trains and validates the next epoch, and gives its figures.
+    /// Trains and validates the next epoch; returns its figures.
     pub(super) fn run_epoch(
         &mut self,
         callbacks: &mut [Box<dyn Callback>],
@@ -51,7 +51,7 @@ impl TrainingState<'_> {
         })
     }
 
-    /// One pass over the training images, in a new order; gives the sums and the last learning rate.
+    /// One pass over the training images in a new order; returns the sums and the last learning rate.
     fn train_epoch(
         &mut self,
         epoch: usize,
@@ -65,7 +65,7 @@ impl TrainingState<'_> {
         let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
         let (mixing, mut totals) = (Mixing::of(self.config), Totals::default());
-        // What is mixed is rounded afterwards.
+        // Mixing needs `f32`: the mixed images are rounded afterwards.
         let kind = if mixing.is_none() { self.model.precision.kind() } else { Kind::Float };
         let mut learning_rate = self.config.learning_rate;
         for (step, indices) in order.chunks(batch_size).take(steps).enumerate() {
@@ -99,7 +99,7 @@ impl TrainingState<'_> {
         Ok((totals, learning_rate))
     }
 
-    /// The sums over the validation images, nothing dropped, nothing smoothed.
+    /// The sums over the validation images, without dropout and label smoothing.
     fn validate(&self, guard: &InterruptGuard) -> Result<Totals> {
         let layers = self.validation.first_layer()..self.model.network().layers().len();
         let predictor = self.model.predictor(layers, self.model.precision)?;
@@ -122,7 +122,7 @@ fn shuffled(count: usize) -> Result<Vec<usize>> {
     Ok(Vec::<i64>::try_from(order)?.into_iter().map(|index| index as usize).collect())
 }
 
-/// The generator's seed for one epoch (the finaliser of SplitMix64, so that near seeds give far ones).
+/// The generator's seed for one epoch: the finaliser of SplitMix64, so that similar seeds give very different ones.
 fn epoch_seed(seed: u64, epoch: usize) -> i64 {
     let mut z = seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -15,11 +15,11 @@ use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::{Memory, keep_freed_memory};
 
 impl Model {
-    /// Trains on `split.train`, steered by `split.validation`; `split.test` is not looked at.
+    /// Trains on `split.train`, steered by `split.validation`; `split.test` is not used.
     ///
-    /// The weights of the epoch with the lowest validation loss are restored at the end, however training ends
-    /// (Keras's `EarlyStopping(restore_best_weights=True)`, also when no early stop happens). A bar and a chart show how
-    /// it goes, or a line for each epoch: see [`Progress`](super::Progress).
+    /// At the end the weights of the epoch with the lowest validation loss are restored, however training ends (Keras's
+    /// `EarlyStopping(restore_best_weights=True)`, also without an early stop). Progress is shown as a bar and a chart,
+    /// or as a line for each epoch: see [`Progress`](super::Progress).
     ///
     /// # Errors
     /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
@@ -28,8 +28,8 @@ impl Model {
         self.fit_with(split, config, Callbacks::default())
     }
 
-    /// As [`Model::fit`], with callbacks: above all [`Callbacks::backup_and_restore`], with which an interrupted training
-    /// that is run again goes on after its last whole epoch.
+    /// [`Model::fit`] with callbacks: above all [`Callbacks::backup_and_restore`], so that an interrupted training can
+    /// be run again and continues after its last complete epoch.
     ///
     /// # Errors
     /// As [`Model::fit`], or if a callback fails.
@@ -43,7 +43,7 @@ impl Model {
         self.fit_classifier(&split.train, &split.validation, images, &config, callbacks)
     }
 
-    /// As [`Model::fit`], on any two parts.
+    /// [`Model::fit`] on any two parts.
     ///
     /// # Errors
     /// As [`Model::fit`].
@@ -56,7 +56,7 @@ impl Model {
         self.fit_on_with(train, validation, config, Callbacks::default())
     }
 
-    /// As [`Model::fit_with`], on any two parts.
+    /// [`Model::fit_with`] on any two parts.
     ///
     /// # Errors
     /// As [`Model::fit_with`].
@@ -93,13 +93,12 @@ impl Model {
         run(self, [&train, &validation], images, objective, config, callbacks)
     }
 
-    /// Trains to give clean images for noisy ones; steered and restored as [`Model::fit_with`] does, by the mean squared
-    /// error.
+    /// Trains the model to restore clean images from noisy ones; steered and restored as by [`Model::fit_with`], by the
+    /// mean squared error.
     ///
-    /// Training images get new noise in every epoch; those of the validation part keep the noise that
-    /// [`GaussianNoise::on`] fixes with `config.seed`. Pixels are not normalised: they lie in 0..=1, noise apart.
-    /// Augmentation, if any, changes the image before the noise is added; `label_smoothing` has no meaning here, and `mixup`
-    /// and `cutmix` must be 0.
+    /// Training images get new noise in every epoch; validation images keep the noise that [`GaussianNoise::on`] gives
+    /// them for `config.seed`. Pixels are not normalised: without noise they are in 0..=1. Augmentation, if any, is
+    /// applied before the noise; `label_smoothing` has no effect, and `mixup` and `cutmix` must be 0.
     ///
     /// # Errors
     /// If a setting is out of range, the model does not give images of the size it takes, the images differ from what
@@ -132,7 +131,7 @@ impl Model {
     }
 }
 
-/// Records `images` in the model, trains it, and restores the weights of the best epoch, also after an error.
+/// Records `images` in the model, trains it, and restores the best weights, also after an error.
 pub(crate) fn run<R: Record>(
     model: &mut Model,
     [train, validation]: [&dyn BatchSource; 2],
@@ -150,7 +149,7 @@ pub(crate) fn run<R: Record>(
     training.notes.extend(seen_before);
     let mut callbacks = callbacks.in_order(config);
     let ended = run_epochs(&mut training, &mut callbacks, &guard);
-    // Also after an error: whoever looks at the model then finds the best that training has reached.
+    // Also after an error: the model then has the best weights that training reached.
     let restored = training.restore_best_weights();
     if let Err(error) = ended.map_err(|error| with_advice(error, &training)).and(restored) {
         for callback in &mut callbacks {
@@ -164,7 +163,7 @@ pub(crate) fn run<R: Record>(
     Ok(training.history())
 }
 
-/// The epochs that are left, each between its callbacks.
+/// Runs the remaining epochs with their callbacks.
 fn run_epochs(
     training: &mut TrainingState,
     callbacks: &mut [Box<dyn Callback>],
@@ -189,7 +188,7 @@ fn run_epochs(
     Ok(())
 }
 
-/// Checks that there are images and memory enough for a training.
+/// Checks that there are enough images and enough memory for a training.
 fn check_sizes(
     model: &Model,
     train: &dyn BatchSource,
@@ -214,7 +213,7 @@ fn check_sizes(
     model.check_room_to_fit(train.first_layer(), batch, Memory::now())
 }
 
-/// An interrupt with what to do about it, now that the model has the weights of its best epoch; other errors as they are.
+/// Adds advice to an interrupt, now that the model has its best weights; other errors are unchanged.
 fn with_advice(error: Error, training: &TrainingState) -> Error {
     if !matches!(error, Error::Interrupted { .. }) {
         return error;

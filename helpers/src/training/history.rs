@@ -1,4 +1,4 @@
-//! What one training run measured, epoch by epoch.
+//! The measurements of one training run, epoch by epoch.
 
 use std::fmt;
 use std::path::Path;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::system::write_atomically;
 
-/// One epoch's figures. Losses and accuracies are means over images, so that a short last batch counts for what it is.
+/// One epoch's figures. Losses and accuracies are means over images, so a short last batch has the right weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
-    /// Mean training loss, plain cross-entropy as `val_loss` is, with dropout and augmentation in force. Smoothing is no part
-    /// of it, and a mixed image (`mixup`, `cutmix`) counts for the class with the larger share.
+    /// Mean training loss, plain cross-entropy like `val_loss`, measured with dropout and augmentation. Label smoothing
+    /// is not part of it, and a mixed image (`mixup`, `cutmix`) counts for the class with the larger share.
     pub loss: f64,
     /// Training accuracy in 0..=1, under the same conditions.
     pub accuracy: f64,
-    /// Mean loss on the validation part: plain, nothing dropped, nothing augmented.
+    /// Mean loss on the validation part, without dropout and augmentation.
     pub val_loss: f64,
     /// Accuracy on the validation part, in 0..=1.
     pub val_accuracy: f64,
@@ -49,10 +49,10 @@ pub struct DenoisingRecord {
     pub seconds: f64,
 }
 
-/// What is measured beside the loss.
+/// The metric that is measured besides the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Share of images that are called by their class, in 0..=1.
+    /// Share of images with the right class, in 0..=1.
     Accuracy,
     /// Peak signal-to-noise ratio in dB, peak 1.
     Psnr,
@@ -67,7 +67,7 @@ impl Metric {
         }
     }
 
-    /// Digits after the point that tell one epoch's loss from the next one's.
+    /// Digits after the point that distinguish the losses of neighbouring epochs.
     pub(crate) fn loss_digits(self) -> usize {
         match self {
             Metric::Accuracy => 4,
@@ -84,7 +84,7 @@ impl Metric {
     }
 }
 
-/// One epoch's figures, whatever the metric is.
+/// One epoch's figures with any metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochRow {
     /// Counted from 1.
@@ -103,9 +103,9 @@ pub struct EpochRow {
     pub seconds: f64,
 }
 
-/// What a [`History`] has one of for each epoch: [`EpochRecord`] for classifiers, [`DenoisingRecord`] for denoisers.
+/// The type of a [`History`]'s epochs: [`EpochRecord`] for classifiers, [`DenoisingRecord`] for denoisers.
 pub trait Record: Copy {
-    /// What is measured beside the loss.
+    /// The metric that is measured besides the loss.
     const METRIC: Metric;
 
     /// The figures under common names.
@@ -115,7 +115,7 @@ pub trait Record: Copy {
     fn from_row(row: EpochRow) -> Self;
 }
 
-/// A [`Record`] is its row with the metric under its own name.
+/// Implements [`Record`] for a type that is a row with the metric under its own name.
 macro_rules! record {
     ($record:ident, $metric:expr, $train:ident, $validation:ident) => {
         impl Record for $record {
@@ -154,7 +154,7 @@ pub struct History<R = EpochRecord> {
     pub epochs: Vec<R>,
     /// The epoch (counted from 1) with the lowest validation loss, whose weights the model holds afterwards.
     pub best_epoch: usize,
-    /// Whether training ended before its last epoch, for want of improvement.
+    /// True if training ended before its last epoch, by early stopping or another request.
     pub stopped_early: bool,
     /// Wall time of the whole `fit`.
     pub fit_seconds: f64,
@@ -165,7 +165,7 @@ pub struct History<R = EpochRecord> {
     pub phases: Vec<Phase>,
 }
 
-/// A training that went on where another one ended.
+/// A training that continued another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
     /// What it is called: `fine-tuning`.
@@ -178,8 +178,9 @@ pub struct Phase {
 pub type DenoisingHistory = History<DenoisingRecord>;
 
 impl History {
-    /// The record of this training and of `next`, called `name`, which went on with the same model on as many images;
-    /// the best epoch is that of `next`, whose weights the model holds. The picture of the record shows where it began.
+    /// The record of this training followed by `next`, called `name`, which continued with the same model on as many
+    /// images. The best epoch is that of `next`, whose weights the model has. The plot of the record shows where `next`
+    /// began.
     pub fn followed_by(&self, next: &History, name: &str) -> History {
         let ran = self.epochs_run();
         let later =

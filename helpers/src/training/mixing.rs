@@ -1,18 +1,18 @@
-//! Two training images in one: mixup and CutMix.
+//! Mixing two training images: mixup and CutMix.
 
 use tch::{Device, Kind, Tensor};
 
 use super::config::FitConfig;
 use crate::error::{Error, Result};
 
-/// Makes each image of a batch a mixture with another one of the batch. Draws come from libtorch's generator.
+/// Mixes each image of a batch with another one of the batch. Draws come from libtorch's generator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Mixing {
     mixup: f64,
     cutmix: f64,
 }
 
-/// The targets of a mixed batch beside the images' own.
+/// The other half of a mixed batch's targets, besides the images' own classes.
 pub(super) struct Mixed {
     /// Class ids of the images that were mixed in.
     pub partners: Tensor,
@@ -30,11 +30,11 @@ impl Mixing {
         self.mixup <= 0.0 && self.cutmix <= 0.0
     }
 
-    /// The mixed batch and what to add to its targets; an unchanged one where nothing is to be mixed. With both kinds
-    /// each batch has the one or the other, at even odds.
+    /// The mixed batch and what to add to its targets; unchanged if nothing is to be mixed. If both kinds are set, each
+    /// batch gets one of them, at even odds.
     ///
     /// # Errors
-    /// If rectangles are to be cut from what has no rows and columns, or libtorch refuses.
+    /// If CutMix gets inputs without rows and columns, or libtorch refuses.
     pub(super) fn mix(self, inputs: Tensor, targets: &Tensor) -> Result<(Tensor, Option<Mixed>)> {
         let cuts = match (self.mixup > 0.0, self.cutmix > 0.0) {
             (false, false) => return Ok((inputs, None)),
@@ -53,8 +53,8 @@ impl Mixing {
     }
 }
 
-/// Puts a rectangle of `others`, of about `1 - share` of the area, into `inputs` in its own place; gives the share that
-/// is left of `inputs`, for at the border the rectangle is smaller.
+/// Copies a rectangle of `others`, about `1 - share` of the area, into `inputs` at the same position. Returns the share
+/// of `inputs` that is left, which is larger where the rectangle is cut off at the border.
 fn cut(inputs: Tensor, others: &Tensor, share: f64) -> Result<(Tensor, f64)> {
     let [_, _, height, width] = inputs.size()[..] else {
         let (expected, advice) = ("0 where inputs have no rows and columns", "`mixup` needs none");

@@ -1,4 +1,4 @@
-//! What training makes smaller, and the sums over an epoch.
+//! The training objective, and the sums over an epoch.
 
 use tch::{Kind, Reduction, Tensor};
 
@@ -6,7 +6,7 @@ use super::history::Metric;
 use super::mixing::Mixed;
 use crate::error::Result;
 
-/// What training makes smaller.
+/// The training objective: the loss that training minimises.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Objective {
     /// Between class ids and logits.
@@ -15,8 +15,8 @@ pub(crate) enum Objective {
     MeanSquaredError,
 }
 
-/// Sums over the images of an epoch. Those of the loss are of the plain one, whatever training makes smaller: nothing
-/// smoothed, and of a mixed image the class with the larger share, so that training and validation can be compared.
+/// Sums over the images of an epoch. The loss here is always the plain one, without smoothing and with the class of the
+/// larger share for mixed images, so that training and validation can be compared.
 #[derive(Default)]
 pub(super) struct Totals {
     images: usize,
@@ -30,7 +30,7 @@ impl Totals {
         self.loss / self.images.max(1) as f64
     }
 
-    /// The mean squared error is one over all images, so its PSNR is theirs too.
+    /// The PSNR of the mean squared error over all images, not the mean of the images' PSNRs.
     pub(super) fn metric(&self, metric: Metric) -> f64 {
         match metric {
             Metric::Accuracy => self.correct / self.images.max(1) as f64,
@@ -40,7 +40,7 @@ impl Totals {
 }
 
 impl Objective {
-    /// What training makes smaller, the mean over a batch, to be differentiated.
+    /// The loss to differentiate: its mean over a batch.
     ///
     /// # Errors
     /// If libtorch refuses: targets and outputs do not fit, or memory is short.
@@ -53,7 +53,7 @@ impl Objective {
         let of = |targets| self.loss_for(outputs, targets);
         Ok(match mixed {
             None => of(targets)?,
-            // The same as the cross-entropy of the mixed classes, which is linear in them.
+            // Equals the cross-entropy with mixed targets, because that is linear in them.
             Some(Mixed { partners, share }) => of(targets)?
                 .f_mul_scalar(*share)?
                 .f_add(&of(partners)?.f_mul_scalar(1.0 - share)?)?,
@@ -66,8 +66,8 @@ impl Objective {
                 let weight = None::<&Tensor>;
                 outputs.f_cross_entropy_loss(targets, weight, Reduction::Mean, -100, smoothing)?
             }
-            // Image by image: libtorch cuts the sum over a whole batch among its threads, and its last bits depend on how
-            // many those are.
+            // Per image first: libtorch splits a sum over the whole batch among its threads, so its last bits depend on
+            // their number.
             Objective::MeanSquaredError => outputs
                 .f_mse_loss(targets, Reduction::None)?
                 .f_flatten(1, -1)?

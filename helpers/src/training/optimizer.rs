@@ -1,5 +1,5 @@
-//! The optimiser, which makes one pass over each weight: libtorch's own walks every tensor several times and cannot be
-//! saved.
+//! The optimiser. It makes one pass over each weight; libtorch's own optimisers walk every tensor several times and
+//! cannot be saved.
 
 use half::bf16;
 use tch::{Kind, TchError, Tensor};
@@ -12,7 +12,7 @@ use crate::system::parallel::in_parallel;
 
 /// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), Keras's `AdamW`.
 pub(crate) struct AdamW {
-    /// Share of a decaying weight that goes at each step, times the learning rate.
+    /// Each step multiplies a decaying weight by `1 - learning_rate * weight_decay`.
     weight_decay: f64,
     /// Steps so far.
     steps: u64,
@@ -25,7 +25,7 @@ pub(crate) type Moments = (Vec<f32>, Vec<f32>);
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-7;
-/// Values that one thread steps at a time.
+/// Values that one thread updates at a time.
 const CHUNK: usize = 1 << 15;
 
 impl AdamW {
@@ -39,21 +39,21 @@ impl AdamW {
         }
     }
 
-    /// Steps so far, and the two moments of each weight; what a checkpoint keeps.
+    /// Steps so far, and both moments of each weight: the part of the optimiser that a checkpoint keeps.
     pub(crate) fn state(&self) -> (u64, &[Moments]) {
         (self.steps, &self.moments)
     }
 
-    /// Goes on from what [`AdamW::state`] gave, of an optimiser for the same weights.
+    /// Continues from the [`AdamW::state`] of an optimiser for the same weights.
     pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) {
         (self.steps, self.moments) = (steps, moments);
     }
 
-    /// Moves each trainable weight against its gradient, `f32` or bf16. Undefined gradients leave a weight as it is. What
-    /// follows the weights does so in the same pass, while a chunk of them is still in the cache.
+    /// Updates each trainable weight by its gradient, `f32` or bf16. A weight with an undefined gradient is unchanged.
+    /// The moving average is updated in the same pass, while a chunk of the weights is still in the cache.
     ///
     /// # Errors
-    /// If libtorch refuses to lay a gradient out as its weight, or one of them is another weight's.
+    /// If libtorch cannot reorder a gradient, or a tensor belongs to another weight.
     pub(super) fn step(
         &mut self,
         weights: &mut [Weight],
@@ -115,7 +115,7 @@ impl AdamW {
     }
 }
 
-/// A gradient as its weight lies in memory: it may come in other strides.
+/// The gradient in its weight's memory order, since it may come with other strides.
 fn laid_out(gradient: &Tensor) -> Result<Tensor, TchError> {
     match gradient.defined() {
         true => gradient.f_contiguous()?.f_view([-1]),
@@ -130,8 +130,8 @@ fn values_of<'a>(tensor: &'a Tensor, length: usize, name: &str) -> Result<&'a mu
     if !same || tensor.kind() != Kind::Float {
         return Err(Error::internal(format!("{name} is another weight")));
     }
-    // SAFETY: the tensor was just seen to be contiguous `f32` of `length` values, which is not 0; each is taken once a step,
-    // and libtorch does not touch it meanwhile: a step begins after the backward pass has ended.
+    // SAFETY: the tensor was just checked to be contiguous `f32` of `length` values, which is not 0. Each tensor is
+    // taken once per step, and libtorch does not use it meanwhile: a step begins after the backward pass has ended.
     Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), length) })
 }
 
@@ -153,19 +153,19 @@ impl<'a> Gradient<'a> {
     }
 }
 
-/// One step's factors.
+/// The factors of one step.
 #[derive(Clone, Copy)]
 struct Step {
-    /// Learning rate over the first moment's bias correction.
+    /// Learning rate divided by the first moment's bias correction.
     size: f32,
-    /// One over the root of the second moment's bias correction.
+    /// One over the square root of the second moment's bias correction.
     root: f32,
-    /// What weight decay leaves of a weight.
+    /// Factor of weight decay; 1 without it.
     keep: f32,
 }
 
 vectorised! {
-    /// A step of some weights, and of their moments.
+    /// One step for some weights and their moments.
     fn descend(values: &mut [f32], slopes: &[E], first: &mut [f32], second: &mut [f32], step: Step) {
         let (beta_1, beta_2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
         for (((value, slope), m), v) in values.iter_mut().zip(slopes).zip(first).zip(second) {

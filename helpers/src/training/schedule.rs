@@ -10,25 +10,25 @@ use crate::error::{Error, Result};
 pub enum Schedule {
     /// Always 1.
     Constant,
-    /// A straight rise from 0 over `warmup_epochs`, then half a cosine down to `alpha`, which it keeps (Loshchilov & Hutter
-    /// 2017; Keras's `CosineDecay`).
+    /// A linear rise from 0 over `warmup_epochs`, then half a cosine down to `alpha`, where it stays (Loshchilov &
+    /// Hutter 2017; Keras's `CosineDecay`).
     Cosine {
-        /// Epochs of the rise; fractions are fine.
+        /// Epochs of the rise; may be a fraction.
         warmup_epochs: f64,
         /// The factor at the end, in 0..=1.
         #[serde(default)]
         alpha: f64,
-        /// Epochs from the beginning of the training to the end of the cosine; 0 for all of them. With fewer, and a
-        /// floor, the training ends when early stopping finds that nothing more is to be had.
+        /// Epochs from the start of the training to the end of the cosine; 0 for all epochs. With fewer epochs and
+        /// `alpha` above 0, the training goes on at that rate until early stopping ends it.
         #[serde(default)]
         decay_epochs: usize,
     },
-    /// A straight rise over the first epoch; then multiplied by `factor` whenever the validation loss has not fallen for
+    /// A linear rise over the first epoch; then multiplied by `factor` whenever the validation loss has not fallen for
     /// `patience` epochs (Keras's `ReduceLROnPlateau`).
     ReduceOnPlateau {
         /// In 0..1.
         factor: f64,
-        /// Epochs without a better loss, at least 1; early stopping's patience should be a longer one.
+        /// Epochs without a better loss, at least 1; should be fewer than early stopping's patience.
         patience: usize,
     },
 }
@@ -70,12 +70,12 @@ fn decayed(decay_epochs: usize, epochs: usize) -> f64 {
     (if decay_epochs == 0 { epochs } else { decay_epochs }) as f64
 }
 
-/// The learning rate of one training, relative to where it starts: a [`Schedule`] and what it has seen so far.
+/// The learning rate of one training, relative to its base rate: a [`Schedule`] and its state.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LearningRate {
     schedule: Schedule,
     epochs: usize,
-    /// The plateau rule's factor so far.
+    /// Product of the plateau rule's factors so far.
     factor: f64,
     best_loss: f64,
     waited: usize,
@@ -104,7 +104,7 @@ impl LearningRate {
         }
     }
 
-    /// Takes the validation loss of the next epoch.
+    /// Updates the plateau rule with the next epoch's validation loss.
     pub(super) fn update(&mut self, val_loss: f64) {
         if val_loss < self.best_loss {
             (self.best_loss, self.waited) = (val_loss, 0);

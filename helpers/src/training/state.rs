@@ -1,4 +1,4 @@
-//! A training between two epochs: what the loop keeps, and what callbacks see of it.
+//! The state of a training between two epochs, for the loop and for callbacks.
 
 use std::time::Instant;
 
@@ -29,13 +29,13 @@ pub struct TrainingState<'a> {
     pub(super) learning_rate: LearningRate,
     pub(super) threads: AdaptiveThreads,
     epochs: Vec<EpochRow>,
-    /// The weights of the best epoch; before the first one, those that training began with.
+    /// The weights of the best epoch; before the first epoch, the initial weights.
     pub(super) best_weights: Vec<Tensor>,
-    /// Why training stops before its last epoch, once somebody has asked for it.
+    /// Why training stops before its last epoch, if something has requested it.
     stop_reason: Option<String>,
-    /// The last epoch after which the same training could go on in another call.
+    /// The last epoch after which another call could continue this training.
     pub(super) resumable_after: Option<usize>,
-    /// What the person who trains should know before the first epoch.
+    /// Messages that are shown before the first epoch.
     pub(super) notes: Vec<String>,
     started: Instant,
     /// Time that earlier processes spent on the epochs so far.
@@ -82,7 +82,7 @@ impl<'a> TrainingState<'a> {
         self.config
     }
 
-    /// The model with the weights it has now: those that the optimiser steps, also where their average is what counts.
+    /// The model with its current weights: the ones that the optimiser updates, not their moving average.
     pub fn model(&self) -> &Model {
         self.model
     }
@@ -92,7 +92,7 @@ impl<'a> TrainingState<'a> {
         self.metric
     }
 
-    /// The figures of all epochs so far, those of an earlier process that this training goes on from included.
+    /// The figures of all epochs so far, including those of an earlier process.
     pub fn epochs(&self) -> &[EpochRow] {
         &self.epochs
     }
@@ -107,12 +107,12 @@ impl<'a> TrainingState<'a> {
         best_epoch(&self.epochs)
     }
 
-    /// Whether the last epoch is the best so far.
+    /// True if the last epoch is the best so far.
     pub fn is_best(&self) -> bool {
         !self.epochs.is_empty() && self.best_epoch() == self.epochs.len()
     }
 
-    /// Seconds that this training has taken, those of an earlier process included.
+    /// Seconds that this training has taken, including earlier processes.
     pub fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
@@ -137,13 +137,13 @@ impl<'a> TrainingState<'a> {
         steps_per_epoch(self.train.len(), self.config.batch_size)
     }
 
-    /// Adds an epoch's figures to the record, and adapts the learning rate to them.
+    /// Adds an epoch's figures to the record, and updates the learning rate.
     pub(super) fn record(&mut self, row: EpochRow) {
         self.learning_rate.update(row.val_loss);
         self.epochs.push(row);
     }
 
-    /// Keeps the weights that were validated now as those of the best epoch.
+    /// Keeps the weights that were just validated as those of the best epoch.
     pub(super) fn keep_best_weights(&mut self) -> Result<()> {
         self.swap_average();
         let best = self.model.snapshot();
@@ -159,7 +159,7 @@ impl<'a> TrainingState<'a> {
         }
     }
 
-    /// Gives the model the weights of its best epoch.
+    /// Sets the model's weights to those of its best epoch.
     pub(super) fn restore_best_weights(&mut self) -> Result<()> {
         self.model.restore(&self.best_weights)
     }
@@ -178,13 +178,13 @@ impl<'a> TrainingState<'a> {
     }
 }
 
-/// One step a batch, but none for a last batch of one image, in which batch normalisation has no spread to learn from.
+/// One step per batch, without a last batch of one image, which has no variance for batch normalisation.
 fn steps_per_epoch(images: usize, batch_size: usize) -> usize {
     let batches = images.div_ceil(batch_size);
     if batches > 1 && images % batch_size == 1 { batches - 1 } else { batches }
 }
 
-/// The epoch (counted from 1) with the lowest validation loss, the first one of equals; 0 if there is none.
+/// The epoch (counted from 1) with the lowest validation loss, the first one of equals; 0 without epochs.
 pub(super) fn best_epoch(epochs: &[EpochRow]) -> usize {
     let (mut best, mut lowest) = (0, f64::INFINITY);
     for row in epochs {

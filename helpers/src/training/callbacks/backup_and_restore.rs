@@ -1,11 +1,12 @@
-//! Checkpoints: a training that was stopped, at whatever moment, goes on from its last whole epoch.
+//! Checkpoints: a training that was stopped at any moment goes on from its last complete epoch.
 //!
-//! One file holds what the next epoch depends on: the weights, their moving average if there is one, those of the best
-//! epoch, the optimiser's moments, and the record of the epochs. What follows from the record is not in it: the learning rate and early stopping are taken
-//! through it again; and libtorch's generator is seeded anew for each epoch.
+//! One file holds what the next epoch depends on: the weights, their moving average if there is one, the weights of the
+//! best epoch, the optimiser's moments, and the record of the epochs. The learning rate and early stopping are not
+//! kept: they are recomputed from the record. libtorch's generator is seeded anew for each epoch.
 //!
-//! A training that is interrupted leaves the weights of its best epoch in the model. So the checkpoint of a training that
-//! is not over is taken up by a model with its first weights, and by one with its best weights: the same cell, run again.
+//! An interrupted training leaves the weights of its best epoch in the model. So the checkpoint of an unfinished
+//! training is accepted for a model with its first weights and for one with its best weights: the same cell can be run
+//! again.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -29,24 +30,24 @@ use crate::training::state::TrainingState;
 /// The only layout of a checkpoint so far.
 const FORMAT: u32 = 1;
 
-/// Keeps a checkpoint of a training in a file, written after every epoch unless told otherwise: Keras's
-/// `BackupAndRestore`.
+/// Keeps a checkpoint of a training in a file; by default it is written after every epoch. Keras's `BackupAndRestore`.
 ///
-/// A training that was stopped, even by the loss of its process, and is started again with the same settings, images
-/// and first weights goes on after its last whole epoch, and ends with the weights and figures that it would have
-/// had undisturbed, to the last bit. One that had ended gives its result at once; remove the file to train anew. The
-/// checkpoint of another training is not used, and `fit` prints why. If a checkpoint cannot be written the last one stays
-/// and training goes on; why is printed.
+/// A training that was stopped, even by the end of its process, and is started again with the same settings, images and
+/// first weights continues after its last complete epoch. It ends with the same weights and figures as an undisturbed
+/// training, to the last bit. A training that had already ended returns its result at once; remove the file to train
+/// anew. The checkpoint of another training is not used, and `fit` prints why. If a checkpoint cannot be written, the
+/// last one stays, training goes on, and the reason is printed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackupAndRestore {
     path: PathBuf,
     /// Epochs from one write to the next.
     save_freq: usize,
-    /// That of the training that runs.
+    /// The identity of the running training.
     identity: Option<Identity>,
 }
 
-/// All that fixes a training's numbers: two that agree in it end with the same weights, bit by bit.
+/// Everything that determines a training's numbers: two trainings with equal identities end with the same weights, bit
+/// by bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Identity {
@@ -59,7 +60,7 @@ struct Identity {
     machine: String,
 }
 
-/// What is in a checkpoint beside tensors. Numbers are kept by their bits: text would round them.
+/// The content of a checkpoint besides tensors. Floats are kept as their bits: text could round them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
@@ -80,7 +81,7 @@ struct Tensors {
 }
 
 impl BackupAndRestore {
-    /// With the checkpoint in the file `path`.
+    /// Keeps the checkpoint in the file `path`.
     pub fn new(path: impl Into<PathBuf>) -> BackupAndRestore {
         BackupAndRestore { path: path.into(), save_freq: 1, identity: None }
     }
@@ -91,12 +92,12 @@ impl BackupAndRestore {
         self
     }
 
-    /// Takes `training` to where its checkpoint left it. One that is of another training or damaged is not used. Gives
-    /// what there is to tell about it, if it is there.
+    /// Sets `training` to the state in its checkpoint, if that is of this training and undamaged. Returns a message
+    /// about the checkpoint, if there is one.
     fn restore(&mut self, identity: Identity, training: &mut TrainingState) -> Option<String> {
         let path = shown_path(&self.path);
         let identity = self.identity.insert(identity);
-        // A link that leads nowhere is there, and so is what stands in a folder that cannot be read.
+        // A dangling link counts as present, and so does a file in a folder that cannot be read.
         match self.path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             _ => {}
@@ -184,8 +185,8 @@ impl Callback for BackupAndRestore {
     }
 }
 
-/// Takes `training` to where this checkpoint left it, or gives why it is not one of `identity`. Changes nothing unless
-/// all is read.
+/// Sets `training` to the state in this checkpoint, or returns why it does not fit `identity`. Changes nothing before
+/// everything is read.
 fn read(
     file: &ModelFile,
     identity: &mut Identity,
@@ -223,13 +224,13 @@ fn read(
     Ok(None)
 }
 
-/// Whether a training with this record has no epoch left.
+/// True if a training with this record has no epoch left.
 fn is_over(epochs: &[EpochRow], training: &TrainingState) -> bool {
     let config = training.config();
     epochs.len() >= config.epochs || EarlyStopping::new(config.patience).is_due(epochs)
 }
 
-/// Checks that the record is one that this training can have.
+/// Checks that this training could have such a record.
 fn check_state(file: &ModelFile, state: &State, training: &TrainingState) -> Result<()> {
     let (most, epochs) = (training.config().epochs, state.epochs.len());
     let figures = state.epochs.iter().flatten().chain([&state.seconds, &state.step_seconds]);
@@ -281,7 +282,7 @@ fn read_tensors(file: &ModelFile, model: &Model, averaged: bool) -> Result<Tenso
     Ok(tensors)
 }
 
-/// SHA-256 of these values for a model's weights, of the weights' names, and of which of them are trained.
+/// SHA-256 of these values of a model's weights, of the names, and of which weights are trainable.
 fn hash_of_weights<'a>(model: &Model, values: impl Iterator<Item = &'a Tensor>) -> Result<String> {
     let mut hash = Sha256::new();
     for (weight, values) in model.weights.iter().zip(values) {
@@ -292,7 +293,7 @@ fn hash_of_weights<'a>(model: &Model, values: impl Iterator<Item = &'a Tensor>) 
 }
 
 impl Identity {
-    /// That of the training that starts now.
+    /// The identity of the training that starts now.
     fn of(training: &TrainingState) -> Result<Identity> {
         let model = &*training.model;
         let mut data = Sha256::new();
@@ -311,7 +312,7 @@ impl Identity {
         })
     }
 
-    /// In what `other` differs, in words; the first weights apart.
+    /// How `other` differs, in words; does not compare the first weights.
     fn difference(&self, other: &Identity) -> Option<String> {
         let parts = [
             (self.format == other.format, "has another layout, from another version of helpers"),

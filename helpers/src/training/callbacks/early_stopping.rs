@@ -26,7 +26,7 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
-    /// Training may go on from a checkpoint of its last epoch.
+    /// A training that goes on from a checkpoint may already be due to stop.
     fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         self.on_epoch_end(training)
     }

@@ -1,4 +1,4 @@
-//! What happens around the epochs of a training, a file for each.
+//! Actions around the epochs of a training, one file each.
 
 mod backup_and_restore;
 mod early_stopping;
@@ -22,10 +22,10 @@ use super::config::FitConfig;
 use super::state::TrainingState;
 use crate::error::{Error, Result};
 
-/// Something that is done around the epochs of a training: Keras's `Callback`.
+/// An action around the epochs of a training: Keras's `Callback`.
 ///
-/// An error ends the training; the model then has the weights of its best epoch. To read what a callback of your own has
-/// gathered, hand `fit_with` a clone of an `Rc<RefCell<_>>` of it, which is a callback too:
+/// An error ends the training; the model then has the weights of its best epoch. To read what your own callback has
+/// collected, give `fit_with` a clone of an `Rc<RefCell<_>>` around it, which is a callback too:
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
@@ -51,7 +51,7 @@ use crate::error::{Error, Result};
 /// println!("{} epochs", good_enough.borrow().epochs);
 /// ```
 pub trait Callback {
-    /// Before the first epoch, or before the first one of this process if training goes on from a checkpoint.
+    /// Before the first epoch of this process, also if training goes on from a checkpoint.
     ///
     /// # Errors
     /// To keep training from beginning.
@@ -72,7 +72,7 @@ pub trait Callback {
     /// After each step of the optimiser.
     ///
     /// # Errors
-    /// To end training within an epoch, whose figures are lost then.
+    /// To end training in the middle of an epoch, whose figures are lost.
     fn on_train_batch_end(&mut self, batch: &TrainBatch) -> Result<()> {
         let _ = batch;
         Ok(())
@@ -87,7 +87,7 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After the last epoch, the weights of the best one restored; not after an error.
+    /// After the last epoch, when the best weights have been restored; not after an error.
     ///
     /// # Errors
     /// If what it does fails.
@@ -96,14 +96,14 @@ pub trait Callback {
         Ok(())
     }
 
-    /// In place of [`Callback::on_train_end`] when an error or an interrupt ends training, the weights of the best epoch
-    /// so far restored.
+    /// Instead of [`Callback::on_train_end`] when an error or an interrupt ends training; the best weights so far have
+    /// been restored.
     fn on_train_error(&mut self, training: &mut TrainingState<'_>, error: &Error) {
         let _ = (training, error);
     }
 }
 
-/// A step of the optimiser that has ended.
+/// A completed step of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainBatch {
     /// Counted from 1.
@@ -118,8 +118,8 @@ pub struct TrainBatch {
 
 /// The callbacks of a training: Keras's list `callbacks`.
 ///
-/// By default [`EarlyStopping`] with the patience of [`FitConfig`], and [`Progress`], after those that are added;
-/// [`Callbacks::new`] has none but the added ones.
+/// The default is [`EarlyStopping`] with the patience of [`FitConfig`] and then [`Progress`], both called after your
+/// own. [`Callbacks::new`] starts without these two.
 #[derive(Default)]
 pub struct Callbacks {
     list: Vec<Box<dyn Callback>>,
@@ -128,7 +128,7 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
-    /// None yet, and none by itself: without [`EarlyStopping`] all epochs are trained.
+    /// An empty list, without the defaults: without [`EarlyStopping`] all epochs are trained.
     ///
     /// ```
     /// use helpers::training::{Callbacks, EarlyStopping, Progress};
@@ -143,14 +143,15 @@ impl Callbacks {
         self.first(BackupAndRestore::new(path))
     }
 
-    /// With a callback that is called before all others.
+    /// Adds a callback that is called before all others.
     pub(crate) fn first(mut self, callback: impl Callback + 'static) -> Callbacks {
-        // The others see the epochs that a checkpoint restores, and what they print of an epoch is kept by then.
+        // A checkpoint comes first: the others then see the epochs that it restores, and print an epoch only after it
+        // is kept.
         self.list.insert(0, Box::new(callback));
         self
     }
 
-    /// With a callback of your own, called after those before it and before the usual ones.
+    /// Adds your own callback; it is called after those added before it and before the default ones.
     pub fn with(mut self, callback: impl Callback + 'static) -> Callbacks {
         self.list.push(Box::new(callback));
         self

@@ -1,5 +1,5 @@
-//! How far a training has come: a bar with the time that is left, and charts of loss and metric that grow by the epoch.
-//! Where no front replaces them in place, a line for each epoch, and in an epoch that takes long one now and then.
+//! The progress of a training: a bar with the remaining time, and charts of loss and metric that grow with each epoch.
+//! Where nothing can be replaced in place: a line for each epoch, and now and then one during a long epoch.
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,17 @@ use crate::training::state::{TrainingState, best_epoch};
 /// can be replaced in place. `fit` has one unless its callbacks are [`silent`](super::Callbacks::silent).
 pub struct Progress {
     board: Board,
-    /// Epochs that have a line.
+    /// Epochs that were printed.
     told: usize,
-    /// Of the epoch that runs, where lines are printed.
+    /// Prints lines during the current epoch, where nothing can be replaced in place.
     ticker: Option<Ticker>,
-    /// Of the training.
+    /// Epochs of the whole training.
     epochs: usize,
-    /// When this process's first epoch began, and the epochs before it.
+    /// When the first epoch of this process began, and how many epochs came before it.
     began: (Instant, usize),
 }
 
-/// Between two lines of one epoch.
+/// Least time between two lines of one epoch.
 const INTERVAL: Duration = Duration::from_secs(20);
 
 impl Default for Progress {
@@ -37,7 +37,7 @@ impl Default for Progress {
 
 impl Callback for Progress {
     fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        // What an earlier process found: the cell that is run again shows the whole training.
+        // Also prints the epochs of an earlier process: a cell that is run again shows the whole training.
         self.tell(training);
         if !training.is_over() {
             training.notes.iter().for_each(|note| print_line(&format!("note: {note}")));
@@ -119,14 +119,14 @@ impl Callback for Progress {
     }
 
     fn on_train_error(&mut self, training: &mut TrainingState<'_>, error: &Error) {
-        // An epoch whose other callbacks failed has not been told yet.
+        // If another callback failed after an epoch, its line was not printed yet.
         self.tell(training);
         self.board.finish(&error.to_string(), || charts(training));
     }
 }
 
 impl Progress {
-    /// Adds a line for each epoch that has none.
+    /// Prints a line for each epoch that has none yet.
     fn tell(&mut self, training: &TrainingState) {
         for count in self.told + 1..=training.epochs().len() {
             let epochs = &training.epochs()[..count];
@@ -140,7 +140,7 @@ impl Progress {
     }
 }
 
-/// What is told of the last of these epochs, which have taken so long.
+/// The line for the last of these epochs, which took `seconds` together.
 fn epoch_line(epochs: &[EpochRow], training: &TrainingState, seconds: f64) -> String {
     let (row, most) = (&epochs[epochs.len() - 1], training.config().epochs);
     let metric = training.metric();

@@ -11,11 +11,12 @@ use crate::system::event_file::{EventFile, HParam, now};
 use crate::training::history::EpochRow;
 use crate::training::state::TrainingState;
 
-/// Writes each epoch for TensorBoard: Keras's `TensorBoard(log_dir)`, with the same names, `epoch_loss`, `epoch_accuracy` and
-/// `epoch_learning_rate`, in the runs `train` and `validation`. The settings go to its page of hyper-parameters.
+/// Writes each epoch for TensorBoard: Keras's `TensorBoard(log_dir)`, with the same names, `epoch_loss`,
+/// `epoch_accuracy` and `epoch_learning_rate`, in the runs `train` and `validation`. The settings appear on the page of
+/// hyper-parameters.
 ///
-/// A training that begins anew in the folder replaces the one before; one that goes on from a checkpoint has all its
-/// epochs.
+/// A new training replaces the files of the one before; one that goes on from a checkpoint writes all of its epochs
+/// again.
 #[derive(Debug)]
 pub struct TensorBoard {
     log_dir: PathBuf,
@@ -27,21 +28,21 @@ struct Files {
     run: EventFile,
     train: EventFile,
     validation: EventFile,
-    /// Epochs that they hold.
+    /// Epochs written so far.
     epochs: usize,
 }
 
 impl TensorBoard {
-    /// Writes below this folder, which is made.
+    /// Writes to this folder, which is created.
     pub fn new(log_dir: impl Into<PathBuf>) -> TensorBoard {
         TensorBoard { log_dir: log_dir.into(), files: None }
     }
 
-    /// Writes the epochs that the files lack.
+    /// Writes the epochs that are not in the files yet.
     fn write(&mut self, training: &TrainingState<'_>) -> Result<()> {
         let Some(files) = &mut self.files else { return Ok(()) };
         let metric = format!("epoch_{}", training.metric().name());
-        // The last epoch ends now; the times of those before follow from how long each took.
+        // The last epoch ends now; the end times of earlier epochs follow from their durations.
         let mut ended = now();
         let mut times = Vec::new();
         for epoch in training.epochs().iter().rev() {
@@ -51,7 +52,7 @@ impl TensorBoard {
         for (epoch, time) in
             training.epochs().iter().zip(times.into_iter().rev()).skip(files.epochs)
         {
-            // Keras counts from 0.
+            // Steps are counted from 0, as in Keras.
             let step = epoch.epoch - 1;
             let EpochRow { loss, metric: train, val_loss, val_metric, learning_rate, .. } = *epoch;
             let all = [
@@ -70,7 +71,7 @@ impl TensorBoard {
     }
 }
 
-/// Settings by name; those inside others as `augmentation.shift`.
+/// Settings by name; nested ones are named like `augmentation.shift`.
 pub(crate) fn hparams(settings: &impl Serialize) -> Result<Vec<(String, HParam)>> {
     let mut list = Vec::new();
     flatten("", &serde_json::to_value(settings).map_err(Error::internal)?, &mut list);

@@ -1,4 +1,4 @@
-//! How far several trainings have come that run one after the other: one bar over all of them, a line for each.
+//! Progress of several trainings that run one after the other: one bar for all of them, one line each.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::text::duration;
 use crate::training::state::TrainingState;
 
-/// Steps of the bar for each training, however many epochs it has.
+/// Steps of the bar per training, for any number of epochs.
 const STEPS: usize = 1000;
 
-/// One bar over several trainings, of which each prints a line when it has ended.
+/// One bar for several trainings; each prints a line when it has ended.
 pub(crate) struct Trainings {
     bar: Rc<RefCell<TrainingsBar>>,
     started: Instant,
@@ -27,24 +27,24 @@ struct TrainingsBar {
 }
 
 impl Trainings {
-    /// Before the first of so many trainings.
+    /// Starts a bar for `count` trainings.
     pub(crate) fn new(count: usize) -> Trainings {
         let bar = TrainingsBar { bar: Bar::new(STEPS * count), count, done: 0, epochs: 1 };
         Trainings { bar: Rc::new(RefCell::new(bar)), started: Instant::now() }
     }
 
-    /// The callbacks of the next training, which moves the bar and shows nothing else.
+    /// Callbacks for the next training: they move the bar and show nothing else.
     pub(crate) fn callbacks(&self) -> Callbacks {
         Callbacks::default().silent().with(self.bar.clone())
     }
 
-    /// Tells what a training has led to.
+    /// Prints the result of a training.
     pub(crate) fn ended(&mut self, line: &str) {
         self.bar.borrow_mut().done += 1;
         print_line(line);
     }
 
-    /// After the last one.
+    /// Ends the bar after the last training.
     pub(crate) fn finish(self) {
         let seconds = duration(self.started.elapsed().as_secs_f64());
         if let Some(bar) = Rc::into_inner(self.bar).map(RefCell::into_inner) {
