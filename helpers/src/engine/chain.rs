@@ -7,14 +7,14 @@ use crate::layers::Weight;
 
 /// One layer, or several neighbours computed as one.
 pub(super) trait Step {
-    /// The output for a batch, and, where `record` asks for it, what the backward needs.
+    /// The output for a batch; with `record` also what the backward needs.
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward>;
 }
 
-/// What a step keeps of its forward.
+/// What a step records in its forward, with its backward.
 pub(super) trait Backward {
-    /// The gradient of the step's input, which is needed only if `needs_input_grad` says so (else it may be undefined).
-    /// The gradients of weights go to their index in `gradients`.
+    /// The gradient of the step's input; may be undefined if `needs_input_grad` is false. The gradients of weights are
+    /// written to their index in `gradients`.
     fn backward(
         self: Box<Self>,
         gradient: Tensor,
@@ -23,10 +23,10 @@ pub(super) trait Backward {
     ) -> Result<Tensor>;
 }
 
-/// What a step gives.
+/// The result of a step's forward.
 pub(super) struct Forward {
     pub output: Tensor,
-    /// None where the gradient goes through unchanged.
+    /// None if the gradient passes through unchanged.
     pub kept: Option<Box<dyn Backward>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct ChainStep {
     pub step: Box<dyn Step>,
     /// True when something before it is trained.
     pub needs_input_grad: bool,
-    /// True when it, or something before it, is trained: then it goes onto the tape.
+    /// True when the step or something before it is trained, so that it must be recorded.
     pub records: bool,
 }
 
@@ -52,18 +52,18 @@ pub(super) struct ChainStep {
 #[derive(Default)]
 pub(super) struct Chain {
     pub steps: Vec<ChainStep>,
-    /// True when the output is a convolution's, which nobody else holds.
+    /// True when the output is a new tensor from a convolution, which nothing else uses.
     pub fresh: bool,
 }
 
-/// What a training step did, for its backward.
+/// The record of a training step's forward, for its backward.
 #[derive(Default)]
 pub(super) struct ChainTape {
     kept: Vec<(Box<dyn Backward>, bool)>,
 }
 
 impl Chain {
-    /// The output for a batch; what is trained goes onto `tape`.
+    /// The output for a batch; records on `tape` what is trained.
     pub(super) fn forward(
         &self,
         input: Tensor,
@@ -84,8 +84,8 @@ impl Chain {
 }
 
 impl ChainTape {
-    /// The gradient of the chain's input, undefined if nothing before it is trained. Each step's memory is let go as soon as
-    /// its backward is done.
+    /// The gradient of the chain's input; undefined if nothing before the chain is trained. Each step's memory is freed
+    /// as soon as its backward is done.
     pub(super) fn backward(self, gradient: Tensor, gradients: &mut [Tensor]) -> Result<Tensor> {
         let mut gradient = gradient;
         for (kept, needs_input_grad) in self.kept.into_iter().rev() {
@@ -109,7 +109,8 @@ impl Step for ResidualStep {
         let mut tape = ChainTape::default();
         let inside =
             self.inside.forward(input.shallow_clone(), weights, record.then_some(&mut tape))?;
-        // Every block of EfficientNet-Lite0 ends in a convolution: adding in place spares the pass that writes a new tensor.
+        // Every block of EfficientNet-Lite0 ends in a convolution: adding in place saves a pass that writes a new
+        // tensor.
         let output = match self.inside.fresh {
             true => { inside }.f_add_(&input)?,
             false => inside.f_add(&input)?,

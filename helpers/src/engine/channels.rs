@@ -1,10 +1,10 @@
-//! What the passes of a normalisation know of each channel.
+//! Values per channel that the passes of a normalisation use.
 
 use tch::Tensor;
 
 use crate::error::Result;
 
-/// Numbers for each channel.
+/// Statistics and factors of each channel.
 pub(super) struct Channels {
     pub mean: Vec<f32>,
     /// One over the standard deviation.

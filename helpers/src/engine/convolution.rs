@@ -12,11 +12,11 @@ use super::products::{each_on_one_thread, linear, product};
 use crate::error::{Error, Result};
 use crate::layers::{Weight, cast};
 
-/// Images of a part of a batch, for the gradients of the weights, which are added up part by part whatever the number of
-/// threads. With 16 of them notebook 6's network trains a tenth more slowly.
+/// Images per part of a batch for the gradients of the weights. The parts are added up in order, so the number of
+/// threads does not matter. With 16 images per part notebook 6's network trains a tenth more slowly.
 const WEIGHT_BLOCK: usize = 32;
 
-/// A convolution, with the frozen normalisation after it in its kernel and bias where there is one.
+/// A convolution; a frozen normalisation after it is folded into its kernel and bias.
 pub(super) struct ConvolutionStep {
     pub strides: i64,
     pub groups: i64,
@@ -26,7 +26,8 @@ pub(super) struct ConvolutionStep {
     pub bias: Option<usize>,
     /// A frozen normalisation after it.
     pub normalization: Option<FrozenNormalization>,
-    /// Frozen kernel and bias, the normalisation folded into them, in the format of the products; none where they are trained.
+    /// Frozen kernel and bias in the number format of the products, with the normalisation folded in; none if they are
+    /// trained.
     pub constant: Option<(Tensor, Option<Tensor>)>,
     /// True to compute a 1 × 1 convolution as a product of matrices. Only training does: predictions go through oneDNN's
     /// convolution, whose last bits differ.
@@ -50,7 +51,7 @@ struct ConvolutionTape {
 struct Geometry {
     strides: i64,
     groups: i64,
-    /// Left, right, top and bottom of zeros that were added to the input beforehand.
+    /// Zeros that were added to the input beforehand: left, right, top and bottom.
     added: [i64; 4],
     padding: [i64; 2],
     /// True for a 1 × 1 convolution that is computed as a product of matrices.
@@ -91,7 +92,8 @@ impl Step for ConvolutionStep {
 }
 
 impl ConvolutionStep {
-    /// The input with zeros around it, where libtorch cannot add them itself: it pads both ends alike.
+    /// The input, padded with zeros if the padding differs between the two ends, which libtorch's convolution cannot
+    /// do.
     fn padded(&self, input: Tensor, kernel: &Tensor) -> Result<(Tensor, Geometry)> {
         let (size, side) = (input.size(), kernel.size()[2]);
         let [top, bottom] = padding(size[2], side, self.strides);
@@ -168,9 +170,8 @@ impl Geometry {
         Ok([of_input, of_kernel, of_bias])
     }
 
-    /// The gradients of kernel and bias, `f32`, those that are `needed`: the sums of those for parts of the batch, in
-    /// their order. oneDNN cuts the batch into as many parts as there are threads, and its sum depends on how
-    /// many those are.
+    /// The gradients of kernel and bias, `f32`, as far as they are `needed`: sums over parts of the batch, added in
+    /// order. oneDNN itself splits the batch by the number of threads, so its sum depends on that number.
     fn weight_gradients(
         &self,
         gradient: &Tensor,
@@ -213,12 +214,12 @@ impl Geometry {
     }
 }
 
-/// The pixels of images, a row each; free for channels-last memory.
+/// The pixels of images as rows; needs no copy for channels-last memory.
 fn pixels(images: &Tensor) -> Result<Tensor> {
     Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([-1, images.size()[1]])?)
 }
 
-/// The inverse of [`pixels`], for images as many and as large as these.
+/// The inverse of [`pixels`], for the shape of these images.
 fn image_of(pixels: &Tensor, images: &Tensor) -> Result<Tensor> {
     let size = images.size();
     let image = pixels.f_view([size[0], size[2], size[3], pixels.size()[1]])?;

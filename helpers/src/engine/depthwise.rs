@@ -1,7 +1,7 @@
 //! Depthwise convolutions, with the frozen batch normalisation and the ReLU6 after them.
 //!
-//! A filter of its own for each channel is little arithmetic on much memory, which a product of matrices does not suit:
-//! here each pixel is the sum of its neighbours, some channels at a time.
+//! A depthwise filter does little arithmetic per byte of memory, and cannot be computed as an efficient matrix product.
+//! Here each output pixel is the sum of its neighbours, for some channels at a time.
 
 use std::rc::Rc;
 
@@ -194,7 +194,7 @@ impl Depthwise {
 vectorised! {
     /// Filters one image.
     fn filter(image: &[E], out: &mut [E], geometry: &Geometry, layer: &Depthwise) {
-        // Row by row, so that what neighbours share is still near the processor.
+        // Row by row, so that rows shared by neighbouring outputs are still in the cache.
         let line = geometry.output.width * geometry.output.channels;
         for (row, out) in out.chunks_exact_mut(line).enumerate() {
             in_tiles!(geometry.input.channels, filter_tile, row, image, out, geometry, layer);
@@ -214,7 +214,7 @@ fn filter_tile<E: Element, const L: usize>(
     let Geometry { input, side, strides, top, left, .. } = geometry;
     let count = input.channels;
     let shift: [f32; L] = *lanes(&layer.shift, from);
-    // Rows of the filter that lie over the image, which begins at (top, left) of the padded one.
+    // The rows of the filter that lie inside the image, which begins at (top, left) of the padded one.
     let row = row * strides;
     let rows = top.saturating_sub(row)..(*side).min(input.height + top - row);
     for (column, out) in out.chunks_exact_mut(count).enumerate() {
@@ -238,7 +238,7 @@ fn filter_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// The backward of `filter`: each output's gradient goes to all pixels that it was the sum of.
+    /// The backward of `filter`: adds each output's gradient to all pixels that the output is a sum of.
     fn spread(
         image: &[E], gradient: &[E], out: &mut [E], geometry: &Geometry, taps: &[f32], after_relu6: bool,
     ) {

@@ -1,4 +1,4 @@
-//! Dropout whose mask is never kept: a hash of a value's index says if it is dropped, forward and backward alike.
+//! Dropout without a stored mask: a hash of a value's index decides if it is dropped, in forward and backward.
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,15 +11,15 @@ use crate::system::elements::{Element, read, vectorised};
 /// Which values are dropped in one step of training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct DropoutMask {
-    /// Values whose hash is below are dropped.
+    /// Values with a hash below this are dropped.
     threshold: u32,
-    /// What the others are multiplied by.
+    /// The factor of the values that are kept.
     factor: f32,
     keys: [u32; 2],
 }
 
 impl DropoutMask {
-    /// Drops this share of the values, from 0 to below 1; libtorch's generator decides which.
+    /// Draws a mask that drops this share of the values, from 0 to below 1, from libtorch's generator.
     pub(super) fn draw(rate: f64) -> Result<DropoutMask> {
         let keys = Tensor::f_randint(1 << 32, [2], (Kind::Int64, Device::Cpu))?;
         let keys = [keys.f_int64_value(&[0])? as u32, keys.f_int64_value(&[1])? as u32];
@@ -27,7 +27,7 @@ impl DropoutMask {
         Ok(DropoutMask { threshold, factor: (1.0 / (1.0 - rate)) as f32, keys })
     }
 
-    /// What the value at this index is multiplied by.
+    /// The factor of the value at this index.
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
         // Twice the finaliser `lowbias32` of C. Wellons' hash prospector.
@@ -66,7 +66,7 @@ impl DropoutMask {
 }
 
 vectorised! {
-    /// Drops values; the first one has the index `start`.
+    /// Drops values; `start` is the index of the first one.
     fn drop_values(values: &[E], out: &mut [E], start: usize, mask: DropoutMask) {
         for (index, (value, out)) in values.iter().zip(out).enumerate() {
             let factor = mask.factor((start as u32).wrapping_add(index as u32));
@@ -76,7 +76,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// As `drop_values`, in place.
+    /// `drop_values` in place.
     pub(super) fn drop_in_place(values: &mut [E], start: usize, mask: DropoutMask) {
         for (index, value) in values.iter_mut().enumerate() {
             let factor = mask.factor((start as u32).wrapping_add(index as u32));
@@ -85,7 +85,7 @@ vectorised! {
     }
 }
 
-/// A dropout layer by itself; behind a normalisation it is part of that step.
+/// A dropout layer by itself; after a normalisation it is part of that step.
 pub(super) struct DropoutStep {
     pub rate: f64,
 }

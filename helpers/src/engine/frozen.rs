@@ -1,14 +1,15 @@
-//! Frozen batch normalisation: a factor and a shift for each channel, which a convolution before it can take over.
+//! Frozen batch normalisation: a factor and a shift for each channel, which can be folded into the convolution before
+//! it.
 
 use tch::{Kind, Tensor};
 
 use crate::error::Result;
 use crate::layers::{BatchNormalization, Weight, cast};
 
-/// A batch normalisation with fixed statistics and fixed weights. It multiplies and adds; a convolution before it does both
-/// with another kernel and a bias, which saves a pass over its output.
+/// A batch normalisation with fixed statistics and weights. It only multiplies and adds; folded into the kernel and
+/// bias of the convolution before it, it saves a pass over the output.
 pub(super) struct FrozenNormalization {
-    /// For each filter, in a shape that kernels can be multiplied by.
+    /// For each filter, in a shape that broadcasts over kernels.
     pub factor: Tensor,
     pub shift: Tensor,
 }
@@ -29,7 +30,7 @@ impl FrozenNormalization {
         Ok(Some(FrozenNormalization { factor: factor.f_view([-1, 1, 1, 1])?, shift }))
     }
 
-    /// The kernel of the convolution before it, with the factor in it.
+    /// The kernel of the convolution before it, multiplied by the factor.
     pub(super) fn kernel(&self, kernel: &Tensor, kind: Kind) -> Result<Tensor> {
         cast(&kernel.f_mul(&self.factor)?, kind)
     }

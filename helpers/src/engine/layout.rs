@@ -1,4 +1,4 @@
-//! How values lie in memory, and how work on them is cut for threads.
+//! Memory layout of values, and how work on them is divided among threads.
 
 use tch::{Device, Kind, Tensor};
 
@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::system::elements::{Element, write};
 use crate::system::parallel::in_parallel;
 
-/// Blocks that a batch is cut into, whatever the number of threads: sums are added up in this order, so results do not
-/// depend on how many threads there are.
+/// Blocks that a batch is divided into. Sums are added up in their order, so results do not depend on the number of
+/// threads.
 pub(super) const BLOCKS: usize = 16;
 
 /// A batch in channels-last memory: image by image, row by row, pixel by pixel. Flat batches `(N, C)` have one pixel.
@@ -48,12 +48,12 @@ impl ChannelsLast {
         self.images * self.image()
     }
 
-    /// Pixels of the batch: values of one channel.
+    /// Pixels of the batch, which is the number of values per channel.
     pub(super) fn rows(&self) -> usize {
         self.images * self.height * self.width
     }
 
-    /// True when `tensor` lies in memory like this.
+    /// True when `tensor` has this layout in memory.
     pub(super) fn holds(&self, tensor: &Tensor) -> Result<bool> {
         match self.flat {
             true => Ok(tensor.is_contiguous()),
@@ -61,7 +61,7 @@ impl ChannelsLast {
         }
     }
 
-    /// `tensor` in this order; itself where it is in it already.
+    /// `tensor` in this layout; not copied if it already has it.
     pub(super) fn dense(&self, tensor: &Tensor) -> Result<Tensor> {
         if self.flat {
             return Ok(tensor.f_contiguous()?);
@@ -86,7 +86,7 @@ impl ChannelsLast {
     }
 }
 
-/// Calls `work` for each block of a tensor that nobody else holds, with the index of the block's first value.
+/// Calls `work` for each block of a tensor that nothing else uses, with the index of the block's first value.
 pub(super) fn in_blocks<E: Element>(
     tensor: &Tensor,
     layout: &ChannelsLast,
@@ -103,15 +103,15 @@ pub(super) fn in_blocks<E: Element>(
     Ok(())
 }
 
-/// Zeros before and after a side of an image for "same" padding: one output for each step that begins in the image. An odd
-/// zero goes after.
+/// Zeros before and after a side of an image for "same" padding: one output for each step that begins in the image. If
+/// the number is odd, one more zero goes after.
 pub(super) fn padding(length: i64, side: i64, strides: i64) -> [i64; 2] {
     let outputs = (length + strides - 1) / strides;
     let all = ((outputs - 1) * strides + side - length).max(0);
     [all / 2, all - all / 2]
 }
 
-/// `length` cut into so many blocks: the first index of each, and the one after its last; empty ones are left out.
+/// `length` divided into this many blocks: first index and end of each, without empty blocks.
 pub(super) fn blocks(length: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count)
         .map(move |block| (block * length / count, (block + 1) * length / count))

@@ -4,7 +4,7 @@ use super::channels::{Channels, Common};
 use super::layout::ChannelsLast;
 use crate::system::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, vectorised};
 
-/// Rows that are added up in 32 bits before the sum goes on in 64.
+/// Rows whose sum is kept in 32 bits before it is added to a sum in 64 bits.
 const ROWS_OF_A_SUM: usize = 128;
 
 /// [`Channels`], `L` of them.
@@ -39,7 +39,7 @@ impl<const L: usize> CommonTile<L> {
         CommonTile { constant: *lanes(&common.constant, from), slope: *lanes(&common.slope, from) }
     }
 
-    /// The gradient of an input, from its `own` part of the output's.
+    /// The gradient of an input; `own` is the output's gradient at the same value.
     #[inline(always)]
     fn gradient(&self, tile: &Tile<L>, lane: usize, value: f32, own: f32) -> f32 {
         let common = self.constant[lane] + (value - tile.mean[lane]) * self.slope[lane];
@@ -47,7 +47,7 @@ impl<const L: usize> CommonTile<L> {
     }
 }
 
-/// Values that a tile goes over before the next one does, few enough to stay near the processor.
+/// How many values, in whole rows, one tile processes before the next: few enough to stay in the cache.
 fn rows_at_once(channels: usize) -> usize {
     (8192 / channels).clamp(8, ROWS_OF_A_SUM) * channels
 }
@@ -85,7 +85,7 @@ fn distances_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// Normalises, then applies ReLU where `relu` says so.
+    /// Normalises, then applies ReLU if `relu` is true.
     pub(super) fn normalized(values: &[E], out: &mut [E], channels: &Channels, relu: bool) {
         let count = channels.scale.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
@@ -205,7 +205,7 @@ fn input_gradient_tile<E: Element, const L: usize>(
 }
 
 vectorised! {
-    /// As `gradient_sums`, for one image with pooling: the gradient goes to the first of the largest pixels.
+    /// `gradient_sums` for one image with pooling: the gradient goes to the first of the largest pixels.
     pub(super) fn pooled_sums(
         image: &[E], gradient: &[E], layout: &ChannelsLast, channels: &Channels, sum: &mut [f64], product: &mut [f64],
     ) {
@@ -269,7 +269,7 @@ fn pooled_gradient_tile<E: Element, const L: usize>(
     let (count, width) = (layout.channels, layout.width);
     let (tile, common) = (Tile::<L>::of(channels, from), CommonTile::<L>::of(common, from));
     let (columns, rows, line) = (width / 2, layout.height / 2, width * count);
-    // Pixels of the edge that no block of four holds.
+    // Pixels at the edge that belong to no block of four.
     let mut alone = |row: usize, column: usize| {
         let at = row * line + column * count + from;
         let (pixel, out): (&[E; L], &mut [E; L]) = (lanes(image, at), lanes_mut(out, at));

@@ -5,15 +5,15 @@
 //! here. A training step of notebook 6's network is 2.2 times as fast as PyTorch's best on two cores with AMX, a
 //! fine-tuning step of notebook 8's 3.1 times (`docs/performance.md`).
 //!
-//! - [`rules`](self::rules): which neighbours become one step; the table to read first
+//! - [`rules`](self::rules): which neighbouring layers become one step; read this table first
 //! - `chain`: steps, one after the other, and the tape that a training step leaves for its backward
 //! - `normalization`, `depthwise`, `relu6`, `dropout`: loops of our own over memory, on libtorch's threads
 //! - `convolution`, `simple`: libtorch's products and derivatives, without autograd between them
 //! - `products`: products of matrices whose bits do not depend on the number of threads
 //! - `reference`: any other layer through its own forward and autograd
 //!
-//! [`crate::layers::forward`] is the reference for all of this; the tests below hold the two against each other. Work is cut
-//! into blocks that do not depend on the number of threads, so results do not either.
+//! [`crate::layers::forward`] is the reference; the tests below compare the engine with it. Work is divided into blocks
+//! that do not depend on the number of threads, so results do not either.
 
 mod chain;
 mod channels;
@@ -39,14 +39,14 @@ use self::rules::Context;
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
 
-/// A compiled chain of layers. It keeps frozen weights alone, already converted; so a new one is compiled after layers are
-/// frozen or set free, and for each prediction and epoch.
+/// A compiled chain of layers. Its only weights are frozen ones, converted to the number format. So a new engine is
+/// compiled whenever layers are frozen or unfrozen, and for each prediction and epoch.
 pub(crate) struct Engine {
     chain: Chain,
     kind: Kind,
 }
 
-/// What a training step did, for the gradients.
+/// The record of a training step, for its gradients.
 pub(crate) struct Tape {
     chain: ChainTape,
     kind: Kind,
@@ -57,14 +57,14 @@ pub(crate) struct Tape {
 pub(crate) struct Layers<'a> {
     /// In order.
     pub layers: &'a [Layer],
-    /// The shape of one image, or whatever comes in.
+    /// The shape of the input, for one image.
     pub input: &'a [i64],
     /// Index in the model's weights of the first one of these layers.
     pub first_weight: usize,
 }
 
 impl Engine {
-    /// Compiles `layers` for predictions in this number format: running statistics, nothing dropped.
+    /// Compiles `layers` for predictions in this number format: with running statistics and without dropout.
     pub(crate) fn for_predictions(
         layers: Layers,
         weights: &[Weight],
@@ -92,14 +92,14 @@ impl Engine {
         Ok(Engine { chain: rules::compile(context, &items)?, kind })
     }
 
-    /// What the layers make of a batch, in the engine's number format.
+    /// The output for a batch, in the engine's number format.
     pub(crate) fn predict(&self, input: &Tensor, weights: &[Weight]) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.chain.forward(cast(input, self.kind)?, weights, None)
     }
 
-    /// What the layers make of a batch while training: a leaf in `f32` for the loss, whose gradient [`Tape::backward`]
-    /// takes. Running statistics follow the batch.
+    /// The output for a batch in training, as an `f32` leaf for the loss, whose gradient [`Tape::backward`] reads.
+    /// Running statistics are updated.
     pub(crate) fn forward(&self, input: &Tensor, weights: &[Weight]) -> Result<(Tensor, Tape)> {
         let _guard = tch::no_grad_guard();
         let mut chain = ChainTape::default();
@@ -110,13 +110,13 @@ impl Engine {
 }
 
 impl Tape {
-    /// The gradient of each weight, by its index, `f32` or bf16, once `backward` was called on the loss of `outputs`;
-    /// undefined for what is not trained.
+    /// The gradient of each weight, by its index, `f32` or bf16; undefined for weights that are not trained. `backward`
+    /// must have been called on the loss of `outputs` before.
     pub(crate) fn backward(self, outputs: &Tensor, weights: &[Weight]) -> Result<Vec<Tensor>> {
         Ok(self.gradients(outputs, weights)?.0)
     }
 
-    /// As [`Tape::backward`], with the gradient of the input.
+    /// [`Tape::backward`] that also returns the gradient of the input.
     fn gradients(self, outputs: &Tensor, weights: &[Weight]) -> Result<(Vec<Tensor>, Tensor)> {
         let gradient = cast(&outputs.f_grad()?, self.kind)?;
         let _guard = tch::no_grad_guard();

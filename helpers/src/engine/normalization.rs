@@ -5,8 +5,8 @@
 //! that multiplies fast that takes longer than the convolution. Here a training step reads it twice forward (statistics,
 //! result) and twice backward (sums, gradient); what ReLU and pooling chose is computed again, not kept.
 //!
-//! Tensors are `(N, C, H, W)` in channels-last memory, or `(N, C)`; bf16 or `f32` in memory, `f32` in arithmetic, `f64` in
-//! sums over many.
+//! Tensors are `(N, C, H, W)` in channels-last memory, or `(N, C)`. They are bf16 or `f32` in memory; arithmetic is in
+//! `f32`, and sums over many values are in `f64`.
 
 use std::borrow::Cow;
 
@@ -31,12 +31,12 @@ pub(super) struct NormalizationStep {
     pub gamma: usize,
     pub momentum: f64,
     pub epsilon: f64,
-    /// True to normalise by the batch's statistics, which the running ones then follow.
+    /// True to normalise by the batch's statistics and update the running ones.
     pub training: bool,
     pub after: After,
 }
 
-/// The layers after a normalisation that are part of its pass, in this order.
+/// The layers that are computed in the same pass after a normalisation, in this order.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct After {
     pub relu: bool,
@@ -86,7 +86,7 @@ impl Backward for NormalizationTape {
     }
 }
 
-/// [`After`] in one step of training: with the values that are dropped.
+/// [`After`] for one training step: with a mask in place of the dropout rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Fused {
     relu: bool,
@@ -112,7 +112,7 @@ struct Gradients {
 /// The statistics of a batch.
 struct Statistics {
     mean: Tensor,
-    /// The unbiased one, which goes into the running statistics.
+    /// The unbiased variance, which updates the running one.
     variance: Tensor,
 }
 
@@ -131,7 +131,7 @@ fn by_running_statistics(
 }
 
 impl Normalized {
-    /// Normalises `input` by the statistics of the batch, and applies what is `fused` with it.
+    /// Normalises `input` by the batch's statistics, and applies the `fused` layers.
     fn new(
         input: &Tensor,
         gamma: &Tensor,
@@ -193,7 +193,7 @@ impl Normalized {
         Ok(())
     }
 
-    /// The gradients, from that of the output.
+    /// The gradients of input and weights, from that of the output.
     fn backward(self, gradient: &Tensor) -> Result<Gradients> {
         let gradient = ChannelsLast::of(gradient).dense(gradient)?.f_to_kind(self.input.kind())?;
         let out = self.layout.empty(self.input.kind(), [self.layout.height, self.layout.width])?;

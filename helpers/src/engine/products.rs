@@ -1,8 +1,8 @@
 //! Products of matrices whose bits are the same for any number of threads.
 //!
-//! oneDNN (bf16) cuts a product by rows and columns alone. MKL (`f32`) cuts the sums, too, where there are few rows or few
-//! columns: into as many parts as there are threads. Seen with 2 to 8 threads, compared bit by bit: 10 rows of a dense
-//! layer's gradient, 24 and 40 filters of a 1 × 1 convolution; never from 64 rows and columns on.
+//! oneDNN (bf16) divides a product only by rows and columns. MKL (`f32`) also splits the sums when there are few rows
+//! or columns, into one part per thread. Observed with 2 to 8 threads, compared bit by bit: 10 rows of a dense layer's
+//! gradient, 24 and 40 filters of a 1 × 1 convolution; never from 64 rows and columns on.
 
 use tch::{Kind, Tensor};
 
@@ -10,9 +10,9 @@ use super::layout::blocks;
 use crate::error::Result;
 use crate::system::parallel::in_team;
 
-/// Rows or columns below which MKL may cut the sums.
+/// With fewer rows or columns than this, MKL may split the sums.
 const NARROW: i64 = 64;
-/// Parts that a narrow product is cut into, by its longer side.
+/// Parts that a narrow product is divided into, along its longer side.
 const PARTS: usize = 8;
 
 /// `left` times `right`, both matrices of one number format.
@@ -51,14 +51,14 @@ fn is_narrow(kind: Kind, rows: i64, columns: i64) -> bool {
     kind == Kind::Float && rows.min(columns) < NARROW && rows.max(columns) > 1
 }
 
-/// What `work` makes of each part, in their order, each on one of libtorch's threads.
+/// The results of `work` for all parts, in order; each part runs on a single thread.
 pub(super) fn each_on_one_thread<T: Send, R: Send>(
     parts: Vec<T>,
     work: impl Fn(T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let mut found: Vec<Option<Result<R>>> = parts.iter().map(|_| None).collect();
     in_team(parts.into_iter().zip(&mut found).collect(), |(part, slot)| {
-        // Each thread has a switch of its own for autograd.
+        // Autograd is switched off per thread.
         let _guard = tch::no_grad_guard();
         *slot = Some(work(part));
     });

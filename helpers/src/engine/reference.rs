@@ -18,11 +18,11 @@ pub(super) struct ReferenceStep {
     pub needs_input_grad: bool,
 }
 
-/// What autograd differentiates: the graph hangs on `output`.
+/// The inputs and the output of a graph that autograd differentiates.
 struct ReferenceTape {
     /// The input, if its gradient is needed, then the weights that are trained.
     leaves: Vec<Tensor>,
-    /// Indices of those weights.
+    /// Indices of the trained weights.
     trained: Vec<usize>,
     output: Tensor,
 }
@@ -53,7 +53,7 @@ impl Backward for ReferenceTape {
         gradients: &mut [Tensor],
     ) -> Result<Tensor> {
         if !self.output.requires_grad() {
-            // Nothing in it depends on what is trained.
+            // Nothing trained affects this output.
             return Ok(Tensor::new());
         }
         // The derivative of this sum is the gradient that came back.

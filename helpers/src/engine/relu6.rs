@@ -1,4 +1,4 @@
-//! ReLU6, in place where nobody else needs its input.
+//! ReLU6, in place if nothing else uses its input.
 
 use half::bf16;
 use tch::{Kind, Tensor};
@@ -69,7 +69,7 @@ pub(super) fn relu6(input: Tensor, in_place: bool) -> Result<Tensor> {
 }
 
 vectorised! {
-    /// Cuts values off below 0 and above 6, in place.
+    /// Clips values to 0..=6, in place.
     fn clamp(values: &mut [E]) {
         for value in values {
             *value = E::store(within_6(value.load()));
@@ -78,8 +78,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// The gradients where the value lies between 0 and 6, elsewhere 0. The values may be ReLU6's input or its output: both
-    /// lie inside at the same indices.
+    /// The gradients where the value is between 0 and 6, and 0 elsewhere. The values may be ReLU6's input or its
+    /// output: both are between 0 and 6 at the same indices.
     pub(super) fn clamp_gradient(values: &[E], gradient: &[E], out: &mut [E]) {
         for ((value, slope), out) in values.iter().zip(gradient).zip(out) {
             *out = if in_linear_range(value.load()) { *slope } else { E::store(0.0) };
@@ -94,7 +94,7 @@ pub(super) fn within_6(value: f32) -> f32 {
     if value > 6.0 { 6.0 } else { value }
 }
 
-/// True where [`within_6`] has a slope.
+/// True where [`within_6`] has slope 1.
 #[inline(always)]
 pub(super) fn in_linear_range(value: f32) -> bool {
     (value > 0.0) & (value < 6.0)

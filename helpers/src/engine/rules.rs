@@ -1,6 +1,6 @@
 //! The rules: which neighbouring layers are computed as one step.
 //!
-//! From the top, the first rule that fits takes its layers; then the next layer is looked at.
+//! The first rule of the table that fits takes its layers; then the rules are applied to the remaining layers.
 //!
 //! | rule | layers | one step because |
 //! | --- | --- | --- |
@@ -35,7 +35,7 @@ use super::simple::{DenseStep, SimpleStep};
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
 
-/// What the rules look at beside the layers.
+/// The context of a rule, besides the layers.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub weights: &'a [Weight],
@@ -44,11 +44,11 @@ pub(super) struct Context<'a> {
     pub training: bool,
     /// True when something before is trained.
     pub needs_input_grad: bool,
-    /// True when the input is a convolution's output, which nobody else holds.
+    /// True when the input is a new tensor from a convolution, which nothing else uses.
     pub fresh: bool,
 }
 
-/// A layer of the chain that is compiled; blocks are opened up.
+/// A layer of the chain; blocks are expanded to their layers.
 pub(super) struct Item<'a> {
     layer: &'a Layer,
     /// Indices of its weights.
@@ -59,10 +59,10 @@ pub(super) struct Item<'a> {
 
 /// What a rule makes of the first layers.
 struct Match {
-    /// How many of them.
+    /// How many layers it takes.
     layers: usize,
     step: Box<dyn Step>,
-    /// True when the output is a convolution's, which nobody else holds.
+    /// True when the output is a new tensor from a convolution, which nothing else uses.
     fresh: bool,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn items<'a>(
 ) -> Vec<Item<'a>> {
     let (mut input, mut next, mut items) = (input.to_vec(), first_weight, Vec::new());
     for layer in layers {
-        // A network that was built fits together.
+        // Built networks have valid shapes.
         let Ok(output) = layer.output_shape(&input) else { break };
         let weights = next..next + layer.weights(&input).len();
         next = weights.end;
@@ -106,7 +106,7 @@ pub(super) fn items<'a>(
     items
 }
 
-/// Compiles these layers. Off the processor each is its reference.
+/// Compiles these layers. On other devices than the processor every layer is its reference.
 pub(super) fn compile(mut context: Context, mut items: &[Item]) -> Result<Chain> {
     let mut chain = Chain::default();
     let on_processor = context.weights.iter().all(|weight| weight.tensor.device() == Device::Cpu);
@@ -134,7 +134,7 @@ pub(super) fn compile(mut context: Context, mut items: &[Item]) -> Result<Chain>
     Ok(chain)
 }
 
-/// The first layer as a frozen normalisation.
+/// The first layer, if it is a frozen normalisation.
 fn frozen_normalization(context: &Context, items: &[Item]) -> Result<Option<FrozenNormalization>> {
     let Some(Item { layer: Layer::BatchNormalization(layer), weights, .. }) = items.first() else {
         return Ok(None);
@@ -142,7 +142,7 @@ fn frozen_normalization(context: &Context, items: &[Item]) -> Result<Option<Froz
     FrozenNormalization::of(layer, &context.weights[weights.clone()])
 }
 
-/// The filters of a depthwise convolution with what comes after it, and how many layers that is.
+/// The filters of a depthwise convolution fused with the layers after it, and the number of fused layers.
 fn depthwise_filters(context: &Context, items: &[Item]) -> Result<Option<(Rc<Depthwise>, usize)>> {
     let Some(Item { layer: Layer::Conv2d(layer), weights, input }) = items.first() else {
         return Ok(None);
@@ -250,7 +250,8 @@ fn convolution(context: &Context, items: &[Item]) -> Result<Option<Match>> {
     Ok(Some(Match { layers: 1, step: Box::new(step), fresh: true }))
 }
 
-/// Kernel and bias in the format of the products, where no step changes them: converted once, and not for each batch.
+/// Kernel and bias in the number format of the products if they are not trained: converted once instead of for each
+/// batch.
 fn constant(context: &Context, weights: &Range<usize>) -> Result<Option<(Tensor, Option<Tensor>)>> {
     let weights = &context.weights[weights.clone()];
     if context.training && weights.iter().any(|weight| weight.trainable) {

@@ -76,7 +76,7 @@ pub(super) struct SimpleStep {
 }
 
 impl SimpleStep {
-    /// True for the layers that [`SimpleStep`] can go back through.
+    /// True for the layers whose backward [`SimpleStep`] implements.
     pub(super) fn supports(layer: &Layer) -> bool {
         matches!(
             layer,
@@ -92,7 +92,7 @@ impl SimpleStep {
     }
 }
 
-/// What the backward of a [`SimpleStep`] needs: shapes are those of the input, with the number of images.
+/// What the backward of a [`SimpleStep`] needs: shapes are those of the input batch.
 enum SimpleTape {
     Relu { output: Tensor },
     Sigmoid { output: Tensor },
@@ -183,7 +183,7 @@ impl Backward for SimpleTape {
                 gradient.f_constant_pad_nd([0, right, 0, bottom])?
             }
             SimpleTape::Reshaped { shape } => match (gradient.dim(), &shape[..]) {
-                // A vector back to an image, channels last, or the other way round.
+                // From a vector to a channels-last image, or from an image to a vector.
                 (2, &[_, channels, height, width]) => {
                     let image = gradient.f_reshape([-1, height, width, channels])?;
                     image.f_permute([0, 3, 1, 2])?

@@ -1,6 +1,6 @@
 //! Calibration: how far probabilities differ from the accuracy they promise, and temperature scaling, which corrects them.
 //!
-//! Start at [`Model::calibrate`], or at [`Calibration::new`] for probabilities that are there already.
+//! Start at [`Model::calibrate`], or at [`Calibration::new`] if the probabilities are already computed.
 
 use std::fmt;
 
@@ -22,11 +22,11 @@ pub struct CalibrationBin {
     pub images: usize,
     /// Mean probability of their predictions, in 0..=1; not a number without images.
     pub confidence: f64,
-    /// The part of them that is right, in 0..=1; not a number without images.
+    /// Share of them that are right, in 0..=1; NaN without images.
     pub accuracy: f64,
 }
 
-/// How well the probability of a prediction agrees with how often such predictions are right.
+/// How well the probability of a prediction agrees with the accuracy of such predictions.
 #[derive(Clone, PartialEq)]
 pub struct Calibration {
     /// Ranges of equal width, the lowest first.
@@ -53,11 +53,11 @@ impl Calibration {
             return Err(Error::parameter("bins", "at least 1", bins, "15 are usual"));
         }
         let y_pred = checked(probabilities, y_true)?;
-        // Images, sum of probabilities, how many are right.
+        // Per bin: images, sum of probabilities, number of right predictions.
         let mut sums = vec![(0, 0.0, 0); bins];
         for (image, (&predicted, truth)) in y_pred.iter().zip(y_true).enumerate() {
             let confidence = f64::from(probabilities[(image, predicted as usize)]).min(1.0);
-            // A probability at a border belongs below it.
+            // A probability on the border of two bins belongs to the lower one.
             let bin = (confidence * bins as f64).ceil().max(1.0) as usize - 1;
             let (images, sum, right) = &mut sums[bin.min(bins - 1)];
             *images += 1;
@@ -95,25 +95,25 @@ impl fmt::Debug for Calibration {
     }
 }
 
-/// One number that all of a network's outputs are divided by before the softmax, so that its probabilities keep their
-/// promise; which class is the most probable one stays the same (Guo et al. 2017).
+/// A single number by which all outputs of a network are divided before the softmax, to calibrate its probabilities.
+/// The most probable class does not change (Guo et al. 2017).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TemperatureScaling {
-    /// What the outputs are divided by: above 1 probabilities become smaller, below 1 larger.
+    /// The divisor of the outputs: above 1 the probabilities become less extreme, below 1 more.
     pub temperature: f64,
-    /// Mean loss on the images of the fit as the model gives them, in nats.
+    /// Mean loss on the fitted images without the temperature, in nats.
     pub loss_before: f64,
     /// The same with the temperature: the least that any reaches.
     pub loss_after: f64,
 }
 
-/// The temperatures that are looked at.
+/// Range of the temperatures that are searched.
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 
 impl TemperatureScaling {
-    /// The temperature with the least loss on these images: those of the validation part.
+    /// Finds the temperature with the lowest loss on these images, which should be the validation part.
     ///
-    /// The loss is convex in one over the temperature; its slope is brought to zero by halving.
+    /// The loss is convex in the inverse temperature; bisection finds the zero of its slope.
     ///
     /// - `probabilities`: shape `(N, classes)`, rows that add up to 1
     /// - `y_true`: class ids in `0..classes`, shape `(N,)`
@@ -178,8 +178,8 @@ pub struct Calibrated {
 }
 
 impl Model {
-    /// Fits a temperature on the validation part and looks at what it does on the test part, in 15 ranges of probability:
-    /// see [`Calibration`] and [`TemperatureScaling`].
+    /// Fits a temperature on the validation part and measures its effect on the test part, in 15 bins: see
+    /// [`Calibration`] and [`TemperatureScaling`].
     ///
     /// # Errors
     /// As [`Model::evaluate`].
@@ -196,7 +196,7 @@ impl Model {
     }
 }
 
-/// The predictions, after what every score checks.
+/// The predicted classes, after the checks that every score makes.
 fn checked(probabilities: &Array2<f32>, y_true: &[i64]) -> Result<Vec<i64>> {
     check_lengths(y_true.len(), probabilities.nrows())?;
     check_classes(y_true, probabilities.ncols())?;

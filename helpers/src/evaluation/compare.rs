@@ -8,15 +8,15 @@ use super::metrics::check_lengths;
 use crate::Result;
 use crate::text::clean_text;
 
-/// The probability below which a difference is taken for real.
+/// A difference with a smaller probability than this counts as real.
 const LEVEL: f64 = 0.05;
 
 /// McNemar's exact test (1947): how probable a split of the disagreements at least as uneven as this one is between two
 /// equally good models.
 ///
-/// Of the images on which one of two models is right, `only_first` and `only_second` are right alone. Were both equally
-/// good, each such image would fall to either by the toss of a coin; the result is the two-sided binomial probability,
-/// in 0..=1, and 1 when they never disagree.
+/// `only_first` and `only_second` are the numbers of images that only one of two models gets right. If both were
+/// equally good, each such image would be a coin toss. The result is the two-sided binomial probability, in 0..=1, and
+/// 1 when the models never disagree.
 pub fn mcnemar_exact(only_first: usize, only_second: usize) -> f64 {
     let n = only_first + only_second;
     let fewer = only_first.min(only_second);
@@ -45,7 +45,7 @@ pub struct Comparison {
     pub only_second: usize,
     /// Images on which both are wrong.
     pub both_wrong: usize,
-    /// The probability of so uneven a split between equally good models; see [`mcnemar_exact`].
+    /// The probability of at least this imbalance between equally good models; see [`mcnemar_exact`].
     pub p_value: f64,
     /// The same, corrected for how many pairs were compared together (Holm 1979); as `p_value` for one pair.
     pub p_adjusted: f64,

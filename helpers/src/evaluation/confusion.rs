@@ -1,4 +1,4 @@
-//! Where a classifier goes wrong: which class it takes for which, and how well it does on each.
+//! Where a classifier goes wrong: which classes it confuses, and its scores for each class.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ pub struct Confusion {
 /// The kinds of mistake in a confusion matrix, the most frequent first; equal ones in the order of their classes.
 ///
 /// - `matrix`: as [`confusion_matrix`] gives it, rows the true classes
-/// - returns nothing for a classifier that makes no mistake
+/// - returns an empty list for a classifier without mistakes
 pub fn most_confused(matrix: &Array2<u64>) -> Vec<Confusion> {
     let mut confused: Vec<Confusion> = matrix
         .indexed_iter()
@@ -79,11 +79,11 @@ pub fn most_confident_mistakes(
 /// Precision, recall and F1 of one class, or of a mean over classes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
-    /// Of the images called this class, the part that is; 0 when none was called so.
+    /// Share of the images predicted as this class that belong to it; 0 when none was predicted so.
     pub precision: f64,
-    /// Of the images of this class, the part called so; 0 when there is none.
+    /// Share of the images of this class that are predicted so; 0 when there are none.
     pub recall: f64,
-    /// The harmonic mean of both; 0 when both are.
+    /// The harmonic mean of precision and recall; 0 when both are 0.
     pub f1: f64,
     /// Images of this class.
     pub support: usize,
@@ -100,7 +100,7 @@ pub struct ClassificationReport {
     pub macro_average: ClassScores,
     /// Means over classes, each counted as often as it has images.
     pub weighted_average: ClassScores,
-    /// The part of all images called rightly.
+    /// Share of all images with the right class.
     pub accuracy: f64,
 }
 
@@ -152,7 +152,8 @@ pub fn classification_report(
 }
 
 impl ClassificationReport {
-    /// The same without the classes that no image shows, of which nothing can be said; the means stay those of all.
+    /// The same report without classes that no image has, for which no score exists; the means are still over all
+    /// classes.
     pub fn scored(&self) -> ClassificationReport {
         let shown = |class: &usize| self.classes[*class].support > 0;
         let kept: Vec<usize> = (0..self.classes.len()).filter(shown).collect();
@@ -168,7 +169,7 @@ impl ClassificationReport {
         self.classes.iter().map(|scores| scores.f1).collect()
     }
 
-    /// The recall of each class: the part of its images that was found.
+    /// The recall of each class.
     pub fn recall(&self) -> Vec<f64> {
         self.classes.iter().map(|scores| scores.recall).collect()
     }

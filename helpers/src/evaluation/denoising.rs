@@ -1,4 +1,4 @@
-//! How close images are to clean ones, and how close a linear denoiser comes.
+//! How close denoised images are to the clean ones; and a linear denoiser to compare with.
 //!
 //! Images are rows, `(N, H × W × C)`, channels last, pixels in 0..=1. Start at [`Quality::of`] and
 //! [`LinearDenoiser::fit`].
@@ -29,7 +29,7 @@ pub struct Quality {
     pub images: usize,
     /// Mean squared error over all values of all images.
     pub mse: f64,
-    /// PSNR of `mse`: the score that counts; infinite for equal images.
+    /// PSNR of `mse`, the main score; infinite for equal images.
     #[serde(with = "crate::text::decibels")]
     pub psnr_db: f64,
     /// Mean of the images' own PSNR: higher, since a decibel gained on an easy image weighs as much as one on a hard
@@ -75,7 +75,7 @@ impl Quality {
     }
 }
 
-/// The PSNR above which images are equal: 40 dB more than a difference of a whole grey level, 1/255, leaves.
+/// Images above this PSNR count as equal: it is 40 dB above the PSNR of a difference of one grey level, 1/255.
 const EXACT_DB: f64 = 88.0;
 
 impl fmt::Debug for Quality {
@@ -177,20 +177,21 @@ fn window_means(values: &[f64], height: usize, width: usize, side: usize) -> Vec
 
 /// The best linear denoiser through a bottleneck: reduced-rank regression (Izenman 1975) of clean on noisy images.
 ///
-/// Among all maps that take an image to a few numbers and back by linear steps, it has the least squared error on its
-/// training images; one fit serves each size of bottleneck.
+/// Of all maps that encode an image linearly into a few numbers and decode it linearly, it has the least squared error
+/// on its training images. One fit serves every size of bottleneck.
 pub struct LinearDenoiser {
     noise: GaussianNoise,
     frame: Frame,
     /// Means of the noisy and of the clean images, `(1, D)`.
     means: [Tensor; 2],
-    /// Least squares, then the directions in which its predictions vary, the strongest first, `(D, directions)`.
+    /// The least-squares map, projected on the directions in which its predictions vary most, strongest first, `(D,
+    /// directions)`.
     encoder: Tensor,
     /// The same directions in the clean image, `(D, directions)`.
     decoder: Tensor,
 }
 
-/// Noisy images that a fit sees for each value of an image, at least: with fewer it would learn their noise by heart.
+/// Least number of noisy images per value of an image: with fewer the fit would memorise their noise.
 const IMAGES_A_VALUE: usize = 64;
 
 /// Images of more values are fitted in the space that [`SPAN`] of them span.
@@ -199,11 +200,11 @@ const LARGEST: usize = 4096;
 /// How many images span it.
 const SPAN: usize = 2048;
 
-/// Images that are worked on at once.
+/// Images per batch.
 const BATCH: usize = 512;
 
 impl LinearDenoiser {
-    /// Fits on `images` with this noise, drawn several times where the images are few.
+    /// Fits on `images` with this noise; if there are few images, they are used several times with new noise.
     ///
     /// Images of more than 4,096 values are fitted in the space that 2,048 of them span.
     ///
@@ -242,7 +243,7 @@ impl LinearDenoiser {
         };
         let noisy_noisy = covariance(&noisy_noisy, &noisy_mean)?;
         let noisy_clean = covariance(&noisy_clean, &clean_mean)?;
-        // Without noise, pixels that never change would leave it singular.
+        // Without noise, constant pixels would make the matrix singular.
         let tiny = 1e-10 * noisy_noisy.f_trace()?.f_double_value(&[])?.max(1e-10);
         let eye = Tensor::f_eye(noisy_noisy.size()[0], (Kind::Double, Device::Cpu))?;
         let noisy_noisy = noisy_noisy.f_add(&eye.f_mul_scalar(tiny)?)?;
@@ -258,12 +259,12 @@ impl LinearDenoiser {
         Ok(LinearDenoiser { noise, frame, means, encoder, decoder })
     }
 
-    /// The noise that it was fitted to take off.
+    /// The noise that it was fitted to remove.
     pub fn noise(&self) -> GaussianNoise {
         self.noise
     }
 
-    /// The images without their noise, through a bottleneck of `values`; cut off at 0 and 1. `(N, H × W × C)`.
+    /// The denoised images, through a bottleneck of `values`, clipped to 0..=1. `(N, H × W × C)`.
     ///
     /// # Errors
     /// If `values` is 0, or the images have another size than those of the fit.
@@ -302,7 +303,8 @@ impl fmt::Debug for LinearDenoiser {
     }
 }
 
-/// Checks that there is room for a fit: six square matrices in `f64`, and for large images the rows that span the space.
+/// Checks that there is memory for a fit: six square matrices in `f64`, and for large images the rows that span the
+/// subspace.
 fn check_room_to_fit(pixels: usize, images: usize, memory: Memory) -> Result<()> {
     let (pixels, span) = (pixels as u64, images.min(SPAN) as u64);
     let (dimensions, rows) =
@@ -312,7 +314,7 @@ fn check_room_to_fit(pixels: usize, images: usize, memory: Memory) -> Result<()>
     memory.require(needed, "the fit of a linear denoiser", advice)
 }
 
-/// The coordinates that a fit works in: pixels, or for large images those of a subspace.
+/// The coordinates of a fit: pixels, or for large images those in a subspace.
 struct Frame {
     pixels: usize,
     /// A point of the subspace and an orthonormal basis of it, `(1, pixels)` and `(pixels, dimensions)`.
@@ -338,7 +340,7 @@ impl Frame {
         self.subspace.as_ref().map_or(self.pixels, |(_, basis)| basis.size()[1] as usize)
     }
 
-    /// From rows of pixels.
+    /// Converts rows of pixels to these coordinates.
     fn enter(&self, rows: &Tensor) -> Result<Tensor> {
         Ok(match &self.subspace {
             Some((origin, basis)) => rows.f_sub(origin)?.f_matmul(basis)?,
@@ -346,7 +348,7 @@ impl Frame {
         })
     }
 
-    /// To rows of pixels.
+    /// Converts these coordinates to rows of pixels.
     fn leave(&self, rows: &Tensor) -> Result<Tensor> {
         Ok(match &self.subspace {
             Some((origin, basis)) => rows.f_matmul(&basis.f_tr()?)?.f_add(origin)?,
@@ -355,7 +357,7 @@ impl Frame {
     }
 }
 
-/// Sums over noisy and clean rows, and over their products; `f64`.
+/// Sums of noisy and clean rows and of their products, in `f64`.
 struct Sums {
     images: f64,
     noisy: Tensor,
@@ -409,7 +411,7 @@ fn as_rows(images: &Tensor) -> Result<Tensor> {
     Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([images.size()[0], -1])?)
 }
 
-/// Points projected on the directions in which they vary most: the result of a principal component analysis.
+/// Points projected onto their principal components.
 #[derive(Clone, PartialEq)]
 pub struct PrincipalComponents {
     /// A row for each point, a column for each component, the widest first.
@@ -418,7 +420,7 @@ pub struct PrincipalComponents {
     pub explained: Vec<f64>,
 }
 
-/// The first `components` principal components of these rows, as scikit-learn's `PCA`; a sign may differ.
+/// The first `components` principal components of these rows, as scikit-learn's `PCA` up to signs.
 ///
 /// # Errors
 /// If there are fewer than two rows, or fewer columns than components.

@@ -1,4 +1,4 @@
-//! Where a network looks: Grad-CAM.
+//! Where in an image a network sees a class: Grad-CAM.
 
 use std::fmt;
 
@@ -17,36 +17,37 @@ use crate::models::Model;
 pub struct GradCam {
     /// The layer whose channels were weighed.
     pub layer: String,
-    /// Rows and columns of that layer's output: how fine a map can be.
+    /// Rows and columns of that layer's output, which limit the detail of a map.
     pub resolution: [usize; 2],
-    /// A map for each image, `(N, H × W)` of the image, from 0 to 1: the brighter, the more a place speaks for the class.
+    /// A map for each image, `(N, H × W)` of the image, from 0 to 1: higher where the image speaks more for the class.
     pub maps: Array2<f32>,
 }
 
-/// Rows and columns that a map needs to show a place. The last layer of notebook 8's network has 3 × 3, and its maps were all
-/// the same: one corner.
+/// Least rows and columns of a layer whose map shows a place. The last layer of notebook 8's network has 3 × 3, and its
+/// maps were all the same: one corner.
 const FINE_ENOUGH: i64 = 5;
-/// Images that are worked on at once.
+/// Images per batch.
 const BATCH: usize = 64;
 
 impl Model {
     /// What speaks for these classes in these images, by [`Model::grad_cam_layer`]: Grad-CAM (Selvaraju et al. 2017).
     ///
-    /// Each channel of the layer is weighed by the mean gradient of the class's output (before the softmax) with respect
-    /// to it; the weighted sum, negative values cut off, is brought to 0..=1 and to the size of the image, as the package
-    /// `pytorch-grad-cam` does.
+    /// Each channel of the layer is weighted by the mean gradient of the class's output (before the softmax) with
+    /// respect to it. The weighted sum without its negative values is scaled to 0..=1 and to the size of the image, as
+    /// in the package `pytorch-grad-cam`.
     ///
-    /// - `classes`: for each image the class that is asked for: the predicted one, or the true one
+    /// - `classes`: for each image the class to explain, such as the predicted or the true one
     ///
     /// # Errors
-    /// If no layer gives an image, there is no image, the lengths differ, a class is none of the model's, or the images
+    /// If no layer outputs an image, there is no image, the lengths differ, a class does not exist, or the images
     /// differ in shape from what the model was built for.
     pub fn grad_cam(&self, images: &Subset, classes: &[i64]) -> Result<GradCam> {
         self.grad_cam_at(images, classes, &self.grad_cam_layer()?)
     }
 
-    /// The last layer whose output is still an image of at least 5 × 5: it has seen most and still tells places apart; where
-    /// all are smaller, the last one. A pooling after it only makes the map coarser and is left out.
+    /// The last layer whose output is an image of at least 5 × 5: it has the most processed features that still have a
+    /// position. If all outputs are smaller, the last image. Pooling layers are skipped, as they only make the map
+    /// coarser.
     ///
     /// # Errors
     /// If no layer gives an image.
@@ -70,7 +71,7 @@ impl Model {
         }
     }
 
-    /// As [`Model::grad_cam`], for a layer of one's own choice.
+    /// [`Model::grad_cam`] for another layer.
     ///
     /// # Errors
     /// As [`Model::grad_cam`], or if no layer that gives images has this name.
@@ -101,7 +102,7 @@ impl Model {
         })
     }
 
-    /// The weighted sum of the channels behind the first `depth` layers, without its negative values, `(N, 1, h, w)`.
+    /// The weighted sum of the channels after the first `depth` layers, without negative values, `(N, 1, h, w)`.
     fn class_map(&self, input: &Tensor, classes: &[i64], depth: usize) -> Result<Tensor> {
         let (first, rest) = self.network().layers().split_at(depth);
         let below = self.weights_before(depth);
@@ -120,7 +121,7 @@ impl Model {
     }
 }
 
-/// Each map from 0 to 1; one that is the same everywhere is 0.
+/// Scales each map to 0..=1; a constant map becomes 0.
 fn stretched(maps: &Tensor) -> Result<Tensor> {
     let least = maps.f_amin(&[1i64, 2, 3][..], true)?;
     let above = maps.f_sub(&least)?;

@@ -8,13 +8,13 @@ use crate::error::Result;
 /// An image whose label is doubtful.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelIssue {
-    /// Index of the image among those that were asked about.
+    /// Index of the image among the given ones.
     pub image: usize,
     /// Its label.
     pub given: usize,
     /// The class that the model sees.
     pub suggested: usize,
-    /// The probability of the label: its self-confidence, in 0..=1.
+    /// The predicted probability of the given label (its self-confidence), in 0..=1.
     pub self_confidence: f64,
     /// The probability of the suggested class, in 0..=1.
     pub confidence: f64,
@@ -24,8 +24,8 @@ pub struct LabelIssue {
 /// et al. 2021), as cleanlab's `find_label_issues(filter_by="confident_learning",
 /// return_indices_ranked_by="self_confidence")`.
 ///
-/// A class counts as seen where its probability is at least the mean that it has among the images labelled so. Where the
-/// most probable class of those seen is not the label, the label is doubtful.
+/// A class is a candidate if its probability is at least its mean probability among the images with that label. If the
+/// most probable candidate is not the given label, the label is doubtful.
 ///
 /// - `probabilities`: shape `(N, classes)`, each row by a model that has not learnt from that image
 ///   ([`cross_val_predict`](crate::tuning::cross_val_predict))
@@ -44,7 +44,7 @@ pub fn find_label_issues(labels: &[i64], probabilities: &Array2<f32>) -> Result<
             .filter(|&image| labels[image] == class as i64)
             .map(|image| value(image, class))
             .collect();
-        // Of a class without images nothing can be said.
+        // A class without images is never a candidate.
         if own.is_empty() { f64::INFINITY } else { own.iter().sum::<f64>() / own.len() as f64 }
     };
     let thresholds: Vec<f64> = (0..classes).map(threshold).collect();

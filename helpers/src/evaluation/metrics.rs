@@ -12,19 +12,20 @@ use crate::{Error, Result};
 pub struct Evaluation {
     /// How many images were scored.
     pub images: usize,
-    /// Mean over images of minus the logarithm of the probability given to the true class (log loss, in nats).
+    /// Mean negative logarithm of the true class's probability (log loss, in nats).
     pub loss: f64,
     /// The part of the images whose most probable class is the true one, in 0..=1.
     pub accuracy: f64,
-    /// Where the accuracy on more such images lies, with 95% confidence: Wilson's interval, low and high.
+    /// The accuracy's 95% confidence interval by Wilson: low and high.
     pub accuracy_ci95: [f64; 2],
 }
 
 impl Evaluation {
     /// Scores predicted probabilities, as scikit-learn's `log_loss` and `accuracy_score` do.
     ///
-    /// Each image counts once, whatever batch it came in. Probabilities are clipped to at least `f32::EPSILON`, so that
-    /// one sure mistake costs 15.9 and not infinity; where two classes are equally probable, the lower id is taken.
+    /// Each image has the same weight, whatever the batches were. Probabilities are clipped to at least `f32::EPSILON`,
+    /// so that a confident mistake costs 15.9 and not infinity; of equally probable classes the lowest id is the
+    /// prediction.
     ///
     /// - `probabilities`: shape `(N, classes)`, rows that add up to 1
     /// - `y_true`: class ids in `0..classes`, shape `(N,)`
@@ -88,7 +89,7 @@ pub fn argmax(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
         let mut best = 0;
         let mut total = 0.0;
         for (class, &probability) in row.iter().enumerate() {
-            // Not a number fails this test too.
+            // The test also fails for NaN.
             if !(0.0..=1.0 + ROUNDING).contains(&probability) {
                 return Err(Error::Probabilities {
                     image,
@@ -110,8 +111,8 @@ pub fn argmax(probabilities: &Array2<f32>) -> Result<Vec<i64>> {
 
 /// The part of the images whose true class is among the `k` most probable ones: scikit-learn's `top_k_accuracy_score`.
 ///
-/// Of equally probable classes the higher id comes first, as there. The result lies in 0..=1; it is 1 where `k` is the number
-/// of classes, or more.
+/// Of equally probable classes the higher id comes first, as in scikit-learn. The result is in 0..=1, and 1 if `k` is
+/// the number of classes or more.
 ///
 /// - `y_true`: class ids in `0..classes`, shape `(N,)`
 /// - `probabilities`: shape `(N, classes)`
@@ -137,10 +138,10 @@ pub fn top_k_accuracy(y_true: &[i64], probabilities: &Array2<f32>, k: usize) -> 
     Ok(found.count() as f64 / images as f64)
 }
 
-/// How far a row's sum may be from 1: `f32` and bfloat16 round.
+/// How far the sum of a row may be from 1, for the rounding of `f32` and bfloat16.
 const ROUNDING: f32 = 0.01;
 
-/// Labels and predictions belong to the same images, and there is at least one.
+/// Checks that there is one prediction per label, and at least one.
 pub(crate) fn check_lengths(labels: usize, predictions: usize) -> Result<()> {
     if labels != predictions {
         return Err(Error::PredictionCount { labels, predictions });
@@ -151,7 +152,7 @@ pub(crate) fn check_lengths(labels: usize, predictions: usize) -> Result<()> {
     Ok(())
 }
 
-/// Every id lies in `0..classes`.
+/// Checks that every id is in `0..classes`.
 pub(crate) fn check_classes(ids: &[i64], classes: usize) -> Result<()> {
     match ids.iter().enumerate().find(|&(_, &class)| class < 0 || class as u64 >= classes as u64) {
         Some((image, &class)) => Err(Error::ClassOutOfRange { image, class, classes }),

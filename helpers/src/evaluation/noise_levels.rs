@@ -1,4 +1,4 @@
-//! A denoiser on more and on less noise than it was trained on.
+//! A denoiser at other noise levels than the one it was trained on.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Points of many dimensions as a map in two: t-SNE.
+//! t-SNE: a two-dimensional map of points with many dimensions.
 
 use std::fmt;
 
@@ -12,12 +12,13 @@ use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::keep_freed_memory;
 use crate::text::{duration, thousands};
 
-/// A map on which points that were close to each other are close again.
+/// A map that keeps neighbouring points together.
 #[derive(Clone, PartialEq)]
 pub struct Tsne {
     /// A row for each point, `(N, 2)`. Only nearness means something: not the axes, nor the width of the gaps.
     pub points: Array2<f32>,
-    /// What the map gets wrong: the Kullback-Leibler divergence between the neighbourhoods here and there, in nats.
+    /// The error of the map: the Kullback-Leibler divergence between the neighbourhoods of the data and of the map, in
+    /// nats.
     pub kl_divergence: f64,
 }
 
@@ -27,10 +28,11 @@ const STEPS: usize = 750;
 const EXAGGERATION: f64 = 12.0;
 
 impl Tsne {
-    /// Maps these rows by exact t-SNE (van der Maaten & Hinton 2008), as scikit-learn's `TSNE(method="exact", init="pca")`
-    /// with 750 steps: it starts at the first two principal components, so that the same rows give the same map.
+    /// Maps these rows by exact t-SNE (van der Maaten & Hinton 2008), as scikit-learn's `TSNE(method="exact",
+    /// init="pca")` with 750 steps: it starts from the first two principal components, so the same rows give the same
+    /// map.
     ///
-    /// Time goes by the square of the rows: some ten seconds for 1,500.
+    /// The time grows with the square of the number of rows: some ten seconds for 1,500.
     ///
     /// - `perplexity`: about how many neighbours a point looks at; 30 is usual
     ///
@@ -102,12 +104,12 @@ fn row_sums(rows: &Tensor) -> Result<Tensor> {
     Ok(rows.f_sum_dim_intlist(&[1i64][..], true, None::<Kind>)?)
 }
 
-/// t-SNE's joint probabilities, 1 in sum: for each point a Gaussian of the width at which its neighbours have the given
-/// perplexity, then the mean of both directions.
+/// t-SNE's joint probabilities, which add up to 1: a Gaussian around each point, as wide as the perplexity requires,
+/// then the mean of both directions.
 fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
     let rows = tensor(rows)?.f_to_kind(Kind::Double)?;
     let distances = squared_distances(&rows)?;
-    // Each row counted from its nearest neighbour: the same shares, and none underflows.
+    // Distances relative to the nearest neighbour: the shares are the same, and none underflows.
     let others = distances.f_detach_copy()?.f_fill_diagonal_(f64::INFINITY, false)?;
     let from_nearest = distances.f_sub(&others.f_amin(&[1i64][..], true)?)?.f_clamp_min(0.0)?;
     let scale = from_nearest.f_mean(Kind::Double)?.f_clamp_min(f64::MIN_POSITIVE)?;
@@ -117,7 +119,7 @@ fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
         let near = near.f_exp_()?.f_fill_diagonal_(0.0, false)?;
         Ok(near.f_div(&row_sums(&near)?)?)
     };
-    // The logarithm of each row's precision, by halving.
+    // Bisection finds the logarithm of each row's precision.
     let count = rows.size()[0];
     let all = |bound: f64| Tensor::f_full([count, 1], bound, (Kind::Double, rows.device()));
     let (mut low, mut high) = (all(-20.0)?, all(60.0)?);
@@ -135,13 +137,13 @@ fn joint_probabilities(rows: &Array2<f32>, perplexity: f64) -> Result<Tensor> {
     Ok(shares.f_add(&shares.f_tr()?)?.f_div_scalar(2.0 * count as f64)?)
 }
 
-/// Student's t-distribution with one degree of freedom, between all points but a point and itself.
+/// Student's t-distribution with one degree of freedom, between all pairs of different points.
 fn nearness(map: &Tensor) -> Result<Tensor> {
     let mut near = squared_distances(map)?.f_add_scalar_(1.0)?;
     Ok(near.f_reciprocal_()?.f_fill_diagonal_(0.0, false)?)
 }
 
-/// What each pair has of the sum of all.
+/// Each pair's share of the sum over all pairs.
 fn as_shares(near: &Tensor) -> Result<Tensor> {
     Ok(near.f_div(&near.f_sum(Kind::Float)?)?)
 }
