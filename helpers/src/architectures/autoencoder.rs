@@ -1,7 +1,7 @@
 //! The convolutional autoencoder that takes noise off images.
 //!
-//! Noisy images come in, `(H, W, C)` of any size; clean ones come out, of the same size and in 0..=1. In between lies a
-//! code of few values. Start at [`AutoencoderConfig::network`]; `Model::fit_denoiser` trains it.
+//! Its input is a noisy image, `(H, W, C)` of any size; its output is a clean one of the same size, in 0..=1. Between
+//! them is a code of few values. Start at [`AutoencoderConfig::network`]; `Model::fit_denoiser` trains it.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct AutoencoderConfig {
     pub rate: f64,
     /// Filters of the first convolution, at half of the image's size, and of all deeper ones.
     pub filters: [usize; 2],
-    /// Units of the dense layer on each side of the code, which is never wider than they are.
+    /// Units of the dense layers before and after the code; the code is never wider.
     pub dense: usize,
 }
 
@@ -83,19 +83,19 @@ impl AutoencoderConfig {
     }
 }
 
-/// The narrowest place of a network.
+/// The narrowest layer of a network.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bottleneck {
-    /// Layers up to it, itself included.
+    /// Number of layers up to it, including itself.
     pub layers: usize,
-    /// Values that pass it, for each image.
+    /// Its values per image.
     pub values: usize,
     /// Values of the image.
     pub image_values: usize,
 }
 
 impl Bottleneck {
-    /// Values that pass over values of the image.
+    /// Values of the bottleneck divided by values of the image.
     pub fn rate(&self) -> f64 {
         self.values as f64 / self.image_values as f64
     }
@@ -115,7 +115,7 @@ impl fmt::Debug for Bottleneck {
 }
 
 impl Model {
-    /// The narrowest place, found in the layers themselves: the first of those that let the fewest values through.
+    /// The first layer with the fewest values, found from the network itself.
     pub fn bottleneck(&self) -> Bottleneck {
         let network = self.network();
         let image_values = values(network.input_shape());
@@ -161,7 +161,7 @@ impl Model {
     /// The images of these codes, a row for each, `(N, H × W × C)`, channels last: what [`Model::encode`] left out.
     ///
     /// # Errors
-    /// If the codes have another length than the model's, or it gives images of another size than it takes.
+    /// If the codes have another length than the model's, or the model outputs images of another size than its input.
     pub fn decode(&self, codes: &Array2<f32>) -> Result<DenoisedImages> {
         self.check_restores_images()?;
         let Bottleneck { layers, values, .. } = self.bottleneck();

@@ -32,7 +32,7 @@ impl Default for CnnConfig {
 }
 
 impl CnnConfig {
-    /// The network for images of this shape. Images under 8 pixels do not survive three poolings.
+    /// The network for images of this shape. Three poolings need images of at least 8 pixels.
     pub fn network(&self, shape: ImageShape, classes: usize) -> Sequential {
         let [first, second, third, fourth] = self.filters;
         Sequential::new(shape)

@@ -104,9 +104,9 @@ impl EfficientNet {
 struct Stage {
     blocks: usize,
     kernel_size: i64,
-    /// Of the first block; the others keep the size.
+    /// Strides of the first block; the others have strides 1.
     strides: i64,
-    /// How many times wider a block is inside.
+    /// Factor by which a block widens its channels.
     expansion: i64,
     filters: i64,
 }
@@ -130,7 +130,7 @@ const STD: f64 = 128.0 / 255.0;
 
 impl TransferConfig {
     /// The network without its head, for images of this shape, as Keras's `include_top=False`: resized images in, 1,280
-    /// feature maps out. A head of one's own comes after it, and [`Model::load_imagenet`] reads the weights.
+    /// feature maps out. Add your own head after it; [`Model::load_imagenet`] reads the weights.
     ///
     /// # Errors
     /// If `input_size` is out of range.
@@ -160,7 +160,7 @@ impl TransferConfig {
         Ok(network.block("top", convolution(TOP_FILTERS, 1, 1, 1, true)))
     }
 
-    /// The base with a head of one dense layer behind dropout.
+    /// The base with a head of dropout and one dense layer.
     ///
     /// # Errors
     /// As [`TransferConfig::base`].
@@ -187,8 +187,8 @@ impl TransferConfig {
 }
 
 impl Model {
-    /// Reads the ImageNet weights of a network that begins with [`TransferConfig::base`], and freezes all layers that
-    /// they belong to; the head after them can be trained.
+    /// Reads the ImageNet weights of a network that begins with [`TransferConfig::base`], and freezes those layers; the
+    /// head stays trainable.
     ///
     /// # Errors
     /// If the file cannot be read, or its weights do not fit.
@@ -257,7 +257,8 @@ fn convolution(
     layers
 }
 
-/// The names of the pretrained tensors, in the order of the weights of a network of so many blocks, its head left out.
+/// The names of the pretrained tensors, in the order of the weights of a network with this many blocks, without the
+/// head.
 fn pretrained_names(blocks: usize) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |convolution: String, normalization: String| {
@@ -292,7 +293,7 @@ mod tests {
         TransferConfig { variant, ..TransferConfig::default() }
     }
 
-    /// The published files hold so many with the 1,000 classes of ImageNet, moving statistics left out.
+    /// The size of the published files, with the 1,000 classes of ImageNet and without moving statistics.
     #[test]
     fn the_networks_have_as_many_parameters_as_the_published_ones() {
         for (variant, parameters) in ALL.into_iter().zip([4_652_008, 5_416_680, 6_092_072]) {

@@ -9,19 +9,21 @@ use crate::error::Result;
 /// Subtracts each channel's mean and divides by its standard deviation, then scales and shifts by what is learnt: Keras's
 /// `BatchNormalization` (Ioffe & Szegedy 2015).
 ///
-/// While training, mean and variance are the batch's, and running statistics follow them; predictions use those. A frozen
-/// layer uses them while training, too, as in Keras. The running variance follows the unbiased one, as in PyTorch.
+/// In training, mean and variance are those of the batch, and the running statistics are updated with them. Predictions
+/// use the running statistics, and so does a frozen layer in training, as in Keras. The running variance is updated
+/// with the unbiased variance, as in PyTorch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNormalization {
-    /// Weight of the running statistics against a new batch's, in 0..1; Keras's default is 0.99.
+    /// Share of the old running statistics in an update, in 0..1; Keras's default is 0.99.
     pub momentum: f64,
     /// Added to the variance, above 0.
     pub epsilon: f64,
 }
 
 impl Default for BatchNormalization {
-    /// PyTorch's momentum of 0.9 follows the weights within an epoch; Keras's 0.99 lags behind in short trainings.
+    /// With PyTorch's 0.9 the statistics follow the weights within an epoch; with Keras's 0.99 they lag behind in short
+    /// trainings.
     fn default() -> BatchNormalization {
         BatchNormalization { momentum: 0.9, epsilon: 1e-3 }
     }

@@ -20,18 +20,18 @@ pub struct Block {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
-    /// The layers, in order; they give the shape that they take.
+    /// The layers, in order; their output must have the shape of their input.
     pub layers: Vec<Layer>,
 }
 
-/// The shape that comes out of these layers, one after the other.
+/// The output shape of these layers, one after the other.
 fn chain_shape(layers: &[Layer], input: &[i64]) -> std::result::Result<Vec<i64>, String> {
     layers.iter().try_fold(input.to_vec(), |shape, layer| {
         layer.output_shape(&shape).map_err(|problem| format!("{}: {problem}", layer.kind()))
     })
 }
 
-/// The layers with the shape that each takes, as far as they fit together.
+/// Each layer with its input shape, as long as the layers fit together.
 fn with_inputs<'a>(
     layers: &'a [Layer],
     input: &[i64],
@@ -55,7 +55,7 @@ pub(super) fn chain_weights(layers: &[Layer], input: &[i64]) -> Vec<WeightSpec> 
     with_inputs(layers, input).enumerate().flat_map(named).collect()
 }
 
-/// The sum of what all layers keep.
+/// The sum of the layers' kept values.
 pub(super) fn chain_kept_values(layers: &[Layer], input: &[i64], mut weights: &[Weight]) -> i64 {
     with_inputs(layers, input)
         .map(|(layer, input)| {

@@ -26,8 +26,8 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Pixels of zeros that "same" padding adds before and after a side of this length. As in TensorFlow an odd pixel goes
-    /// after: below, and to the right.
+    /// Rows of zeros that "same" padding adds before and after a side of this length. If the number is odd, one more
+    /// goes after (below and to the right), as in TensorFlow.
     fn same_padding(length: i64, kernel_size: i64, strides: i64) -> [i64; 2] {
         let added = (((length - 1) / strides) * strides + kernel_size - length).max(0);
         [added / 2, added - added / 2]

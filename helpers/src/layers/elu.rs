@@ -30,8 +30,8 @@ impl Operation for Elu {
     }
 
     fn forward(&self, input: &Tensor, _: &[Weight], _training: bool) -> Result<Tensor> {
-        // tch's `elu` has libtorch's default `alpha` alone. Cut off at 0 first: where large values are not taken, their
-        // exponential would be infinite, and its gradient not a number.
+        // tch's `elu` has a fixed `alpha`. Clipped at 0 first: for large values, which are not used below, the
+        // exponential would be infinite and its gradient NaN.
         let below = input.f_clamp_max(0.0)?.f_expm1()?.f_mul_scalar(self.alpha)?;
         Ok(input.f_where_self(&input.f_gt(0.0)?, &below)?)
     }

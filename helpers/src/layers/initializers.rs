@@ -1,8 +1,8 @@
 //! Kernel initializers with Keras's names and formulas.
 //!
 //! A kernel is `(units, inputs)` for a dense layer and `(filters, channels, height, width)` for a convolution. Its fans
-//! are counted as Keras counts them: `fan_in` = inputs of one unit, `fan_out` = units that one input reaches, both times
-//! the receptive field. Draws come from libtorch's generator, so `tch::manual_seed` fixes them.
+//! are defined as in Keras: `fan_in` is the inputs of one unit, `fan_out` the units that one input reaches, each times
+//! the receptive field. Draws come from libtorch's generator, so `tch::manual_seed` makes them repeatable.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Initializer {
-    /// All 0. A hidden layer that starts so never learns to tell its units apart.
+    /// All 0. The units of a hidden layer that starts like this stay equal.
     Zeros,
     /// All 1.
     Ones,
@@ -228,7 +228,7 @@ impl Initializer {
 /// (`fan_in`, `fan_out`) of a kernel, as Keras's `compute_fans` counts them.
 fn fans(shape: &[i64]) -> (f64, f64) {
     let &[units, inputs, ref window @ ..] = shape else {
-        // A bias: one value a unit.
+        // A bias has one value per unit.
         return (shape[0] as f64, shape[0] as f64);
     };
     let receptive: i64 = window.iter().product();
@@ -240,7 +240,7 @@ fn uniform(shape: &[i64], limit: f64) -> Result<Tensor> {
     Ok(unit.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_mul_scalar(limit)?)
 }
 
-/// Unit normal cut off at ±2, by the inverse of its distribution function: no draw is thrown away.
+/// Unit normal truncated at ±2, by the inverse of its distribution function, so that no draw is rejected.
 fn truncated_normal(shape: &[i64]) -> Result<Tensor> {
     let unit = Tensor::f_rand(shape, (Kind::Double, Device::Cpu))?;
     let uniform = unit.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_mul_scalar(erf_of_sqrt2()?)?;

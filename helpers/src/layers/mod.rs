@@ -1,12 +1,12 @@
-//! Layers: a file each, with its settings, the shape it gives, its weights, and how it computes.
+//! Layers, a file each, with settings, output shape, weights and computation.
 //!
-//! Shapes leave the number of images out. In memory an image is `(channels, height, width)`; messages show it as Keras
-//! does, `height × width × channels`. A flat layer gives `(units,)`. Convolutions work on channels-last memory: the
-//! strides say so, the shape stays `(N, C, H, W)`.
+//! Shapes do not include the number of images. In memory an image is `(channels, height, width)`; messages show it as
+//! Keras does, `height × width × channels`. A flat layer outputs `(units,)`. Convolutions use channels-last memory:
+//! only the strides change, the shape is still `(N, C, H, W)`.
 //!
-//! `forward` is the reference: libtorch's own operations, one after the other, on any device; autograd differentiates
-//! it. `engine` computes the same in fewer passes over memory, and is tested against it. To add a layer, write its file
-//! and add a line to the list below; `docs/extending.md` goes through an example.
+//! `forward` is the reference: libtorch's own operations, one after the other, on any device, differentiated by
+//! autograd. `engine` computes the same in fewer passes over memory, and is tested against it. To add a layer, write
+//! its file and add a line to the list below; `docs/extending.md` has an example.
 
 mod activation;
 mod average_pooling2d;
@@ -45,13 +45,13 @@ pub use self::resize::{RepeatChannels, Resize, UpSampling2d};
 pub(crate) use self::weight::{Weight, WeightSpec, is_statistic};
 use crate::error::Result;
 
-/// What a layer says about itself. All but `kind`, `output_shape` and `forward` suit a layer without weights that draws
-/// nothing at random; for one that is made of layers they ask those inside.
+/// What every layer implements. The default methods suit a layer without weights and without randomness; for a layer
+/// made of others they ask the inner layers.
 pub(crate) trait Operation {
     /// The name of the builder's method; layers of a network are numbered by it (`dense`, `dense_1`, …).
     fn kind(&self) -> &'static str;
 
-    /// The shape that comes out for `input` coming in, or what does not fit.
+    /// The output shape for this input shape, or what does not fit.
     fn output_shape(&self, input: &[i64]) -> std::result::Result<Vec<i64>, String>;
 
     /// The weights it needs for an `input` that [`Operation::output_shape`] accepts, in the order in which
@@ -70,7 +70,7 @@ pub(crate) trait Operation {
         chain_kept_values(self.inner(), input, weights)
     }
 
-    /// The layers inside, where it is made of others.
+    /// The inner layers, if it is made of others.
     fn inner(&self) -> &[Layer] {
         &[]
     }
@@ -79,7 +79,7 @@ pub(crate) trait Operation {
     fn forward(&self, input: &Tensor, weights: &[Weight], training: bool) -> Result<Tensor>;
 }
 
-/// Makes the enum of all layers from their types; every method of [`Layer`] asks the type.
+/// Defines the enum of all layers from their types; each method of [`Layer`] calls the type's.
 macro_rules! layers {
     ($($(#[$about:meta])* $name:ident,)+) => {
         /// One layer of a network, by its settings alone; `Sequential` chains them.
@@ -148,7 +148,7 @@ layers! {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
-    /// All channels, again and again.
+    /// All channels, repeated.
     RepeatChannels,
     /// A vector as an image.
     Reshape,
@@ -173,10 +173,10 @@ impl Layer {
         self.operation().is_random()
     }
 
-    /// The shape that comes out for `input` coming in: channels, height, width, or so many values.
+    /// The output shape for this input shape: channels, height and width, or a number of values.
     ///
     /// # Errors
-    /// What does not fit, in words that go behind the layer's name.
+    /// What does not fit, as text that follows the layer's name.
     pub fn output_shape(&self, input: &[i64]) -> std::result::Result<Vec<i64>, String> {
         self.operation().output_shape(input)
     }
@@ -186,12 +186,12 @@ impl Layer {
         self.operation().weights(input)
     }
 
-    /// Values of one image that a training step keeps at the least.
+    /// Values per image that a training step must at least keep.
     pub(crate) fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
         self.operation().kept_values(input, weights)
     }
 
-    /// What it makes of a batch: the reference.
+    /// The output for a batch, by the reference.
     pub(crate) fn forward(
         &self,
         input: &Tensor,
@@ -226,7 +226,7 @@ pub(crate) fn show_shape(shape: &[i64]) -> String {
     }
 }
 
-/// `tensor` in `kind`; itself when it is of that kind already.
+/// `tensor` in the number format `kind`; not copied if it has it already.
 pub(crate) fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor> {
     if tensor.kind() == kind {
         return Ok(tensor.shallow_clone());
@@ -234,7 +234,7 @@ pub(crate) fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor> {
     Ok(tensor.f_to_kind(kind)?)
 }
 
-/// Channels, height and width of an image shape, or that it is none.
+/// Channels, height and width of an image shape; an error for other shapes.
 fn image(shape: &[i64]) -> std::result::Result<[i64; 3], String> {
     match *shape {
         [channels, height, width] => Ok([channels, height, width]),

@@ -22,14 +22,14 @@ pub struct Reshape {
     pub width: i64,
 }
 
-/// The top left part of an image, which takes off what upsampling made too large. Keras's `Cropping2D` is told what to take off
-/// at each side, this layer which part stays.
+/// The top left part of an image, to remove what upsampling added. Keras's `Cropping2D` takes the sizes to remove at
+/// each side; this layer takes the size to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cropping2d {
-    /// Rows that stay.
+    /// Rows that are kept.
     pub height: i64,
-    /// Columns that stay.
+    /// Columns that are kept.
     pub width: i64,
 }
 

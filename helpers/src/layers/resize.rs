@@ -24,12 +24,12 @@ pub struct UpSampling2d {
     pub size: i64,
 }
 
-/// All channels, again and again: three times make a grey image one for a network that takes colours. Keras has no such layer;
-/// its `Concatenate` of an image with itself gives the same.
+/// All channels, repeated: three times make a grey image fit a network for colours. Keras has no such layer;
+/// `Concatenate` of an image with itself gives the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepeatChannels {
-    /// How often.
+    /// How many times.
     pub times: i64,
 }
 

@@ -1,16 +1,16 @@
-//! Weights: what a layer asks for, and what a model holds.
+//! Weights: a layer's specification, and the tensors of a model.
 
 use tch::Tensor;
 
 use super::Initializer;
 use crate::error::Result;
 
-/// A weight before anything is allocated.
+/// The specification of a weight, before memory is allocated.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WeightSpec {
-    /// `kernel`, `bias`, `gamma`, …; what stands before it names the layer.
+    /// `kernel`, `bias`, `gamma`, …; preceded by the layer's name.
     pub name: String,
-    /// Its shape; a dimension a number.
+    /// Its shape, one number per dimension.
     pub shape: Vec<i64>,
     /// How its values are first drawn.
     pub initializer: Initializer,
@@ -28,7 +28,7 @@ pub(crate) struct Weight {
     pub tensor: Tensor,
     /// True when the optimiser may change it; never for a running statistic.
     pub trainable: bool,
-    /// As the layer says ([`WeightSpec::kernel`]).
+    /// True when weight decay applies, see [`WeightSpec::kernel`].
     pub decay: bool,
 }
 
@@ -49,7 +49,7 @@ impl WeightSpec {
         WeightSpec { trainable: false, ..WeightSpec::new(name, shape, initializer) }
     }
 
-    /// Number of values; none if that is more than `i64` counts.
+    /// Number of values; none if it overflows `i64`.
     pub(crate) fn values(&self) -> Option<i64> {
         self.shape.iter().try_fold(1i64, |product, &side| product.checked_mul(side))
     }

@@ -1,4 +1,4 @@
-//! Networks: the [`Sequential`] builder and the built [`Model`], which predicts, is frozen, saved and loaded.
+//! Networks: the [`Sequential`] builder, and the [`Model`] that it builds, to predict, freeze, save and load.
 //!
 //! Start at [`Sequential::new`]; `architectures` has ready-made networks.
 

@@ -22,22 +22,22 @@ use crate::system::memory::Memory;
 use crate::system::threads::AdaptiveThreads;
 use crate::text::clean_text;
 
-/// Images that a prediction takes through the network at once.
+/// Images per batch of a prediction.
 const PREDICT_BATCH: usize = 512;
 
-/// A network with weights: trained by `fit`, asked by `predict`, scored by `evaluate`.
+/// A network with weights: `fit` trains it, `predict` uses it, `evaluate` scores it.
 pub struct Model {
     network: Sequential,
     rows: Vec<SummaryRow>,
     pub(crate) weights: Vec<Weight>,
     /// For each layer, the index after its last weight.
     ends: Vec<usize>,
-    /// What comes out of each layer for one image.
+    /// Output shape of each layer, for one image.
     shapes: Vec<Vec<i64>>,
-    /// How pixels become the network's input; `fit` takes it from its training images.
+    /// How pixels are normalised for the network; `fit` computes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
-    /// What the weights have learnt from.
+    /// The images that the weights were trained on.
     pub(crate) trained_on: Vec<TrainedOn>,
 }
 
@@ -57,7 +57,7 @@ impl Sequential {
 }
 
 impl Model {
-    /// Puts a plan and its weights together.
+    /// Joins a plan and its weights.
     pub(super) fn assemble(network: Sequential, plan: Plan, weights: Vec<Weight>) -> Model {
         let Plan { rows, ends, shapes, .. } = plan;
         Model {
@@ -106,7 +106,7 @@ impl Model {
         &self.rows[index].name
     }
 
-    /// How many layers, from the first on, give the same for the same image at every step of training: frozen and
+    /// How many layers at the start give a constant output for the same image during training: they are frozen and
     /// without dropout.
     pub(crate) fn fixed_layers(&self) -> usize {
         let trained = self.weights.iter().position(|weight| weight.trainable);
@@ -115,22 +115,22 @@ impl Model {
         layers.take_while(|(layer, end)| **end <= trained && !layer.is_random()).count()
     }
 
-    /// What goes into this layer for one image.
+    /// The input shape of this layer, for one image.
     pub(crate) fn input_of(&self, layer: usize) -> &[i64] {
         if layer == 0 { self.network.input_shape() } else { self.output_of(layer - 1) }
     }
 
-    /// What comes out of this layer for one image: channels, rows, columns, or so many values.
+    /// The output shape of this layer, for one image: channels, rows and columns, or a number of values.
     pub(crate) fn output_of(&self, layer: usize) -> &[i64] {
         &self.shapes[layer]
     }
 
-    /// What comes out for one image: a value for each class, or channels, rows and columns of an image.
+    /// The output shape for one image: a value per class, or channels, rows and columns of an image.
     pub fn output_shape(&self) -> &[i64] {
         self.input_of(self.shapes.len())
     }
 
-    /// Predicts in this number format from now on; a model computes as it was trained until told otherwise.
+    /// Sets the number format of predictions; initially it is that of the training.
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
     }
@@ -160,11 +160,10 @@ impl Model {
         Ok(Probabilities(table.map_err(Error::internal)?))
     }
 
-    /// How many images a second [`Model::predict`] takes: the median of three passes over these images.
+    /// Images per second of [`Model::predict`]: the median of three passes over these images.
     ///
-    /// A pass before them is not timed, for the first prediction of a process also pays for what libtorch sets up once:
-    /// its threads, its memory, and for each size of a batch the kernels that it picks. The more images, the steadier the
-    /// figure; those of a test part are enough.
+    /// A first pass is not timed, because the first prediction of a process also sets up libtorch: its threads, its
+    /// memory, and its kernels for each batch size. The figure is steadier with more images; a test part has enough.
     ///
     /// # Errors
     /// As [`Model::predict`].
@@ -177,7 +176,7 @@ impl Model {
         self.outputs_of(self.network.layers().len(), source)
     }
 
-    /// What comes out of the first `depth` layers, as [`Model::outputs_for`].
+    /// The outputs of the first `depth` layers, as [`Model::outputs_for`].
     pub(crate) fn outputs_of(&self, depth: usize, source: &dyn BatchSource) -> Result<Tensor> {
         let guard = InterruptGuard::new();
         let predictor = self.predictor(source.first_layer()..depth, self.precision)?;
@@ -250,7 +249,7 @@ impl Model {
         })
     }
 
-    /// An error unless what comes out has the shape of what goes in.
+    /// An error unless the output has the shape of the input.
     pub(crate) fn check_restores_images(&self) -> Result<()> {
         let input = self.network.input_shape();
         if self.output_shape() == input {
@@ -275,7 +274,7 @@ impl Predictor<'_> {
     }
 }
 
-/// Checks that there is room for the outputs for all images, told from those for a first batch. They are there three
+/// Checks that there is memory for the outputs of all images, estimated from those of a first batch. They exist three
 /// times: batch by batch, joined, and as an array.
 pub(crate) fn check_room(outputs: &Tensor, batch: usize, images: usize) -> Result<()> {
     let one_image = outputs.numel().div_ceil(batch.max(1)) as u64;
@@ -285,7 +284,7 @@ pub(crate) fn check_room(outputs: &Tensor, batch: usize, images: usize) -> Resul
     Memory::now().require(3 * 4 * one_image * images as u64, work, advice)
 }
 
-/// Images a second of a pass that takes so many: the median of three, after one that is not timed.
+/// Images per second of a pass over this many: the median of three, after one that is not timed.
 pub(crate) fn images_per_second(images: usize, pass: impl Fn() -> Result<()>) -> Result<f64> {
     pass()?;
     let mut seconds = [0.0; 3];
@@ -300,8 +299,8 @@ pub(crate) fn images_per_second(images: usize, pass: impl Fn() -> Result<()>) ->
 
 /// What `predict` gives: an array of shape `(N, classes)` whose rows add up to 1.
 ///
-/// A type of its own because a notebook can keep no variable whose type is another crate's; it is used as the
-/// [`ndarray::Array2`] inside.
+/// A type of its own, because a notebook cannot keep a variable whose type belongs to another crate; it dereferences to
+/// the [`ndarray::Array2`] inside.
 #[derive(Clone, PartialEq)]
 pub struct Probabilities(Array2<f32>);
 

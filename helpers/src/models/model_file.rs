@@ -44,8 +44,8 @@ pub(crate) fn write<'a>(
     write_atomically(path, &with_sorted_header(&whole)?)
 }
 
-/// The same file with everything in its header in the order of its name: `serialize` writes metadata in another order
-/// each time, and equal models shall be equal files.
+/// The same file with its header sorted by name: `serialize` writes metadata in a different order each time, but equal
+/// models must give equal files.
 fn with_sorted_header(file: &[u8]) -> Result<Vec<u8>> {
     let (length, rest) = file.split_first_chunk::<8>().ok_or_else(|| {
         Error::internal("a safetensors file begins with the length of its header")
@@ -74,7 +74,7 @@ fn checksum(
     texts.sort();
     tensors.sort();
     let mut hash = Sha256::new();
-    // Lengths keep neighbours apart.
+    // Lengths separate neighbouring texts.
     let mut add = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
@@ -91,7 +91,7 @@ fn checksum(
     format!("{:x}", hash.finalize())
 }
 
-/// A model file in memory; its tensors are copied as they are asked for.
+/// A model file in memory; tensors are copied when they are requested.
 pub(crate) struct ModelFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -184,7 +184,7 @@ impl ModelFile {
         Ok(Tensor::f_from_slice(&values)?.f_view(shape)?)
     }
 
-    /// The error that says what the file should hold, and what it holds.
+    /// An error that says what the file should hold and what it holds.
     pub(crate) fn broken(&self, expected: String, found: String) -> Error {
         let advice = self.advice.to_owned();
         Error::File { path: self.path.clone(), expected, found, advice }

@@ -1,4 +1,4 @@
-//! A network that is checked but has no weights yet: names, shapes, and what each layer will need.
+//! A checked network without weights: names, shapes, and the weights that each layer needs.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::layers::{Layer, WeightSpec, show_shape};
 use crate::system::memory::Memory;
 
-/// No single kernel, and no layer's output for one image, may have more values: 8 GiB of `f32`.
+/// Most values of a single kernel, or of a layer's output for one image: 8 GiB of `f32`.
 const MOST_VALUES: i64 = 1 << 31;
 
 /// A checked network without weights.
@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub specs: Vec<WeightSpec>,
     /// For each layer, the index after its last weight.
     pub ends: Vec<usize>,
-    /// What comes out of each layer for one image.
+    /// Output shape of each layer, for one image.
     pub shapes: Vec<Vec<i64>>,
 }
 
@@ -45,7 +45,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds a layer that takes `input`; gives what comes out of it.
+    /// Adds a layer with this input shape; returns its output shape.
     fn add(
         &mut self,
         layer: &Layer,

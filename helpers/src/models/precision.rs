@@ -8,7 +8,7 @@ use tch::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// [`Precision::BFloat16`] where the processor multiplies in it, else [`Precision::Float32`].
+    /// [`Precision::BFloat16`] if the processor has instructions for it, else [`Precision::Float32`].
     #[default]
     Auto,
     /// 32 bits throughout.
@@ -18,7 +18,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What [`Precision::Auto`] is on this processor; the others are themselves.
+    /// Resolves [`Precision::Auto`] for this processor; other values are unchanged.
     pub fn resolve(self) -> Precision {
         match self {
             Precision::Auto if has_bf16() => Precision::BFloat16,

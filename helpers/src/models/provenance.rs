@@ -1,4 +1,4 @@
-//! What a model knows of its own trainings, and whether they fit a split.
+//! What a model was trained on, and whether that fits a split.
 
 use super::model::Model;
 use super::trained_on::{Difference, TrainedOn};

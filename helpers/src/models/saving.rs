@@ -14,7 +14,7 @@ use super::trained_on::TrainedOn;
 use crate::data::batches::Normalization;
 use crate::error::{Error, Result};
 
-/// What a model file says about itself.
+/// The description of a model in its file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelConfig {

@@ -29,11 +29,11 @@ use crate::layers::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sequential {
-    /// What comes in, without the number of images: `[channels, height, width]`, or `[values]`.
+    /// Shape of the input, for one image: `[channels, height, width]`, or `[values]`.
     input: Vec<i64>,
     /// The layers, in order.
     layers: Vec<Layer>,
-    /// What the next convolution or dense layer is first drawn with.
+    /// How the kernels of the next layers are drawn.
     kernel_initializer: Initializer,
 }
 
@@ -90,7 +90,7 @@ impl Sequential {
         self.layer(Dense { units: units as i64, use_bias: true, kernel_initializer })
     }
 
-    /// Batch normalisation. The layer before it loses its bias, which normalisation would cancel.
+    /// Batch normalisation. Removes the bias of the layer before it, which the normalisation would cancel.
     pub fn batch_normalization(mut self) -> Sequential {
         match self.layers.last_mut() {
             Some(Layer::Conv2d(layer)) => layer.use_bias = false,
@@ -140,7 +140,7 @@ impl Sequential {
         self.layer(UpSampling2d { size: size as i64 })
     }
 
-    /// Drops this share of the values while training.
+    /// Sets this share of the values to 0 in training.
     pub fn dropout(self, rate: f64) -> Sequential {
         self.layer(Dropout { rate })
     }
@@ -195,7 +195,7 @@ impl Sequential {
         &self.layers
     }
 
-    /// What comes in for one image: `[channels, height, width]`, or `[values]`.
+    /// Shape of the input, for one image: `[channels, height, width]`, or `[values]`.
     pub fn input_shape(&self) -> &[i64] {
         &self.input
     }

@@ -1,5 +1,5 @@
-//! What a model was trained on. It stands in the model's file, and whoever opens that for a split checks it: a model that
-//! is scored on images that it has learnt from looks better than it is.
+//! The images that a model was trained on. They are recorded in the model's file, and checked when it is loaded for a
+//! split: a model that is scored on its training images looks better than it is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{DatasetInfo, Split, SplitConfig, Subset};
 use crate::text::clean_text;
 
-/// The images that a model has learnt from, and the classes that it has learnt to tell apart.
+/// The images that a model was trained on, and its classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedOn {
@@ -18,18 +18,18 @@ pub struct TrainedOn {
     pub class_names: Vec<String>,
     /// How it was split; none for parts that were made in another way.
     pub split: Option<SplitConfig>,
-    /// SHA-256 of the rows of X.npy that trained, in order, and of those that steered.
+    /// SHA-256 of the training rows of X.npy, in order, and of the validation rows.
     pub rows_sha256: String,
 }
 
-/// What was expected of a model or of a result, and what was found instead.
+/// The first difference between a model or result and what was expected.
 pub(crate) struct Difference {
     pub expected: String,
     pub found: String,
 }
 
 impl Difference {
-    /// Between the names of the classes: the first one that is another, as far as there are names of both.
+    /// Between class names: the first class whose name differs, among those that both have.
     pub(crate) fn of_classes(found: &[String], expected: &[String]) -> Option<Difference> {
         let class = |class, name| format!("class {class} called `{}`", clean_text(name));
         let mut both = found.iter().zip(expected).enumerate();

@@ -1,4 +1,4 @@
-//! A model's weights: counting them, freezing them, keeping copies.
+//! A model's weights: counting, freezing, and copies.
 
 use tch::Tensor;
 
@@ -29,8 +29,8 @@ impl Model {
         self.set_trainable(|_, _| false)
     }
 
-    /// Sets the layer of this name and all after it free to be trained, except batch normalisation, which stays as it
-    /// is: Keras's guide to fine-tuning keeps it in inference mode too. Layers before are left as they are.
+    /// Makes the layer of this name and all later ones trainable, except batch normalisation, which stays frozen:
+    /// Keras's guide to fine-tuning also keeps it in inference mode. Earlier layers are unchanged.
     ///
     /// # Errors
     /// If no layer has this name; [`Model::summary`] lists them.
@@ -63,7 +63,7 @@ impl Model {
         self.set_trainable(|index, _| before[index] && !of_kind[index])
     }
 
-    /// Asks for each weight, by index and name, whether training may change it; running statistics never are.
+    /// Sets which weights are trainable, by index and name; running statistics never are.
     pub(crate) fn set_trainable(&mut self, trainable: impl Fn(usize, &str) -> bool) -> Result<()> {
         for (index, weight) in self.weights.iter_mut().enumerate() {
             weight.trainable = !is_statistic(&weight.name) && trainable(index, &weight.name);
@@ -94,7 +94,7 @@ impl Model {
             .collect()
     }
 
-    /// Puts a [`Model::snapshot`] back.
+    /// Restores a [`Model::snapshot`].
     ///
     /// # Errors
     /// If it is another model's.
@@ -106,9 +106,9 @@ impl Model {
         Ok(())
     }
 
-    /// Checks that there is room to train on batches of so many images that have gone through the first `layer` layers:
-    /// for the gradients, two moments and the best weights, and for what each layer keeps of a batch to find its
-    /// gradient. It takes more than is asked for here; what does not even fit so is hopeless.
+    /// Checks that there is memory to train on batches of this many images that have passed the first `layer` layers:
+    /// for the gradients, two moments and the best weights, and for what each layer keeps of a batch for its gradient.
+    /// Training needs more than this; it is a lower bound.
     pub(crate) fn check_room_to_fit(
         &self,
         layer: usize,
@@ -128,7 +128,7 @@ impl Model {
     }
 }
 
-/// True if the layer that a weight of this name belongs to is of this kind; it may have a number.
+/// True if the weight of this name belongs to a layer of this kind; the layer's name may end in a number.
 fn is_of_kind(name: &str, kind: &str) -> bool {
     let layer = name.rsplit('.').nth(1).unwrap_or_default();
     let number = layer.strip_prefix(kind).map(|rest| rest.trim_start_matches('_'));
