@@ -1,4 +1,4 @@
-//! The settings that all searches have, and one of the trials that they lead to.
+//! The settings that all searches have, and a single trial of a search.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(super) struct SearchConfig {
     pub trials: PathBuf,
 }
 
-/// One combination on one fold.
+/// The training of one combination on one fold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// Index of the combination, in the grid's order.
@@ -42,7 +42,7 @@ pub struct Trial {
     pub fold: usize,
     /// The combination.
     pub params: Parameters,
-    /// What the program `trial` is given.
+    /// The input of the program `trial`.
     pub spec: TrialSpec,
 }
 

@@ -1,5 +1,5 @@
-//! Full trainings of a few combinations, each with several seeds: does what won on the folds win on the whole training
-//! part, too?
+//! Full trainings of a few combinations, each with several seeds: is the combination that won on the folds also the
+//! best when it is trained on the whole training part?
 
 use std::fmt;
 
@@ -15,13 +15,14 @@ use crate::models::Model;
 use crate::training::callbacks::Trainings;
 use crate::training::{Callbacks, FitConfig, History};
 
-/// What full trainings of some combinations reached on the validation part, and the best of them.
+/// The scores that full trainings of some combinations reached on the validation part, and the best combination.
 pub struct Confirmation {
-    /// The combinations: those that the search's choice is compared with, then that choice, none of them twice.
+    /// The combinations, without repeats: those that the search's choice is compared with, and last the search's
+    /// choice.
     pub params: Vec<Parameters>,
-    /// The seeds; the first is that of the search.
+    /// The seeds; the first is the search's.
     pub seeds: Vec<u64>,
-    /// What the combinations are judged by.
+    /// The metric that ranks the combinations.
     pub scoring: Scoring,
     /// Scores on the validation part, which also stopped the trainings: `validation_score[candidate][seed]`.
     pub validation_score: Vec<Vec<f64>>,
@@ -31,19 +32,20 @@ pub struct Confirmation {
     pub std_score: Vec<f64>,
     /// Seconds of training, mean over the seeds.
     pub mean_fit_time: Vec<f64>,
-    /// Index of the choice of the search.
+    /// Index of the combination that the search chose.
     pub searched_index: usize,
-    /// Index of the highest mean; of equal ones the first, so that a draw changes nothing.
+    /// Index of the highest mean; the first of equal ones, so that on a tie the search's choice, which is last, does
+    /// not win.
     pub best_index: usize,
     /// The combination with that mean.
     pub best_params: Parameters,
     /// That mean.
     pub best_score: f64,
-    /// Its training with the first seed.
+    /// The settings of its training with the first seed.
     pub best_fit: FitConfig,
     /// That training, epoch by epoch.
     pub best_history: History,
-    /// What that training made.
+    /// The model that this training produced; none once it was taken.
     pub best_model: Option<Model>,
 }
 
@@ -51,7 +53,7 @@ impl Confirmation {
     /// The trained model of the best combination and the first seed, taken out of the results.
     ///
     /// # Errors
-    /// If it was taken before.
+    /// If it was already taken.
     pub fn take_best_model(&mut self) -> Result<Model> {
         self.best_model.take().ok_or_else(|| {
             let advice = "run the cell with `confirm` again";
@@ -140,7 +142,7 @@ impl SearchConfig {
     }
 }
 
-/// There must be something to train, and a best combination to compare with.
+/// Checks that there is something to train, and a best combination to compare with.
 fn check(results: &SearchResults, n_seeds: usize) -> Result<()> {
     if n_seeds == 0 {
         return Err(Error::parameter("n_seeds", "at least 1", 0, "3 show what luck does"));
@@ -153,14 +155,14 @@ fn check(results: &SearchResults, n_seeds: usize) -> Result<()> {
     Ok(())
 }
 
-/// A full training that has ended.
+/// A full training that is finished.
 struct Trained {
     fit: FitConfig,
     history: History,
     model: Model,
 }
 
-/// These combinations in their order, none of them twice.
+/// These combinations in order, without repeats.
 fn without_repeats<'a>(all: impl IntoIterator<Item = &'a Parameters>) -> Vec<Parameters> {
     let mut params: Vec<Parameters> = Vec::new();
     for one in all {
@@ -171,7 +173,7 @@ fn without_repeats<'a>(all: impl IntoIterator<Item = &'a Parameters>) -> Vec<Par
     params
 }
 
-/// The line of a training that has ended.
+/// The line that is printed for a finished training.
 fn told(params: &Parameters, seed: u64, scored: &Score, history: &History) -> String {
     format!(
         "{}, seed {seed}: validation accuracy {:.2}%, best epoch {} of {}",

@@ -1,4 +1,5 @@
-//! Predictions for images that the model has not learnt from, for all of them; and what more images are worth.
+//! Predictions for all images, each by a model that was not trained on it; and accuracy against the number of training
+//! images.
 
 use std::fmt;
 
@@ -14,10 +15,10 @@ use crate::text::thousands;
 use crate::training::FitConfig;
 use crate::training::callbacks::Trainings;
 
-/// Class probabilities of each image by a network that was trained on the other folds: scikit-learn's
-/// `cross_val_predict(method="predict_proba")`. A row for each image, in their order.
+/// Class probabilities of each image, shape `(N, classes)`, by a network that was trained on the other folds:
+/// scikit-learn's `cross_val_predict(method="predict_proba")`.
 ///
-/// Of each fold's training images 12% steer early stopping. One line is printed for each fold.
+/// Early stopping uses 12% of each fold's training images. One line is printed per fold.
 ///
 /// # Errors
 /// If the images cannot be divided so, or as [`Model::fit`](crate::models::Model::fit).
@@ -85,12 +86,12 @@ pub struct LearningCurve {
     pub fit_seconds: Vec<f64>,
 }
 
-/// Trains the network anew on so many of the training images each time, drawn so that the classes keep their proportions,
-/// and scores it on the validation part: scikit-learn's `learning_curve` on one split. The validation part also steers
-/// early stopping, for all sizes alike; the test part is not looked at.
+/// Trains the network from new weights once for each number of training images, drawn so that the classes keep their
+/// proportions, and scores it on the validation part: scikit-learn's `learning_curve` on one split. The validation part
+/// also steers early stopping, at every size. The test part is not used.
 ///
-/// - `train_sizes`: numbers of images, trained on in rising order and each once, as in scikit-learn; one that is larger than
-///   the training part stands for all of it
+/// - `train_sizes`: numbers of images, sorted and without repeats, as in scikit-learn; a number larger than the
+///   training part means all of it
 ///
 /// # Errors
 /// If there is no size, one is too small to hold two images of each class, or as

@@ -1,4 +1,5 @@
-//! Trials on a Dask cluster, through the program `tools/cluster/bridge.py`: a line of JSON for each trial, and one back.
+//! Trials on a Dask cluster, through the program `tools/cluster/bridge.py`: one line of JSON per trial in each
+//! direction.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +18,7 @@ use crate::display::print_line;
 use crate::error::{Error, Result};
 use crate::text::clean_text;
 
-/// A cluster that answers; the bridge to it ends with this value, and with it all of its trials.
+/// A connected cluster; dropping this value ends the bridge and all of its trials.
 #[derive(Debug)]
 pub(super) struct DaskCluster {
     bridge: Child,
@@ -35,12 +36,13 @@ struct Heard {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of the next trial.
+    /// The number of the last trial.
     next: u64,
-    /// Who waits for the answer to a trial. Each by itself: with one condition for all, every answer woke a thousand threads.
+    /// The channel of each trial that waits for its answer. One channel per trial: with one condition variable for all,
+    /// every answer woke a thousand threads.
     waiting: HashMap<u64, Sender<Result<String, String>>>,
     slots: usize,
-    /// Why nothing more is to come.
+    /// Why no more answers come; none while the bridge runs.
     over: Option<String>,
 }
 
@@ -95,7 +97,7 @@ impl DaskCluster {
             "address": address, "program": program, "libraries": libraries(program, &root), "data": data,
             "store": std::env::var("TRIAL_STORE").ok(),
         });
-        // One that has ended says why itself.
+        // If the bridge has ended, its output gives the reason.
         let _ = writeln!(stdin, "{needs}");
         let trials = Mutex::new(Some(stdin));
         let cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
@@ -141,7 +143,7 @@ impl Heard {
         self.changed.notify_all();
     }
 
-    /// Waits for the first worker; gives why none is to come.
+    /// Waits for the first worker; returns the reason if none can come.
     fn wait_for_slots(&self) -> Option<String> {
         let waits = |state: &mut State| state.over.is_none() && state.slots == 0;
         let waited = self.changed.wait_while(locked(&self.state), waits);
@@ -181,7 +183,7 @@ impl TrialRunner for DaskCluster {
 
 impl Drop for DaskCluster {
     fn drop(&mut self) {
-        // The end of its input is the end of all of its trials.
+        // Closing the bridge's input ends it and all of its trials.
         locked(&self.trials).take();
         let _ = self.bridge.wait();
         self.reader.take().map(JoinHandle::join);

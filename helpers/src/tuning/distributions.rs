@@ -1,4 +1,4 @@
-//! Parameters drawn at random, the very ones that scikit-learn's `ParameterSampler` draws for the same seed.
+//! Parameters drawn at random; for the same seed the same as those of scikit-learn's `ParameterSampler`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,29 +9,29 @@ use super::grid::{ParameterGrid, Parameters};
 use crate::data::random_state::RandomState;
 use crate::error::{Error, Result};
 
-/// Where the values of one parameter come from.
+/// The values of one parameter to draw from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distribution {
     /// Evenly from `loc` to `loc + scale`; SciPy's `uniform(loc, scale)`.
     Uniform {
-        /// The least value.
+        /// The smallest value.
         loc: f64,
-        /// How far the largest one lies above it.
+        /// The largest value minus the smallest.
         scale: f64,
     },
     /// From `low` to `high`, evenly in the logarithm; SciPy's `loguniform(a, b)`.
     LogUniform {
         /// The least value, above 0.
         low: f64,
-        /// The largest one.
+        /// The largest value.
         high: f64,
     },
     /// A whole number of `low..high`; SciPy's `randint(low, high)`.
     RandInt {
-        /// The least one.
+        /// The smallest value.
         low: i64,
-        /// Beyond the largest one.
+        /// The largest value plus 1.
         high: i64,
     },
     /// One of these.
@@ -52,7 +52,7 @@ impl<V: Into<Value>, const N: usize> From<[V; N]> for Distribution {
 }
 
 impl Distribution {
-    /// Checks its numbers.
+    /// Checks that the bounds are valid.
     fn check(&self, name: &str) -> Result<()> {
         let problem = match self {
             Distribution::Uniform { loc, scale } => {
@@ -93,7 +93,7 @@ impl Distribution {
     }
 }
 
-/// Names with the distributions to draw from; or several such sets, one of which is drawn first.
+/// Names with the distributions to draw from; or several such sets, of which each draw first picks one.
 ///
 /// In JSON it is a map from names to lists of values or to distributions, or a list of such maps.
 ///
@@ -145,12 +145,12 @@ impl Default for ParameterDistributions {
 }
 
 impl ParameterDistributions {
-    /// None; the one combination to draw is the empty one.
+    /// No parameters: only the empty combination can be drawn.
     pub fn new() -> ParameterDistributions {
         ParameterDistributions { sets: vec![BTreeMap::new()] }
     }
 
-    /// Adds a parameter; a name given before gets the new distribution.
+    /// Adds a parameter, or replaces the distribution of one that was added before.
     pub fn parameter(
         mut self,
         name: impl Into<String>,
@@ -162,13 +162,13 @@ impl ParameterDistributions {
         self
     }
 
-    /// These sets and those of another one.
+    /// Adds the sets of another value to these.
     pub fn or(mut self, other: ParameterDistributions) -> ParameterDistributions {
         self.sets.extend(other.sets);
         self
     }
 
-    /// `n_iter` combinations; where all values are lists, different ones, and no more than there are.
+    /// `n_iter` combinations; if all values are lists, without repeats, and at most as many as there are.
     ///
     /// # Errors
     /// If there is nothing to draw from, or `random_state` does not fit into 32 bits.
@@ -193,7 +193,7 @@ impl ParameterDistributions {
         Ok((0..n_iter).map(|_| point(&mut random)).collect())
     }
 
-    /// The grid of all combinations, if there are lists alone.
+    /// The grid of all combinations, if all values are lists.
     fn grid(&self) -> Option<ParameterGrid> {
         let mut grids = self.sets.iter().map(|set| {
             set.iter().try_fold(ParameterGrid::new(), |grid, (name, values)| match values {
@@ -206,8 +206,8 @@ impl ParameterDistributions {
     }
 }
 
-/// `count` different numbers below `population`, as scikit-learn's `sample_without_replacement` draws them: by one of
-/// three methods, after the share of the population that is drawn.
+/// `count` different numbers below `population`, as scikit-learn's `sample_without_replacement` draws them: the share
+/// of the population that is drawn decides which of three methods is used.
 fn without_replacement(population: usize, count: usize, random: &mut RandomState) -> Vec<usize> {
     let share = if population == 0 { 1.0 } else { count as f64 / population as f64 };
     if share > 0.01 && share < 0.99 {

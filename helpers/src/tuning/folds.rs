@@ -1,4 +1,4 @@
-//! Folds for cross-validation, index for index those of scikit-learn's `KFold` and `StratifiedKFold`; [`Folds`] is the
+//! Folds for cross-validation, with the same indices as scikit-learn's `KFold` and `StratifiedKFold`; [`Folds`] is the
 //! search's `cv`.
 
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ impl KFold {
     }
 }
 
-/// Folds with the classes in the proportions of the whole, each of which tests once; scikit-learn's
+/// Folds in which the classes keep their proportions, each of which is the test part once; scikit-learn's
 /// `StratifiedKFold`.
 ///
 /// A class with fewer samples than there are folds is missing from some of them. Indices in each part ascend.
@@ -90,7 +90,7 @@ impl StratifiedKFold {
         let mut fold_of = vec![0; labels.len()];
         let mut dealt = 0;
         for class in &classes {
-            // The samples, sorted by class, are dealt to the folds like cards, one class after the other.
+            // The samples, sorted by class, go to the folds in turn, one class after the other.
             let mut taken = vec![0; self.n_splits];
             for card in dealt..dealt + class.len() {
                 taken[card % self.n_splits] += 1;
@@ -116,11 +116,11 @@ impl StratifiedKFold {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Folds {
-    /// So many stratified folds, not shuffled: what scikit-learn makes of an integer.
+    /// This many stratified folds, not shuffled, as scikit-learn does for an integer.
     Count(usize),
     /// Folds of equal size.
     KFold(KFold),
-    /// Folds with the classes in the proportions of the whole.
+    /// Folds in which the classes keep their proportions.
     StratifiedKFold(StratifiedKFold),
     /// Any parts, as indices into the images that the search sees.
     Splits(Vec<TrainTest>),
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_next_class_is_dealt_where_the_last_one_ended() {
-        // Class 9 comes first: its three samples go to folds 0, 1, 0 and are laid down in ascending order of folds.
+        // Class 9 comes first: its three samples go to folds 0, 1, 0, and are assigned in ascending order of folds.
         let folds = StratifiedKFold { n_splits: 2, shuffle: false, random_state: 0 }
             .split(&[9, 9, 4, 9, 4, 4])
             .unwrap();

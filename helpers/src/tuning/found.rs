@@ -1,4 +1,4 @@
-//! What the rounds of a search have found so far.
+//! The results of a search so far, round by round.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,30 +10,30 @@ use super::results::{CvResults, ErrorScore, FailedTrial, MetricScores};
 use super::scoring::Scoring;
 use super::trial::TrialResult;
 
-/// What the rounds so far have found, row after row.
+/// The results of the rounds so far, one row per candidate and round.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) n_splits: usize,
     params: Vec<Parameters>,
-    /// The round of each row, from 0, and what it had of the resource.
+    /// The round of each row, from 0.
     iter: Vec<usize>,
     n_resources: Vec<usize>,
-    /// Row after row, and within it fold after fold.
+    /// The result of each trial: row by row, and within a row fold by fold.
     pub(super) outcomes: Vec<Result<TrialResult, String>>,
     pub(super) trials_kept: usize,
-    /// The first row of the last round.
+    /// Index of the first row of the last round.
     last: usize,
-    /// Checkpoints from which the next round goes on.
+    /// Checkpoints that the next round may resume from.
     checkpoints: Vec<PathBuf>,
 }
 
 impl Found {
-    /// Nothing yet, of combinations with so many trials each.
+    /// No results yet; each combination has `n_splits` trials.
     pub(super) fn new(n_splits: usize) -> Found {
         Found { n_splits, ..Found::default() }
     }
 
-    /// Adds a round; gives the mean scores of its candidates.
+    /// Adds a round; returns the mean scores of its candidates.
     pub(super) fn add(
         &mut self,
         config: &SearchConfig,
@@ -53,7 +53,8 @@ impl Found {
         self.cv_results(config, None).mean_test_score[self.last..].to_vec()
     }
 
-    /// The result of a trial whose training early stopping has ended in the round before: more epochs change nothing.
+    /// The result of a trial that early stopping already ended in the round before: with more epochs it would be the
+    /// same.
     pub(super) fn ended_before(&self, round: &Round, trial: &Trial) -> Option<TrialResult> {
         let Budget::Epochs { before: Some(before), .. } = round.budget else { return None };
         let row = self.last + round.from[trial.candidate];
@@ -62,8 +63,8 @@ impl Found {
         over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
     }
 
-    /// Removes the checkpoints of earlier rounds from which none of these trials goes on. One that cannot be removed
-    /// costs room on the disk and nothing else.
+    /// Removes the checkpoints of earlier rounds that none of these trials resumes from. One that cannot be removed
+    /// only costs disk space.
     pub(super) fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
         let trials = still.unwrap_or_default().iter();
         let needed: BTreeSet<&Path> =

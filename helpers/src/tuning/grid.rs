@@ -63,12 +63,12 @@ impl Default for ParameterGrid {
 }
 
 impl ParameterGrid {
-    /// A grid without parameters: its one combination is the empty one.
+    /// A grid without parameters; it has one combination, the empty one.
     pub fn new() -> ParameterGrid {
         ParameterGrid { grids: vec![BTreeMap::new()] }
     }
 
-    /// Adds a parameter with the values to try, in this order; a name given before gets new values.
+    /// Adds a parameter with the values to try, in this order, or replaces the values of one that was added before.
     pub fn parameter<V: Into<Value>>(
         mut self,
         name: impl Into<String>,
@@ -90,7 +90,7 @@ impl ParameterGrid {
     /// All combinations: names in ascending order, the value of the last name varies fastest.
     ///
     /// # Errors
-    /// If a parameter has no values, or one that JSON has no number for, as NaN.
+    /// If a parameter has no values, or a value that JSON cannot represent, such as NaN.
     pub fn combinations(&self) -> Result<Vec<Parameters>> {
         let mut all = Vec::new();
         for grid in &self.grids {

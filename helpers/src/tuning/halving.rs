@@ -1,30 +1,31 @@
-//! Successive halving (Jamieson & Talwalkar 2016): many combinations with little, the better ones again with more.
+//! Successive halving (Jamieson & Talwalkar 2016): many combinations with a small budget, then the better ones with a
+//! larger one.
 //!
 //! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`.
 //!
-//! A short trial favours what learns fast. The dense network of notebook 4 on one fold of Fashion-MNIST: without dropout
-//! 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. So where dropout is searched, notebook 10
-//! gives every combination its whole training; a search for a learning rate or a width is what halving is for.
+//! A short trial favours combinations that learn fast. The dense network of notebook 4 on one fold of Fashion-MNIST:
+//! without dropout 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. This is why notebook 10,
+//! which searches dropout, trains every combination fully; halving suits a search for a learning rate or a width.
 
 use serde::{Deserialize, Serialize};
 
 use super::grid::Parameters;
 use crate::error::{Error, Result};
 
-/// What a round gives each candidate more of; scikit-learn's `resource`.
+/// The resource that each round gives candidates more of; scikit-learn's `resource`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
-    /// Training images, drawn anew for each round: scikit-learn's `n_samples`, its default.
+    /// Training images, drawn again in each round: scikit-learn's `n_samples`, the default.
     #[default]
     NSamples,
-    /// Epochs of one and the same training: the next round goes on where the last one stopped, to the same weights as an
-    /// undisturbed training. The learning rate's schedule is that of the whole training in each round.
+    /// Epochs of one training: each round continues where the last one stopped, and reaches the same weights as a
+    /// training without interruption. The learning rate's schedule is that of the whole training in each round.
     Epochs,
 }
 
 impl Resource {
-    /// In words, for more than one.
+    /// The word for it in a sentence, plural.
     pub fn plural(self) -> &'static str {
         match self {
             Resource::NSamples => "images",
@@ -33,15 +34,15 @@ impl Resource {
     }
 }
 
-/// What the first round gives each candidate; scikit-learn's `min_resources`.
+/// The amount that each candidate gets in the first round; scikit-learn's `min_resources`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinResources {
-    /// So much that the last round gets as much as it may.
+    /// The amount that lets the last round use as much as possible.
     Exhaust,
     /// 1 epoch; or 2 images for each class and fold, as in scikit-learn.
     Smallest,
-    /// So much.
+    /// This amount.
     #[serde(untagged)]
     Count(usize),
 }
@@ -52,19 +53,19 @@ impl From<usize> for MinResources {
     }
 }
 
-/// How much of the data or of the training the trials of a round get.
+/// The share of the images or epochs that the trials of a round get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Budget {
     /// All images, the whole training.
     Whole,
-    /// So many images.
+    /// This many images.
     Images { count: usize, random_state: u64 },
-    /// The first `now` epochs; rounds before have had `before` of them.
+    /// The first `now` epochs, of which earlier rounds ran `before`.
     Epochs { now: usize, before: Option<usize> },
 }
 
 impl Budget {
-    /// Images or epochs, if it is a part.
+    /// The number of images or epochs, unless it is all of them.
     pub(super) fn amount(self) -> Option<usize> {
         match self {
             Budget::Whole => None,
@@ -76,15 +77,15 @@ impl Budget {
 
 /// One round of a search.
 pub(super) struct Round {
-    /// From 0.
+    /// Its number, from 0.
     pub iteration: usize,
     pub candidates: Vec<Parameters>,
-    /// Which of the candidates of the round before each one was.
+    /// For each candidate, its index among the candidates of the round before.
     pub from: Vec<usize>,
     pub budget: Budget,
 }
 
-/// Which combinations a search tries, round after round.
+/// Decides which combinations a search tries in each round.
 pub(super) trait Plan {
     /// The next round, given the mean scores of the last one.
     fn next(&mut self, scores: &[f64]) -> Option<Round>;
@@ -94,13 +95,13 @@ pub(super) trait Plan {
         1
     }
 
-    /// What differs from round to round.
+    /// The resource that differs from round to round.
     fn resource(&self) -> Option<Resource> {
         None
     }
 }
 
-/// One round of these combinations.
+/// A single round of these combinations.
 pub(super) struct OneRound(pub Option<Vec<Parameters>>);
 
 impl Plan for OneRound {
@@ -121,7 +122,7 @@ pub(super) struct Halving {
     pub random_state: u64,
 }
 
-/// The most that a trial can get, and what the least follows from.
+/// The maximum that a trial can get, and the numbers that the minimum is computed from.
 pub(super) struct Available {
     pub images: usize,
     pub classes: usize,
@@ -153,7 +154,7 @@ impl Halving {
         Ok(())
     }
 
-    /// The least and the most that a candidate gets, before `MinResources::Exhaust` is worked out.
+    /// The minimum and the maximum that a candidate gets, before `MinResources::Exhaust` is applied.
     pub(super) fn limits(&self, available: &Available) -> Result<(usize, usize)> {
         let least = match (self.min_resources, self.resource) {
             (MinResources::Count(count), _) => count,
@@ -190,7 +191,8 @@ impl Halving {
         let rounds = if self.aggressive_elimination { required } else { required.min(possible) };
         let n_resources = (0..rounds)
             .map(|iteration| {
-                // Aggressive elimination repeats the first amount until what is left fits into the rounds that can grow.
+                // Aggressive elimination repeats the first amount until the remaining candidates fit into the rounds
+                // that can grow.
                 let power = match self.aggressive_elimination {
                     true => (iteration + possible).saturating_sub(required),
                     false => iteration,
@@ -202,7 +204,8 @@ impl Halving {
     }
 }
 
-/// The largest whole power of `factor` that is not above `count`; rounded as scikit-learn's quotient of logarithms is.
+/// The largest whole exponent with `factor.powi(exponent) <= count`; rounded as scikit-learn rounds the quotient of
+/// logarithms.
 fn whole_powers(count: usize, factor: f64) -> usize {
     ((count as f64).ln() / factor.ln()).floor() as usize
 }
@@ -212,7 +215,7 @@ pub(super) struct HalvingPlan {
     settings: Halving,
     n_resources: Vec<usize>,
     iteration: usize,
-    /// Of the last round.
+    /// The candidates of the last round.
     candidates: Vec<Parameters>,
 }
 
@@ -246,7 +249,7 @@ impl Plan for HalvingPlan {
     }
 }
 
-/// The indices of the `k` best scores, the best one last; those that are no numbers count as the worst.
+/// The indices of the `k` best scores, the best one last; NaN counts as the worst score.
 fn top_k(scores: &[f64], k: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     let key = |index: usize| if scores[index].is_nan() { f64::NEG_INFINITY } else { scores[index] };

@@ -1,7 +1,7 @@
-//! What runs trials: processes on this machine, a cluster, or a bridge to an engine of your own.
+//! Where trials run: in processes on this machine, on a cluster, or through your own [`TrialRunner`].
 //!
-//! All that a search knows of it is the [`TrialRunner`]: it is given a [`TrialSpec`] and gives back a [`TrialResult`]. By
-//! default processes of the program `trial` run them, see [`LocalProcesses`].
+//! A search only knows the trait [`TrialRunner`], which takes a [`TrialSpec`] and returns a [`TrialResult`]. By
+//! default, processes of the program `trial` run the trials; see [`LocalProcesses`].
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,18 +28,19 @@ pub enum Launcher {
     /// As processes on this machine.
     #[default]
     Local,
-    /// On the Dask cluster whose scheduler has this address: `tcp://host:8786`, or `tls://host:8786` with the certificates that
-    /// Dask's own settings name. Its workers need Python and `distributed`, in the version of this project's environment,
-    /// and get everything else from the search. Whoever runs the scheduler or a worker is trusted: Dask's messages are
-    /// pickles.
+    /// On the Dask cluster whose scheduler has this address: `tcp://host:8786`, or `tls://host:8786` with the
+    /// certificates that Dask's own settings name. Its workers need Python and `distributed` in the version of this
+    /// project's environment; the search sends them everything else. You must trust the scheduler and the workers:
+    /// Dask's messages are pickles, which can run code.
     Dask(String),
 }
 
-/// The variable that names a cluster to searches that name none; `cargo xtask run 10 --cluster ADDRESS` sets it.
+/// The environment variable with the cluster for searches that name none; `cargo xtask run 10 --cluster ADDRESS` sets
+/// it.
 pub const TRIAL_CLUSTER: &str = "TRIAL_CLUSTER";
 
 impl Launcher {
-    /// This one, or where none was named the cluster of the variable [`TRIAL_CLUSTER`].
+    /// This launcher; for `Local`, the cluster that the variable [`TRIAL_CLUSTER`] names, if any.
     pub(super) fn or_named(&self) -> Launcher {
         match std::env::var(TRIAL_CLUSTER) {
             Ok(address) if *self == Launcher::Local && !address.is_empty() => {
@@ -49,7 +50,7 @@ impl Launcher {
         }
     }
 
-    /// What runs trials on the data in this folder.
+    /// Starts the runner of the trials on the data in this folder.
     ///
     /// # Errors
     /// If the program that runs them is not there, or no cluster answers.
@@ -64,19 +65,19 @@ impl Launcher {
     }
 }
 
-/// Trials as processes on this machine. Each process runs one trial after the other, and none but one at a time.
+/// Runs trials in processes on this machine. Each process runs one trial at a time.
 #[derive(Debug)]
 pub struct LocalProcesses {
     program: PathBuf,
-    /// Those that wait for a trial; they end with this value.
+    /// Processes that wait for a trial; they end when this value is dropped.
     idle: Mutex<Vec<Worker>>,
 }
 
-/// The variable that names another program than the one set-up makes.
+/// The environment variable with a program to use instead of the one that set-up builds.
 pub const TRIAL_PROGRAM: &str = "TRIAL_PROGRAM";
 
 impl LocalProcesses {
-    /// The program that `cargo xtask setup` made, or the one that the variable [`TRIAL_PROGRAM`] names.
+    /// The program that `cargo xtask setup` built, or the one in the variable [`TRIAL_PROGRAM`].
     ///
     /// # Errors
     /// If it is not there, or was made from other sources than this code.
@@ -88,21 +89,21 @@ impl LocalProcesses {
         Ok(processes)
     }
 
-    /// This program, as it is.
+    /// Uses this program, and does not check which code it was built from.
     pub fn new(program: impl Into<PathBuf>) -> LocalProcesses {
         LocalProcesses { program: program.into(), idle: Mutex::default() }
     }
 
-    /// A process with so many threads that waits for a trial and is still there.
+    /// A living process with this many threads that waits for a trial.
     fn take_idle(&self, threads: usize) -> Option<Worker> {
         let mut idle = locked(&self.idle);
-        // An interrupt ends those that wait.
+        // An interrupt also ends the waiting processes.
         idle.retain_mut(|worker| matches!(worker.child.try_wait(), Ok(None)));
         let index = idle.iter().position(|worker| worker.threads == threads)?;
         Some(idle.swap_remove(index))
     }
 
-    /// Asks the program which code it was made from.
+    /// Asks the program for the version of the code that it was built from, and compares it.
     fn check(&self) -> Result<()> {
         let refuse = |problem: String| Error::TrialProgram { path: self.program.clone(), problem };
         let output = Command::new(&self.program)
@@ -147,7 +148,7 @@ impl TrialRunner for LocalProcesses {
 
 const NO_RESULT: &str = "the program ended well and printed no whole result of this trial";
 
-/// What `trial --serve` answers where it has no result.
+/// What `trial --serve` answers when a trial has no result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
@@ -155,26 +156,26 @@ pub struct Failed {
     pub error: String,
 }
 
-/// A process that runs one trial after the other. Starting one takes 0.2 s, as long as a small trial. A trial draws all its
-/// random numbers from its own seed, so it finds what it would find in a fresh process.
+/// A process that runs one trial after the other, because starting a process takes 0.2 s, as long as a small trial. A
+/// trial draws all its random numbers from its own seed, so its result is the same as in a new process.
 #[derive(Debug)]
 struct Worker {
     child: Child,
     answers: BufReader<ChildStdout>,
-    /// The last of what it printed for people.
+    /// The end of what it printed to stderr.
     printed: Arc<Mutex<Vec<u8>>>,
-    /// What reads that, to the end of the process.
+    /// The thread that reads stderr until the process ends.
     reader: Option<JoinHandle<()>>,
     threads: usize,
 }
 
-/// What a worker gives for a trial.
+/// What a worker returns for a trial.
 enum Answer {
     Line(Vec<u8>),
     Ended(ExitStatus),
 }
 
-/// Bytes that are kept of what a worker prints for people.
+/// How many bytes of a worker's stderr are kept.
 const PRINTED: usize = 1 << 16;
 
 impl Worker {
@@ -182,7 +183,7 @@ impl Worker {
         let mut child = Command::new(program)
             .arg("--serve")
             .env("OMP_NUM_THREADS", threads.to_string())
-            // Nobody looks at its trainings.
+            // Nothing displays the trainings of a worker.
             .env_remove(FRONT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -207,10 +208,10 @@ impl Worker {
         Ok(Worker { child, answers, printed, reader, threads })
     }
 
-    /// Gives it a trial and waits for the line that answers it.
+    /// Sends it a trial and waits for the line with the answer.
     fn ask(&mut self, line: &[u8]) -> Answer {
         locked(&self.printed).clear();
-        // One that ended already says why itself.
+        // If the process has already ended, its exit status and stderr say why.
         if let Some(stdin) = &mut self.child.stdin {
             let _ = stdin.write_all(line).and_then(|()| stdin.flush());
         }
@@ -218,7 +219,7 @@ impl Worker {
         match self.answers.read_until(b'\n', &mut answer) {
             Ok(1..) if answer.ends_with(b"\n") => Answer::Line(answer),
             _ => {
-                // Without its input it ends, if it has not.
+                // Closing its input ends the process if it still runs.
                 drop(self.child.stdin.take());
                 let status = self.child.wait();
                 status.map_or_else(|_| Answer::Ended(ExitStatus::default()), Answer::Ended)
@@ -226,7 +227,7 @@ impl Worker {
         }
     }
 
-    /// The last of what it printed for people, once it has ended.
+    /// The end of its stderr, complete once the process has ended.
     fn printed(&mut self) -> Vec<u8> {
         self.reader.take().map(JoinHandle::join);
         locked(&self.printed).clone()
@@ -235,13 +236,13 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It waits for its next trial, or has ended.
+        // At this point it waits for its next trial, or has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The program's own message, or how it ended.
+/// The program's own error message, or its exit status.
 fn what_went_wrong(status: ExitStatus, stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -63,13 +63,13 @@ impl Network {
         }
     }
 
-    /// This network and this training with the given parameters in place of their own.
+    /// This network and this training, with these parameters instead of their own.
     ///
     /// A name is a field of the network's settings ([`DenseConfig`], [`CnnConfig`]) or of [`FitConfig`];
     /// `kernel_initializer` also takes Keras's names for the initializers.
     ///
     /// # Errors
-    /// If a name is a field of neither, or its value does not fit.
+    /// If neither has a field with a name, or a value is not allowed.
     pub fn with(&self, fit: &FitConfig, params: &Parameters) -> Result<(Network, FitConfig)> {
         let (mut network, mut fit) = (self.clone(), fit.clone());
         for (name, value) in params {
@@ -109,7 +109,7 @@ fn as_json(config: &impl Serialize) -> Result<Value> {
     serde_json::to_value(config).map_err(Error::internal)
 }
 
-/// Sets one field; gives whether there is one of this name.
+/// Sets one field; returns false if there is none with this name.
 fn set<T: Serialize + DeserializeOwned>(config: &mut T, name: &str, value: &Value) -> Result<bool> {
     let mut map = as_json(config)?;
     let Some(field) = map.get_mut(name) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Trials side by side: which are to be run, the threads that run them, what is kept, how far they have come.
+//! Runs the trials of a round in parallel, keeps their results, and displays the progress.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,16 @@ use crate::system::files::{read_regular, remove_leftovers, write_among_many};
 use crate::system::interrupt::InterruptGuard;
 use crate::text::duration;
 
-/// A trial's result has a row an epoch: some kilobytes.
+/// The most bytes of a kept result; usually it has some kilobytes, one row per epoch.
 const LARGEST_RESULT: u64 = 1 << 26;
 
-/// Threads that give one trial after the other to a [`TrialRunner`].
+/// Threads that pass one trial after the other to a [`TrialRunner`].
 pub(super) struct Pool<'a> {
     pub trials: &'a [Trial],
     pub launcher: &'a dyn TrialRunner,
-    /// Trials side by side.
+    /// The number of trials that run in parallel.
     pub jobs: usize,
-    /// Where finished trials are kept.
+    /// The folder with the results of finished trials.
     pub folder: &'a Path,
     pub scoring: Scoring,
     pub error_score: ErrorScore,
@@ -35,7 +35,7 @@ pub(super) struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    /// For each trial, the result of an earlier search that finished it.
+    /// For each trial, its result if an earlier search already finished it.
     pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
         remove_leftovers(self.folder, OsStr::new("."));
         let kept = |spec: &TrialSpec| {
@@ -55,7 +55,7 @@ impl Pool<'_> {
         write_among_many(&self.path(&result.id), &text)
     }
 
-    /// Runs what is not kept; gives for each trial its result or what went wrong.
+    /// Runs the trials that have no kept result; returns for each trial its result or what went wrong.
     ///
     /// # Errors
     /// If a result cannot be kept, the search is interrupted, or a trial fails with [`ErrorScore::Raise`].
@@ -83,7 +83,7 @@ impl Pool<'_> {
                 let outcome = self.launcher.run(&trial.spec);
                 match &outcome {
                     Ok(result) => self.keep(result).unwrap_or_else(stop_with),
-                    // It was interrupted, too, and did not fail.
+                    // An interrupt also ends the trial: that is no failure.
                     Err(_) if interrupt.is_interrupted() => break,
                     Err(message) if self.error_score == ErrorScore::Raise => {
                         let (failed, trials) = (1, self.trials.len());
@@ -123,16 +123,16 @@ struct Log<'a> {
     pool: &'a Pool<'a>,
     board: Board,
     started: Instant,
-    /// Trials to run; the others were kept.
+    /// The number of trials to run; the others have a kept result.
     waiting: usize,
     running: usize,
     ended: usize,
     failed: usize,
     /// The scores of each combination's trials so far.
     scores: Vec<Vec<f64>>,
-    /// The best combination whose trials have all ended well, and its mean score.
+    /// The best combination of those without a failed or missing trial, and its mean score.
     best: Option<(usize, f64)>,
-    /// Trials of a combination.
+    /// The number of trials per combination.
     folds: usize,
 }
 
@@ -203,7 +203,7 @@ impl<'a> Log<'a> {
         if self.pool.verbose > 0 {
             self.board.line(&line);
         }
-        // Otherwise the next one begins at once.
+        // Otherwise the next trial starts at once and updates the bar.
         if self.ended + self.running == self.waiting {
             self.show();
         }
@@ -216,7 +216,7 @@ impl<'a> Log<'a> {
     }
 
     fn show(&mut self) {
-        // Of a thousand trials a second a page need not hear of each.
+        // With a thousand trials per second the page is not updated for each of them.
         let soon = self.ended > 100 && !self.board.is_due();
         if self.pool.verbose == 0 || !self.board.is_live() || soon {
             return;
@@ -239,7 +239,7 @@ impl<'a> Log<'a> {
         format!("{} of {trials} trials done, {} failed", kept + done, self.failed)
     }
 
-    /// The combination with the best mean among those whose trials have all ended well, in words.
+    /// The combination with the best mean among those without a failed or missing trial, in words.
     fn best(&self) -> String {
         let Some((candidate, mean)) = self.best else { return String::new() };
         let mut trials = self.pool.trials.iter();
@@ -248,7 +248,7 @@ impl<'a> Log<'a> {
         format!("; best so far: mean {} {mean:.4}, {params}", self.pool.scoring.name())
     }
 
-    /// The search has ended, well or with an error.
+    /// Shows the final line once the search has ended, with or without an error.
     fn over(&mut self, ended: &Result<()>) {
         if self.pool.verbose == 0 {
             return;

@@ -2,9 +2,10 @@
 //! with `trial --serve`.
 //!
 //! Reads a `TrialSpec` from stdin and writes its `TrialResult` to stdout, as one line of JSON. The exit code is 0 only
-//! with a whole result. What is meant for people, the lines of the training among it, goes to stderr; the last one
-//! starts with `error: ` when something went wrong. With `--serve` each line of stdin is a specification, and each
-//! line of stdout its result or a `Failed`; it ends with its input. `trial --code` prints which code this is.
+//! if the result is complete. Messages for people, such as the lines of the training, go to stderr; if something goes
+//! wrong, the last one starts with `error: `. With `--serve` each line of stdin is a specification, and each line of
+//! stdout its result or a `Failed`; the program ends when its input ends. `trial --code` prints the version of its
+//! code.
 
 use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
@@ -14,10 +15,10 @@ use super::trial::{TrialResult, TrialSpec};
 use crate::data::Dataset;
 use crate::system::environment::code_version;
 
-/// Bytes of the longest specification that is read: a hundred million rows.
+/// The most bytes of a specification: enough for a hundred million rows.
 const LONGEST: u64 = 1 << 30;
 
-/// The whole program, with the arguments of this process.
+/// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -53,7 +54,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// One trial after the other, until the input ends.
+/// Runs one trial after the other until the input ends.
 fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let mut output = result_output()?;
     let (mut input, mut loaded) = (std::io::stdin().lock(), None);
@@ -73,7 +74,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// The result of the trial that this text specifies, as JSON.
+/// Runs the trial that this text specifies; returns its result as JSON.
 fn result_of(
     text: &[u8],
     loaded: &mut Option<Dataset>,
@@ -89,7 +90,7 @@ fn result_of(
     Ok(line)
 }
 
-/// Where the result goes: stdout as it was given, while whatever is printed from now on goes to stderr.
+/// Returns the original stdout for the results; everything that is printed from now on goes to stderr.
 #[cfg(unix)]
 fn result_output() -> std::io::Result<std::fs::File> {
     use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! The median rule: a trial that is behind most others stops.
+//! The median rule: stops a trial that is worse than most others.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,22 +9,23 @@ use crate::training::{Callback, EpochRow, History, Record, TrainingState};
 /// Stops a trial whose best epoch so far scores below the median of others after as many epochs (Golovin et al. 2017);
 /// Optuna's `MedianPruner`.
 ///
-/// The others are the combinations that come first, which run to their end, each on the same fold. So what a search finds
-/// does not depend on how many trials run side by side. Scores are those on the images that steer early stopping.
+/// Each trial is compared with those of the first combinations, which run to their end, on the same fold. So the
+/// results of a search do not depend on how many trials run in parallel. The scores are those on the images that steer
+/// early stopping.
 ///
-/// A combination that learns slowly and wins late is stopped, too: where dropout is searched, for one
+/// The rule also stops a combination that learns slowly and wins late, as can happen when dropout is searched
 /// (`halving` has figures).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MedianPruner {
-    /// Combinations that run to their end.
+    /// The number of first combinations that run to their end.
     pub n_startup_trials: usize,
-    /// Epochs that every trial has.
+    /// The number of epochs that every trial runs.
     pub n_warmup_steps: usize,
 }
 
 impl Default for MedianPruner {
-    /// Optuna's five, and five epochs, as patience has them.
+    /// Optuna's default of five trials, and five epochs, like the default patience.
     fn default() -> MedianPruner {
         MedianPruner { n_startup_trials: 5, n_warmup_steps: 5 }
     }
@@ -32,7 +33,7 @@ impl Default for MedianPruner {
 
 impl MedianPruner {
     /// # Errors
-    /// If nothing would be there to compare with.
+    /// If no trial would run to its end, so that there is nothing to compare with.
     pub(super) fn check(self) -> Result<()> {
         if self.n_startup_trials == 0 {
             let advice = "5 is Optuna's default";
@@ -41,7 +42,7 @@ impl MedianPruner {
         Ok(())
     }
 
-    /// What trials on a fold are held against, from the trainings of others on it; none if there are none.
+    /// The thresholds for trials on a fold, from the trainings of other combinations on it; none if there are none.
     pub(super) fn cut(self, others: &[&History], scoring: Scoring) -> Option<Cut> {
         let curves: Vec<Vec<f64>> = others
             .iter()
@@ -52,7 +53,7 @@ impl MedianPruner {
             .collect();
         let epochs = curves.iter().map(Vec::len).max()?;
         let below = (self.n_warmup_steps..epochs).map(|epoch| {
-            // One that has ended stays where it was.
+            // A training that has ended counts with its last value.
             let at = |curve: &Vec<f64>| curve[epoch.min(curve.len() - 1)];
             median(curves.iter().map(at).collect())
         });
@@ -60,20 +61,20 @@ impl MedianPruner {
     }
 }
 
-/// The scores below which a trial stops.
+/// The scores below which a trial stops, epoch by epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// What is compared.
+    /// The score that is compared.
     pub scoring: Scoring,
-    /// Epochs that the trial has in any case.
+    /// The number of epochs that the trial runs in any case.
     pub after: usize,
-    /// For each epoch after those, the least that the best one so far must have.
+    /// For each epoch after those, the threshold for the best score so far.
     pub below: Vec<f64>,
 }
 
 impl Cut {
-    /// Whether a training of these epochs is behind.
+    /// Whether a training with these epochs is below the threshold.
     pub(super) fn stops(&self, epochs: impl ExactSizeIterator<Item = EpochRow>) -> bool {
         let Some(least) =
             epochs.len().checked_sub(self.after + 1).and_then(|index| self.below.get(index))
@@ -100,7 +101,7 @@ fn score(scoring: Scoring, epoch: &EpochRow) -> f64 {
     }
 }
 
-/// The value in the middle, or between the two there; NumPy's `median`.
+/// The middle value, or the mean of the two middle ones; NumPy's `median`.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -141,7 +142,7 @@ mod tests {
             let cut = pruner.cut(&others, scoring).unwrap();
             let stops =
                 |accuracies: &[f64]| cut.stops(history(accuracies).epochs.iter().map(Record::row));
-            // The middle after two epochs is 0.4, after three 0.7; after one and after four everything goes.
+            // The median after two epochs is 0.4, after three 0.7; after one and after four any score passes.
             assert!(!stops(&[0.0]) && stops(&[0.0, 0.39]) && !stops(&[0.0, 0.4]));
             assert!(!stops(&[0.41, 0.0]), "its best so far counts");
             assert!(stops(&[0.0, 0.4, 0.69]) && !stops(&[0.0, 0.0, 0.0, 0.0]));

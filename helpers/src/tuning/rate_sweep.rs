@@ -1,4 +1,4 @@
-//! How much a smaller code costs a denoiser.
+//! How much quality a denoiser loses with a smaller code.
 
 use std::fmt;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::training::callbacks::Trainings;
 /// PSNR on the validation part against the rate of compression, of networks and of the best linear denoisers.
 #[derive(Clone, PartialEq)]
 pub struct RateSweep {
-    /// Values of the code over values of the image, in the order of the sizes.
+    /// Number of values in the code divided by that in the image, in the order of the sizes.
     pub rates: Vec<f64>,
     /// PSNR of each network, in dB.
     pub network: Vec<f64>,
-    /// PSNR of the best linear denoiser with as small a code, in dB.
+    /// PSNR of the best linear denoiser with a code of the same size, in dB.
     pub linear: Vec<f64>,
 }
 
-/// Trains a network of each size by itself, from new weights, on the first `images` of the training part, and scores it on the
-/// validation part. The test part is not looked at.
+/// Trains a network of each size from new weights on the first `images` of the training part, and scores it on the
+/// validation part. The test part is not used.
 ///
-/// - `networks`: autoencoders, the smallest code first; [`smaller_codes`] helps
+/// - `networks`: autoencoders, from the smallest code to the largest; [`smaller_codes`] helps to choose
 /// - `linear`: fitted to the noise that the networks are trained on
-/// - `checkpoints`: the folder where a training that is stopped goes on from
+/// - `checkpoints`: the folder with checkpoints, from which a stopped training is resumed
 ///
 /// # Errors
 /// If there is no network, one does not fit the images, or as [`Model::fit_denoiser`](crate::models::Model::fit_denoiser).
@@ -70,8 +70,7 @@ pub fn rate_sweep(
     Ok(sweep)
 }
 
-/// Smaller codes: `code` over each of these numbers, rounded down; those of which no value is left, or that are there
-/// already, are left out.
+/// Sizes of smaller codes: `code` divided by each of these numbers, rounded down, without zeros and repeats.
 ///
 /// # Errors
 /// If a divisor is not above 0, or no code is left.

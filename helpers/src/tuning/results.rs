@@ -1,4 +1,4 @@
-//! What a search found: the columns of scikit-learn's `cv_results_`, ranks, the best combination.
+//! The results of a search: the columns of scikit-learn's `cv_results_`, ranks, the best combination.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::training::{FitConfig, History};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// The first of the best mean scores, as in scikit-learn.
+    /// The highest mean score, the first of equal ones, as in scikit-learn.
     #[default]
     Best,
     /// The first in the grid's order whose mean score is within one standard error of the best (Breiman et al. 1984): list
@@ -30,12 +30,12 @@ pub enum Choice {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorScore {
-    /// Not a number: the combination gets the last rank.
+    /// NaN: the combination gets the last rank.
     #[default]
     Nan,
     /// This number.
     Score(f64),
-    /// None: the search stops.
+    /// No score: the search stops.
     Raise,
 }
 
@@ -50,7 +50,7 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
-/// The scores by one metric, whatever the search is judged by; scikit-learn's columns for several metrics.
+/// The scores by one metric, also if the search ranks by another; scikit-learn's columns for several metrics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricScores {
     /// The score of each combination on each fold: `split_test_score[candidate][fold]`.
@@ -71,11 +71,11 @@ impl MetricScores {
     }
 }
 
-/// What a search found for each combination, round after round and in the grid's order; the columns of scikit-learn's
-/// `cv_results_`. A combination has a row for each round that it was in.
+/// The results of each combination, round by round and in the grid's order; the columns of scikit-learn's
+/// `cv_results_`. A combination has a row for each round that it took part in.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct CvResults {
-    /// The round of each row, from 0; a search that does not halve has one.
+    /// The round of each row, from 0; without halving there is only one.
     pub iter: Vec<usize>,
     /// The images or epochs of each row, in a search by halving.
     pub n_resources: Option<Vec<usize>>,
@@ -89,7 +89,7 @@ pub struct CvResults {
     pub std_test_score: Vec<f64>,
     /// Rank by the mean, from 1; equal means share the better rank.
     pub rank_test_score: Vec<usize>,
-    /// The scores on the images learnt from, where they were asked for.
+    /// The scores on the images that the trial was trained on, if requested.
     pub split_train_score: Option<Vec<Vec<f64>>>,
     /// Their means.
     pub mean_train_score: Option<Vec<f64>>,
@@ -105,14 +105,14 @@ pub struct CvResults {
     pub std_score_time: Vec<f64>,
     /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`.
     pub metrics: BTreeMap<String, MetricScores>,
-    /// Trials of each combination that a pruner stopped.
+    /// The number of trials of each combination that a pruner stopped.
     pub pruned: Vec<usize>,
     /// The trials that failed, in the grid's order.
     pub failures: Vec<FailedTrial>,
 }
 
 impl CvResults {
-    /// The statistics of these scores and times, a row a combination and in it a value a fold.
+    /// Computes the statistics of these scores and times; one row per combination, one value per fold.
     pub fn new(
         params: Vec<Parameters>,
         split_test_score: Vec<Vec<f64>>,
@@ -147,7 +147,7 @@ impl CvResults {
         }
     }
 
-    /// The indices of the rows, the last round first and in it the best; equal ones in the grid's order.
+    /// The indices of the rows, the last round first, within a round the best first; equal ones in the grid's order.
     pub fn by_rank(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.params.len()).collect();
         let round = |row: usize| std::cmp::Reverse(self.iter[row]);
@@ -155,7 +155,7 @@ impl CvResults {
         order
     }
 
-    /// The row of the best combination: the first of the best mean scores of the last round, as in scikit-learn.
+    /// The row with the highest mean score of the last round, the first of equal ones, as in scikit-learn.
     pub(super) fn best_of_last_round(&self) -> usize {
         self.by_rank().first().copied().unwrap_or(0)
     }
@@ -167,7 +167,7 @@ impl CvResults {
         let near = |row: &usize| self.mean_test_score[*row] >= least;
         match choice {
             Choice::Best => best,
-            // Where there is no error, as with one fold, the best.
+            // With one fold there is no standard error: the best one is chosen.
             Choice::OneStandardError => self.last_round().into_iter().find(near).unwrap_or(best),
         }
     }
@@ -194,13 +194,13 @@ impl fmt::Debug for CvResults {
     }
 }
 
-/// A search that has ended.
+/// The results of a finished search.
 pub struct SearchResults {
     /// What was found for each combination.
     pub cv_results: CvResults,
     /// What the rounds of a search by halving differ in.
     pub resource: Option<Resource>,
-    /// Index of the best combination in `cv_results`: the first of the best of the last round.
+    /// Index of the best combination in `cv_results`: a row of the last round, by the search's `choice`.
     pub best_index: usize,
     /// The best combination.
     pub best_params: Parameters,
@@ -208,11 +208,11 @@ pub struct SearchResults {
     pub best_score: f64,
     /// Number of folds.
     pub n_splits: usize,
-    /// What the trials were judged by.
+    /// The metric that ranks the combinations.
     pub scoring: Scoring,
     /// The network with the best combination.
     pub best_network: Network,
-    /// The training with the best combination, as the last training ran it.
+    /// The settings of the training with the best combination, as in the last training.
     pub best_fit: FitConfig,
     /// The best combination trained on the whole training part, with `refit`; scikit-learn's `best_estimator_`.
     pub best_model: Option<Model>,
@@ -222,17 +222,17 @@ pub struct SearchResults {
     pub refit_time: Option<f64>,
     /// The training of each trial, `histories[candidate][fold]`; none where it failed.
     pub histories: Vec<Vec<Option<History>>>,
-    /// Trials that an earlier search had finished.
+    /// The number of trials whose result an earlier search had kept.
     pub trials_kept: usize,
     /// Seconds of the search, without the last training.
     pub search_seconds: f64,
 }
 
 impl SearchResults {
-    /// The trained best model, taken out of the results.
+    /// Takes the trained best model out of the results.
     ///
     /// # Errors
-    /// If there is none: the search ran without `refit`, or it was taken before.
+    /// If there is none: the search ran without `refit`, or the model was already taken.
     pub fn take_best_model(&mut self) -> Result<Model> {
         self.best_model.take().ok_or_else(|| {
             Error::parameter("refit", "true", "no trained model", "search with `refit: true`")
@@ -241,9 +241,10 @@ impl SearchResults {
 
     /// The standard error of the difference between two combinations' mean scores in the last round.
     ///
-    /// All combinations of a round meet the same folds, so what the folds add to all alike is taken out first: it comes from what
-    /// is left of the scores after the mean of their combination and the mean of their fold (two-way analysis of
-    /// variance without interaction). Not a number with fewer than two combinations or folds that did not fail.
+    /// All combinations of a round use the same folds, so the effect of a fold on all scores is removed first: the
+    /// error is computed from the residuals of the scores, after the mean of their combination and the mean of their
+    /// fold (two-way analysis of variance without interaction). NaN with fewer than two combinations or folds without a
+    /// failure.
     pub fn standard_error(&self) -> f64 {
         let scores: Vec<&Vec<f64>> = (self.cv_results.last_round().into_iter())
             .map(|row| &self.cv_results.split_test_score[row])
@@ -268,8 +269,8 @@ impl SearchResults {
 }
 
 impl SearchResults {
-    /// False where every combination lost a trial, so that none has a mean score; as in scikit-learn the first one stands
-    /// for the best then.
+    /// False if every combination has a failed trial, so that none has a mean score; `best_index` is the first one
+    /// then, as in scikit-learn.
     pub(crate) fn has_best(&self) -> bool {
         !self.best_score.is_nan()
     }
@@ -297,7 +298,8 @@ fn standard_error(scores: &[f64]) -> f64 {
     (squares / (count - 1.0) / count).sqrt()
 }
 
-/// Mean and standard deviation of each row, with NumPy's order of additions, so that equal means are equal here, too.
+/// Mean and standard deviation of each row, with NumPy's order of additions, so that means that are equal in NumPy are
+/// equal here.
 pub(super) fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     rows.iter()
         .map(|row| {
@@ -308,7 +310,7 @@ pub(super) fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
         .unzip()
 }
 
-/// NumPy's sum of a short row: one after the other below eight values, else in eight lanes.
+/// NumPy's sum of a short row: in order below eight values, else in eight partial sums.
 fn sum(values: &[f64]) -> f64 {
     if values.len() < 8 {
         return values.iter().sum();
@@ -328,9 +330,9 @@ fn sum(values: &[f64]) -> f64 {
     rest.iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, value| sum + value)
 }
 
-/// Ranks from 1, the highest score first; equal ones share the better rank, and scores that are no numbers the last.
+/// Ranks from 1, the highest score first; equal scores share the better rank, NaN gets the last one.
 fn ranks(scores: &[f64]) -> Vec<usize> {
-    // The best first, what is no number last.
+    // The highest score first, NaN last.
     let order = |a: &f64, b: &f64| {
         a.is_nan().cmp(&b.is_nan()).then(b.partial_cmp(a).unwrap_or(Ordering::Equal))
     };
@@ -344,7 +346,7 @@ fn ranks(scores: &[f64]) -> Vec<usize> {
 pub(crate) mod tests {
     use super::*;
 
-    /// Results with these scores, one parameter that counts the combinations.
+    /// Results with these scores and one parameter that numbers the combinations.
     pub(crate) fn results(scores: &[&[f64]]) -> SearchResults {
         let rows: Vec<Vec<f64>> = scores.iter().map(|row| row.to_vec()).collect();
         let params = (0..rows.len())
@@ -402,7 +404,7 @@ pub(crate) mod tests {
         assert_eq!(found.chosen(Choice::OneStandardError), 1);
         let one_fold = results(&[&[0.5], &[0.75]]).cv_results;
         assert_eq!(one_fold.chosen(Choice::OneStandardError), 1);
-        // Of the last round alone.
+        // Only the last round counts.
         assert_eq!(results_of_halving().cv_results.chosen(Choice::OneStandardError), 4);
     }
 

@@ -1,26 +1,27 @@
-//! What a search knows of whatever runs its trials.
+//! The interface between a search and what runs its trials.
 
 use std::sync::{Mutex, MutexGuard};
 
 use super::trial::{TrialResult, TrialSpec};
 
-/// What runs trials: the local processes of [`LocalProcesses`](super::LocalProcesses), a cluster, or a bridge to an engine of your own.
+/// Runs trials: the local processes of [`LocalProcesses`](super::LocalProcesses), a cluster, or your own
+/// implementation.
 ///
 /// The search calls it from several threads at once.
 pub trait TrialRunner: Sync {
     /// Runs one trial to its end.
     ///
     /// # Errors
-    /// In one line for people: what went wrong.
+    /// What went wrong, as one line for people.
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
 
-    /// How many trials it runs side by side; none for as many as the search's `n_jobs` says.
+    /// How many trials it runs in parallel; none if the search's `n_jobs` decides.
     fn slots(&self) -> Option<usize> {
         None
     }
 }
 
-/// A lock that a panic elsewhere does not take along.
+/// Locks a mutex, also if another thread has panicked while it held the lock.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

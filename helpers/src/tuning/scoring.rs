@@ -1,4 +1,4 @@
-//! What a trial found on one part, and what of it counts.
+//! The scores of a trial on one part, and the metric that ranks it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,11 @@ pub struct Score {
     pub accuracy: f64,
 }
 
-/// What a trial is judged by; higher is better, as with all of scikit-learn's scorers.
+/// The metric that ranks trials; higher is better, as with all of scikit-learn's scorers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scoring {
-    /// Share of images that are right.
+    /// Share of images that are classified correctly.
     #[default]
     Accuracy,
     /// The mean cross-entropy, negative.
@@ -35,7 +35,7 @@ impl Scoring {
         }
     }
 
-    /// The score of one part.
+    /// This metric of a part's scores.
     pub(super) fn of(self, score: &Score) -> f64 {
         match self {
             Scoring::Accuracy => score.accuracy,

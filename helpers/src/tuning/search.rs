@@ -1,8 +1,8 @@
 //! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
-//! A `Plan` says which combinations a round tries, and with how much; `SearchConfig::run` is the rest. Each pair of a
-//! combination and a fold is a trial, run by a [`TrialRunner`]; what a trial found is kept in a file of its own, so that a
-//! search that was stopped goes on where it was.
+//! A `Plan` decides which combinations a round tries, and with how many images or epochs; `SearchConfig::run` does the
+//! rest. Each pair of a combination and a fold is a trial, run by a [`TrialRunner`]. Each trial's result is kept in its
+//! own file, so that a stopped search can be resumed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ impl SearchConfig {
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
-    /// If one cannot be; the message says which, and what it may be.
+    /// If a setting is not allowed; the message names it and the allowed values.
     pub(super) fn check(&self, candidates: &[Parameters]) -> Result<()> {
         self.fit.check()?;
         self.pruner.map_or(Ok(()), MedianPruner::check)?;
@@ -64,20 +64,20 @@ impl SearchConfig {
         Ok(())
     }
 
-    /// The images that the search looks at, and their folds.
+    /// The images that the search uses, and their folds.
     ///
     /// # Errors
-    /// If the images cannot be divided so.
+    /// If the images cannot be divided into these folds.
     pub(super) fn folds(&self, split: &Split) -> Result<(Subset, Vec<TrainTest>)> {
         let images = self.searched(&split.train)?;
         let folds = self.cv.split(&images.labels())?;
         Ok((images, folds))
     }
 
-    /// Every trial of a round, combination after combination and within it fold after fold.
+    /// Every trial of a round, ordered by combination and within it by fold.
     ///
     /// # Errors
-    /// If a combination does not fit, or the images cannot be divided so.
+    /// If a combination does not fit the network, or the images cannot be divided into the folds.
     pub(super) fn trials(
         &self,
         images: &Subset,
@@ -107,7 +107,7 @@ impl SearchConfig {
         let mut trials = Vec::new();
         for (candidate, params) in round.candidates.iter().enumerate() {
             let (network, mut fit) = self.network.with(&self.fit, params)?;
-            // The choice must not depend on the machine that runs the trial.
+            // Which precision is chosen must not depend on the machine that runs the trial.
             fit.precision = fit.precision.resolve();
             let seeds = (0..self.n_repeats as u64).map(|repeat| fit.seed.wrapping_add(repeat));
             let splits = seeds.flat_map(|seed| folds.iter().map(move |fold| (seed, fold)));
@@ -136,9 +136,9 @@ impl SearchConfig {
         Ok(trials)
     }
 
-    /// The first `now` epochs of a trial of which earlier rounds have had `before`.
+    /// The stage of a trial with the first `now` epochs, of which earlier rounds ran `before`.
     fn stage(&self, spec: &TrialSpec, now: usize, before: Option<usize>) -> Stage {
-        // The search may run in another folder than its trials.
+        // The trials may run in another working directory than the search.
         let folder = std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone());
         let checkpoint = |epochs: usize| {
             let stage = Stage { epochs, checkpoint: PathBuf::new(), resume_from: None };
@@ -148,13 +148,13 @@ impl SearchConfig {
         Stage { epochs: now, checkpoint: checkpoint(now), resume_from: before.map(checkpoint) }
     }
 
-    /// The images that the search looks at.
+    /// The images that the search uses.
     fn searched(&self, train: &Subset) -> Result<Subset> {
         if self.images == 0 || self.images >= train.len() {
             return Ok(train.clone());
         }
         let labels = train.labels();
-        // A class of one image cannot be in both the images taken and the rest.
+        // A class with a single image cannot be both in the images taken and in the rest.
         check_each_class(train, 0..labels.len(), "images", "images to search among")?;
         let rest = TestSize::Count(train.len() - self.images);
         let taken = train_test_split(&labels, rest, Draw::Stratified, self.fit.seed)?.train;
@@ -176,25 +176,26 @@ impl SearchConfig {
         Ok(())
     }
 
-    /// Trials side by side.
+    /// The number of trials in parallel.
     fn jobs(&self) -> usize {
         let all = processors() as isize;
         let jobs = if self.n_jobs < 0 { all + 1 + self.n_jobs } else { self.n_jobs };
         jobs.max(1) as usize
     }
 
-    /// Threads of one trial.
+    /// The number of threads per trial.
     fn threads(&self) -> usize {
         (processors() / self.jobs()).max(1)
     }
 
-    /// Searches in `split.train`, round after round, with trials run by `launcher`; then, with `refit`, trains the best
-    /// combination of the last round on all of `split.train`, steered by `split.validation`. `split.test` is not looked at.
+    /// Searches in `split.train`, round by round, with trials run by `launcher`; then, with `refit`, trains the best
+    /// combination of the last round on all of `split.train`, with `split.validation` for early stopping. `split.test`
+    /// is not used.
     ///
     /// # Errors
-    /// If the images cannot be divided so, there is nothing to train because each combination of the last round had a
-    /// trial that failed (or one failed, with [`ErrorScore::Raise`]), the last training fails, or somebody interrupts it
-    /// (SIGINT).
+    /// If the images cannot be divided into the folds, there is nothing to train because each combination of the last
+    /// round had a failed trial (or one trial failed, with [`ErrorScore::Raise`]), the last training fails, or the user
+    /// interrupts the search (SIGINT).
     pub(super) fn run(
         &self,
         split: &Split,
@@ -252,12 +253,13 @@ impl SearchConfig {
         Ok(results)
     }
 
-    /// What was found, and the best of it.
+    /// The results of the search, with the best combination.
     fn results(&self, found: Found, resource: Option<Resource>) -> Result<SearchResults> {
         let cv_results = found.cv_results(self, resource);
         let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
-        // As in scikit-learn, a search without any score is an error; and with no mean score there is nothing to train.
+        // As in scikit-learn, a search without any score is an error. If no combination has a mean score, there is
+        // nothing to train.
         let trials = cv_results.params.len() * found.n_splits;
         if let Some(first) = cv_results.failures.first()
             && (cv_results.failures.len() == trials || self.refit && best_score.is_nan())
@@ -301,7 +303,7 @@ impl SearchConfig {
         Ok((network, fit))
     }
 
-    /// How many of the trials of a round run to their end whatever others score: all of them without a pruner.
+    /// How many trials of a round run to their end whatever their scores; all of them without a pruner.
     fn uncut(&self, round: &Round, trials: usize, n_splits: usize) -> usize {
         match (self.pruner, &round.budget) {
             (None, _) | (_, Budget::Epochs { .. }) => trials,
@@ -309,7 +311,7 @@ impl SearchConfig {
         }
     }
 
-    /// Has trials stop that are behind those of the same fold and seed that have ended.
+    /// Sets the thresholds below which these trials stop, from the finished trials of the same fold and seed.
     fn cut(&self, trials: &mut [Trial], outcomes: &[Result<TrialResult, String>], n_splits: usize) {
         let Some(pruner) = self.pruner else { return };
         let cuts: Vec<Option<Cut>> = (0..n_splits)
@@ -384,8 +386,8 @@ pub(super) fn train(
     Ok((model, history))
 }
 
-/// A share of the images of each part of each fold, as scikit-learn's halving draws them: without replacement, whatever
-/// the classes, each part from the beginning of the same sequence.
+/// Draws a share of the images of each part of each fold, as scikit-learn's halving does: without replacement, not
+/// stratified, and with the same seed for each part.
 fn subsample(folds: &[TrainTest], fraction: f64, random_state: u64) -> Result<Vec<TrainTest>> {
     let draw = |part: &[usize]| -> Result<Vec<usize>> {
         let count = (fraction * part.len() as f64) as usize;
@@ -401,7 +403,7 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Checks that each class that is there at all has two of these images, as a stratified division in two takes.
+/// Checks that each class that occurs has at least two of these images, as a stratified division in two needs.
 fn check_each_class(
     images: &Subset,
     positions: impl IntoIterator<Item = usize>,

@@ -1,6 +1,6 @@
 //! The four searches of scikit-learn: all combinations or some drawn at random, at once or by successive halving.
 //!
-//! Start at [`GridSearchCv`]: `GridSearchCv { param_grid, .. }.fit(&split)?` gives [`SearchResults`].
+//! Start at [`GridSearchCv`]: `GridSearchCv { param_grid, .. }.fit(&split)?` returns [`SearchResults`].
 
 use std::path::PathBuf;
 
@@ -22,8 +22,8 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::training::FitConfig;
 
-/// A search: its own settings, and after them those that all searches have. Structs cannot share fields, and a setting
-/// that lay in a struct of its own would not be where scikit-learn has it.
+/// A search: its own settings, followed by those that all searches have. They are fields of each search because
+/// scikit-learn has them there, and Rust's structs cannot share fields.
 macro_rules! search {
     ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$about])*
@@ -33,42 +33,42 @@ macro_rules! search {
             $($(#[$field_about])* pub $field: $type,)*
             /// The network, with the settings that are not searched.
             pub network: Network,
-            /// The training of each trial, with the settings that are not searched. Its seed is that of all trials.
+            /// The training of each trial, with the settings that are not searched. All trials use its seed.
             pub fit: FitConfig,
-            /// Images of the training part that the search looks at, stratified; 0 for all of them.
+            /// Number of images of the training part that the search uses, stratified; 0 for all of them.
             pub images: usize,
             /// The folds.
             pub cv: Folds,
             /// How often each combination is trained on each fold, each time with the next seed: what differs between
             /// them is luck. The folds with the second seed follow those with the first.
             pub n_repeats: usize,
-            /// What a trial is judged by, and the combinations are ranked by; `cv_results` has all metrics.
+            /// The metric that ranks trials and combinations; `cv_results` has all metrics.
             pub scoring: Scoring,
-            /// Which combination is the best.
+            /// The rule for the best combination.
             pub choice: Choice,
-            /// Stops trials that are behind most others; none runs all to their end. Not where rounds differ in epochs,
-            /// which is another way to do that.
+            /// Stops trials that are worse than most others; with none all run to their end. No effect if rounds differ
+            /// in epochs: then halving already stops trials early.
             pub pruner: Option<MedianPruner>,
             /// Whether the best combination is trained again, on the whole training part.
             pub refit: bool,
-            /// Most epochs of that training, 0 for as many as a trial has.
+            /// Maximum number of epochs of that training, 0 for the same as in a trial.
             pub refit_epochs: usize,
-            /// Share of a fold's training part that steers early stopping in a trial; the part that scores is not
-            /// looked at.
+            /// Share of a fold's training part that early stopping uses in a trial; the part that scores is not used
+            /// for it.
             pub validation: f64,
-            /// Trials side by side, which share the processor's threads; -1 for one a thread, -2 for one fewer, and so
-            /// on.
+            /// Number of trials in parallel, which share the processor's threads; -1 for one per thread, -2 for one
+            /// fewer, and so on.
             pub n_jobs: isize,
             /// Where trials run: on this machine, or on a cluster, where `n_jobs` only says how many threads each has.
             pub launcher: Launcher,
-            /// 0: prints nothing; 1: a line a trial, with the time left; 2: the seconds of each trial, too.
+            /// 0: prints nothing; 1: one line per trial, with the time left; 2: also the seconds of each trial.
             pub verbose: u8,
             /// The score of a trial that failed.
             pub error_score: ErrorScore,
-            /// Whether the images a trial learnt from are scored, too.
+            /// Whether the images a trial is trained on are scored, too.
             pub return_train_score: bool,
-            /// The folder where finished trials are kept, one file each; a search that finds one there does not repeat
-            /// it. The checkpoint of the last training is kept there, too.
+            /// The folder with the results of finished trials, one file each; a search does not repeat a trial whose
+            /// file it finds there. The checkpoint of the last training is kept there, too.
             pub trials: PathBuf,
         }
 
@@ -121,12 +121,13 @@ macro_rules! search {
             }
 
             /// Searches in `split.train`, with trials where `launcher` says; then, with `refit`, trains the best
-            /// combination on all of `split.train`, steered by `split.validation`. `split.test` is not looked at.
+            /// combination on all of `split.train`, with `split.validation` for early stopping. `split.test` is not
+            /// used.
             ///
             /// # Errors
-            /// If a setting is out of range, the program that runs trials is not there, no cluster answers, there is nothing to train
-            /// because each combination had a trial that failed (or one failed, with [`ErrorScore::Raise`]), the last
-            /// training fails, or somebody interrupts it (SIGINT).
+            /// If a setting is out of range, the program that runs trials is missing, no cluster answers, there is
+            /// nothing to train because each combination had a failed trial (or one trial failed, with
+            /// [`ErrorScore::Raise`]), the last training fails, or the user interrupts the search (SIGINT).
             pub fn fit(&self, split: &Split) -> Result<SearchResults> {
                 self.check()?;
                 let data = split.train.dataset().folder();
@@ -153,16 +154,17 @@ macro_rules! search {
                 config.run(split, (&images, &folds), &mut *self.plan(&available)?, launcher)
             }
 
-            /// Trains the best combination of a search, and `others` beside it, on all of `split.train`, each with
-            /// `n_seeds` seeds, steered and scored by `split.validation`: a trial has fewer images than the last training,
-            /// and luck decides between combinations that are close. `split.test` is not looked at.
+            /// Trains the best combination of a search, and `others` for comparison, on all of `split.train`, each with
+            /// `n_seeds` seeds, with `split.validation` for early stopping and for the scores. A trial has fewer images
+            /// than the last training, and chance decides between combinations that are close. `split.test` is not
+            /// used.
             ///
-            /// - `results`: of this search; `refit: false` saves a training
-            /// - `others`: such as the settings that were there before the search
+            /// - `results`: of this search; with `refit: false` the search saves a training that `confirm` repeats
+            /// - `others`: for example the settings from before the search
             ///
             /// # Errors
-            /// If a combination does not fit the network, `n_seeds` is 0, or a training fails or is interrupted (SIGINT);
-            /// run again, trainings that ended are read from `trials` and one that was stopped goes on.
+            /// If a combination does not fit the network, `n_seeds` is 0, or a training fails or is interrupted
+            /// (SIGINT). When run again, finished trainings are read from `trials` and a stopped one is resumed.
             pub fn confirm(
                 &self,
                 split: &Split,
@@ -176,24 +178,24 @@ macro_rules! search {
     };
 }
 
-/// A search by successive halving: its own settings, and after them those that both have.
+/// A search by successive halving: its own settings, followed by those that both of them have.
 macro_rules! halving_search {
     ($(#[$about:meta])* $name:ident from $least:path { $($own:tt)* }) => {
         search! {
             $(#[$about])*
             $name {
                 $($own)*
-                /// One of so many candidates goes on to the next round, which has so many times as much; above 1.
+                /// One of this many candidates reaches the next round, which has this many times the resource; above 1.
                 factor: f64 = 3.0,
-                /// What a round has more of.
+                /// The resource that grows from round to round.
                 resource: Resource = Resource::NSamples,
                 /// The most that a candidate gets, 0 for all images or all epochs.
                 max_resources: usize = 0,
-                /// What each candidate gets in the first round.
+                /// The amount that each candidate gets in the first round.
                 min_resources: MinResources = $least,
                 /// Whether the first rounds repeat the least amount until few enough candidates are left.
                 aggressive_elimination: bool = false,
-                /// Seed of what is drawn, the images of a round among it, below 2^32.
+                /// Seed of all draws, including the images of a round, below 2^32.
                 random_state: u64 = 42,
             }
         }
@@ -214,7 +216,7 @@ macro_rules! halving_search {
 }
 
 search! {
-    /// All combinations of a grid, each with everything; scikit-learn's `GridSearchCV`.
+    /// All combinations of a grid, each with all images and epochs; scikit-learn's `GridSearchCV`.
     GridSearchCv {
         /// The values to try. Names are fields of the network's settings or of [`FitConfig`].
         param_grid: ParameterGrid = ParameterGrid::new(),
@@ -225,15 +227,15 @@ impl GridSearchCv {
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
-    /// If one cannot be; the message says which, and what it may be.
+    /// If a setting is not allowed; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         self.config().check(&self.param_grid.combinations()?)
     }
 
-    /// Every trial of the search, combination after combination and within it fold after fold, for `split.train`.
+    /// Every trial of the search for `split.train`, ordered by combination and within it by fold.
     ///
-    /// Any engine may run them, too: the program's output, as `ID.json` in the folder of finished trials, is what the
-    /// search looks for.
+    /// Any engine can run them: the search looks for the program's output as `ID.json` in the folder of finished
+    /// trials.
     ///
     /// # Errors
     /// If a setting is out of range, or the images cannot be divided so.
@@ -251,11 +253,11 @@ impl GridSearchCv {
 }
 
 search! {
-    /// Combinations drawn at random, each with everything; scikit-learn's `RandomizedSearchCV`.
+    /// Combinations drawn at random, each with all images and epochs; scikit-learn's `RandomizedSearchCV`.
     RandomizedSearchCv {
-        /// What is drawn from. Names are fields of the network's settings or of [`FitConfig`].
+        /// The distributions to draw from. Names are fields of the network's settings or of [`FitConfig`].
         param_distributions: ParameterDistributions = ParameterDistributions::new(),
-        /// Combinations to draw.
+        /// Number of combinations to draw.
         n_iter: usize = 10,
         /// Seed of the draw, below 2^32.
         random_state: u64 = 42,
@@ -266,7 +268,7 @@ impl RandomizedSearchCv {
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
-    /// If one cannot be; the message says which, and what it may be.
+    /// If a setting is not allowed; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         self.config().check(&self.drawn()?)
     }
@@ -289,8 +291,8 @@ impl RandomizedSearchCv {
 }
 
 halving_search! {
-    /// All combinations of a grid by successive halving: with little at first, the better ones again with more;
-    /// scikit-learn's `HalvingGridSearchCV`.
+    /// All combinations of a grid by successive halving: first with few images or epochs, then the better ones with
+    /// more; scikit-learn's `HalvingGridSearchCV`.
     HalvingGridSearchCv from MinResources::Exhaust {
         /// The values to try. Names are fields of the network's settings or of [`FitConfig`].
         param_grid: ParameterGrid = ParameterGrid::new(),
@@ -301,7 +303,7 @@ impl HalvingGridSearchCv {
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
-    /// If one cannot be; the message says which, and what it may be.
+    /// If a setting is not allowed; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         let candidates = self.param_grid.combinations()?;
         self.halving().check(&candidates, self.fit.epochs)?;
@@ -316,9 +318,10 @@ impl HalvingGridSearchCv {
 halving_search! {
     /// Combinations drawn at random, by successive halving; scikit-learn's `HalvingRandomSearchCV`.
     HalvingRandomSearchCv from MinResources::Smallest {
-        /// What is drawn from. Names are fields of the network's settings or of [`FitConfig`].
+        /// The distributions to draw from. Names are fields of the network's settings or of [`FitConfig`].
         param_distributions: ParameterDistributions = ParameterDistributions::new(),
-        /// Combinations to draw; 0, scikit-learn's `"exhaust"`, for as many as let the last round use all there is.
+        /// Number of combinations to draw; 0, scikit-learn's `"exhaust"`, for the number with which the last round uses
+        /// as much as possible.
         n_candidates: usize = 0,
     }
 }
@@ -327,7 +330,7 @@ impl HalvingRandomSearchCv {
     /// Checks every setting, and the names and values of the combinations.
     ///
     /// # Errors
-    /// If one cannot be; the message says which, and what it may be.
+    /// If a setting is not allowed; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         if self.n_candidates == 0 && self.min_resources == MinResources::Exhaust {
             let expected = "a number, where `min_resources` is `Exhaust`";

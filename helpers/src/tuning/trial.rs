@@ -1,10 +1,10 @@
 //! One trial of a search: a network trained on one fold's training part and scored on the part held out.
 //!
-//! A trial runs in the program `trial` of this package: `trial < spec.json > result.json`, a [`TrialSpec`] in, a
-//! [`TrialResult`] out, exit code 0 only with a whole result, and words for people on stderr; `trial --serve` runs one
-//! after the other, a line in and a line out for each. So trials side by side each have libtorch's one random generator
-//! for themselves, survive each other's faults, and run wherever something can start a program:
-//! [`TrialRunner`](super::TrialRunner) is all that a search knows of it.
+//! A trial runs in the program `trial` of this package: `trial < spec.json > result.json` reads a [`TrialSpec`], writes
+//! a [`TrialResult`], exits with 0 only if the result is complete, and prints messages for people to stderr. `trial
+//! --serve` runs one trial after the other, one line in and one line out for each. With separate processes, parallel
+//! trials do not share libtorch's single random generator or each other's crashes, and run wherever a program can be
+//! started: [`TrialRunner`](super::TrialRunner) is the only interface that a search uses.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,14 +27,14 @@ use crate::training::{
     BackupAndRestore, Callback, Callbacks, FitConfig, History, Record, TrainingState,
 };
 
-/// More threads than any machine has processor cores; libtorch would start as many as it is told, and abort.
+/// More threads than any machine has processor cores; libtorch starts any number that is requested, and aborts.
 const MOST_THREADS: usize = 1024;
 
-/// Everything that one trial depends on.
+/// The complete specification of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialSpec {
-    /// The code that must run it, as [`code_version`] says.
+    /// The version of the code that must run it, from [`code_version`].
     pub code: String,
     /// The network with all its settings.
     pub network: Network,
@@ -48,42 +48,43 @@ pub struct TrialSpec {
     pub y_sha256: String,
     /// Rows of X.npy to learn from; early stopping takes its share of them.
     pub train: Rows,
-    /// Rows of X.npy that score, and do nothing else.
+    /// Rows of X.npy that are only used for the scores.
     pub test: Rows,
     /// Share of `train` that steers early stopping, above 0 and below 1.
     pub validation: f64,
-    /// Threads to compute with: their number is part of the result's last digits.
+    /// Number of threads; it influences the last digits of the result.
     pub threads: usize,
-    /// Whether the part that was learnt from is scored, too.
+    /// Whether the part that the trial is trained on is scored, too.
     pub return_train_score: bool,
     /// The part of the training that is run, if it is not all of it.
     pub stage: Option<Stage>,
-    /// Where the training ends because others were better.
+    /// The scores below which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
 }
 
-/// The first epochs of a training that may go on in another trial.
+/// The first epochs of a training that another trial may continue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Epochs from the beginning of the training.
+    /// Number of epochs from the beginning of the training.
     pub epochs: usize,
-    /// The file that keeps the training for the next stage; like the folder of the data, and the next field, not part
-    /// of the trial's identity.
+    /// The file with the checkpoint for the next stage. It is not part of the trial's identity; neither are the folder
+    /// of the data and the next field.
     pub checkpoint: PathBuf,
-    /// The checkpoint of the stage before. Without it the training begins anew, and ends with the same.
+    /// The checkpoint of the stage before. Without it the training starts again from the beginning, and has the same
+    /// result.
     pub resume_from: Option<PathBuf>,
 }
 
-/// What one trial found.
+/// The result of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialResult {
     /// The trial's [`TrialSpec::id`].
     pub id: String,
-    /// On the part held out.
+    /// The scores on the part held out.
     pub test: Score,
-    /// On the fold's training part, where that was asked for.
+    /// The scores on the fold's training part, if requested.
     pub train: Option<Score>,
     /// The training, epoch by epoch; its validation part is the inner one.
     pub history: History,
@@ -97,7 +98,7 @@ pub struct TrialResult {
 }
 
 impl TrialSpec {
-    /// SHA-256 of everything but where files lie: two trials of one id have one result.
+    /// SHA-256 of everything except the locations of files: trials with the same id have the same result.
     pub fn id(&self) -> String {
         let (train, test) = (Rows::default(), Rows::default());
         let mut identity = TrialSpec { data: PathBuf::new(), train, test, ..self.clone() };
@@ -110,7 +111,7 @@ impl TrialSpec {
         format!("{:x}", hash.chain_update(self.test.sha256()).finalize())
     }
 
-    /// Whether these are the data that it asks for.
+    /// Whether these are the data of the specification.
     fn is_about(&self, data: &DatasetInfo) -> bool {
         (&data.x_sha256, &data.y_sha256) == (&self.x_sha256, &self.y_sha256)
     }
@@ -147,14 +148,14 @@ impl TrialSpec {
         Ok(())
     }
 
-    /// The fold's training part in two: what is learnt from, and what steers early stopping. The part that scores
-    /// plays no role.
+    /// Divides the fold's training part in two: images to train on, and images for early stopping. The part that scores
+    /// is not used.
     ///
-    /// Stratified where that can be: the first rounds of a search by halving may hold one image of a class, or fewer
+    /// Stratified where possible: the first rounds of a search by halving may have one image of a class, or fewer
     /// images for early stopping than there are classes.
     ///
     /// # Errors
-    /// If the share leaves a part empty.
+    /// If one of the two would be empty.
     pub fn inner_split(&self, train: &Subset) -> Result<(Subset, Subset)> {
         let share = TestSize::Share(self.validation);
         let draw = |draw: Draw| train_test_split(&train.labels(), share, draw, self.fit.seed);
@@ -166,14 +167,12 @@ impl TrialSpec {
         Ok((images(parts.train)?, images(parts.test)?))
     }
 
-    /// Runs the trial in this process, which should have nothing else to do: it sets libtorch's threads.
+    /// Runs the trial in this process, which should do nothing else: it sets libtorch's number of threads.
     ///
-    /// `loaded` keeps the data from trial to trial: those that a trial before has loaded are taken where they have the
-    /// hashes that this one asks for.
+    /// `loaded` keeps the data between trials: they are used again if they have the hashes of this specification.
     ///
     /// # Errors
-    /// If this is other code than the specification asks for, the data are others, a setting is out of range, or
-    /// training fails.
+    /// If this code or the data are not those of the specification, a setting is out of range, or training fails.
     pub fn run(&self, loaded: &mut Option<Dataset>) -> Result<TrialResult> {
         if self.code != code_version() {
             return Err(Error::parameter(
@@ -185,7 +184,7 @@ impl TrialSpec {
         }
         self.check()?;
         tch::set_num_threads(self.threads as i32);
-        // Images that stay in their file may be others by now.
+        // A file that images are read from on demand may have changed: it is loaded and checked again.
         let dataset = match loaded.take().filter(|data| !data.found_images().in_file) {
             Some(dataset) if self.is_about(&dataset.info()) => dataset,
             _ => Dataset::load(&self.data)?,
@@ -230,12 +229,12 @@ impl TrialSpec {
 }
 
 impl Stage {
-    /// What begins the training where the stage before ended, and ends it where this one does.
+    /// Callbacks that resume the training where the stage before ended, and stop it where this one ends.
     fn callbacks(&self) -> Callbacks {
         if let Some(before) = &self.resume_from
             && !self.checkpoint.exists()
         {
-            // Where there is none the training begins anew.
+            // Without a checkpoint the training starts from the beginning.
             let _ = fs::copy(before, &self.checkpoint);
         }
         let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);
@@ -243,7 +242,7 @@ impl Stage {
     }
 }
 
-/// Ends a training after so many epochs.
+/// Ends a training after this many epochs.
 struct StopAfter(usize);
 
 impl Callback for StopAfter {
@@ -260,7 +259,7 @@ impl Callback for StopAfter {
 }
 
 impl TrialResult {
-    /// The result that this text holds, if it is a whole one of the trial `id`.
+    /// The result in this text, if it is complete and of the trial `id`.
     pub fn parse(text: &[u8], id: &str) -> Option<TrialResult> {
         serde_json::from_slice(text).ok().filter(|result: &TrialResult| result.id == id)
     }
