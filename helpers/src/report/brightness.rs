@@ -1,4 +1,4 @@
-//! How far the classes differ in brightness alone.
+//! How well brightness alone separates the classes.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use crate::data::Dataset;
 use crate::plot::{BarChart, Figure};
 use crate::text::clean_text;
 
-/// The mean pixel of each image, by class: what can be told without looking at any shape.
+/// The mean pixel of each image, by class: how well can classes be told apart without any shapes?
 #[derive(Clone, PartialEq)]
 pub struct Brightness {
     class_names: Vec<String>,
-    /// Of each image of each class, 0 for black to 1 for white.
+    /// The values of each class's images, 0 for black to 1 for white.
     images: Vec<Vec<f64>>,
 }
 
@@ -37,7 +37,7 @@ impl Brightness {
         self.images.iter().map(mean).collect()
     }
 
-    /// The mean of each class, a bar a class.
+    /// A bar chart of the mean of each class.
     ///
     /// # Errors
     /// If the picture would be too large.
@@ -48,8 +48,8 @@ impl Brightness {
             .plot()
     }
 
-    /// Which two classes brightness separates best and worst, by the share of their images that are nearer to the mean
-    /// of their own class than to the other's; in words.
+    /// The two classes that brightness separates best and the two that it separates worst, by the share of their images
+    /// that are nearer to the mean of their own class than to the other's; as a sentence.
     pub fn sentence(&self) -> String {
         let means = self.means();
         let present: Vec<usize> =

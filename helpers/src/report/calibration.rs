@@ -1,11 +1,11 @@
-//! Whether probabilities keep their promise, as a table and in words.
+//! Whether predicted probabilities match the accuracy, as a table and as sentences.
 
 use super::shows_its_table;
 use crate::display::{Column, Table};
 use crate::evaluation::{Calibrated, Calibration};
 
 impl Calibration {
-    /// The ranges as a table, those without images left out: an honest model has two equal numbers in each row.
+    /// The ranges that contain images, as a table: for a calibrated model the two numbers in each row are equal.
     pub fn table(&self) -> Table {
         let mut table = Table::new([
             Column::text("Probability of the prediction").unit("%"),
@@ -21,7 +21,7 @@ impl Calibration {
         table.caption(self.sentence())
     }
 
-    /// How far probability and accuracy lie apart, in words.
+    /// The difference between probability and accuracy, as a sentence.
     pub fn sentence(&self) -> String {
         let word = if self.overconfidence > 0.0 { "too high" } else { "too low" };
         format!(
@@ -35,7 +35,7 @@ impl Calibration {
 shows_its_table!(Calibration);
 
 impl Calibrated {
-    /// What the temperature is and what it does to the expected calibration error, in words.
+    /// The temperature, and its effect on the expected calibration error, as a sentence.
     pub fn sentence(&self) -> String {
         let temperature = self.scaling.temperature;
         let does = if temperature > 1.0 { "lowers" } else { "raises" };
@@ -60,7 +60,7 @@ mod tests {
         let text = found.to_string();
         assert!(text.contains("90 to 100") && text.contains("80 to 90"), "{text}");
         assert_eq!(found.table().len(), 2, "{text}");
-        // 0.95 right, 0.85 wrong: 0.05 too little and 0.85 too much.
+        // Confidence 0.95 is right, 0.85 is wrong: 0.05 too low and 0.85 too high.
         let expected = "Expected calibration error 45.00%: the model's probabilities are on average 40.00 points too high.";
         assert!(text.contains(expected), "{text}");
         let scaling = TemperatureScaling { temperature: 2.0, loss_before: 1.0, loss_after: 0.5 };

@@ -1,4 +1,4 @@
-//! Models beside each other: one table of their scores, and what McNemar's test says of each pair.
+//! Compares models: one table of their scores, and McNemar's test of each pair.
 
 use std::fmt;
 
@@ -48,8 +48,8 @@ pub fn comparative_table(models: &[Metrics]) -> Result<Table> {
 }
 
 impl Comparison {
-    /// What the test says, in words: the probability of so uneven a split, beside it the one corrected for how many pairs
-    /// were compared where that is another, and the verdict, which goes by the corrected one.
+    /// The result of the test as a sentence: the probability of a split at least as uneven; where it differs, the
+    /// probability corrected for the number of pairs; and the verdict, which uses the corrected one.
     pub fn sentence(&self) -> String {
         let (first, second) = (clean_text(&self.first), clean_text(&self.second));
         let corrected = if self.p_adjusted > self.p_value {
@@ -79,7 +79,7 @@ impl fmt::Display for Comparison {
 }
 
 impl Comparisons {
-    /// The pairs as a table, with what the test says of each.
+    /// The pairs as a table, with the result of each test.
     pub fn table(&self) -> Table {
         let columns = [
             Column::text("First"),
@@ -106,7 +106,7 @@ impl Comparisons {
         rows.fold(Table::new(columns), |table, row| table.row(row)).caption(caption)
     }
 
-    /// What the test says of each pair, a sentence each.
+    /// The result of the test of each pair, one sentence each.
     pub fn sentences(&self) -> Vec<String> {
         self.pairs.iter().map(Comparison::sentence).collect()
     }
@@ -114,7 +114,7 @@ impl Comparisons {
 
 shows_its_table!(Comparisons);
 
-/// A probability with two digits that mean something.
+/// A probability with two significant digits.
 fn probability(p: f64) -> String {
     if p >= 0.0095 {
         format!("{p:.2}")
@@ -175,7 +175,7 @@ mod tests {
             );
         }
         assert_eq!(compared.table().len(), 3);
-        // The probability of the split is the raw one, the verdict that of the corrected one.
+        // The sentence has the raw probability, but the verdict uses the corrected one.
         let sentences = compared.sentences();
         let split = "have probability 0.0078 (McNemar's exact test; corrected for the number of pairs, p = 0.02)";
         assert!(
@@ -188,7 +188,8 @@ mod tests {
         );
     }
 
-    /// 6 to 0 comes up in one of 32 pairs of equal models, and oftener than one time in twenty among three such pairs.
+    /// 6 to 0 occurs in one of 32 pairs of equal models; among three such pairs it is more frequent than one time in
+    /// twenty.
     #[test]
     fn a_split_that_is_rare_for_one_pair_alone_decides_nothing_among_three() {
         let y_true = [0; 20];

@@ -1,4 +1,4 @@
-//! What full trainings of a few combinations say of a search's choice, as a table and in words.
+//! Whether full trainings confirm a search's choice, as a table and as a sentence.
 
 use super::search::{difference, number};
 use super::shows_its_table;
@@ -7,7 +7,7 @@ use crate::tuning::Confirmation;
 use crate::tuning::grid::{params_text, value_text};
 
 impl Confirmation {
-    /// A row a combination with its score by each seed; the best is marked.
+    /// One row per combination, with its score for each seed; the best is marked.
     pub fn table(&self) -> Table {
         let names: Vec<&String> = self.best_params.keys().collect();
         let mut columns: Vec<Column> =
@@ -35,7 +35,8 @@ impl Confirmation {
         ))
     }
 
-    /// Whether the search's choice holds in full trainings, and what is taken; in words.
+    /// Whether the search's choice is still the best in full trainings, and which combination is
+    /// used; as a sentence.
     pub fn sentence(&self) -> String {
         let best = params_text(&self.best_params);
         let scored = |candidate: usize| self.scoring.text(self.mean_score[candidate]);
@@ -46,7 +47,7 @@ impl Confirmation {
             );
         }
         let found = self.searched_index;
-        // What the search's choice is measured by: the best of the others.
+        // The search's choice is compared with the best of the others.
         let others = (0..self.params.len()).filter(|&other| other != found);
         let Some(other) =
             others.reduce(|a, b| if self.mean_score[b] > self.mean_score[a] { b } else { a })

@@ -1,4 +1,4 @@
-//! What is learnt from a curve: noise levels and training images, as figures and in words.
+//! Curves over noise levels, training images and code sizes, as figures and as sentences.
 
 use crate::error::Result;
 use crate::evaluation::{LabelIssue, NoiseLevels};
@@ -22,11 +22,12 @@ impl NoiseLevels {
             .plot()
     }
 
-    /// Where the network gains most over its input, and whether it is ahead of the linear denoiser everywhere; in words.
+    /// The level with the largest gain over the input, and whether the network beats the linear denoiser everywhere; as
+    /// a sentence.
     pub fn sentence(&self) -> String {
         let gain = |level: &usize| self.network[*level] - self.noisy[*level];
         let levels = || 0..self.variances.len();
-        // Without noise the input is as good as can be: nothing gains on it.
+        // Without noise the input has an infinite PSNR, which gives no gain.
         let noisy = levels().filter(|level| gain(level).is_finite());
         let most = noisy.max_by(|a, b| gain(a).total_cmp(&gain(b)));
         let Some(most) = most else { return String::new() };
@@ -68,7 +69,7 @@ impl LearningCurve {
             .plot()
     }
 
-    /// What the last step to more images brought, and whether more would help; in words.
+    /// The gain of the last step to more images, and whether more images would help; as a sentence.
     pub fn sentence(&self) -> String {
         let [.., before, last] = &self.validation[..] else { return String::new() };
         let [.., fewer, more] = self.train_sizes[..] else { return String::new() };
@@ -108,8 +109,8 @@ impl RateSweep {
             .plot()
     }
 
-    /// What larger codes bring from the first size to the last, from which size on the network is better than the linear
-    /// denoiser with the largest one, and whether each larger code adds less; in words.
+    /// The gain from the smallest code to the largest, the smallest one with which the network is as good as the linear
+    /// denoiser with the largest, and whether each larger code adds less; as sentences.
     pub fn sentence(&self) -> String {
         let gain = |values: &[f64], from: usize, to: usize| gain_text(values[from], values[to]);
         let last = self.rates.len().saturating_sub(1);
@@ -160,7 +161,7 @@ pub fn label_issues_sentence(
         thousands(issues.len()),
         thousands(images)
     );
-    // Of equals the first.
+    // Of equal counts the first pair.
     if let Some(((a, b), count)) = pairs.into_iter().rev().max_by_key(|(_, count)| *count) {
         let [a, b] = [a, b].map(|class| clean_text(&class_names[class]));
         text += &format!("; {} of them lie between {a} and {b}", thousands(count));

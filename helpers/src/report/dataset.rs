@@ -1,4 +1,4 @@
-//! What a data set shows of itself.
+//! The tables and sentences about a data set.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::data::{Dataset, ImageShape, shown_shape};
 use crate::display::{Column, Table};
 use crate::text::{clean_text, thousands, with_thousands};
 
-/// A table names this many classes; a data set may have hundreds.
+/// At most this many classes are named in the table; a data set may have hundreds.
 const CLASSES_SHOWN: usize = 12;
 
 impl Dataset {
@@ -27,7 +27,7 @@ impl Dataset {
             .caption("The data as it was loaded.")
     }
 
-    /// What the labels are, and which accuracy needs no learning: that of always naming the largest class.
+    /// What the labels are, and the accuracy of always naming the largest class, which needs no learning.
     pub fn sentence(&self) -> String {
         let counts = self.class_counts();
         let most = counts.iter().copied().max().unwrap_or(0);
@@ -41,7 +41,7 @@ impl Dataset {
         )
     }
 
-    /// The beginnings identify the files.
+    /// The first digits, which are enough to identify the files.
     fn checksums_sentence(&self) -> String {
         let info = self.info();
         format!("X.npy {}, y.npy {}", &info.x_sha256[..16], &info.y_sha256[..16])

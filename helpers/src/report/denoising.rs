@@ -1,4 +1,4 @@
-//! How close denoised images come to the clean ones, as tables and sentences.
+//! The quality of denoised images, as tables and sentences.
 
 use super::shows_its_table;
 use crate::display::{Cell, Column, Table};
@@ -14,8 +14,8 @@ impl Quality {
 
 shows_its_table!(Quality);
 
-/// How good a network's images are, beside the best linear denoiser with a code of as many `values` and beside the noisy
-/// input; in words.
+/// How close a network's images are to the clean ones, compared with the best linear denoiser with a code of as many
+/// `values` and with the noisy input; as a sentence.
 pub fn denoising_sentence(
     network: &Quality,
     linear: &Quality,
@@ -40,7 +40,7 @@ pub fn denoising_sentence(
     format!("{reached}, {linear}{noisy}.")
 }
 
-/// `1.20 dB above NAME`, and what can be said where one of both is exact.
+/// `1.20 dB above NAME`, or other words if one of the two is exact.
 fn beside(images: &Quality, other: &Quality, name: &str) -> String {
     let difference = images.psnr_db - other.psnr_db;
     match (images.is_exact(), other.is_exact()) {
@@ -62,7 +62,7 @@ pub fn decibels_text(psnr_db: f64) -> String {
     }
 }
 
-/// What a denoiser gains from a PSNR to another, in words: `0.52 dB`.
+/// The difference between two PSNRs as text: `0.52 dB`.
 pub fn gain_text(from_db: f64, to_db: f64) -> String {
     match (from_db.is_infinite(), to_db.is_infinite()) {
         (true, true) => "nothing (its images are exact)".to_owned(),

@@ -71,7 +71,7 @@ impl ClassificationReport {
         let named = self.class_names.iter().map(String::as_str).zip(&self.classes);
         for (name, scores) in named.chain(means) {
             let ClassScores { precision, recall, f1, support } = *scores;
-            // Of a class that no image shows, nothing was found and nothing missed.
+            // A class without images has no recall and no F1.
             let [recall, f1] = [recall, f1].map(|score| (support > 0).then_some(score));
             table.push([name.into(), precision.into(), recall.into(), f1.into(), support.into()]);
         }
@@ -84,7 +84,7 @@ impl ClassificationReport {
 shows_its_table!(ClassificationReport);
 
 impl ClassificationReport {
-    /// The `n` classes of the lowest F1, and those that cannot be judged because no image shows them; in words.
+    /// The `n` classes with the lowest F1, and the classes that no image shows, which have none; as sentences.
     pub fn hardest(&self, n: usize) -> String {
         let shown = self.scored();
         let mut classes: Vec<usize> = (0..shown.classes.len()).collect();
@@ -104,7 +104,8 @@ impl ClassificationReport {
         text
     }
 
-    /// Which classes' recall rises from that of another model on the same images, called `before`; in words, a line each.
+    /// The class whose recall gains most over another model, called `before`, on the same images; the weakest class of
+    /// that model; and how many classes gain; one sentence per line.
     pub fn gains_over(&self, other: &ClassificationReport, before: &str) -> String {
         let (now, then) = (self.scored(), other.scored());
         let (new, old) = (now.recall(), then.recall());

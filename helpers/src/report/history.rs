@@ -1,4 +1,4 @@
-//! A training as a table: a row an epoch, the best one marked.
+//! A training as a table: one row per epoch, the best one marked.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl<R: Record> History<R> {
         table.best(self.best_epoch.saturating_sub(1))
     }
 
-    /// Which epoch was best, its scores, and what the training cost; in words.
+    /// The best epoch, its scores, and the cost of the training; as sentences.
     pub fn sentence(&self) -> String {
         let EpochRow { epoch, loss, metric, val_loss, val_metric, .. } = self.best().row();
         let digits = R::METRIC.loss_digits();
@@ -75,7 +75,8 @@ impl<R: Record> History<R> {
 }
 
 impl History {
-    /// The validation accuracy of the best epoch, beside that of another model; in words.
+    /// The validation accuracy of the best epoch, compared with that of another model; as a
+    /// sentence.
     ///
     /// # Errors
     /// If the other one has no such score.

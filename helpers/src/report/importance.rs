@@ -11,8 +11,8 @@ impl SearchResults {
     /// between its values over that between all combinations of the last round (one-way analysis of variance, Fisher
     /// 1925).
     ///
-    /// In a full grid these are the main effects; what is missing to 1 is what parameters do together. A parameter that has
-    /// another value in each combination would explain all of it, and is left out.
+    /// In a full grid these are the main effects; the rest to 1 are interactions. A parameter with another value in
+    /// each combination would explain everything, and is left out.
     pub fn importance(&self) -> Vec<(String, f64)> {
         let found = &self.cv_results;
         let scored = |row: &usize| found.mean_test_score[*row].is_finite();
@@ -26,7 +26,7 @@ impl SearchResults {
         };
         let each: Vec<Vec<usize>> = rows.iter().map(|&row| vec![row]).collect();
         let total = squares(&each);
-        // Sums of squares of equal scores are rounding alone.
+        // Differences this small between the sums of squares are rounding errors.
         if total <= 1e-24 * whole.powi(2) * rows.len() as f64 {
             return Vec::new();
         }
@@ -46,7 +46,7 @@ impl SearchResults {
         shares
     }
 
-    /// The same in words; nothing where no parameter can be told from the others.
+    /// The same as a sentence; empty if no parameter can be compared with the others.
     pub(super) fn importance_text(&self) -> String {
         let shares = self.importance();
         if shares.is_empty() {
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!([&shares[0].0, &shares[1].0], ["a", "b"]);
         assert!((shares[0].1 - 0.8).abs() < 1e-9 && (shares[1].1 - 0.2).abs() < 1e-9, "{shares:?}");
         assert!(found.importance_text().ends_with("variance): a 80%, b 20%."));
-        // A combination without a score has no part in it.
+        // A combination without a score is ignored.
         found.cv_results.mean_test_score[3] = f64::NAN;
         assert!(found.importance().iter().all(|(_, share)| (0.0..1.0).contains(share)));
         found.cv_results.mean_test_score = vec![0.7; 4];

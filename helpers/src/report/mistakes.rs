@@ -1,4 +1,4 @@
-//! Where mistakes gather, and what a better model does about them: tables, figures and sentences.
+//! Which mistakes are frequent, and which of them a better model avoids: tables, figures and sentences.
 
 use super::shows_its_table;
 use crate::artifacts::{Metrics, Predictions, by_accuracy};
@@ -8,7 +8,7 @@ use crate::evaluation::{ClassificationReport, Confusion, confusion_matrix, most_
 use crate::plot::{BarChart, CostPoint, Figure, plot_accuracy_cost};
 use crate::text::{clean_text, thousands};
 
-/// Which classes a model takes for which, the most frequent first.
+/// Which classes a model confuses, the most frequent pair first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfusedPairs {
     /// The kinds of mistake.
@@ -55,7 +55,7 @@ impl ConfusedPairs {
         table.caption("The most frequent confusions.")
     }
 
-    /// How many mistakes there are, and the most frequent one with its opposite; in words.
+    /// The number of mistakes, and the most frequent one with its opposite; as a sentence.
     pub fn sentence(&self) -> String {
         let Some(most) = self.pairs.first() else {
             return format!(
@@ -87,10 +87,10 @@ impl ConfusedPairs {
 shows_its_table!(ConfusedPairs);
 
 impl ClassificationReport {
-    /// The share of each class's images that was found, by this model and by another one before it on the same images:
-    /// what each class gains, the largest gain first. Classes that no image shows are left out.
+    /// The recall of each class, by this model and by an earlier one on the same images, and the difference, the
+    /// largest gain first. Classes without images are left out.
     ///
-    /// - `names`: of the model before, and of this one
+    /// - `names`: those of the earlier model and of this one
     pub fn gains_table(&self, before: &ClassificationReport, names: [&str; 2]) -> Table {
         let (now, then) = (self.scored(), before.scored());
         let (new, old) = (now.recall(), then.recall());
@@ -128,7 +128,7 @@ impl ClassificationReport {
     }
 }
 
-/// How many mistakes each model makes on the test part, the fewest first; in words.
+/// The number of each model's mistakes on the test part, the fewest first; as a sentence.
 pub fn mistakes_sentence(models: &[Predictions]) -> String {
     let wrong = |model: &Predictions| {
         model.y_true.iter().zip(&model.y_pred).filter(|(truth, said)| truth != said).count()
@@ -142,7 +142,7 @@ pub fn mistakes_sentence(models: &[Predictions]) -> String {
     format!("Mistakes on the {} test images: {}.", thousands(images), counts.join(", "))
 }
 
-/// What a model's accuracy costs.
+/// The cost that accuracy is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cost {
     /// Seconds of training.
@@ -151,7 +151,7 @@ pub enum Cost {
     Prediction,
 }
 
-/// Test accuracy with its 95% interval against what it costs, a point for each model.
+/// Test accuracy with its 95% interval against the cost, one point per model.
 ///
 /// # Errors
 /// If there is no model, one is no classifier, or they were not made from the same data, seed and split.

@@ -1,7 +1,7 @@
-//! What a reader is shown about a data set, a training, scores and a search: tables and sentences.
+//! Tables and sentences about a data set, a training, scores and a search.
 //!
-//! The rooms below hold the values; here they become words. Each type that a cell may end with has `table()`,
-//! `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
+//! The other modules compute the values, this one formats them for readers. Each type that a cell may end with has
+//! `table()`, `evcxr_display()` (which shows that table) and a `Display` of several lines, for `println!`.
 
 mod brightness;
 mod calibration;
@@ -31,7 +31,7 @@ pub use denoising::{compare_denoisers, decibels_text, denoising_sentence, gain_t
 pub use mistakes::{ConfusedPairs, Cost, mistakes_sentence, plot_models_cost};
 pub use tensor_board::PredictionImages;
 
-/// Gives types with a `table()` what shows it: as the result of a cell, and as text.
+/// Implements the display of types with a `table()`: as the result of a cell, and as text.
 macro_rules! shows_its_table {
     ($($type:ty),+ $(,)?) => {$(
         impl $type {

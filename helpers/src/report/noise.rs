@@ -1,4 +1,4 @@
-//! What noisy images show of themselves.
+//! The table of noisy images.
 
 use super::shows_its_table;
 use crate::data::{GaussianNoise, NoisyImages};

@@ -1,4 +1,4 @@
-//! All combinations of a search at a glance.
+//! All combinations of a search in one figure.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use crate::text::clean_text;
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{Scoring, SearchResults};
 
-/// More different numbers than this lie on a scale instead of one above the other.
+/// With more different numbers than this an axis has a scale; otherwise it has one position per value.
 const MOST_NAMED: usize = 8;
 
 impl SearchResults {
-    /// Each combination of the last round as a line through its values to its mean score: which values lead to good
-    /// scores, and which to any.
+    /// Each combination of the last round as a line through its values to its mean score: shows which values lead to
+    /// good scores and which make no difference.
     ///
     /// # Errors
     /// If no combination has a score.
@@ -55,8 +55,8 @@ impl SearchResults {
     }
 }
 
-/// Where values lie on their line, and what they are called there: few different ones by name, from the least up or in
-/// the order in which they come; many numbers on a scale.
+/// The positions of values on their axis, and the names there: few different values have names, sorted or in the order
+/// in which they occur; many numbers have a scale.
 fn coordinate(values: &[Option<&Value>]) -> (Vec<String>, Vec<f64>) {
     let text = |value: &Option<&Value>| value.map_or_else(|| "–".to_owned(), value_text);
     let mut different: Vec<(Option<f64>, String)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What a notebook has found about its model, as a table and in sentences.
+//! The results of a notebook's model, as a table and as sentences.
 
 use super::{comparative_table, compare_denoisers, denoising_sentence, shows_its_table};
 use crate::Result;
@@ -25,8 +25,8 @@ impl TestResult {
         classification_report(self.y_true(), self.y_pred(), names)
     }
 
-    /// What was found, a line each: the accuracy with its interval, the gain over each model `before`, the hardest
-    /// classes, and what it cost.
+    /// The results, one sentence per line: the accuracy with its interval, the gain over each model in `before`, the
+    /// hardest classes, and the cost.
     ///
     /// # Errors
     /// If another model's predictions are for other images.
@@ -95,7 +95,7 @@ impl TestResult {
 shows_its_table!(TestResult);
 
 impl DenoisingResult {
-    /// The noisy images, the linear denoiser's and the network's, beside each other, on the test part.
+    /// The scores of the noisy images, the linear denoiser and the network on the test part.
     pub fn table(&self) -> Table {
         let quick = if self.metrics.quick { "Quick run. " } else { "" };
         compare_denoisers(&[
@@ -109,7 +109,7 @@ impl DenoisingResult {
         ))
     }
 
-    /// What was found: the PSNR beside that of the linear denoiser and of the noisy images, and what it cost.
+    /// The PSNR compared with that of the linear denoiser and of the noisy images, and the cost; as sentences.
     pub fn findings(&self) -> String {
         let pixels = self.test.clean().dataset().image_shape().pixels();
         let code = (self.metrics.rate.unwrap_or(1.0) * pixels as f64).round() as usize;
@@ -135,7 +135,7 @@ impl ModelResults {
         comparative_table(&self.metrics)
     }
 
-    /// What was found: the best model, what it gains over the next one, and what that costs; in words.
+    /// The best model, its gain over the next one, and the cost of that gain; as sentences.
     ///
     /// # Errors
     /// As [`comparative_table`].

@@ -1,4 +1,4 @@
-//! What a search found, as tables, figures and sentences.
+//! The results of a search, as tables, figures and sentences.
 
 use ndarray::Array2;
 use serde_json::Value;
@@ -13,12 +13,12 @@ use crate::text::{clean_text, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{CvResults, Parameters, Resource, Scoring, SearchResults};
 
-/// Rows of the table, as many as anybody reads; a search may have a hundred thousand.
+/// Most rows of the table; a search may have a hundred thousand, which no one reads.
 const MOST_ROWS: usize = 100;
 
 impl CvResults {
-    /// A row a combination, the best first; of a search by halving a row for each round that it was in, the last round
-    /// first.
+    /// One row per combination, the best first. For a search by halving one row per combination and round, the last
+    /// round first.
     fn table(&self, scoring: Scoring, resource: Option<Resource>, best: usize) -> Table {
         let names: Vec<&String> = self.names();
         let folds = self.split_test_score.first().map_or(0, Vec::len);
@@ -75,7 +75,7 @@ impl CvResults {
         table.best(shown.iter().position(|&row| row == best).unwrap_or(0)).caption(caption)
     }
 
-    /// What stands below the table, of which so many rows are left out.
+    /// The caption of the table, from which `left_out` rows are missing.
     fn caption(&self, folds: usize, left_out: usize) -> String {
         let failed = match self.failures.len() {
             0 => "",
@@ -95,7 +95,7 @@ impl CvResults {
         format!("{rows}; mean and standard deviation over {folds} folds.{left_out}{failed}")
     }
 
-    /// Why trials of this combination failed: `fold 2: …`.
+    /// The reasons why trials of this combination failed: `fold 2: …`.
     fn failures_text(&self, candidate: usize) -> String {
         let failures = self.failures.iter().filter(|failure| failure.candidate == candidate);
         let texts: Vec<String> = failures
@@ -106,12 +106,12 @@ impl CvResults {
 }
 
 impl SearchResults {
-    /// The combinations, the best first and a hundred at most.
+    /// The combinations, the best first, at most a hundred.
     pub fn table(&self) -> Table {
         self.cv_results.table(self.scoring, self.resource, self.best_index)
     }
 
-    /// The mean score of each combination in each round of a search by halving, against what the round gave it.
+    /// The mean score of each combination in each round of a search by halving, against the resource of the round.
     ///
     /// # Errors
     /// If the search had one round.
@@ -150,8 +150,8 @@ impl SearchResults {
         Ok(chart)
     }
 
-    /// The mean score and its spread for each pair of values of two parameters; where the grid has more parameters,
-    /// the best of the combinations that share the pair.
+    /// The mean score and its spread for each pair of values of two parameters; if the grid has more parameters, of the
+    /// best combination with that pair.
     ///
     /// # Errors
     /// If one of the two is no parameter of every combination.
@@ -181,7 +181,7 @@ impl SearchResults {
         })
     }
 
-    /// The values of a parameter in the grid's order, and which of them each combination has.
+    /// The values of a parameter in the grid's order, and the index of each combination's value.
     fn values_of(&self, name: &str) -> Result<(Vec<String>, Vec<usize>)> {
         let (mut values, mut value_of) = (Vec::new(), Vec::new());
         for params in &self.cv_results.params {
@@ -218,8 +218,8 @@ impl SearchResults {
         chart
     }
 
-    /// How the trials' trainings came along: for each value of a parameter the accuracy on the images that steer early
-    /// stopping, in the best epoch so far, mean over all trials with that value.
+    /// The progress of the trials: for each value of a parameter the accuracy on the images that steer early stopping,
+    /// in the best epoch so far, averaged over all trials with that value.
     ///
     /// # Errors
     /// If this is no parameter of every combination.
@@ -237,8 +237,8 @@ impl SearchResults {
         Ok(chart)
     }
 
-    /// What a search with trials of so many epochs, at least one, would have chosen, judged by the images that steer early stopping,
-    /// and which rank it has in this search; in words.
+    /// The combination that a search with trials of this many epochs (at least 1) would have chosen, judged by the
+    /// images that steer early stopping, and its rank in this search; as a sentence.
     pub fn short_trials_sentence(&self, epochs: usize) -> String {
         let epochs = epochs.max(1);
         let rows = self.cv_results.last_round();
@@ -270,7 +270,7 @@ impl SearchResults {
         histories.map(|history| history.epochs.len()).max().unwrap_or(0)
     }
 
-    /// The accuracy of the best epoch of the first `epochs`, mean over the trials of these rows that did not fail.
+    /// The accuracy in the best of the first `epochs`, averaged over these rows' trials that did not fail.
     fn accuracy_after(&self, rows: &[usize], epochs: usize) -> f64 {
         let histories = rows.iter().flat_map(|&row| self.histories[row].iter().flatten());
         let accuracies: Vec<f64> = histories
@@ -283,7 +283,7 @@ impl SearchResults {
         accuracies.iter().sum::<f64>() / accuracies.len() as f64
     }
 
-    /// Whether the choice of parameters mattered in the search, beyond the noise, and which parameter did; in words.
+    /// Whether the parameters change the score by more than the noise, and which one does; as sentences.
     pub fn sentence(&self) -> String {
         let text = |value: f64| difference(self.scoring, value);
         let means = &self.cv_results.mean_test_score;
@@ -320,12 +320,12 @@ impl SearchResults {
         )
     }
 
-    /// The combination that another model was trained with, as its metrics have it; none where the search had no such one.
+    /// The combination that another model was trained with, read from its metrics; none if the search did not try it.
     pub fn settings_of(&self, other: &Metrics) -> Option<Parameters> {
         self.row_of(other).map(|row| self.cv_results.params[row].clone())
     }
 
-    /// The row of the settings of another model, in the last round that they were in.
+    /// The row of another model's settings, in the last round that they took part in.
     fn row_of(&self, other: &Metrics) -> Option<usize> {
         let settings = |parameter: &str| {
             let of = |config: &str| other.config.get(config)?.get(parameter).cloned();
@@ -334,7 +334,7 @@ impl SearchResults {
                 .or_else(|| of("fit"))
         };
         let same = |(parameter, value): (&String, &Value)| {
-            // The grid may name an initializer as Keras does; metrics hold it as it is kept.
+            // The grid may have Keras's name of an initializer; metrics have the serialized form.
             let named = value.as_str().and_then(|text| Initializer::from_name(text).ok());
             let kept = named.and_then(|initializer| serde_json::to_value(initializer).ok());
             settings(parameter) == Some(kept.unwrap_or_else(|| value.clone()))
@@ -342,7 +342,7 @@ impl SearchResults {
         self.cv_results.params.iter().rposition(|params| params.iter().all(same))
     }
 
-    /// Which rank the search gives to the settings of another model, as its metrics have them; in words.
+    /// The rank of another model's settings, read from its metrics, in this search; as a sentence.
     pub fn rank_of(&self, other: &Metrics) -> String {
         let name = clean_text(&other.name);
         let Some(candidate) = self.row_of(other) else {
@@ -351,7 +351,7 @@ impl SearchResults {
             );
         };
         let (results, round) = (&self.cv_results, self.cv_results.iter[candidate]);
-        // Among those of the last round that it was in.
+        // Its rank among the candidates of the last round that it took part in.
         let rows: Vec<usize> =
             (0..results.iter.len()).filter(|&row| results.iter[row] == round).collect();
         let rank = |row: usize| results.rank_test_score[row];
@@ -371,7 +371,7 @@ impl SearchResults {
         )
     }
 
-    /// The best combination, its score, and what search and last training cost; in words.
+    /// The best combination, its score, and the time of the search and of the last training; as sentences.
     pub fn findings(&self) -> String {
         let last = match self.refit_time {
             Some(seconds) => format!(", the last training {}", duration(seconds)),
@@ -399,7 +399,7 @@ impl SearchResults {
 
 shows_its_table!(SearchResults);
 
-/// A setting of a chain of layers, as metrics hold it: that of the first layer that has it.
+/// A setting in the layers of a model's metrics: that of the first layer that has it.
 fn of_layers(model: Option<&Value>, parameter: &str) -> Option<Value> {
     let layers = model?.get("layers")?.as_array()?;
     layers.iter().filter_map(Value::as_object).flatten().find_map(|(kind, settings)| {
@@ -434,7 +434,7 @@ pub(super) fn number(scoring: Scoring, name: String) -> Column {
     }
 }
 
-/// How far two scores lie apart, in words: accuracies in percentage points.
+/// The difference between two scores as text: accuracies in percentage points.
 pub(super) fn difference(scoring: Scoring, value: f64) -> String {
     match scoring {
         Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
@@ -442,7 +442,7 @@ pub(super) fn difference(scoring: Scoring, value: f64) -> String {
     }
 }
 
-/// The name of a parameter as that of an axis: `kernel_initializer` is `Kernel initializer`.
+/// The axis name for a parameter: `kernel_initializer` becomes `Kernel initializer`.
 fn axis(name: &str) -> String {
     let mut letters = name.replace('_', " ").chars().collect::<Vec<char>>();
     if let Some(first) = letters.first_mut() {
@@ -462,7 +462,7 @@ mod tests {
 
     #[test]
     fn a_long_table_shows_the_best_rows_and_the_chosen_one() {
-        // The later a combination, the better it is.
+        // The later a combination, the higher its score.
         let scores: Vec<[f64; 1]> = (0..150).map(|index| [f64::from(index) / 150.0]).collect();
         let rows: Vec<&[f64]> = scores.iter().map(|row| &row[..]).collect();
         let mut found = results(&rows);

@@ -1,4 +1,4 @@
-//! How far the scores of other seeds lie apart.
+//! How much the scores differ between seeds.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::system::files::{ReadError, read_regular};
 use crate::text::clean_text;
 use crate::{Error, Result};
 
-/// As `cargo xtask seeds` writes it.
+/// The file that `cargo xtask seeds` writes.
 #[derive(Deserialize)]
 struct Seeds {
     models: BTreeMap<String, Scores>,
 }
 
-/// Of one model: an entry for each seed, and what `cargo xtask seeds` made of them. Accuracies, or PSNR in dB.
+/// One model: an entry for each seed, and the statistics that `cargo xtask seeds` computes. Accuracies, or PSNR in dB.
 #[derive(Deserialize)]
 struct Scores {
     seed: Vec<u64>,

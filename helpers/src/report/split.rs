@@ -1,4 +1,4 @@
-//! What a split shows of itself, and the sentence about equal pictures in its parts.
+//! The tables of a split, and the sentence about equal images in its parts.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ impl Split {
         )
     }
 
-    /// How large each part is, and which images it begins with: they are scikit-learn's.
+    /// The size of each part, and its first images, which are the same as scikit-learn's.
     pub fn sizes(&self) -> Table {
         let columns = [
             Column::text("Part"),
@@ -64,11 +64,11 @@ impl Split {
         100.0 * gaps.fold(0.0, f64::max)
     }
 
-    /// What is to be said about pictures that are in two parts; nothing where there are none.
+    /// The warning about images that are in two parts; empty if there are none.
     fn warning(&self) -> String {
         match self.duplicates() {
             Ok(found) if found.is_across_parts() => format!(" {found}"),
-            // Whoever reads the images next gets the error.
+            // An error is ignored here: reading the images again reports it.
             _ => String::new(),
         }
     }
@@ -92,7 +92,7 @@ impl fmt::Debug for Split {
 }
 
 impl Duplicates {
-    /// True when a picture is in two parts.
+    /// True if an image is in two parts.
     pub fn is_across_parts(&self) -> bool {
         !(self.validation.is_empty() && self.test.is_empty())
     }

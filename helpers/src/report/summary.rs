@@ -1,4 +1,4 @@
-//! What a network consists of, as a table.
+//! The layers of a network, as a table.
 
 use super::shows_its_table;
 use crate::display::{Cell, Column, Table};

@@ -1,4 +1,4 @@
-//! What TensorBoard shows beside the epochs of a training: predictions as pictures, and the trials of a search.
+//! Additional data for TensorBoard: pictures of the predictions after each epoch, and the trials of a search.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::training::callbacks::hparams;
 use crate::training::{Callback, Record, TrainingState};
 use crate::tuning::SearchResults;
 
-/// Draws what the model says of some images after each epoch, for TensorBoard: in the run `predictions` beside those of
-/// [`TensorBoard`](crate::training::TensorBoard).
+/// Draws the predictions for some images after each epoch, for TensorBoard, in the run `predictions` next to the runs
+/// of [`TensorBoard`](crate::training::TensorBoard).
 ///
-/// A training that goes on from a checkpoint has pictures of the epochs since then.
+/// A training that is resumed from a checkpoint only has pictures of the epochs after it.
 #[derive(Debug)]
 pub struct PredictionImages {
     log_dir: PathBuf,
@@ -23,7 +23,7 @@ pub struct PredictionImages {
 }
 
 impl PredictionImages {
-    /// Of these images, a dozen or so; written below the folder.
+    /// Draws these images, about a dozen, and writes below the folder.
     pub fn new(log_dir: impl Into<PathBuf>, images: &Subset) -> PredictionImages {
         PredictionImages { log_dir: log_dir.into(), images: images.clone(), file: None }
     }
