@@ -1,4 +1,4 @@
-//! A network as a picture: a box for each layer that changes the shape, what follows it in words below.
+//! A network as a picture: a box for each layer that changes the shape, with the layers that keep it listed below.
 
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -10,22 +10,22 @@ use crate::layers::Layer;
 use crate::models::Model;
 use crate::text::thousands;
 
-/// Boxes in a row.
+/// Maximum number of boxes in a row.
 const IN_A_ROW: usize = 11;
 const LEFT: f64 = 12.0;
-/// From the middle of a box to the next one's.
+/// Distance between the middles of two boxes.
 const STEP: f64 = 76.0;
 const TALLEST: f64 = 96.0;
 const LINE: f64 = 13.5;
 const SMALL: f64 = 10.5;
 
-/// A box: what it is, what it gives, and the layers after it that keep the shape.
+/// A box: its name, its output shape, and the layers after it that keep the shape.
 struct Stage {
     name: String,
     shape: Vec<i64>,
     color: Color,
     then: Vec<String>,
-    /// How many equal blocks it stands for, where it is one of these.
+    /// The number of equal blocks that it represents; 1 for any other layer.
     blocks: usize,
 }
 
@@ -47,9 +47,9 @@ impl Stage {
 }
 
 impl Model {
-    /// The network drawn from left to right, as Keras's `plot_model`: a box is as tall as the image is high (a dense layer as it has
-    /// units) and as wide as it has channels, both on a scale of logarithms; below it stand its output shape and the
-    /// layers after it that keep that shape.
+    /// The network drawn from left to right, like Keras's `plot_model`. The height of a box is that of the image (for a
+    /// dense layer the number of units), its width the number of channels, both on a logarithmic scale; below it are
+    /// its output shape and the layers after it that keep that shape.
     ///
     /// # Errors
     /// If the picture would be too large.
@@ -83,7 +83,7 @@ impl Model {
             let learns = matches!(layer, Layer::Conv2d(_) | Layer::Dense(_) | Layer::Block(_));
             match stages.last_mut() {
                 Some(last) if !learns && last.shape == shape => last.then.push(words(layer)),
-                // Equal blocks in turn are one box.
+                // Consecutive equal blocks are one box.
                 Some(last) if last.is_blocks_like(layer, &shape) => last.blocks += 1,
                 _ => stages.push(Stage::new(words(layer), shape, color(layer))),
             }
@@ -144,7 +144,7 @@ fn arrow(page: &Page<'_>, (from, y): Point, to: f64) -> Result<()> {
     Ok(())
 }
 
-/// Width and height of the box of this shape: 1,280 channels or 1,024 rows fill it.
+/// Width and height of the box of this shape: about 1,350 channels, 128 rows or 4,096 units fill it.
 fn size(shape: &[i64]) -> (f64, f64) {
     let share = |values: i64, most: f64| ((values.max(1) as f64).log2() / most).min(1.0);
     match shape {
@@ -186,7 +186,7 @@ fn words(layer: &Layer) -> String {
     }
 }
 
-/// As Keras writes it: height, width, channels.
+/// The shape in Keras's order: height, width, channels.
 fn shape_text(shape: &[i64]) -> String {
     match shape {
         [channels, height, width] => format!("{height}×{width}×{channels}"),

@@ -27,7 +27,7 @@ pub(crate) struct Axis {
     pub(crate) log: bool,
     /// Values are counts: no tick lies between two whole numbers.
     pub(crate) whole: bool,
-    /// Names in place of numbers, from `low` on; an empty one stands for none.
+    /// Names instead of numbers, starting at `low`; an empty one has no tick.
     names: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl Axis {
         Axis { names, ..Axis::new(name, 0.0, high) }
     }
 
-    /// The axis from its other end.
+    /// The axis in the opposite direction.
     pub(crate) fn reversed(self) -> Axis {
         Axis { low: self.high, high: self.low, ..self }
     }
@@ -75,7 +75,7 @@ impl Axis {
         let mut axis = Axis { log, ..Axis::new(name, low, high) };
         let (start, end) = (axis.along(low), axis.along(high));
         let size = start.abs().max(end.abs());
-        // Numbers that differ by rounding alone have room around them as one number has.
+        // Numbers that only differ by rounding get the margin of a single number.
         let margin = if end - start > 1e-9 * size {
             0.05 * (end - start)
         } else if size < 1e-300 {
@@ -92,7 +92,7 @@ impl Axis {
         Ok(axis)
     }
 
-    /// The axis for percent: the margin ends shortly behind 0 and 100.
+    /// The axis for percent: its margin ends just below 0 and just above 100.
     pub(crate) fn of_percent(mut self) -> Axis {
         let room = 0.02 * (self.high - self.low);
         if self.low <= 100.0 && self.high >= 0.0 {
@@ -110,7 +110,7 @@ impl Axis {
         if self.log { 10_f64.powf(position) } else { position }
     }
 
-    /// Where a value lies, 0 at the low end and 1 at the high end.
+    /// The position of a value, 0 at the low end and 1 at the high end.
     pub(crate) fn position(&self, value: f64) -> f64 {
         let (low, high) = (self.along(self.low), self.along(self.high));
         (self.along(value) - low) / (high - low)
@@ -177,13 +177,13 @@ impl Axis {
         self.tick_style().widest(texts, f64::INFINITY)
     }
 
-    /// The width that ticks and name take left of a panel.
+    /// The width needed left of a panel for ticks and name.
     pub(crate) fn room_left(&self) -> f64 {
         let name = if self.name.is_empty() { 4.0 } else { 22.0 };
         name + self.widest_tick() + 2.0 * TICK
     }
 
-    /// The height that ticks and name take below a panel.
+    /// The height needed below a panel for ticks and name.
     pub(crate) fn room_below(&self) -> f64 {
         if self.name.is_empty() { 24.0 } else { 40.0 }
     }
@@ -196,13 +196,13 @@ fn tick_text(value: f64, digits: usize) -> String {
     }
 }
 
-/// plotters asks an axis for its ticks and where they are, and how to write them.
+/// The interface through which plotters gets an axis' ticks, their positions and texts.
 impl Ranged for Axis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
     fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
-        // A little outside at most: plotters adds and multiplies what comes out.
+        // Limited to slightly outside the area: plotters multiplies and adds these positions.
         let position = self.position(*value).clamp(-1.0, 2.0);
         (f64::from(start) + position * f64::from(end - start)).round() as i32
     }
@@ -223,9 +223,9 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Length of a tick; its text stands twice as far from the axis.
+/// Length of a tick; its text has twice this distance from the axis.
 const TICK: f64 = 4.0;
-/// More points than this make a line smooth enough without marks.
+/// A line with more points than this looks smooth without marks.
 pub(crate) const MOST_MARKED: usize = 120;
 
 /// An area with axes in which series are drawn.
@@ -245,13 +245,13 @@ impl<'a, 'b> Panel<'a, 'b> {
         (x, y): (Axis, Axis),
     ) -> Result<Panel<'a, 'b>> {
         let (left, top) = (outer.left + y.room_left(), outer.top + 32.0);
-        // A number may stand at the very end of the axis.
+        // Room for a number at the very end of the axis.
         let right = outer.right() - 12.0_f64.max(x.widest_tick() / 2.0);
         let (width, height) = (right - left, outer.bottom() - x.room_below() - top);
         Panel::at(page, Rect::new(left, top, width, height), title, (x, y))
     }
 
-    /// A panel whose data goes into `area`; title, ticks and names around it.
+    /// A panel whose data is drawn in `area`; title, ticks and names are around it.
     pub(crate) fn at(
         page: &'b Page<'a>,
         area: Rect,
@@ -259,7 +259,7 @@ impl<'a, 'b> Panel<'a, 'b> {
         (x, y): (Axis, Axis),
     ) -> Result<Panel<'a, 'b>> {
         let bold = Text::new(TITLE_SIZE).bold();
-        // Short titles start where the data starts, long ones where the page does not end before them.
+        // A title starts at the left of the data; a long one starts further left, so that it ends on the page.
         let (width, height) = page.area.dim_in_pixel();
         let room = f64::from(width) / page.scale - 16.0;
         let (bold, title) = bold.fitted(title, room);
@@ -286,7 +286,7 @@ impl<'a, 'b> Panel<'a, 'b> {
             .axis_desc_style(name.style(page.scale))
             .x_desc(x_name)
             .y_desc(y_name);
-        // Lines lead the eye to numbers, not to names.
+        // Grid lines help to read numbers, not names.
         if !x.names.is_empty() {
             mesh.disable_x_mesh();
         }
@@ -297,14 +297,14 @@ impl<'a, 'b> Panel<'a, 'b> {
         Ok(Panel { page, area, chart })
     }
 
-    /// Where a pair of values lies on the page.
+    /// The position of a pair of values on the page.
     pub(crate) fn place(&self, values: Point) -> Point {
         let (x, y) = self.chart.backend_coord(&values);
         (f64::from(x) / self.page.scale, f64::from(y) / self.page.scale)
     }
 
-    /// Draws a series: a line through pairs of values, interrupted where one is no number, with as many marks as can be
-    /// told apart.
+    /// Draws a series: a line through pairs of values, interrupted where one is not finite, with only as many marks as
+    /// stay distinguishable.
     pub(crate) fn series(&self, values: &[Point], look: Look) -> Result<()> {
         for run in values.split(|&value| !is_finite(value)) {
             let points: Vec<Point> = run.iter().map(|&value| self.place(value)).collect();
@@ -322,25 +322,25 @@ impl<'a, 'b> Panel<'a, 'b> {
         Ok(())
     }
 
-    /// Draws a mark at a pair of values; none where one is no number.
+    /// Draws a mark at a pair of values, unless one is not finite.
     pub(crate) fn mark(&self, marker: Marker, at: Point, radius: f64, color: Color) -> Result<()> {
         if is_finite(at) { self.page.mark(marker, self.place(at), radius, color) } else { Ok(()) }
     }
 
-    /// Draws an upright line through the whole panel.
+    /// Draws a vertical line through the whole panel.
     pub(crate) fn upright(&self, x: f64, color: Color, dash: Dash) -> Result<()> {
         let at = self.place((x, 0.0)).0;
         let (from, to) = ((at, self.area.top), (at, self.area.bottom()));
         self.page.line(&[from, to], 1.2, color, dash)
     }
 
-    /// Writes a text right of an upright line through `x`, or left of it where the panel ends.
+    /// Writes a text right of a vertical line at `x`, or left of it if the panel has no room on its right.
     pub(crate) fn beside(&self, x: f64, y: f64, text: &str, style: Text) -> Result<()> {
         let left = self.left_beside(self.place((x, 0.0)).0, 6.0, style.width(text));
         self.page.text_on_white(text, (left, y), style.anchor(HPos::Left, VPos::Bottom))
     }
 
-    /// Where a text of this width begins that stands `gap` right of a point or, where the panel ends, left of it.
+    /// The left end of a text of this width, `gap` right of a point or, if the panel has no room there, left of it.
     pub(crate) fn left_beside(&self, at: f64, gap: f64, width: f64) -> f64 {
         if at + gap + width < self.area.right() { at + gap } else { at - gap - width }
     }
@@ -350,16 +350,16 @@ pub(crate) fn is_finite((x, y): Point) -> bool {
     x.is_finite() && y.is_finite()
 }
 
-/// What a legend says of one series: its name, its look, and the sign before the name.
+/// An entry of the legend: the name of a series, its look, and the sign before the name.
 pub(crate) type LegendEntry = (String, Look, Sign);
 
-/// What stands before a name in the legend.
+/// The sign before a name in the legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
     Line,
     LineAndMarker,
     Marker,
-    /// Bars, hatched as those of the series with this index.
+    /// Bars with the hatching of the series with this index.
     Block(usize),
 }
 
@@ -378,7 +378,7 @@ pub(crate) fn legend_width(entries: &[LegendEntry]) -> f64 {
     legend_style().widest(names, LEGEND_TEXT) + LEGEND_SIGN + 22.0
 }
 
-/// Draws a legend with its left upper corner at a point; beside a panel it never covers data.
+/// Draws a legend with its top left corner at a point; it is placed next to a panel, so it never covers data.
 pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Point) -> Result<()> {
     let height = LEGEND_ROW * entries.len() as f64 + 9.0;
     let frame = Rect::new(left, top, legend_width(entries), height);
@@ -406,7 +406,7 @@ pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Poin
     Ok(())
 }
 
-/// Draws a bar, hatched in white so that series differ without colour: not at all, upright, level, both.
+/// Draws a bar; its hatching in white (none, vertical, horizontal, both) distinguishes the series without colour.
 pub(crate) fn bar(page: &Page<'_>, area: Rect, color: Color, series: usize) -> Result<()> {
     page.fill(area, color)?;
     if series % 2 == 1 {
@@ -457,7 +457,7 @@ mod tests {
         let names = Axis::of_names("", ["a", "", "c"].map(str::to_owned).to_vec()).reversed();
         assert_eq!(names.key_points(8), [0.5, 2.5]);
         assert_eq!((names.format_ext(&0.5), names.format_ext(&2.5)), ("a".into(), "c".into()));
-        // The first name is on top: plotters' range of an upright axis begins below.
+        // The first name is at the top: the pixel range of plotters' vertical axes starts at the bottom.
         assert!(names.map(&0.5, (300, 0)) < names.map(&2.5, (300, 0)));
     }
 
@@ -468,7 +468,7 @@ mod tests {
         assert!(axis.position(1.0) > 0.0 && axis.position(3.0) < 1.0);
         let log = Axis::around("", [1.0, 100.0], true).unwrap();
         assert!((log.position(10.0) - 0.5).abs() < 1e-12);
-        // One value alone still has room around it.
+        // A single value also gets a margin.
         for value in [0.0, 1e-3, -5.0, 1e-310] {
             assert!((Axis::around("", [value], false).unwrap().position(value) - 0.5).abs() < 1e-9);
         }

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// Horizontal bars, one for each name and series, the value at the end of each.
 ///
-/// Horizontal, because names are read without turning one's head. Several series stand below each other in each group
-/// and have a legend; those named `train`, `validation` and `test` get the colour those parts have everywhere.
+/// Horizontal, so that the names are easy to read. The bars of several series are below each other in each group, and
+/// there is a legend; series named `train`, `validation` and `test` have the colour of those parts.
 ///
 /// ```
 /// use helpers::plot::BarChart;
@@ -28,7 +28,7 @@ pub struct BarChart {
     series: Vec<(String, Vec<f64>)>,
     /// Digits after the point; without it, about four digits in all.
     digits: Option<usize>,
-    /// What values are multiplied by to be shown: 100 for percent.
+    /// The factor for the displayed values: 100 for percent.
     factor: f64,
 }
 
@@ -49,13 +49,13 @@ impl BarChart {
         }
     }
 
-    /// The chart with one series more: a value for each name, at least 0.
+    /// Adds a series: a value for each name, at least 0.
     pub fn bars(mut self, series: impl Into<String>, values: &[f64]) -> BarChart {
         self.series.push((series.into(), values.to_vec()));
         self
     }
 
-    /// The chart with counts, such as a class's number of images.
+    /// Adds a series of counts, such as a class's number of images.
     pub fn counts(self, series: impl Into<String>, counts: &[usize]) -> BarChart {
         let values: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
         let mut chart = self.bars(series, &values);
@@ -63,7 +63,7 @@ impl BarChart {
         chart
     }
 
-    /// The chart with its values, which are fractions, written as percent with this many digits after the point.
+    /// Shows the values, which are fractions, as percent with this many digits after the point.
     pub fn percent(mut self, digits: usize) -> BarChart {
         self.factor = 100.0;
         self.digits = Some(digits);

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::data::{Dataset, Split, Subset};
 
 impl Dataset {
-    /// How many images each class has, a bar a class.
+    /// A bar chart of each class's number of images.
     ///
     /// # Errors
     /// If the picture would be too large.
@@ -18,7 +18,7 @@ impl Dataset {
 }
 
 impl Split {
-    /// Which share of each part's images each class has, three bars a class.
+    /// A bar chart of each class's share of the images, one bar per part.
     ///
     /// # Errors
     /// If the picture would be too large.
@@ -33,7 +33,7 @@ impl Split {
     }
 }
 
-/// Which share of the images each class has.
+/// Each class's share of the images.
 pub(crate) fn shares(part: &Subset) -> Vec<f64> {
     part.class_counts().iter().map(|&count| count as f64 / part.len().max(1) as f64).collect()
 }

@@ -1,4 +1,4 @@
-//! Several models on the same images: what each gets wrong, and what only one of them gets right.
+//! Several models on the same images: the mistakes of each, and the images that only one of them gets right.
 
 use ndarray::Array2;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -18,8 +18,8 @@ use crate::text::clean_text;
 /// The confusion matrices of several models side by side, on one scale: of each true class (rows) the percent of its
 /// images that were given each class (columns).
 ///
-/// Shades go by the square root of the share, so that rare confusions are seen too; shares below half a percent have no
-/// number.
+/// Cells are shaded by the square root of the share, so that rare confusions are visible, too; shares below half a
+/// percent have no number.
 ///
 /// # Errors
 /// If there is no model, or a class id has no name.
@@ -37,7 +37,7 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     let described: Vec<String> = shares
         .iter()
         .map(|(name, share)| {
-            // A class without an image has a row of zeros: nothing is said of it.
+            // The row of a class without images is all zeros: it is not described.
             let found: Vec<String> = class_names
                 .iter()
                 .zip(share.rows())
@@ -73,7 +73,7 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     })
 }
 
-/// One matrix: its shares, the names of its rows (none beside another matrix) and those of its columns.
+/// One matrix: its shares, the names of its rows (empty for all but the first matrix) and those of its columns.
 fn draw_matrix(
     page: &Page<'_>,
     area: Rect,
@@ -109,10 +109,11 @@ fn draw_matrix(
     Ok(())
 }
 
-/// The images with the most doubtful labels: in the upper line the label with its probability, below what the model sees.
+/// The images with the most doubtful labels: the upper line has the label with its probability, the lower one the
+/// prediction.
 ///
-/// - `images`: those that [`find_label_issues`](crate::evaluation::find_label_issues) was asked about
-/// - `n`: pictures, at most; where no label is doubtful, the figure says so
+/// - `images`: those that [`find_label_issues`](crate::evaluation::find_label_issues) was called for
+/// - `n`: maximum number of pictures; without doubtful labels the figure says so
 ///
 /// # Errors
 /// If `n` is 0, or an issue is about an image that is not among them.
@@ -140,7 +141,7 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     }
     let title = "Doubtful labels: the label and what the model sees, with their probabilities";
     let alt = format!("{title}. {}.", list(described));
-    // As few as leave the fewest holes in the last row.
+    // The number of columns that leaves the fewest empty cells in the last row, the smallest of equal ones.
     let columns = (4..=6).min_by_key(|columns| tiles.len().next_multiple_of(*columns)).unwrap_or(5);
     draw_tiles(dataset.image_shape(), title, &grid(&tiles, columns), 92.0, alt)
 }
@@ -153,14 +154,14 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Images that one of several models alone predicts correctly, a row for each model: below each picture the true class, and
-/// what the others say.
+/// Images that only one of several models predicts correctly, one row per model: below each picture the true class and
+/// the predictions of the others.
 ///
 /// - `images`: the part that the predictions are of
-/// - `examples`: pictures in a row, at most; the first ones in the order of the images
+/// - `examples`: maximum number of pictures in a row; the first ones in the order of the images
 ///
 /// # Errors
-/// If there are fewer than two models, one's predictions are not of these images, or `examples` is 0.
+/// If there are fewer than two models, the predictions of one are for other images, or `examples` is 0.
 pub fn plot_only_one_right(
     images: &Subset,
     models: &[Predictions],

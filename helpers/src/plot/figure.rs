@@ -1,7 +1,7 @@
 //! A picture that shows itself.
 //!
-//! A [`Figure`] holds its PNG, at two pixels for each unit of its size on the page, so that it is sharp on dense
-//! screens too. Every function of [`plot`](crate::plot) returns one.
+//! A [`Figure`] contains its PNG, with two pixels per CSS pixel, so that it is also sharp on high-density screens.
+//! Every function of [`plot`](crate::plot) returns one.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::system::write_atomically;
 use crate::text::{clean_sentence, clean_text, escape_sentence};
 use crate::{Error, Result};
 
-/// Pixels for each unit of a figure's size on the page, along one side.
+/// Pixels per CSS pixel of a figure, along one side.
 pub const DENSITY: usize = 2;
 
 /// A drawn picture with its caption and its alternative text.
@@ -34,7 +34,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The figure of these pixels, red, green and blue of each, [`DENSITY`] for each unit of its size on the page.
+    /// The figure with these RGB pixels, [`DENSITY`] per CSS pixel.
     pub(crate) fn from_pixels(
         rgb: Vec<u8>,
         width: usize,
@@ -46,9 +46,9 @@ impl Figure {
         Ok(Figure { png, width, height, caption: String::new(), alt })
     }
 
-    /// The figure with a sentence below it that says what to look at.
+    /// The figure with this sentence below it, which says what it shows.
     pub fn caption(&self, caption: impl Into<String>) -> Figure {
-        // A copy: the module `display` says why nothing that ends a cell may move a variable.
+        // Returns a copy: the module `display` explains why the last expression of a cell must not move a variable.
         Figure { caption: caption.into(), ..self.clone() }
     }
 
@@ -62,12 +62,12 @@ impl Figure {
         (self.width, self.height)
     }
 
-    /// What the picture shows, in words.
+    /// A description of the picture.
     pub fn alt_text(&self) -> &str {
         &self.alt
     }
 
-    /// Writes the PNG to a file, its folder made where missing; a file of that name is replaced whole.
+    /// Writes the PNG to a file, and creates its folder if it is missing; an existing file is replaced atomically.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
@@ -75,7 +75,7 @@ impl Figure {
         write_atomically(path, &self.png)
     }
 
-    /// Saves the picture under this name in the run's folder of results, and gives it back to be shown.
+    /// Saves the picture under this name in the run's folder of results, and returns it so that the cell shows it.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -103,7 +103,7 @@ impl Figure {
         )
     }
 
-    /// The figure in words: its alternative text and its caption.
+    /// The figure as text: its alternative text and its caption.
     pub fn to_text(&self) -> String {
         let caption = clean_sentence(&self.caption);
         let alt = clean_sentence(&self.alt);
@@ -134,13 +134,13 @@ impl fmt::Debug for Figure {
     }
 }
 
-/// The picture as PNG, with a palette where 256 colours stand for all of them to the eye: that halves the file, and an
-/// executed notebook and two pages hold each picture.
+/// The picture as PNG, with a palette if 256 colours look the same as all of them: that halves the file, and each
+/// picture is stored in an executed notebook and two pages.
 fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_depth(png::BitDepth::Eight);
-    // Flat areas and blocks: unfiltered rows repeat, which is what deflate is best at.
+    // Without a filter the rows of flat areas and blocks repeat, which deflate compresses best.
     encoder.set_filter(png::FilterType::NoFilter);
     encoder.set_compression(png::Compression::Best);
     let indexed = indexed(rgb);
@@ -161,13 +161,13 @@ fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::E
     Ok(bytes)
 }
 
-/// At most 256 colours, and for each pixel the index of one that cannot be told from its own; none when that takes more.
+/// At most 256 colours, and for each pixel the index of one that looks the same as its own; none if that needs more.
 ///
-/// Frequent colours stay as they are; rare ones (edges of lines and letters, mostly) take the place of the next.
+/// Frequent colours stay as they are; rare ones (mostly edges of lines and letters) are replaced by a similar one.
 fn indexed(rgb: &[u8]) -> Option<(Vec<Color>, Vec<u8>)> {
     /// With more colours than this the picture holds photographs.
     const MOST_COLORS: usize = 20_000;
-    /// Differences in a channel, of 255, that are tried in turn.
+    /// Differences per channel, of 255, that are tried in turn.
     const UNSEEN: [u8; 5] = [0, 4, 8, 14, 20];
     let (pixels, _) = rgb.as_chunks::<3>();
     let mut counts: HashMap<Color, usize> = HashMap::new();
@@ -243,7 +243,7 @@ mod tests {
     fn a_palette_changes_no_colour_that_is_seen() {
         let few: Vec<u8> = [[1, 2, 3], [9, 8, 7], [1, 2, 3], [1, 2, 3]].concat();
         assert_eq!(indexed(&few), Some((vec![[1, 2, 3], [9, 8, 7]], vec![0, 1, 0, 0])));
-        // 511 colours are too many, but each has a close neighbour.
+        // 511 colours are too many, but each has a similar one.
         let near: Vec<u8> = (0..=255)
             .flat_map(|v: u8| [[v, v, v], [v, v, v.saturating_add(1)]])
             .flatten()
@@ -254,7 +254,7 @@ mod tests {
             let shown = palette[index as usize];
             assert!((0..3).all(|c| pixel[c].abs_diff(shown[c]) <= 4), "{pixel:?} {shown:?}");
         }
-        // A photograph's colours are kept as they are.
+        // The colours of a photograph are kept.
         let cube: Vec<u8> = (0..4096_usize)
             .flat_map(|v| [v % 16, v / 16 % 16, v / 256].map(|c| 17 * c as u8))
             .collect();

@@ -14,10 +14,10 @@ use crate::{Error, Result};
 /// A confusion matrix: how many images of each true class (rows) were given each class (columns), with the share of
 /// the true class below.
 ///
-/// Cells are shaded by that share, by its square root, so that rare confusions are seen too; empty cells hold no
-/// image. With many classes the numbers make way for the shades.
+/// Cells are shaded by the square root of that share, so that rare confusions are visible, too; empty cells have no
+/// image. With many classes the cells have no numbers.
 ///
-/// - `matrix`: shape `(classes, classes)`, as [`confusion_matrix`](crate::evaluation::confusion_matrix) counts
+/// - `matrix`: shape `(classes, classes)`, from [`confusion_matrix`](crate::evaluation::confusion_matrix)
 ///
 /// # Errors
 /// If the matrix is not square or has another size than there are names.
@@ -93,15 +93,15 @@ fn percent(share: f64) -> String {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
-    /// What the values are, with their unit.
+    /// The quantity, with its unit.
     pub title: String,
-    /// What varies from row to row, and its values.
+    /// The parameter of the rows, and its values.
     pub rows: (String, Vec<String>),
-    /// What varies from column to column, and its values.
+    /// The parameter of the columns, and its values.
     pub columns: (String, Vec<String>),
     /// Shape `(rows, columns)`.
     pub values: Array2<f64>,
-    /// The standard deviation under each value; none is written where it is no number.
+    /// The standard deviation shown under each value; not shown where it is NaN.
     pub spread: Array2<f64>,
     /// Whether the values are fractions, written as percent.
     pub percent: bool,
@@ -135,7 +135,7 @@ impl HeatMap {
         let text = |value: f64| {
             with_thousands(if self.percent { 100.0 * value } else { value }, self.digits)
         };
-        // Not to the ends of the scale: the differences are often small.
+        // Not the whole scale: the differences are often small.
         let shade = |part: f64| 0.08 + 0.77 * part;
         let cell = |at: (usize, usize)| {
             let (value, spread) = (self.values[at], self.spread[at]);
@@ -161,12 +161,12 @@ impl HeatMap {
             text(low),
             text(high)
         );
-        // The title says what the colours are.
+        // The title already names the quantity.
         draw_table(&self.title, [&self.rows, &self.columns], ("", &scale), alt, cell)
     }
 }
 
-/// What one cell holds.
+/// The content of one cell.
 struct Cell {
     lines: Vec<String>,
     /// Its position on the colour scale, or none for white.
@@ -174,13 +174,13 @@ struct Cell {
     framed: bool,
 }
 
-/// The widest name of a row or a column.
+/// The most width for the names of rows or columns.
 const WIDEST_NAME: f64 = 260.0;
 
 /// Draws cells in rows and columns.
 ///
-/// - `sides`: of rows and of columns, what varies along them and the name of each
-/// - `scale`: what the colours are, positions among them, and their text
+/// - `sides`: for rows and for columns, the parameter and its values
+/// - `scale`: the name of the quantity, and positions on the colour scale with their text
 fn draw_table(
     title: &str,
     [(row_axis, rows), (column_axis, columns)]: [&(String, Vec<String>); 2],
@@ -189,13 +189,13 @@ fn draw_table(
     cell: impl Fn((usize, usize)) -> Cell,
 ) -> Result<Figure> {
     let (across, down) = (columns.len(), rows.len());
-    // Cells shrink with their number, and lose their text when it no longer fits.
+    // Cells get smaller the more there are, and have no text if it does not fit.
     let least = if across <= 12 { 58.0 } else { 9.0 };
     let width = (660.0 / across as f64).clamp(9.0, 110.0).max(least);
     let height = (width * 0.72).clamp(9.0, 50.0);
     let name = Text::new(TICK_SIZE);
     let widest = name.widest(columns, WIDEST_NAME);
-    // plotters turns no names of an axis: they are written here.
+    // plotters cannot turn the names of an axis, so they are written here.
     let turned = widest > width - 4.0;
     let y = Axis::of_names(row_axis, readable(rows, height)).reversed();
     let x = match turned {
@@ -249,7 +249,7 @@ fn draw_scale(page: &Page<'_>, bar: Rect, scale: &[(f64, String)]) -> Result<()>
     Ok(())
 }
 
-/// Names for lines of this height: long ones are cut, and those that would overlap are left out.
+/// Names that fit into lines of this height: long ones are cut, and those that would overlap are left out.
 fn readable(names: &[String], height: f64) -> Vec<String> {
     let step = (13.0 / height).ceil().max(1.0) as usize;
     let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, WIDEST_NAME).1;
@@ -257,7 +257,7 @@ fn readable(names: &[String], height: f64) -> Vec<String> {
     kept.map(|(index, name)| if index % step == 0 { fitted(name) } else { String::new() }).collect()
 }
 
-/// Draws a cell and the lines of its text, the first larger; as many as fit.
+/// Draws a cell and as many lines of its text as fit, the first larger.
 fn draw_cell(page: &Page<'_>, square: Rect, cell: Cell) -> Result<()> {
     let background: Color = cell.shade.map_or(WHITE, blues);
     page.fill(square, background)?;

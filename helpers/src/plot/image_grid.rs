@@ -1,7 +1,8 @@
-//! Pictures of the images themselves: with their classes, class by class, with what a model says of them, and before
-//! and after a denoiser.
+//! Pictures of the images: with their classes, class by class, with a model's predictions, and before and after a
+//! denoiser.
 //!
-//! Small images are enlarged to crisp blocks. Indices count within what is passed: the data set or the part of it.
+//! Small images are enlarged without smoothing. Indices count within the value that is passed: the data set or a part
+//! of it.
 
 use std::borrow::Cow;
 
@@ -79,7 +80,7 @@ pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> R
 
 /// What varies within each class: a row of `examples` images for every class, drawn with a seed.
 ///
-/// A class with fewer images shows those it has.
+/// A class with fewer images has a shorter row.
 ///
 /// # Errors
 /// If there is no image, `examples` is 0, or `seed` does not fit into 32 bits.
@@ -130,10 +131,9 @@ pub fn right_and_wrong(
     Ok(drawn)
 }
 
-/// What augmentation makes of an image: the image itself, then as many versions of it as the network may see in so many
-/// epochs.
+/// An image and its augmented versions: the image itself, then the versions that the network may see in as many epochs.
 ///
-/// Starts libtorch's generator at `seed`; `fit` starts it anew.
+/// Seeds libtorch's generator with `seed`; `fit` seeds it again.
 ///
 /// # Errors
 /// If `index` is not among the images, a setting of the augmentation is out of range, or `versions` is 0.
@@ -166,10 +166,10 @@ pub fn show_augmented(
     draw_tiles(shape, &title, &grid(&tiles, 6), 92.0, alt)
 }
 
-/// What a model predicts for images: the predicted class in blue with a tick when it is right, in red with a cross and
-/// the true class when it is wrong, and the probability the model gives it.
+/// A model's predictions for images: the predicted class in blue with a tick if it is right, in red with a cross and
+/// the true class if it is wrong, and its probability.
 ///
-/// - `probabilities`: of all images of `images`, shape `(N, classes)`, as `predict` gives them
+/// - `probabilities`: for all of `images`, shape `(N, classes)`, from `predict`
 /// - `indices`: which images to show; where there is none, as among the mistakes of a perfect model, the figure says so
 ///
 /// # Errors
@@ -214,7 +214,7 @@ pub fn plot_predictions(
 /// - `denoisers`: name and images of each, shape `(N, H × W × C)`, a row for each image of `noisy`
 ///
 /// # Errors
-/// If there is nothing to show, an index is not among the images, or a denoiser gave other images.
+/// If there is nothing to show, an index is not among the images, or a denoiser's output is for other images.
 pub fn plot_denoised(
     noisy: &NoisyImages,
     denoisers: &[(&str, &DenoisedImages)],
@@ -253,14 +253,14 @@ pub fn plot_denoised(
     draw_tiles(dataset.image_shape(), title, &rows, 92.0, alt)
 }
 
-/// From one image to another along the straight line between their codes: a row for each pair, the clean images at its ends,
-/// between them what the decoder makes of the codes on the way.
+/// A path from one image to another along the straight line between their codes: one row per pair, with the clean
+/// images at its ends and the decoded codes between them.
 ///
 /// - `pairs`: indices of the images, which are encoded with their noise
-/// - `steps`: pictures between the ends, both codes included; at least 2
+/// - `steps`: number of decoded pictures, those of both codes included; at least 2
 ///
 /// # Errors
-/// If there is no pair, an index is not among the images, `steps` is below 2, or the model gives images of another size.
+/// If there is no pair, an index is not among the images, `steps` is below 2, or the model's output has another size.
 pub fn plot_interpolation(
     model: &Model,
     noisy: &NoisyImages,
@@ -317,13 +317,13 @@ pub(super) fn tile(dataset: &Dataset, image: usize, lines: Vec<(Text, String)>) 
     Ok(Tile { lines, shape, pixels: dataset.image(image)?.into_owned() })
 }
 
-/// Values in 0..=1 as levels; what lies outside is cut off.
+/// Values in 0..=1 as pixel levels; values outside are clipped.
 pub(super) fn levels<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
     values.into_iter().map(|value| (255.0 * value.clamp(0.0, 1.0)).round() as u8).collect()
 }
 
-/// The predicted class, its probability, and the true class where it is another one: told by colour and sign, then in
-/// words.
+/// The predicted class, its probability, and the true class if it differs: marked by colour and sign, and as a
+/// description.
 pub(super) fn verdict(
     names: &[String],
     [truth, predicted]: [usize; 2],
@@ -346,7 +346,7 @@ pub(super) fn centred(size: f64, color: Color) -> Text {
     Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
-/// Pictures of at least this size in rows, each with its lines above it or, in rows with names, below it.
+/// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it.
 pub(super) fn draw_tiles(
     shape: ImageShape,
     title: &str,
@@ -363,7 +363,7 @@ pub(super) fn draw_tiles(
     let left = if named { widest_name + 20.0 } else { 8.0 };
     let tiles = rows.iter().flat_map(|(_, tiles)| tiles.as_ref());
     let lines = tiles.flat_map(|tile| &tile.lines).map(|(style, text)| style.width(text));
-    // Twice as wide as its picture a name is cut.
+    // A text wider than twice its picture is cut.
     let gap = if named { 8.0 } else { 16.0 };
     let cell = width + gap;
     let cell = cell.max(lines.fold(0.0, f64::max).min(2.0 * width) + 8.0);
@@ -389,7 +389,7 @@ pub(super) fn draw_tiles(
                 for (line, (style, text)) in tile.lines.iter().enumerate() {
                     page.text_in(cell - 4.0, text, (middle, first + line as f64 * LINE), *style)?;
                 }
-                // On whole pixels of the figure; the line around it shows where a white one ends.
+                // Aligned with whole pixels of the figure; the border shows where a white image ends.
                 let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
                 let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
                 page.fill(area.grown(0.5), BORDER)?;
@@ -401,13 +401,13 @@ pub(super) fn draw_tiles(
     })
 }
 
-/// Tiles in rows without names, `columns` in each.
+/// Tiles in rows of `columns`, without names.
 pub(super) fn grid(tiles: &[Tile], columns: usize) -> Vec<(String, &[Tile])> {
     tiles.chunks(columns).map(|row| (String::new(), row)).collect()
 }
 
-/// The size on the page at which every pixel of the image is a whole number of pixels of the figure, the longer side
-/// at least `least` where the image is small; large ones shrink to a fixed size.
+/// The size on the page at which every pixel of the image is a whole number of the figure's pixels. The longer side of
+/// a small image is at least `least`; large images shrink to a fixed size.
 fn picture_size(shape: ImageShape, least: f64) -> (f64, f64) {
     const LARGEST: f64 = 130.0;
     let longer = shape.height.max(shape.width).max(1) as f64;

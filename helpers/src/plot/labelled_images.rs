@@ -1,4 +1,4 @@
-//! Images in a grid with lines of text below each, for a plotting function of one's own.
+//! Images in a grid with your own lines of text above each, for new plotting functions.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::data::ImageShape;
 use crate::error::{Error, Result};
 use crate::text::clean_text;
 
-/// Images in a grid, with lines of text above each in colours of one's own: what a plotting function is made of.
+/// Images in a grid, with lines of text in any colour above each: the basis for a plotting function of your own.
 ///
 /// ```
 /// # use helpers::{data::Dataset, plot::{ImageGrid, style::{RIGHT, WRONG}}};
@@ -32,7 +32,7 @@ pub struct ImageGrid {
 }
 
 impl ImageGrid {
-    /// An empty grid with so many columns.
+    /// An empty grid with this many columns.
     pub fn new(title: impl Into<String>, columns: usize) -> ImageGrid {
         ImageGrid { title: title.into(), columns: columns.max(1), shape: None, tiles: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! Lines: a training run's history, and any values over a common axis.
+//! Line charts: the history of a training, and any values over a common axis.
 
 use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_width};
 use super::figure::Figure;
@@ -15,8 +15,8 @@ const PARTS: [&str; 2] = ["train", "validation"];
 type Half = (&'static str, &'static str, [fn(&EpochRow) -> f64; 2]);
 
 impl<R: Record> History<R> {
-    /// Loss and accuracy (of a denoiser: PSNR) an epoch, side by side, for the train and the validation part, the best
-    /// epoch marked, and where a later phase began ([`History::followed_by`]).
+    /// Loss and accuracy (for a denoiser: PSNR) per epoch, side by side, for the train and the validation part. The
+    /// best epoch is marked, and the beginning of a later phase ([`History::followed_by`]).
     ///
     /// # Errors
     /// If the history is empty, or no value of a panel is a finite number.
@@ -53,7 +53,7 @@ impl<R: Record> History<R> {
         let rows: Vec<EpochRow> = self.epochs.iter().map(Record::row).collect();
         let epochs: Vec<f64> = rows.iter().map(|row| row.epoch as f64).collect();
         let rates: Vec<f64> = rows.iter().map(|row| row.learning_rate).collect();
-        // A schedule may end at 0, which a logarithmic axis cannot show.
+        // A schedule may end at 0, which has no place on a logarithmic axis.
         let chart = LineChart::new("Learning rate per epoch", "Epoch", "Learning rate");
         let chart = if rates.iter().all(|&rate| rate > 0.0) { chart.log_y() } else { chart };
         chart.line("learning rate", &epochs, &rates).plot()
@@ -79,7 +79,7 @@ impl<R: Record> History<R> {
         let y = Axis::around(name, parts.iter().flatten().map(|point| point.1), false)?;
         let y = if shares { y.of_percent() } else { y };
         let panel = Panel::inside(page, outer, title, (x, y))?;
-        // Texts stand where the curves are not: losses fall, metrics rise.
+        // Texts are placed away from the curves: losses fall, metrics rise.
         let area = panel.area;
         let y =
             |metric: f64, loss: f64| if rises { area.bottom() - metric } else { area.top + loss };
@@ -139,7 +139,7 @@ impl<R: Record> History<R> {
 
 /// Lines over a common axis, such as quality against rate or a learning rate over its steps.
 ///
-/// Series named `train`, `validation` and `test` get the look those parts have everywhere.
+/// Series named `train`, `validation` and `test` have the look of those parts.
 ///
 /// ```
 /// use helpers::plot::LineChart;
@@ -161,12 +161,12 @@ pub struct LineChart {
     series: Vec<(String, Vec<f64>, Vec<f64>)>,
     /// x and y of each grey line.
     faint: Vec<(Vec<f64>, Vec<f64>)>,
-    /// x, low and high end of each.
+    /// x, low and high end of each interval.
     intervals: Vec<[f64; 3]>,
 }
 
 impl LineChart {
-    /// An empty chart; the names of the axes hold their units.
+    /// An empty chart; the names of the axes include their units.
     pub fn new(
         title: impl Into<String>,
         x_name: impl Into<String>,
@@ -196,19 +196,19 @@ impl LineChart {
         self
     }
 
-    /// The chart with one line more, through the points `(x[i], y[i])`; a value that is no number interrupts it.
+    /// Adds a line through the points `(x[i], y[i])`; a value that is not finite interrupts it.
     pub fn line(mut self, name: impl Into<String>, x: &[f64], y: &[f64]) -> LineChart {
         self.series.push((name.into(), x.to_vec(), y.to_vec()));
         self
     }
 
-    /// The chart with a thin grey line behind the others: one of many that need no name.
+    /// Adds a thin grey line behind the others, without a name.
     pub fn faint_line(mut self, x: &[f64], y: &[f64]) -> LineChart {
         self.faint.push((x.to_vec(), y.to_vec()));
         self
     }
 
-    /// The chart with an upright bar from `low[i]` to `high[i]` at each `x[i]`, such as a 95% interval of the first line.
+    /// Adds a vertical bar from `low[i]` to `high[i]` at each `x[i]`, such as a 95% interval of the first line.
     pub fn intervals(mut self, x: &[f64], low: &[f64], high: &[f64]) -> LineChart {
         let ends = low.iter().zip(high);
         self.intervals.extend(x.iter().zip(ends).map(|(&x, (&low, &high))| [x, low, high]));
@@ -244,7 +244,7 @@ impl LineChart {
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
         let many = entries.len() > 1;
         let beside = if many { legend_width(&entries) } else { 0.0 };
-        // What is wider than 840 units in all is made smaller on a page, its text too.
+        // A page shrinks figures that are wider than 840 units, with their text.
         let width = f64::min(720.0, 840.0 - beside);
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);

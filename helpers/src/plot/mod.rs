@@ -1,9 +1,9 @@
-//! Pictures that show themselves, drawn by plotters.
+//! Pictures that a cell can show, drawn by plotters.
 //!
-//! Every function here returns a [`Figure`]: a PNG with its alternative text, which shows itself as the last value of
-//! a cell. All pictures share one look ([`style`]): train and validation have one colour each, told apart by dashes and
-//! marks too; right predictions are blue with a tick, wrong ones red with a cross. A new chart is a file that draws on a
-//! page, with a panel where it has axes.
+//! Every function here returns a [`Figure`]: a PNG with its alternative text, which a cell shows as its last value. All
+//! pictures share one look ([`style`]): train and validation have one colour each, and also differ in dashes and marks;
+//! right predictions are blue with a tick, wrong ones red with a cross. A new chart is a new file that draws on a page,
+//! with a panel if it has axes.
 
 mod architecture;
 mod axes;

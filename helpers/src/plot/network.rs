@@ -1,4 +1,4 @@
-//! What goes on inside a network: its first filters, what they make of an image, and where it looks.
+//! The inside of a network: its first filters, the feature maps of an image, and the regions that decide a prediction.
 
 use ndarray::Array2;
 use tch::Kind;
@@ -18,16 +18,16 @@ use crate::layers::show_shape;
 use crate::models::{Model, Precision};
 use crate::text::{clean_text, thousands};
 
-/// Where the network looks: Grad-CAM (Selvaraju et al. 2017; see [`Model::grad_cam`]) over the images of these indices,
-/// first those that it predicts correctly, then the others, with the map of the true class below that of the predicted one.
+/// Grad-CAM (Selvaraju et al. 2017; see [`Model::grad_cam`]) for the images of these indices, first those that are
+/// predicted correctly, then the others, with the map of the true class below that of the predicted one.
 ///
-/// The brighter a place, the more it speaks for the class. The layer is the last one that still tells places apart.
+/// The brighter a region, the more it speaks for the class. The layer is that of [`Model::grad_cam_layer`].
 ///
-/// - `probabilities`: of all of `images`, shape `(N, classes)`, as `predict` gives them
+/// - `probabilities`: for all of `images`, shape `(N, classes)`, from `predict`
 ///
 /// # Errors
-/// If there is nothing to show, an index is not among the images, `probabilities` does not belong to them, or the network
-/// has no layer that gives images.
+/// If there is nothing to show, an index is not among the images, `probabilities` does not belong to them, or no layer
+/// of the network outputs images.
 pub fn plot_grad_cam(
     model: &Model,
     images: &Subset,
@@ -81,7 +81,7 @@ pub fn plot_grad_cam(
     draw_tiles(dataset.image_shape(), title, &rows, 84.0, alt)
 }
 
-/// The image in grey, seen through the colours of its map.
+/// The image in grey, tinted with the colours of its map.
 fn overlay(
     images: &Subset,
     row: usize,
@@ -101,8 +101,8 @@ fn overlay(
     Ok(Tile { lines, shape: ImageShape { height, width, channels: 3 }, pixels: mixed.collect() })
 }
 
-/// What the first convolution looks for: its filters, orange where a bright pixel adds to the filter's output, blue where it
-/// takes away; each on a scale of its own. Filters for several channels are summed over them.
+/// The filters of the first convolution: orange where a bright pixel increases the filter's output, blue where it
+/// decreases it; each filter has its own scale. Filters for several channels are summed over them.
 ///
 /// # Errors
 /// If the network has no convolution.
@@ -137,13 +137,14 @@ fn colored(shape: ImageShape, values: &[f32], color: impl Fn(f32) -> Color) -> T
     }
 }
 
-/// What the network makes of one image on its way: for some of its layers, from the first to the last that gives images,
-/// the channels that differ most from place to place, the brighter the larger; each on a scale of its own.
+/// The feature maps of one image: for some of the network's layers that output images, from the first to the last, the
+/// channels with the largest variance, the brighter the larger the value; each map has its own scale.
 ///
-/// Shown are what the activations give or, in a network of blocks, what these give: five of them at most.
+/// Shows the output of activations or, in a network of blocks, of the blocks: at most five of them.
 ///
 /// # Errors
-/// If `index` is not among the images, they differ in shape from what the model was built for, or no layer gives images.
+/// If `index` is not among the images, they differ in shape from what the model was built for, or no layer outputs
+/// images.
 pub fn plot_feature_maps(model: &Model, images: &Subset, index: usize) -> Result<Figure> {
     const CHANNELS: usize = 8;
     check_indices(&[index], images.len())?;
@@ -186,14 +187,15 @@ fn spread(map: &[f32]) -> f32 {
     map.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / map.len() as f32
 }
 
-/// The last features of some images as a map in two dimensions (t-SNE, see [`Tsne`]), a mark for each image and a colour for
-/// each class: what the network takes for alike lies close together. Only nearness means something, not the axes.
+/// The last features of some images as a map in two dimensions (t-SNE, see [`Tsne`]), a mark for each image and a
+/// colour for each class: images that the network finds similar are close together. Only distances between neighbours
+/// have a meaning, not the axes.
 ///
-/// - `most`: images drawn with a seed, at most; 1,500 take some ten seconds
+/// - `most`: maximum number of images, drawn with a seed; 1,500 take some ten seconds
 ///
 /// # Errors
-/// If there are fewer than two images, no dense layer has another one before it, `seed` does not fit into 32 bits, or somebody
-/// interrupts it (SIGINT).
+/// If there are fewer than two images, no dense layer comes after another one, `seed` does not fit into 32 bits, or the
+/// user interrupts it (SIGINT).
 pub fn plot_last_features(
     model: &Model,
     images: &Subset,
@@ -211,8 +213,8 @@ pub fn plot_last_features(
     plot_scatter(&title, "First direction", "Second direction", &map.points, &shown.labels(), names)
 }
 
-/// The codes of an autoencoder in the two directions in which they vary most (principal components), a mark for each image
-/// and a colour for each class; the title says how much of their variance these two hold.
+/// The codes of an autoencoder in their first two principal components, a mark for each image and a colour for each
+/// class; the title gives the share of the variance that these two explain.
 ///
 /// # Errors
 /// If a code has one value alone, there are fewer than two images, or they differ in shape from what the model was built for.
@@ -226,7 +228,7 @@ pub fn plot_codes(model: &Model, noisy: &NoisyImages) -> Result<Figure> {
     plot_scatter(&title, axes[0], axes[1], &found.points, &noisy.clean().labels(), names)
 }
 
-/// Five layers, evenly spread over those that give images after a non-linearity.
+/// Up to five layers, evenly spread over those with a non-linearity that output images.
 fn shown_layers(model: &Model) -> Vec<usize> {
     const MOST: usize = 5;
     const KINDS: [&str; 5] = ["relu", "relu6", "leaky_relu", "elu", "block"];

@@ -1,13 +1,14 @@
-//! The page that every figure is drawn on: plotters' bitmap backend, with text and thick lines set as print wants them.
+//! The page that every figure is drawn on: plotters' bitmap backend, with its own code for text and thick lines.
 //!
 //! Lengths are units of the page (CSS pixels), from the left and from the top. plotters' coordinates are whole and its
 //! edges hard, so it draws [`SAMPLES`] times as many pixels as the figure has, along each side, and squares of them are
 //! averaged. [`Surface`] replaces two things of plotters 0.3.7:
 //!
 //! - Text. Its code for fonts without system libraries drops the space before each letter (`style/font/ab_glyph.rs`:
-//!   "0.1.1" and "Illumination" come out uneven) and puts labels a fifth of their size too high. Letters are set here,
-//!   by the same rasteriser; so no font is registered in a static either, which every cell of a notebook has afresh.
-//! - Thick lines. Its outline of a bent line covers itself where points lie closer than the line is thick, and leaves
+//!   "0.1.1" and "Illumination" look uneven) and puts labels too high, by a fifth of their size. Letters are drawn
+//!   here, with the same rasteriser. This also needs no font registered in a static, which every cell of a notebook
+//!   would have anew.
+//! - Thick lines. Its outline of a bent line overlaps itself where points are closer than the line is thick, and leaves
 //!   holes there.
 
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
@@ -60,7 +61,7 @@ impl Rect {
         Rect::new(self.left - by, self.top - by, self.width + 2.0 * by, self.height + 2.0 * by)
     }
 
-    /// How far two rectangles reach into each other, across and down; both are above 0 where they overlap.
+    /// How much two rectangles overlap, horizontally and vertically; both are above 0 if they do.
     pub(crate) fn overlap(&self, other: &Rect) -> (f64, f64) {
         let across = self.right().min(other.right()) - self.left.max(other.left);
         let down = self.bottom().min(other.bottom()) - self.top.max(other.top);
@@ -68,7 +69,7 @@ impl Rect {
     }
 }
 
-/// How a text is set: what of it lies on its point, counting capitals from top to baseline.
+/// The style of a text, with its anchor; the height counts capitals from top to baseline.
 #[derive(Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) size: f64,
@@ -76,12 +77,12 @@ pub(crate) struct Text {
     pub(crate) bold: bool,
     pub(crate) across: HPos,
     pub(crate) down: VPos,
-    /// Turned by a quarter, to be read from below.
+    /// Turned by a quarter, to be read from bottom to top.
     pub(crate) upwards: bool,
 }
 
 impl Text {
-    /// Ink, its left end and baseline on the point.
+    /// In ink colour, with the left end of its baseline at the point.
     pub(crate) fn new(size: f64) -> Text {
         let (across, down) = (HPos::Left, VPos::Bottom);
         Text { size, color: INK, bold: false, across, down, upwards: false }
@@ -113,7 +114,7 @@ impl Text {
         texts.into_iter().map(|text| self.width(text.as_ref())).fold(0.0, f64::max).min(most)
     }
 
-    /// The text in a width: smaller by up to a fifth where that suffices, else cut, with an ellipsis.
+    /// The text fitted to a width: smaller by up to a fifth if that is enough, else cut, with an ellipsis.
     pub(crate) fn fitted(self, text: &str, width: f64) -> (Text, String) {
         let text = clean_text(text);
         let needed = self.width(&text);
@@ -121,7 +122,7 @@ impl Text {
             return (self, text);
         }
         let small = Text { size: self.size * (width / needed).max(0.8), ..self };
-        // Rounding must not cut what was just made to fit.
+        // A text that was just made to fit must not be cut because of rounding.
         let width = width + 1e-3;
         if small.width(&text) <= width {
             return (small, text);
@@ -136,7 +137,7 @@ impl Text {
         (small, String::new())
     }
 
-    /// The same in plotters' words.
+    /// The same style as plotters' type.
     pub(crate) fn style(self, scale: f64) -> plotters::style::TextStyle<'static> {
         let weight = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
         let turned = if self.upwards { FontTransform::Rotate270 } else { FontTransform::None };
@@ -164,7 +165,7 @@ fn typeset(text: &str, size: f64, bold: bool) -> Typeset {
     #[allow(clippy::expect_used, reason = "a test reads both")]
     let font = FontRef::try_from_slice(if bold { BOLD } else { REGULAR })
         .expect("the fonts are part of the crate, and its tests read them");
-    // ab_glyph scales by the height of a line, we, as CSS does, by the em.
+    // ab_glyph scales by the line height, this code by the em, as CSS does.
     let em = font.units_per_em().unwrap_or(2048.0);
     let scale = PxScale::from(size as f32 * font.height_unscaled() / em);
     let scaled = font.as_scaled(scale);
@@ -181,7 +182,7 @@ fn typeset(text: &str, size: f64, bold: bool) -> Typeset {
     Typeset { font, glyphs, width: f64::from(pen) }
 }
 
-/// plotters' bitmap backend with text and thick lines of our own.
+/// plotters' bitmap backend with its own text and thick lines.
 pub(crate) struct Surface<'a>(BitMapBackend<'a>);
 
 type Drawn = Result<(), DrawingErrorKind<BitMapBackendError>>;
@@ -223,7 +224,7 @@ impl DrawingBackend for Surface<'_> {
         self.0.draw_rect(from, to, style, fill)
     }
 
-    /// Each piece of the line by itself, corners rounded.
+    /// Draws each segment separately, with round corners.
     fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
         &mut self,
         path: I,
@@ -303,20 +304,20 @@ pub(crate) fn rgb([red, green, blue]: Color) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// A figure in the making.
+/// A figure while it is drawn.
 pub(crate) struct Page<'a> {
     pub(crate) area: DrawingArea<Surface<'a>, Shift>,
     /// Pixels of the surface for each unit of the page.
     pub(crate) scale: f64,
 }
 
-/// Draws a figure of this size on the page, white where `paint` leaves it.
+/// Draws a figure of this size: white, except for what `paint` draws.
 pub(crate) fn draw(
     (width, height): (f64, f64),
     alt: impl Into<String>,
     paint: impl FnOnce(&Page<'_>) -> Result<()>,
 ) -> Result<Figure> {
-    // Larger ones are a mistake of the caller, and would take gigabytes.
+    // A larger size is a mistake of the caller, and would need gigabytes.
     const LARGEST: f64 = 8_000.0;
     let fits = width <= LARGEST && height <= LARGEST;
     let [width, height] = [width, height].map(|side| (side.ceil() as usize).max(1));
@@ -325,7 +326,7 @@ pub(crate) fn draw(
             "the picture would be {width} x {height} units large, expected at most {LARGEST}; show fewer things in it"
         )));
     }
-    // 108 bytes a unit: beyond a hundred and some MB edges are less smooth.
+    // 108 bytes per unit: a figure that would need more than 162 MB has fewer samples, and its edges are less smooth.
     let samples = match width * height {
         0..1_500_000 => SAMPLES,
         1_500_000..4_000_000 => 2,
@@ -360,7 +361,7 @@ fn averaged(pixels: Vec<u8>, width: usize, samples: usize) -> Vec<u8> {
 }
 
 impl Page<'_> {
-    /// A length in pixels of the surface, within what plotters can add up.
+    /// A length in pixels of the surface, limited to what plotters can add without overflow.
     pub(crate) fn px(&self, length: f64) -> i32 {
         (length * self.scale).round().clamp(-1e8, 1e8) as i32
     }
@@ -407,7 +408,7 @@ impl Page<'_> {
         Ok(self.area.draw(&DashedPathElement::new(points, on, off, style))?)
     }
 
-    /// Draws one line of text at a point, as its style anchors it.
+    /// Draws one line of text at a point, with the anchor of its style.
     pub(crate) fn text(&self, text: &str, at: Point, style: Text) -> Result<()> {
         Ok(self.area.draw_text(text, &style.style(self.scale), self.at(at))?)
     }
@@ -428,13 +429,13 @@ impl Page<'_> {
         self.text(text, (x, y), style)
     }
 
-    /// Draws a mark with a thin white rim that keeps it apart from what is below.
+    /// Draws a mark with a thin white rim that separates it from what is below.
     pub(crate) fn mark(&self, marker: Marker, at: Point, radius: f64, color: Color) -> Result<()> {
         self.shape(marker, at, radius + 0.7, rgb(WHITE))?;
         self.shape(marker, at, radius, rgb(color))
     }
 
-    /// Draws a mark without a rim, in a colour that may let through what is below.
+    /// Draws a mark without a rim, in a colour that may be transparent.
     pub(crate) fn shape(
         &self,
         marker: Marker,
@@ -448,7 +449,7 @@ impl Page<'_> {
         Ok(self.area.draw(&Polygon::new(corners.collect::<Vec<_>>(), color))?)
     }
 
-    /// Draws an image into a rectangle: each of its pixels as a crisp block or, where it is larger, means.
+    /// Draws an image into a rectangle: its pixels as sharp blocks or, if it is larger than the rectangle, as means.
     ///
     /// - `pixels`: shape `(H, W, C)`
     pub(crate) fn image(&self, shape: ImageShape, pixels: &[u8], rect: Rect) -> Result<()> {
@@ -475,7 +476,7 @@ impl Page<'_> {
 mod tests {
     use super::*;
 
-    /// Draws 30 x 20 units and gives the rows and columns of the figure's pixels that are not white.
+    /// Draws 30 x 20 units and returns the rows and columns of the figure's pixels that are not white.
     fn inked(paint: impl FnOnce(&Page<'_>) -> Result<()>) -> Vec<(usize, usize)> {
         let rgb = drawn(30.0, 20.0, paint);
         let pixels = rgb.chunks_exact(3).enumerate();
@@ -510,7 +511,7 @@ mod tests {
     #[test]
     fn what_lies_half_on_a_pixel_covers_half_of_it() {
         let rgb = drawn(2.0, 2.0, |page| page.fill(Rect::new(0.25, 0.0, 0.5, 2.0), [0; 3]));
-        // A third or two, as the samples fall, in steps of a fifteenth.
+        // One or two thirds, depending on the samples, in steps of a fifteenth.
         assert!(rgb[..3].iter().all(|value| (80..180).contains(value)), "{:?}", &rgb[..9]);
         assert_eq!(rgb[6..9], [255; 3]);
     }
@@ -530,7 +531,7 @@ mod tests {
 
     #[test]
     fn a_bent_line_of_short_pieces_has_no_holes() {
-        // A curve of pieces shorter than the line is thick, which doubles back.
+        // A curve that turns back, of segments that are shorter than the line is thick.
         let angle = |step: usize| std::f64::consts::PI * step as f64 / 40.0;
         let points: Vec<Point> = (0..=40)
             .map(|step| (15.0 + 3.0 * angle(step).cos(), 10.0 - 3.0 * angle(step).sin()))

@@ -1,4 +1,5 @@
-//! Parallel coordinates (Inselberg 1985): an upright line for each quantity, and a line through all of them for each row.
+//! Parallel coordinates (Inselberg 1985): a vertical axis for each quantity, and a line through all of them for each
+//! row.
 
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -9,23 +10,23 @@ use super::style::{GREY, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SI
 use crate::text::clean_text;
 use crate::{Error, Result};
 
-/// One of the upright lines: its name, and what its values are called.
+/// One of the vertical axes: its name, and the names of its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinate {
     pub(crate) name: String,
-    /// Names of the values 0, 1, …, from below; none for numbers, which get round ones.
+    /// Names of the values 0, 1, …, from the bottom; empty for numbers, which get round ticks.
     pub(crate) names: Vec<String>,
 }
 
-/// The width between two of them.
+/// Distance between two axes.
 const STEP: f64 = 150.0;
 const HEIGHT: f64 = 270.0;
 
-/// Draws rows of values, one for each of `coordinates`; the last value is what counts: the higher it is, the darker the
-/// line. The row `best` has a line of its own colour and a star. Rows with a value that is no number are left out.
+/// Draws rows of values, one for each of `coordinates`. The higher the last value, the darker the line. The row `best`
+/// has a line of its own colour and a star. Rows with a value that is not finite are left out.
 ///
 /// # Errors
-/// If no row is left.
+/// If no row has only finite values.
 pub(crate) fn plot_parallel(
     title: &str,
     coordinates: &[Coordinate],
@@ -40,7 +41,7 @@ pub(crate) fn plot_parallel(
         return Err(Error::drawing("nothing to draw: no combination has a score"));
     };
     let last = coordinates.len() - 1;
-    // The better ones lie above the others.
+    // Better rows are drawn over the others.
     order.sort_by(|&a, &b| rows[a][last].total_cmp(&rows[b][last]));
     let drawn: Vec<&Vec<f64>> = rows.iter().filter(is_whole).collect();
     let axis = |index: usize| axis_of(&coordinates[index], &drawn, index);
@@ -79,12 +80,13 @@ fn axis_of(coordinate: &Coordinate, rows: &[&Vec<f64>], index: usize) -> Result<
     }
     let values = || rows.iter().map(|row| row[index]);
     let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
-    // Learning rates, say; the last one is the score.
+    // Logarithmic for values such as learning rates, but not for the score, which is last.
     let is_last = rows.first().is_some_and(|row| index + 1 == row.len());
     Axis::around(name, values(), !is_last && low > 0.0 && high > 30.0 * low)
 }
 
-/// Draws an upright line with its name above it and its values beside it: left of the first one, right of the others.
+/// Draws a vertical axis with its name above it and its values left of it for the first axis, right of it for the
+/// others.
 fn draw_coordinate(
     page: &Page<'_>,
     line: Rect,

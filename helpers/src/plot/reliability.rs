@@ -1,4 +1,4 @@
-//! What a prediction's probability promises against how often such predictions are right.
+//! The probability of predictions against how often they are right.
 
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -14,15 +14,16 @@ use crate::text::clean_text;
 const WIDTH: f64 = 312.0;
 
 /// Reliability diagrams (DeGroot & Fienberg 1983; Guo et al. 2017) side by side, such as before and after temperature
-/// scaling: for each range of probabilities the accuracy of the predictions in it, and below how many of all these are.
+/// scaling: for each range of probabilities the accuracy of its predictions, and below that their share of all
+/// predictions.
 ///
-/// Bars that end on the dashed diagonal keep their promise; below it the model promises too much. `ECE` is the expected
+/// Bars that end on the dashed diagonal are calibrated; below it the probabilities are too high. `ECE` is the expected
 /// calibration error.
 ///
-/// - `calibrations`: a name for each, and what [`Calibration::new`] gives
+/// - `calibrations`: each a name, and the result of [`Calibration::new`]
 ///
 /// # Errors
-/// If there is none.
+/// If there are no calibrations.
 pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure> {
     if calibrations.is_empty() {
         return Err(Error::drawing("there is no calibration to draw; pass at least one"));
@@ -69,7 +70,7 @@ fn share(bin: &CalibrationBin, found: &Calibration) -> f64 {
     bin.images as f64 / found.images().max(1) as f64
 }
 
-/// One diagram; the axis below ends at the largest share of images of all diagrams.
+/// One diagram; its lower axis ends at the largest share in any diagram.
 fn draw_diagram(
     page: &Page<'_>,
     left: f64,
@@ -88,7 +89,7 @@ fn draw_diagram(
     let at = (panel.area.left + 10.0, panel.area.top + 14.0);
     let style = Text::new(NAME_SIZE).bold().anchor(HPos::Left, VPos::Center);
     page.text_on_white(&format!("ECE {:.2}%", 100.0 * found.ece), at, style)?;
-    // The same width as above, whatever the numbers of its axis take.
+    // The same width as the upper panel, however wide the numbers of its axis are.
     let area = Rect::new(panel.area.left, 330.0, panel.area.width, 74.0);
     let x = percent("Probability of the prediction (%)");
     let below = Panel::at(page, area, "", (x, Axis::new("Images (%)", 0.0, 105.0 * most)))?;

@@ -1,4 +1,4 @@
-//! Points: clouds by class, and accuracy against what it costs.
+//! Points: coloured by class, and accuracy against cost.
 
 use ndarray::Array2;
 use plotters::style::Color as _;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Points in the plane by class, such as the codes of an autoencoder: a colour and a mark for each class, its name at
 /// the middle of its points.
 ///
-/// - `points`: shape `(N, 2)`; those that hold no number are left out
+/// - `points`: shape `(N, 2)`; points that are not finite are left out
 /// - `labels`: class ids, shape `(N,)`
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub fn plot_scatter(
     let y = Axis::around(y_name, points.iter().map(|point| point.1), false)?;
     let entry = |(class, name): (usize, &String)| (name.clone(), Look::of(class), Sign::Marker);
     let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
-    // More classes than fit beside the chart are named in it alone.
+    // With more classes than fit into the legend there is none, and the names are only in the chart.
     const MOST_ENTRIES: usize = 24;
     let few = entries.len() <= MOST_ENTRIES;
     let beside = if few { legend_width(&entries) + 10.0 } else { 0.0 };
@@ -86,8 +86,8 @@ fn cloud_name() -> Text {
     Text::new(NAME_SIZE).bold().anchor(HPos::Center, VPos::Center)
 }
 
-/// Writes each name at its point, or as near to it as the other names leave room; a line leads from a name that had to
-/// move away to its point.
+/// Writes each name at its point, or as close as possible without an overlap; a line connects a name that was moved
+/// with its point.
 fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<()> {
     const WIDEST: f64 = 240.0;
     let fitted = |(name, _): &(&str, Point)| cloud_name().fitted(name, WIDEST);
@@ -107,7 +107,7 @@ fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<(
     Ok(())
 }
 
-/// The room that each text takes, white rim included, around its point or beside it where two would overlap.
+/// The area of each text with its white rim, around its point, or moved where two would overlap.
 fn name_boxes(widths: &[f64], points: &[Point], area: Rect) -> Vec<Rect> {
     let height = 1.3 * NAME_SIZE;
     let around = |(width, &(x, y)): (&f64, &Point)| {
@@ -119,11 +119,11 @@ fn name_boxes(widths: &[f64], points: &[Point], area: Rect) -> Vec<Rect> {
     boxes
 }
 
-/// Pushes boxes that overlap apart, each by half of what is needed, up and down or sideways, whichever is shorter, and
-/// keeps them inside `area`.
+/// Pushes overlapping boxes apart, each by half of what is needed, vertically or horizontally, whichever is shorter,
+/// and keeps them inside `area`.
 ///
-/// Always the same for the same boxes: of two with one middle the first goes up or left. Where there are more boxes than
-/// room they are as far apart as a few hundred rounds bring them.
+/// Deterministic: of two boxes with the same middle the first moves up or left. If there is not enough room for all
+/// boxes, some still overlap after a few hundred rounds.
 fn spread(boxes: &mut [Rect], area: Rect) {
     for _ in 0..300 {
         let mut moved = false;
@@ -136,7 +136,7 @@ fn spread(boxes: &mut [Rect], area: Rect) {
                     continue;
                 }
                 moved = true;
-                // Half, and a little more, so that a row of boxes does not close in on the border for ever.
+                // Slightly more than half, so that a row of boxes at the border does not converge for ever.
                 let away =
                     |a: f64, b: f64, by: f64| (by / 2.0 + 0.1) * if a <= b { -1.0 } else { 1.0 };
                 let ((ax, ay), (bx, by)) = (a.centre(), b.centre());
@@ -164,7 +164,7 @@ fn spread(boxes: &mut [Rect], area: Rect) {
 pub struct CostPoint {
     /// Name of the model.
     pub name: String,
-    /// What it costs, in the unit of the axis.
+    /// Its cost, in the unit of the axis.
     pub cost: f64,
     /// Its accuracy, in 0..=1.
     pub accuracy: f64,
@@ -174,7 +174,7 @@ pub struct CostPoint {
 
 /// Accuracy against cost, a point with its 95% interval for each model; up and to the left is better.
 ///
-/// The cost axis is logarithmic where the dearest model costs more than four times the cheapest.
+/// The cost axis is logarithmic if the most expensive model costs more than four times as much as the cheapest.
 ///
 /// # Errors
 /// If there is no model, or a number is not finite.
@@ -219,17 +219,17 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             boxes.push(name_box(&panel, (x, y), style.width(&name), &others));
             names.push((style, name));
         }
-        // Names that would overlap make room for each other.
+        // Names that would overlap are moved apart.
         spread(&mut boxes, panel.area);
         for ((style, name), area) in names.iter().zip(&boxes) {
             page.text_on_white(name, (area.left, area.centre().1), *style)?;
         }
-        // Last, so that no name covers a point.
+        // Drawn last, so that no name covers a point.
         marks.into_iter().try_for_each(|(marker, at, color)| page.mark(marker, at, 5.5, color))
     })
 }
 
-/// The axis of the costs, with room for the names, which stand beside the points.
+/// The axis of the costs, with room for the names next to the points.
 fn cost_axis(name: &str, points: &[CostPoint]) -> Result<Axis> {
     let costs = || points.iter().map(|point| point.cost);
     let low = costs().fold(f64::INFINITY, f64::min);
@@ -259,7 +259,7 @@ impl CostPoint {
     }
 }
 
-/// Where the name of a point goes: right of it, unless another one is there and its left is free.
+/// The area of a point's name: right of it, or left of it if only that side is free.
 fn name_box(panel: &Panel<'_, '_>, (x, y): Point, width: f64, others: &[Rect]) -> Rect {
     let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
     let left = Rect { left: x - 12.0 - width, ..right };
@@ -283,7 +283,7 @@ mod tests {
         pairs.filter(|&(a, b)| !apart(&boxes[a], &boxes[b])).count()
     }
 
-    /// The middles of three classes as they once lay in notebook 11's figure, where the names ran into each other.
+    /// The middles of three classes from a former figure of notebook 11, in which the names overlapped.
     #[test]
     fn names_of_clouds_that_lie_close_do_not_overlap() {
         let area = Rect::new(62.0, 36.0, 574.0, 434.0);

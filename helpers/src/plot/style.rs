@@ -1,7 +1,7 @@
-//! The one look of all pictures: sizes, colours, marks, and what stands for train and validation.
+//! The common look of all pictures: sizes, colours, marks, and the looks of the train and validation parts.
 //!
-//! The palette is Okabe and Ito's (2008), made to be told apart by colour-blind readers; no series is told by its
-//! colour alone.
+//! The palette is Okabe and Ito's (2008), which colour-blind readers can distinguish; no series differs from the others
+//! by colour only.
 
 use std::f64::consts::TAU;
 
@@ -74,7 +74,7 @@ pub(crate) struct Look {
 impl Look {
     /// The look of the series with this index in its chart.
     ///
-    /// With more series than colours each turn through them begins at another mark.
+    /// When the colours repeat, the marks start at another one, so that the looks differ.
     pub(crate) fn of(index: usize) -> Look {
         Look {
             color: PALETTE[index % PALETTE.len()],
@@ -94,13 +94,13 @@ impl Look {
     }
 }
 
-/// A mark at a point of a series; series differ by it without colour.
+/// A mark at a point of a series, which distinguishes series without colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Marker {
     corners: usize,
-    /// How far the corners between the tips of a star are from its middle, or none for a polygon.
+    /// For a star, the distance of its inner corners from the middle, relative to that of the tips; none for a polygon.
     notch: Option<f64>,
-    /// Where the first corner is, in turns from the top.
+    /// The position of the first corner, in turns from the top.
     turn: f64,
     /// The factor that makes all look equally large.
     size: f64,
@@ -143,7 +143,7 @@ impl Marker {
     }
 }
 
-/// A colour of the scale from white to dark blue, for 0..=1; even steps are even steps in lightness.
+/// A colour of the scale from white to dark blue, for 0..=1; equal steps differ equally in lightness.
 pub(crate) fn blues(value: f64) -> Color {
     between(
         &[
@@ -184,7 +184,7 @@ pub(crate) fn diverging(value: f64) -> Color {
     )
 }
 
-/// The colour at a part, in 0..=1, of the way along these.
+/// The colour at a fraction, in 0..=1, of the way along these colours.
 fn between(stops: &[Color], value: f64) -> Color {
     let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
     let position = value * (stops.len() - 1) as f64;
@@ -196,12 +196,12 @@ fn between(stops: &[Color], value: f64) -> Color {
     })
 }
 
-/// Black or white, whichever is read better on this colour.
+/// Black or white, whichever has more contrast on this colour.
 pub(crate) fn ink_on(background: Color) -> Color {
     let linear = |value: u8| (f64::from(value) / 255.0).powf(2.2);
     let [red, green, blue] = background.map(linear);
     let luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-    // Near the luminance where both contrasts, 1.05 / (L + 0.05) and (L + 0.05) / 0.05, are equal.
+    // Close to the luminance at which both contrasts, 1.05 / (L + 0.05) and (L + 0.05) / 0.05, are equal.
     if luminance > 0.25 { INK } else { WHITE }
 }
 
