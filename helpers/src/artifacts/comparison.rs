@@ -1,4 +1,4 @@
-//! Several models beside each other, by what they left in the folder.
+//! Compares several models by their files in the folder of results.
 
 use super::folder::{made_by, scored_by};
 use super::metrics::Metrics;

@@ -1,4 +1,4 @@
-//! The folder of results: where each one is kept, how it is written and read.
+//! The folder of results: the path of each one, and how it is written and read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// Results under this folder, which is made when the first one is saved.
+    /// The results in this folder, which is created when the first one is saved.
     pub fn new(folder: impl AsRef<Path>) -> Artifacts {
         Artifacts { folder: folder.as_ref().to_owned() }
     }
@@ -31,45 +31,45 @@ impl Artifacts {
         &self.folder
     }
 
-    /// Where the metrics of this name are kept.
+    /// The path of the metrics with this name.
     pub fn metrics_path(&self, name: &str) -> PathBuf {
         self.folder.join("metrics").join(format!("{name}.json"))
     }
 
-    /// Where the model of this name is kept.
+    /// The path of the model with this name.
     pub fn model_path(&self, name: &str) -> PathBuf {
         self.folder.join("models").join(format!("{name}.safetensors"))
     }
 
-    /// Where the training of this name keeps its checkpoint.
+    /// The path of the checkpoint of the training with this name.
     pub fn checkpoint_path(&self, name: &str) -> PathBuf {
         self.folder.join("checkpoints").join(format!("{name}.safetensors"))
     }
 
-    /// Where the predictions of this name are kept.
+    /// The path of the predictions with this name.
     pub fn predictions_path(&self, name: &str) -> PathBuf {
         self.folder.join("predictions").join(format!("{name}.json"))
     }
 
-    /// Where the array of this name is kept, for a reader in Python.
+    /// The path of the array with this name, for a reader in Python.
     pub fn array_path(&self, name: &str) -> PathBuf {
         self.folder.join("predictions").join(format!("{name}.npy"))
     }
 
-    /// Where the record of the training of this name is kept, as `json` or as `csv`.
+    /// The path of the history of the training with this name, as `json` or as `csv`.
     pub fn history_path(&self, name: &str, extension: &str) -> PathBuf {
         self.folder.join("history").join(format!("{name}.{extension}"))
     }
 
-    /// Where the figure of this name is kept.
+    /// The path of the figure with this name.
     pub fn figure_path(&self, name: &str) -> PathBuf {
         self.folder.join("figures").join(format!("{name}.png"))
     }
 
-    /// The path of a model that is there.
+    /// The path of a model that exists.
     ///
     /// # Errors
-    /// If it is not: the error names the notebook that makes it.
+    /// If it does not exist: the error names the notebook that makes it.
     pub fn find_model(&self, name: &str) -> Result<PathBuf> {
         let path = self.model_path(checked(name)?);
         match fs::metadata(&path) {
@@ -81,17 +81,17 @@ impl Artifacts {
     /// Writes an array, such as predicted probabilities, for `np.load` in Python, and returns where.
     ///
     /// # Errors
-    /// If the name is no file name or the folder cannot be written.
+    /// If the name is not a file name, or the folder cannot be written.
     pub fn save_array(&self, name: &str, array: &Array2<f32>) -> Result<PathBuf> {
         let path = self.array_path(checked(name)?);
         write_npy(&path, array)?;
         Ok(path)
     }
 
-    /// Writes the record of a training as JSON and as CSV, and returns where.
+    /// Writes the history of a training as JSON and as CSV, and returns the paths.
     ///
     /// # Errors
-    /// If the name is no file name or the folder cannot be written.
+    /// If the name is not a file name, or the folder cannot be written.
     pub fn save_history<R: Record + Serialize>(
         &self,
         name: &str,
@@ -106,7 +106,7 @@ impl Artifacts {
     }
 }
 
-/// A name that stays inside its folder.
+/// Checks that a name is a file name, so that its path stays inside the folder.
 pub(super) fn checked(name: &str) -> Result<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
@@ -123,13 +123,13 @@ pub(super) fn checked(name: &str) -> Result<&str> {
 /// Version of the layout of all JSON files.
 pub(super) const SCHEMA: u32 = 1;
 
-/// The field of every JSON file that says which layout it has.
+/// The field of every JSON file with the version of its layout.
 #[derive(Deserialize)]
 struct Versioned {
     schema: u32,
 }
 
-/// Predictions for thirty million images take less.
+/// More than the predictions for thirty million images need.
 pub(super) const LARGEST_JSON: u64 = 1 << 28;
 
 pub(super) fn write_json(path: &Path, value: &impl Serialize, pretty: bool) -> Result<String> {

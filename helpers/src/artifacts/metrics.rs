@@ -1,4 +1,4 @@
-//! The result of one notebook, as `export/metrics/NAME.json` holds it.
+//! The result of one notebook, the content of `export/metrics/NAME.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,14 +19,14 @@ use crate::text::{clean_text, thousands};
 use crate::training::history::{History, Record};
 use crate::{Error, Result};
 
-/// How many images each part holds.
+/// The number of images in each part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitSizes {
-    /// Images to learn from.
+    /// Images to train on.
     pub train: usize,
-    /// Images that steer: early stopping and choices.
+    /// Images for early stopping and for choices.
     pub validation: usize,
-    /// Images that are scored once, at the end.
+    /// Images that are only scored, once, at the end.
     pub test: usize,
 }
 
@@ -35,7 +35,7 @@ pub struct SplitSizes {
 pub struct Denoising {
     /// Mean squared error, pixels in 0..=1.
     pub mse: f64,
-    /// Peak signal-to-noise ratio of the network's output; infinite (null in JSON) where no image differs.
+    /// Peak signal-to-noise ratio of the network's output; infinite (null in JSON) if all images are equal.
     #[serde(with = "crate::text::decibels")]
     pub psnr_db: f64,
     /// Structural similarity, 1 for equal images.
@@ -83,12 +83,13 @@ impl From<Denoising> for Scores {
     }
 }
 
-/// The result of one notebook, as `export/metrics/NAME.json` holds it.
+/// The result of one notebook, the content of `export/metrics/NAME.json`.
 ///
-/// Two runs of the same seed, sample and thread count differ in three fields only: `fit_seconds`,
+/// Two runs with the same seed, sample and thread count only differ in three fields: `fit_seconds`,
 /// `train_images_per_second` and `predict_images_per_second`.
 ///
-/// Start with [`Metrics::new`] and add what the notebook has; each step gives a changed copy (`display` says why):
+/// Start with [`Metrics::new`] and add what the notebook has; each step returns a changed copy (`display` explains
+/// why):
 ///
 /// ```
 /// # use helpers::{Result, artifacts::{Artifacts, Metrics}, data::Split, evaluation::Evaluation, training::History};
@@ -108,17 +109,17 @@ pub struct Metrics {
     pub schema: u32,
     /// Name of the model: the file's name.
     pub name: String,
-    /// Whether this was a quick run, whose scores mean little.
+    /// Whether this was a quick run, whose scores are not meaningful.
     pub quick: bool,
     /// The data set that was loaded.
     pub dataset: DatasetInfo,
-    /// What fixed the split, the initial weights, dropout, augmentation and shuffling.
+    /// The seed of the split, the initial weights, dropout, augmentation and shuffling.
     pub seed: u64,
     /// Sizes of the parts.
     pub split: SplitSizes,
     /// The configuration structs, each under its name.
     pub config: BTreeMap<String, serde_json::Value>,
-    /// Numbers of the model that training changes.
+    /// Number of trainable parameters.
     pub parameters: usize,
     /// Epochs that ran.
     pub epochs_run: usize,
@@ -128,7 +129,7 @@ pub struct Metrics {
     pub validation: Option<Scores>,
     /// Scores on the test part.
     pub test: Option<Scores>,
-    /// The autoencoder's compression: values of the bottleneck over values of the image.
+    /// The autoencoder's compression: number of values of the bottleneck divided by that of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// The search's best setting of each parameter.
@@ -139,9 +140,9 @@ pub struct Metrics {
     pub best_score: Option<f64>,
     /// Wall time of the training.
     pub fit_seconds: f64,
-    /// Training images a second.
+    /// Training images per second.
     pub train_images_per_second: f64,
-    /// Images a second in prediction.
+    /// Predicted images per second.
     pub predict_images_per_second: f64,
     /// Threads, processor and versions.
     #[serde(flatten)]
@@ -149,10 +150,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The layout that this code writes.
+    /// The version of the layout that this code writes.
     pub const SCHEMA: u32 = SCHEMA;
 
-    /// The metrics of a model on this split, its scores still missing; the environment is that of this process.
+    /// The metrics of a model on this split, still without scores; the environment is that of this process.
     pub fn new(name: &str, split: &Split, seed: u64, quick: bool) -> Metrics {
         Metrics {
             schema: Metrics::SCHEMA,
@@ -192,7 +193,7 @@ impl Metrics {
         }
     }
 
-    /// With the number of trainable parameters.
+    /// Adds the number of trainable parameters.
     pub fn parameters(&self, parameters: usize) -> Metrics {
         Metrics { parameters, ..self.clone() }
     }
@@ -221,17 +222,17 @@ impl Metrics {
         Metrics { validation, test, ..self.clone() }
     }
 
-    /// With the speed of prediction.
+    /// Adds the speed of prediction.
     pub fn predict_images_per_second(&self, predict_images_per_second: f64) -> Metrics {
         Metrics { predict_images_per_second, ..self.clone() }
     }
 
-    /// With the autoencoder's rate: values of the bottleneck over values of the image.
+    /// Adds the autoencoder's rate: number of values of the bottleneck divided by that of the image.
     pub fn rate(&self, rate: f64) -> Metrics {
         Metrics { rate: Some(rate), ..self.clone() }
     }
 
-    /// With the setting that a search led to, and its mean score.
+    /// Adds the settings that a search found, and their mean score.
     pub fn best(&self, params: BTreeMap<String, serde_json::Value>, score: f64) -> Metrics {
         Metrics { best_params: Some(params), best_score: Some(score), ..self.clone() }
     }
@@ -279,10 +280,10 @@ impl fmt::Debug for Metrics {
 }
 
 impl Artifacts {
-    /// Results of a run on these images, under this folder.
+    /// The results of a run on these images, in this folder.
     ///
-    /// Those of a sample would replace the results of all images under the same names. So where the folder holds such
-    /// ones, a sample's go to a folder inside it, `sample_4000`, and a line says so.
+    /// The results of a sample would replace those of all images under the same names. If the folder has results of all
+    /// images, those of a sample go to a folder inside it, `sample_4000`, and a line says so.
     pub fn for_data(folder: impl AsRef<Path>, dataset: &Dataset) -> Artifacts {
         let whole = Artifacts::new(folder);
         let Some(of) = dataset.info().sampled_from.filter(|_| whole.holds_a_full_run()) else {
@@ -299,7 +300,7 @@ impl Artifacts {
         sample
     }
 
-    /// True when there are metrics of a run that was not quick and not on a sample.
+    /// True if there are metrics of a run that was neither quick nor on a sample.
     fn holds_a_full_run(&self) -> bool {
         let Ok(entries) = fs::read_dir(self.folder().join("metrics")) else { return false };
         entries.flatten().any(|entry| {
@@ -309,13 +310,13 @@ impl Artifacts {
         })
     }
 
-    /// Writes metrics, and returns where.
+    /// Writes metrics, and returns the path.
     ///
     /// # Errors
-    /// If a score is not a number, the name is no file name, or the folder cannot be written.
+    /// If a score is NaN, the name is not a file name, or the folder cannot be written.
     pub fn save_metrics(&self, metrics: &Metrics) -> Result<PathBuf> {
         let path = self.metrics_path(checked(&metrics.name)?);
-        // JSON has no NaN: it becomes null, which is not a number when it is read again.
+        // JSON has no NaN: it is written as null, which is refused as a number when it is read again.
         let read = serde_json::to_value(metrics).and_then(serde_json::from_value::<Metrics>);
         if read.ok().as_ref() != Some(metrics) {
             return Err(Error::parameter(
@@ -332,7 +333,7 @@ impl Artifacts {
     /// Reads metrics.
     ///
     /// # Errors
-    /// If the file is missing (the error names the notebook that makes it) or holds something else.
+    /// If the file is missing (the error names the notebook that makes it) or invalid.
     pub fn load_metrics(&self, name: &str) -> Result<Metrics> {
         read_json(self.metrics_path(checked(name)?), made_by(name), "metrics")
     }

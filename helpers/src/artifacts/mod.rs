@@ -1,4 +1,4 @@
-//! Where models, metrics and figures are kept under `export/`.
+//! The files of models, metrics and figures in `export/`.
 //!
 //! ```text
 //! export/metrics/NAME.json          Metrics, one file for each notebook that trains

@@ -1,4 +1,4 @@
-//! What a model predicts for the test part, as `export/predictions/NAME.json` holds it.
+//! A model's predictions for the test part, the content of `export/predictions/NAME.json`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::data::{DatasetInfo, Subset};
 use crate::evaluation::metrics::{check_classes, check_lengths};
 use crate::text::clean_text;
 
-/// What a model predicts for the test part: small enough to keep, enough to compare models image by image.
+/// A model's predictions for the test part: small enough to keep, and enough to compare models image by image.
 ///
-/// As JSON in `export/predictions/NAME.json`: class ids, the truth beside them, and a hash that tells which images, in
-/// which order, they belong to.
+/// Kept as JSON in `export/predictions/NAME.json`: predicted and true class ids, and a hash that identifies the images
+/// and their order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predictions {
     /// Version of this layout: 1.
@@ -39,7 +39,7 @@ impl Predictions {
     /// The predictions of a model for these images.
     ///
     /// # Errors
-    /// If there is not one prediction for each image, or one is no class of the data set.
+    /// If the number of predictions is not that of the images, or one is not a class of the data set.
     pub fn new(name: &str, images: &Subset, y_pred: &[i64], quick: bool) -> Result<Predictions> {
         check_lengths(images.len(), y_pred.len())?;
         check_classes(y_pred, images.dataset().classes())?;
@@ -68,10 +68,10 @@ impl fmt::Debug for Predictions {
 }
 
 impl Artifacts {
-    /// Writes predictions, and returns where.
+    /// Writes predictions, and returns the path.
     ///
     /// # Errors
-    /// If the name is no file name or the folder cannot be written.
+    /// If the name is not a file name, or the folder cannot be written.
     pub fn save_predictions(&self, predictions: &Predictions) -> Result<PathBuf> {
         let path = self.predictions_path(checked(&predictions.name)?);
         write_json(&path, predictions, false)?;
@@ -81,7 +81,7 @@ impl Artifacts {
     /// Reads predictions.
     ///
     /// # Errors
-    /// If the file is missing (the error names the notebook that makes it) or holds something else.
+    /// If the file is missing (the error names the notebook that makes it) or invalid.
     pub fn load_predictions(&self, name: &str) -> Result<Predictions> {
         let path = self.predictions_path(checked(name)?);
         let predictions: Predictions = read_json(path, scored_by(name), "predictions")?;

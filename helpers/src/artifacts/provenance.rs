@@ -1,4 +1,5 @@
-//! Whether a result in the folder belongs to the split at hand: another notebook may have made it from other images.
+//! Checks that a result in the folder belongs to the current split: another notebook may have made it from other
+//! images.
 
 use super::folder::{Artifacts, made_by, scored_by};
 use super::metrics::{Metrics, SplitSizes};
@@ -9,7 +10,7 @@ use crate::models::trained_on::Difference;
 use crate::{Error, Result};
 
 impl Artifacts {
-    /// The model of this name, trained on this very split: its test part is new to it.
+    /// The model with this name, trained on this same split, so that it has not seen the test part.
     ///
     /// # Errors
     /// If the file is missing or broken, or the model was trained on other images or for other classes: the error says
@@ -31,7 +32,7 @@ impl Artifacts {
 }
 
 impl Metrics {
-    /// These metrics, if they are of a model that was trained on this very split.
+    /// These metrics, if their model was trained on this same split.
     ///
     /// # Errors
     /// If not: the error says what differs, and names the notebook that makes them.

@@ -1,4 +1,4 @@
-//! The run of one notebook: what it trains goes on after a stop, and every result has its place under one name.
+//! The run of one notebook: resumes its trainings after a stop, and keeps every result under one name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use crate::training::history::{DenoisingHistory, History, Record};
 use crate::training::{Callbacks, FitConfig, TensorBoard};
 use crate::{Error, Result};
 
-/// The run of one notebook: loads and splits the images, trains so that a stopped training goes on, and keeps model,
-/// record, metrics and predictions in the folder of results under one name.
+/// The run of one notebook: loads and splits the images, resumes a training that was stopped, and keeps model, history,
+/// metrics and predictions in the folder of results under one name.
 ///
 /// ```no_run
 /// # fn main() -> helpers::Result<()> {
@@ -43,12 +43,12 @@ pub struct Run {
     quick: bool,
     config: BTreeMap<String, Value>,
     metrics: Option<Metrics>,
-    /// A training on features, which the next one goes on from, and the seconds that the features took.
+    /// A training on features, which the next training continues, and the seconds that computing the features took.
     head: Option<(History, f64)>,
 }
 
 impl Run {
-    /// A run whose results have this name, in this folder; a quick one says so in each of them.
+    /// A run whose results have this name, in this folder; those of a quick one are marked as quick.
     pub fn new(name: &str, export: impl AsRef<Path>, quick: bool) -> Run {
         Run {
             name: name.to_owned(),
@@ -60,8 +60,8 @@ impl Run {
         }
     }
 
-    /// Loads `X.npy` and `y.npy` from this folder, takes a stratified sample of so many images (0 takes all), and splits
-    /// it: 12% are the test part, 12% of the rest the validation part (see [`SplitConfig`]).
+    /// Loads `X.npy` and `y.npy` from this folder, takes a stratified sample of this many images (0 for all), and
+    /// splits it: 12% are the test part, 12% of the rest the validation part (see [`SplitConfig`]).
     ///
     /// Results on a sample do not replace those on all images: see [`Artifacts::for_data`].
     ///
@@ -88,7 +88,8 @@ impl Run {
         self.artifacts.folder().join(name)
     }
 
-    /// Adds a setting to the metrics, under a name such as `noise`; [`Run::fit`] adds those of network and training.
+    /// Adds a setting to the metrics, under a name such as `noise`; [`Run::fit`] adds the settings of network and
+    /// training.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
@@ -98,11 +99,11 @@ impl Run {
         Ok(())
     }
 
-    /// [`Model::fit`], with a checkpoint after each epoch: run again, a stopped training goes on where it was. The model,
-    /// its record and its metrics, the scores still missing, are kept at the end. [`TensorBoard`] shows its epochs, from
+    /// [`Model::fit`], with a checkpoint after each epoch: when run again, a stopped training is resumed. At the end,
+    /// the model, its history and its metrics, still without scores, are kept. [`TensorBoard`] shows the epochs, from
     /// `logs` in the folder of results.
     ///
-    /// After [`Run::fit_features`] the record is that of both, one after the other.
+    /// After [`Run::fit_features`] the history contains both trainings, one after the other.
     ///
     /// # Errors
     /// As [`Model::fit`], or if the folder cannot be written.
@@ -110,7 +111,7 @@ impl Run {
         self.fit_with(model, split, config, Callbacks::default())
     }
 
-    /// As [`Run::fit`], with callbacks beside those that keep it.
+    /// As [`Run::fit`], with additional callbacks.
     ///
     /// # Errors
     /// As [`Run::fit`], or if a callback fails.
@@ -155,7 +156,7 @@ impl Run {
         Ok(history)
     }
 
-    /// [`Model::fit_denoiser`], kept as [`Run::fit`] does.
+    /// [`Model::fit_denoiser`], with the same files as [`Run::fit`].
     ///
     /// # Errors
     /// As [`Model::fit_denoiser`], or if the folder cannot be written.
@@ -173,7 +174,7 @@ impl Run {
         Ok(history)
     }
 
-    /// Keeps a trained model, its record and its metrics, the scores still missing.
+    /// Keeps a trained model, its history and its metrics, still without scores.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -196,7 +197,7 @@ impl Run {
         self.save(metrics).map(drop)
     }
 
-    /// The model of this run as another notebook has kept it, trained on this very split, and its metrics.
+    /// The model of this run that another notebook trained on this same split and kept, with its metrics.
     ///
     /// # Errors
     /// As [`Artifacts::load_model`] and [`Artifacts::load_metrics`].
@@ -208,7 +209,7 @@ impl Run {
         Ok(model)
     }
 
-    /// What other notebooks have found on this very split, in this order.
+    /// The results of other notebooks on this same split, in this order.
     ///
     /// # Errors
     /// As [`Run::load_result`].
@@ -222,17 +223,17 @@ impl Run {
         Ok(results)
     }
 
-    /// What another notebook has found on this very split.
+    /// The result of another notebook on this same split.
     ///
     /// # Errors
-    /// If it is missing, or of another split: the error names the notebook that makes it.
+    /// If it is missing or belongs to another split: the error names the notebook that makes it.
     pub fn load_result(&self, name: &str, split: &Split) -> Result<ModelResult> {
         let predictions = self.artifacts.load_predictions(name)?.check_split(split)?;
         let metrics = self.artifacts.load_metrics(name)?.check_split(split)?;
         Ok(ModelResult { metrics, predictions })
     }
 
-    /// The scores on the validation and on the test part; metrics, predictions and probabilities are kept.
+    /// Scores the model on the validation and on the test part; keeps metrics, predictions and probabilities.
     ///
     /// # Errors
     /// If the model was not trained or loaded by this run, was not trained on this very split, or the folder cannot be
@@ -254,8 +255,8 @@ impl Run {
         Ok(TestResult { metrics, predictions, probabilities, test: split.test.clone() })
     }
 
-    /// The scores of a denoiser on the validation and on the test part, beside those of the noisy images and of the best
-    /// linear denoiser with as small a code; metrics are kept.
+    /// Scores a denoiser on the validation and on the test part, with the noisy images and the best linear denoiser
+    /// with a code of the same size for comparison; keeps the metrics.
     ///
     /// # Errors
     /// As [`Run::evaluate`].
@@ -279,7 +280,7 @@ impl Run {
         Ok(test)
     }
 
-    /// Adds to the metrics which settings a search led to, and their mean score.
+    /// Adds the settings that a search found, and their mean score, to the metrics.
     ///
     /// # Errors
     /// If no model has been kept before, or the folder cannot be written.
@@ -312,8 +313,8 @@ impl Run {
     }
 }
 
-/// Says so where a hundredth of the test images or more are in another part, too: fewer move an accuracy by less than its
-/// interval, and notebook 3 names them.
+/// Prints a warning if at least a hundredth of the test images are in another part, too: fewer change an accuracy by
+/// less than its interval, and notebook 3 reports them.
 fn tell_of_copies(split: &Split) -> Result<()> {
     let found = split.duplicates()?;
     if 100 * found.test.len() >= split.test.len() {
@@ -322,7 +323,7 @@ fn tell_of_copies(split: &Split) -> Result<()> {
     Ok(())
 }
 
-/// What a notebook has found about a model, as it was kept.
+/// The kept result of a notebook about a model.
 #[derive(Debug, Clone)]
 pub struct ModelResult {
     /// Scores, times and settings.
@@ -331,7 +332,7 @@ pub struct ModelResult {
     pub predictions: Predictions,
 }
 
-/// What several notebooks have found about their models.
+/// The kept results of several notebooks about their models.
 #[derive(Debug, Clone)]
 pub struct ModelResults {
     /// Scores, times and settings, one for each model.
@@ -340,7 +341,7 @@ pub struct ModelResults {
     pub predictions: Vec<Predictions>,
 }
 
-/// What [`Run::evaluate`] finds.
+/// The result of [`Run::evaluate`].
 #[derive(Debug, Clone)]
 pub struct TestResult {
     /// Scores, times and settings.
@@ -365,22 +366,22 @@ impl TestResult {
     }
 }
 
-/// What [`Run::evaluate_denoiser`] finds.
+/// The result of [`Run::evaluate_denoiser`].
 #[derive(Debug, Clone)]
 pub struct DenoisingResult {
     /// Scores, times and settings.
     pub metrics: Metrics,
     /// The test images with their noise.
     pub test: NoisyImages,
-    /// What the network makes of them.
+    /// The network's output for them.
     pub by_network: DenoisedImages,
-    /// What the best linear denoiser with as small a code makes of them.
+    /// The output for them of the best linear denoiser with a code of the same size.
     pub by_linear: DenoisedImages,
-    /// How close the noisy images are to the clean ones.
+    /// Quality of the noisy images.
     pub noisy: Quality,
-    /// How close the linear denoiser's are.
+    /// Quality of the linear denoiser's images.
     pub linear: Quality,
-    /// How close the network's are.
+    /// Quality of the network's images.
     pub network: Quality,
 }
 

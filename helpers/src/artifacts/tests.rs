@@ -1,4 +1,5 @@
-//! What is written is what is read, and what is missing says which notebook makes it.
+//! What is read is what was written, and an error about a missing file names the notebook that
+//! makes it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -92,7 +93,7 @@ fn metrics_hold_the_fields_of_the_contract() {
     for field in ["x_sha256", "y_sha256"] {
         assert_eq!(value["dataset"][field].as_str().unwrap().len(), 64);
     }
-    // Those of the other notebooks stand only where they have a value.
+    // The fields of other notebooks are only written if they have a value.
     assert!(value.get("rate").is_none() && value.get("best_params").is_none());
     for part in ["helpers", "tch", "libtorch", "rustc"] {
         let version = value["versions"][part].as_str().unwrap();
@@ -231,22 +232,22 @@ fn predictions_of_the_same_images_are_compared() {
     let models = ["cnn", "baseline"].map(|name| artifacts.load_predictions(name).unwrap());
     let compared = compare_predictions(&models).unwrap();
     assert_eq!((compared.pairs[0].only_first, compared.pairs[0].better()), (10, Some("cnn")));
-    // Those of the validation part belong to other images.
+    // The predictions for the validation part belong to other images.
     let labels = split.validation.labels();
     let other = Predictions::new("transfer", &split.validation, &labels, false).unwrap();
     let text = compare_predictions(&[models[0].clone(), other]).unwrap_err().to_string();
     assert!(text.contains("`cnn` and `transfer`, made for others"), "{text}");
-    // And a list that is too short belongs to none.
+    // A list that is too short is refused.
     assert!(Predictions::new("cnn", &split.test, &truth[1..], false).is_err());
 }
 
-/// Notebook 4 with `-p sample 200` beside the results of all images.
+/// Notebook 4 with `-p sample 200` when the results of all images exist.
 #[test]
 fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     let folder = tempfile::tempdir().unwrap();
     let (all, split) = (all_images(), sample_split());
     let sample = split.train.dataset();
-    // Nothing is there yet: a sample may go to the folder itself, and so may the next one.
+    // The folder is still empty: a sample may use it, and so may the next one.
     let first = Artifacts::for_data(folder.path(), sample);
     assert_eq!(first.folder(), folder.path());
     first.save_metrics(&metrics("baseline", 0.5)).unwrap();
@@ -261,7 +262,7 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     let next = Artifacts::for_data(folder.path(), sample);
     assert_eq!(next.folder(), folder.path().join("sample_200"));
     next.save_metrics(&metrics("baseline", 0.5)).unwrap();
-    // Each says what it is of.
+    // Each file says which images it is for.
     let read = |artifacts: &Artifacts| artifacts.load_metrics("baseline").unwrap();
     assert_eq!(read(&full).dataset.sampled_from, None);
     let found = read(&next);
@@ -269,7 +270,7 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     assert!(found.to_string().contains("On 200 of 4,000 images: baseline: "), "{found}");
 }
 
-/// A network of few weights, and settings that train it in a moment.
+/// A network of few weights, and settings for a short training.
 fn small(split: &Split) -> (Model, FitConfig) {
     let network = Sequential::new(split.image_shape()).flatten().dense(8).relu();
     let config = FitConfig { epochs: 2, patience: 1, ..FitConfig::default() };

@@ -1,7 +1,7 @@
-//! A line chart as SVG, for cells that run: it is made of text in some microseconds.
+//! A line chart as SVG, for running cells: it is only text, made in some microseconds.
 //!
-//! The figures of a finished page are those of `plot`. Here axes and words have the colour of the page's own text, so
-//! that they are read on a dark page, too; the two lines differ by their dashes and marks as well as by colour.
+//! The figures of a finished page come from `plot`. Here axes and words have the colour of the page's own text, so that
+//! they can be read on a dark page, too; the two lines differ in dashes and marks as well as in colour.
 
 use std::fmt::Write;
 
@@ -12,26 +12,26 @@ pub(crate) const TRAIN: [u8; 3] = [0, 114, 178];
 /// The colour of the validation part in every picture.
 pub(crate) const VALIDATION: [u8; 3] = [213, 94, 0];
 
-/// Width and height in CSS pixels, and the area of the data in it.
+/// Width and height in CSS pixels; the area of the data is below.
 const SIZE: (f64, f64) = (360.0, 230.0);
 const AREA: [f64; 4] = [52.0, 30.0, 350.0, 190.0];
-/// More points than this have no marks.
+/// Lines with more points than this have no marks.
 const MOST_MARKED: usize = 60;
-/// More points than this are thinned out: they lie within one pixel.
+/// Lines with more points than this are thinned out, because several points share one pixel.
 const MOST_DRAWN: usize = 400;
 
-/// A point of a line; one that is no finite number is left out.
+/// A point of a line; left out if it is not finite.
 pub(crate) type Point = (f64, f64);
 
 /// The train and the validation part's values over the epochs.
 pub(crate) struct Chart<'a> {
-    /// What stands above.
+    /// The title above the chart.
     pub(crate) title: &'a str,
     /// The name of the upright axis with its unit.
     pub(crate) values: &'a str,
     /// Whether the values are fractions, written as percent.
     pub(crate) percent: bool,
-    /// Where the marked epoch's name stands: below lines that rise, above lines that fall.
+    /// Where the best epoch's label is: below lines that rise, above lines that fall.
     pub(crate) rises: bool,
     pub(crate) train: &'a [Point],
     pub(crate) validation: &'a [Point],
@@ -77,7 +77,7 @@ impl Chart<'_> {
         svg + "</svg>"
     }
 
-    /// The chart in words.
+    /// A description of the chart.
     fn label(&self) -> String {
         let value = |points: &[Point], epoch: usize| match points.get(epoch - 1) {
             Some(point) if !point.1.is_finite() => "no number".to_owned(),
@@ -132,7 +132,7 @@ impl Chart<'_> {
         );
     }
 
-    /// A line down from the best epoch, a star on it, and its number beside it.
+    /// A vertical line at the best epoch, with a star and its number.
     fn best_epoch(&self, svg: &mut String, [x, y]: &[Scale; 2]) {
         let Some(&(epoch, value)) =
             self.best.checked_sub(1).and_then(|index| self.validation.get(index))
@@ -142,7 +142,7 @@ impl Chart<'_> {
         let [_, top, right, bottom] = AREA;
         let at = x.at(epoch);
         let text = if self.rises { bottom - 6.0 } else { top + 12.0 };
-        // Left of the line where there is no room on its right.
+        // Left of the line if there is no room on its right.
         let (anchor, beside) =
             if at + 85.0 > right { ("end", at - 5.0) } else { ("start", at + 5.0) };
         let _ = write!(
@@ -161,15 +161,14 @@ impl Chart<'_> {
     }
 }
 
-/// Charts in a row, one below the other where the page is narrow.
+/// Charts in a row, or one below the other on a narrow page.
 pub(crate) fn side_by_side(charts: &[Chart]) -> String {
     let charts: String = charts.iter().map(Chart::to_svg).collect();
-    // Where a page takes the drawing out and leaves its words (JupyterLab, for a notebook that is not trusted), these
-    // have no size.
+    // JupyterLab removes the drawings of a notebook that is not trusted, and leaves their texts: size 0 hides these.
     format!("<div style=\"display:flex;flex-wrap:wrap;gap:8px 20px;font-size:0\">{charts}</div>")
 }
 
-/// How values of an axis become positions.
+/// Maps the values of an axis to positions.
 struct Scale {
     low: f64,
     high: f64,
@@ -190,14 +189,14 @@ impl Scale {
 /// A mark at each point of a line.
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
-    /// On an unbroken line.
+    /// On a solid line.
     Round,
     /// On a dashed line.
     Square,
 }
 
 impl Mark {
-    /// Attributes of the line, and those of the marks: strokes of no length, which end round or square.
+    /// Attributes of the line, and those of the marks: strokes of length 0, with round or square ends.
     fn attributes(self) -> [&'static str; 2] {
         match self {
             Mark::Round => ["", "stroke-width=\"6\" stroke-linecap=\"round\""],
@@ -241,7 +240,7 @@ fn series(
     );
 }
 
-/// Both lines' names beside a piece of each, above the chart's right end.
+/// The names of both lines with a sample of each, above the right end of the chart.
 fn legend(svg: &mut String) {
     let parts =
         [("train", TRAIN, Mark::Round, 190.0), ("validation", VALIDATION, Mark::Square, 260.0)];
@@ -252,7 +251,7 @@ fn legend(svg: &mut String) {
     }
 }
 
-/// The smallest and the largest of these values, if there is any.
+/// The smallest and the largest of these values; none if there are no values.
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |range, value| {
         let (low, high) = range.unwrap_or((value, value));
@@ -260,7 +259,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// The least of 1, 2 and 5 times a power of ten with which at most `most` steps lie on `span`.
+/// The smallest of 1, 2 and 5 times a power of ten that divides `span` into at most `most` steps.
 pub(crate) fn tick_step(span: f64, most: f64) -> f64 {
     let power = 10_f64.powf((span / most).log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|factor| factor * power);
@@ -303,7 +302,7 @@ mod tests {
     #[test]
     fn a_line_grows_by_a_point_an_epoch_and_marks_the_best() {
         let two = svg(&[1.0, 0.5], &[1.5, 1.0], 2);
-        // Grid and axes; then each part's line and marks.
+        // Grid and axes come first, then each part's line and marks.
         let drawn = paths(&two);
         assert_eq!(drawn[2].matches('L').count(), 1, "{two}");
         assert_eq!(drawn[3].matches("h0").count(), 2, "{two}");

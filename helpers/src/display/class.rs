@@ -1,7 +1,7 @@
-//! Classes of the HTML that is shown: what another program looks for. The styles beside them serve JupyterLab, which
-//! knows no style sheet of ours.
+//! Class names of the HTML, which other programs look for. The inline styles are for JupyterLab, which does not have
+//! our style sheet.
 
-/// A [`Table`](super::Table).
+/// The class of a [`Table`](super::Table).
 pub const TABLE: &str = "helpers-table";
 /// A head or a cell of a column of numbers, aligned right.
 pub const NUMBER: &str = "number";
@@ -9,7 +9,7 @@ pub const NUMBER: &str = "number";
 pub const BEST: &str = "best";
 /// The first of the rows of totals or means, below a line.
 pub const TOTAL: &str = "total";
-/// How far a cell has come: a bar and words.
+/// The progress of a cell: a bar and words.
 pub const PROGRESS_BAR: &str = "helpers-progress";
-/// What was found while a cell ran: charts, and lines that are folded away.
+/// The results of a running cell: charts, and folded lines.
 pub const LIVE: &str = "helpers-live";

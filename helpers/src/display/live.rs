@@ -1,4 +1,4 @@
-//! A place below a cell whose content is replaced while the cell runs.
+//! A display below a cell whose content is replaced while the cell runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,16 +7,16 @@ use super::protocol::{blocks_with, write_out};
 use super::show::Show;
 use crate::text::break_markers;
 
-/// Set for the process that runs cells by a front that replaces displays in place.
+/// Environment variable of the process that runs cells; set by a front end that can replace displays.
 pub(crate) const FRONT: &str = "NOTEBOOK_FRONT";
 
-/// Between two updates of one display: no reader sees more, and a training feels none of it.
+/// Shortest time between two updates of one display: more would not be seen, and this few do not slow down a training.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// A place below a cell that shows one thing after the other, each in place of the one before; the last one stays.
+/// A display below a cell: each update replaces the content of the one before, and the last one stays.
 ///
-/// Under the project's kernel [`LiveDisplay::update`] replaces what is shown, also from a later cell; elsewhere (evcxr
-/// alone, a terminal) it prints the text of each. A cell may have several.
+/// Under the project's kernel [`LiveDisplay::update`] replaces the content, also from a later cell; elsewhere (evcxr
+/// alone, a terminal) it prints the text of each update. A cell may have several displays.
 ///
 /// ```
 /// use helpers::display::{Column, LiveDisplay, Table};
@@ -30,7 +30,7 @@ const INTERVAL: Duration = Duration::from_millis(400);
 /// ```
 #[derive(Debug)]
 pub struct LiveDisplay {
-    /// What the front knows the display by; none where nothing is replaced.
+    /// The front end's id of the display; none if it cannot replace displays.
     id: Option<String>,
     updated: Option<Instant>,
 }
@@ -42,28 +42,28 @@ impl Default for LiveDisplay {
 }
 
 impl LiveDisplay {
-    /// A display that shows nothing yet: its place is where it is first updated.
+    /// An empty display: it appears where it is first updated.
     pub fn new() -> LiveDisplay {
         let listens = std::env::var_os(FRONT).is_some_and(|front| !front.is_empty());
         LiveDisplay { id: listens.then(fresh_id), updated: None }
     }
 
-    /// Whether updates replace what is shown; otherwise each is printed.
+    /// Whether updates replace the content; otherwise each one is printed.
     pub fn is_live(&self) -> bool {
         self.id.is_some()
     }
 
-    /// Whether a while has passed since the last update: for loops of many short steps, to update a few times a second.
+    /// Whether it is time for an update: loops of many short steps should only update a few times per second.
     pub fn is_due(&self) -> bool {
         self.updated.is_none_or(|updated| updated.elapsed() >= INTERVAL)
     }
 
-    /// Whether anything was shown yet.
+    /// Whether it already has content.
     pub(crate) fn is_shown(&self) -> bool {
         self.updated.is_some()
     }
 
-    /// Shows a figure, a table, a line of text or anything else that shows itself, in place of what was shown before.
+    /// Replaces the content with a figure, a table, a line of text or any other value that can be shown.
     pub fn update<T: Show + ?Sized>(&mut self, what: &T) {
         self.replace(&what.html(), &what.text());
     }
@@ -75,7 +75,7 @@ impl LiveDisplay {
         write_out(&text);
     }
 
-    /// What an update prints.
+    /// The lines that an update prints.
     fn lines(&self, html: &str, plain: &str) -> String {
         let Some(id) = &self.id else { return break_markers(plain) + "\n" };
         let update = if self.updated.is_some() { " update" } else { "" };
@@ -83,8 +83,7 @@ impl LiveDisplay {
     }
 }
 
-/// A name that no other display of this session has, in whichever cell it was made: each cell has a counter of its own,
-/// so the time is part of it.
+/// A unique id for this session: each cell has its own counter, so the id also contains the time.
 fn fresh_id() -> String {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

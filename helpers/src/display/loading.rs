@@ -1,4 +1,4 @@
-//! Loading a data set, with a bar where that takes long.
+//! Loads a data set, with a progress bar if it takes long.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use crate::error::Result;
 use crate::text::duration;
 
 impl Dataset {
-    /// Reads `X.npy`, `y.npy` and, when it is there, `classes.txt` from `folder`.
+    /// Reads `X.npy`, `y.npy` and, if it exists, `classes.txt` from `folder`.
     ///
     /// - `X.npy`: `(N, H, W)` or `(N, H, W, C)` with 1 or 3 channels; any integer, truth values or any float
     ///   ([`Scaling`](crate::data::scaling::Scaling) says how they become `u8`), C or Fortran order, either byte order
     /// - `y.npy`: `(N,)` or `(N, 1)` whole numbers or truth values, one-hot rows `(N, K)`, or strings of fixed width; class ids become
     ///   `0..K` in ascending order of what was found
-    /// - `classes.txt`: names for the classes, one a line; without it a class is named after its number or string
+    /// - `classes.txt`: names of the classes, one per line; without it the name of a class is its number or string
     ///
     /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
     /// copied into memory up to [`LARGEST_COPY`](crate::data::image_file::LARGEST_COPY) bytes; those of a larger `uint8` file are read from it when they are used.
     ///
     /// # Errors
-    /// If a file is missing or not as above, lengths differ, the pixels have no range that means grey levels, there are
-    /// fewer than two classes, a class has fewer than two images, or there is no room in memory for the pixels.
+    /// If a file is missing or not as above, lengths differ, the pixels' range does not fit grey levels, there are
+    /// fewer than two classes, a class has fewer than two images, or the pixels do not fit into memory.
     pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
         let mut bar = Bar::new(STEPS);
         let dataset = Dataset::load_with_progress(folder, &mut |share| {
@@ -35,5 +35,5 @@ impl Dataset {
     }
 }
 
-/// Steps of the bar.
+/// Number of steps of the bar.
 const STEPS: usize = 1000;

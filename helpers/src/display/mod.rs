@@ -1,15 +1,15 @@
-//! What a cell shows: HTML tables and pictures by evcxr's display protocol, and how far it has come while it runs.
+//! What a cell shows: HTML tables and pictures by evcxr's display protocol, and the progress while it runs.
 //!
-//! A value that ends a cell shows itself through its method `evcxr_display`, which hands [`show`] two texts: HTML for
-//! the page, and plain text for the terminal and for logs. Start at [`Table`]; what changes while a cell runs is a
-//! [`LiveDisplay`].
+//! The last value of a cell is shown by its method `evcxr_display`, which passes two texts to [`show`]: HTML for the
+//! page, and plain text for the terminal and for logs. Start at [`Table`]; for content that changes while a cell runs
+//! there is [`LiveDisplay`].
 //!
 //! # A value must not be moved by the expression that shows it
 //!
-//! evcxr compiles the last expression of a cell as `(expression).evcxr_display()` and then stores every variable. If the
-//! expression moves a variable (`table.caption("…")` with a `caption(self)`), the store is refused with E0382; one span
-//! of that error lies in the expression, so evcxr gives up on `evcxr_display` and prints `{:?}` instead. Therefore every
-//! method of a type that shows itself, and that a cell may end with, takes `&self`: builder methods give a changed copy.
+//! evcxr compiles the last expression of a cell as `(expression).evcxr_display()` and then stores every variable. If
+//! the expression moves a variable (`table.caption("…")` with a `caption(self)`), storing it fails with E0382. One span
+//! of that error is in the expression, so evcxr does not use `evcxr_display` and prints `{:?}` instead. Therefore every
+//! method that a cell may end with, of a type that can be shown, takes `&self`: builder methods return a changed copy.
 //!
 //! # Names that other programs look for
 //!

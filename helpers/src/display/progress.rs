@@ -1,4 +1,4 @@
-//! How far a cell has come: a bar that is replaced in place where a front does that, lines elsewhere.
+//! The progress of a cell: a bar that is replaced if the front end can do that, otherwise printed lines.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use super::class::{LIVE, PROGRESS_BAR};
 use super::live::LiveDisplay;
 use crate::text::{clean_sentence, escape_sentence};
 
-/// Begins each line that is of interest only while a cell runs.
+/// The beginning of each line that only matters while a cell runs.
 pub const PROGRESS: &str = "… ";
 
-/// Prints a line that may hold text from elsewhere (a path, an error, a class name): it stays one line and is never a
-/// marker of evcxr's protocol.
+/// Prints a text that may come from elsewhere (a path, an error, a class name) as one line that cannot be a marker of
+/// evcxr's protocol.
 pub(crate) fn print_line(text: &str) {
     println!("{}", clean_sentence(text));
 }
 
-/// Prints how far something has come: of interest while it runs, and no longer.
+/// Prints a line of progress, which only matters while the cell runs.
 fn print_progress(text: &str) {
     println!("{PROGRESS}{}", clean_sentence(text));
 }
 
-/// Prints progress now and then in work of many steps: where nothing is replaced in place.
+/// Prints the progress of work with many steps from time to time, if displays cannot be replaced.
 pub(crate) struct Ticker {
     steps: usize,
     interval: Duration,
@@ -30,14 +30,14 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    /// Begins work of so many steps; a line is printed at most once in `interval`.
+    /// Begins work with this many steps; prints at most one line per `interval`.
     pub(crate) fn new(steps: usize, interval: Duration) -> Ticker {
         let now = Instant::now();
         Ticker { steps, interval, started: now, last: now }
     }
 
-    /// Prints what `line` makes of the share that is done and of the seconds that remain, if it is time for a line and
-    /// the work is not over.
+    /// Prints the result of `line`, called with the share that is done and the seconds that remain, if it is time for a
+    /// line and the work is not finished.
     pub(crate) fn tick(&mut self, done: usize, line: impl FnOnce(f64, f64) -> String) {
         if self.is_due(done) {
             let (share, remaining) = self.left(done);
@@ -45,7 +45,7 @@ impl Ticker {
         }
     }
 
-    /// Whether the last line was long enough ago and the work is not over.
+    /// Whether `interval` has passed since the last line and the work is not finished.
     fn is_due(&mut self, done: usize) -> bool {
         if done == 0 || done >= self.steps || self.last.elapsed() < self.interval {
             return false;
@@ -61,28 +61,28 @@ impl Ticker {
     }
 }
 
-/// Work of many steps: a bar while it lasts, then one line. Work that is over soon shows no bar.
+/// Work with many steps: shows a bar, and one line at the end. Short work shows no bar.
 pub(crate) struct Bar {
     ticker: Ticker,
     display: LiveDisplay,
-    /// What stands beside the bar.
+    /// The words next to the bar.
     words: String,
 }
 
-/// Between two lines where no bar is drawn.
+/// Time between two printed lines, if no bar can be drawn.
 const LINES: Duration = Duration::from_secs(10);
-/// Until a bar is drawn, if as much is left, and between two of its states.
+/// Time before a bar is drawn, if the work will take as long again; also the time between two updates of it.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 impl Bar {
-    /// Begins work of so many steps.
+    /// Begins work with this many steps.
     pub(crate) fn new(steps: usize) -> Bar {
         let display = LiveDisplay::new();
         let interval = if display.is_live() { PATIENCE } else { LINES };
         Bar { ticker: Ticker::new(steps, interval), display, words: String::new() }
     }
 
-    /// Shows what `words` makes of the share that is done and of the seconds that remain, now and then.
+    /// Shows the result of `words`, called with the share that is done and the seconds that remain, from time to time.
     pub(crate) fn tick(&mut self, done: usize, words: impl FnOnce(f64, f64) -> String) {
         if !self.display.is_live() {
             self.ticker.tick(done, words);
@@ -96,7 +96,7 @@ impl Bar {
         }
     }
 
-    /// Ends the work: `line` takes the bar's place.
+    /// Ends the work: `line` replaces the bar.
     pub(crate) fn finish(self, line: &str) {
         if !self.display.is_shown() {
             print_line(line);
@@ -104,7 +104,7 @@ impl Bar {
         self.close(line);
     }
 
-    /// Ends work of which nothing is to be said unless it took long enough for a bar.
+    /// Ends the work; `line` is only shown if the work took long enough for a bar.
     pub(crate) fn close(mut self, line: &str) {
         self.words.clear();
         if self.display.is_shown() {
@@ -113,7 +113,7 @@ impl Bar {
     }
 }
 
-/// An error or an interrupt has ended the work: the bar says how far it came.
+/// If an error or an interrupt ends the work, the bar shows how far it got.
 impl Drop for Bar {
     fn drop(&mut self) {
         if !self.words.is_empty() {
@@ -122,21 +122,21 @@ impl Drop for Bar {
     }
 }
 
-/// Work with a record: a bar over what was found so far, and lines that are folded away below it. Where no front
-/// replaces them in place, the lines are printed as they come, and nothing else is.
+/// Work with a record: a bar, the results so far, and below them folded lines. If the front end cannot replace
+/// displays, only the lines are printed, as they come.
 ///
-/// Bar and record are displays of their own, so that what a reader has unfolded stays so while the bar moves.
+/// Bar and record are separate displays, so that an unfolded record stays unfolded when the bar changes.
 pub(crate) struct Board {
     bar: LiveDisplay,
     record: LiveDisplay,
-    /// What a line is about: `epochs`.
+    /// What the lines are about: `epochs`.
     what: &'static str,
     lines: Vec<String>,
 }
 
-/// So many of the last lines are in the record while the work lasts.
+/// How many of the last lines the record shows while the work runs.
 const LINES_SO_FAR: usize = 100;
-/// And at its end: a search may have a hundred thousand trials.
+/// And at the end, because a search may have a hundred thousand trials.
 const LINES_AT_END: usize = 1000;
 
 impl Board {
@@ -163,21 +163,22 @@ impl Board {
         self.is_live() && self.bar.is_due()
     }
 
-    /// Moves the bar.
+    /// Updates the bar.
     pub(crate) fn bar(&mut self, share: f64, words: &str) {
         if self.is_live() {
             self.bar.replace(&bar_html(share, words), &clean_sentence(words));
         }
     }
 
-    /// Shows the record below what `found` makes, if it is time for it.
+    /// Shows the record below the result of `found`, if it is time for it.
     pub(crate) fn record(&mut self, found: impl FnOnce() -> String) {
         if !self.lines.is_empty() && self.record.is_due() {
             self.show_record(&found(), LINES_SO_FAR);
         }
     }
 
-    /// Ends the work: a sentence takes the bar's place, and the record is whole, but for the first of very many lines.
+    /// Ends the work: a sentence replaces the bar, and the record shows all lines, or the last ones if there are very
+    /// many.
     pub(crate) fn finish(&mut self, sentence: &str, found: impl FnOnce() -> String) {
         if !self.is_live() {
             return;
@@ -188,7 +189,7 @@ impl Board {
         }
     }
 
-    /// Shows `found` and so many of the last lines.
+    /// Shows `found` and at most this many of the last lines.
     fn show_record(&mut self, found: &str, most: usize) {
         let lines = &self.lines[self.lines.len().saturating_sub(most)..];
         let last = match lines.len() == self.lines.len() {
@@ -200,7 +201,7 @@ impl Board {
     }
 }
 
-/// What was found, and lines folded away behind `head`.
+/// The results, and lines folded behind `head`.
 fn record_html(found: &str, head: &str, lines: &[String]) -> String {
     let mut html = format!(
         "<div class=\"{LIVE}\">{found}<details><summary>{head}</summary><pre style=\"white-space:pre-wrap\">"
@@ -212,7 +213,7 @@ fn record_html(found: &str, head: &str, lines: &[String]) -> String {
     html + "</pre></details></div>"
 }
 
-/// A bar with words beside it.
+/// A bar with words next to it.
 fn bar_html(share: f64, words: &str) -> String {
     let words = escape_sentence(words);
     let mut html = format!("<div class=\"{PROGRESS_BAR}\">");
@@ -245,8 +246,8 @@ mod tests {
         rare.tick(2, |_, _| unreachable!("an hour has not passed"));
     }
 
-    /// `tools/template/tests/live.json` is what the tests of the pages open in a browser. After a change here:
-    /// `WRITE_LIVE=1 cargo test -p helpers --lib the_pages_are_tested`.
+    /// The browser tests of the pages use `tools/template/tests/live.json`. After a change here: `WRITE_LIVE=1 cargo
+    /// test -p helpers --lib the_pages_are_tested`.
     #[test]
     fn the_pages_are_tested_with_what_is_shown() {
         let points = |value: fn(f64) -> f64| -> Vec<Point> {

@@ -7,20 +7,20 @@ use crate::text::break_markers;
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
 
-/// Shows a value as the result of the cell: the page takes `html`, the terminal and logs take `plain`.
+/// Shows a value as the result of the cell: `html` on the page, `plain` in the terminal and in logs.
 ///
-/// Call it once a cell, from a method `evcxr_display`: under evcxr alone a second one replaces the first. What is to
-/// change while the cell runs is a [`LiveDisplay`](super::LiveDisplay).
+/// Call it once per cell, from a method `evcxr_display`: under evcxr alone a second call replaces the first. For
+/// content that changes while the cell runs use [`LiveDisplay`](super::LiveDisplay).
 pub fn show(html: &str, plain: &str) {
     write_out(&blocks(html, plain));
 }
 
-/// The lines that [`show`] prints: a block of HTML and one of plain text, neither of which can end early.
+/// The lines that [`show`] prints: a block of HTML and one of plain text; the texts cannot end a block early.
 pub fn blocks(html: &str, plain: &str) -> String {
     blocks_with("", html, plain)
 }
 
-/// As [`blocks`], with what follows the MIME type.
+/// As [`blocks`], with attributes after the MIME type.
 pub(super) fn blocks_with(attributes: &str, html: &str, plain: &str) -> String {
     let (html, plain) = (break_markers(html), break_markers(plain));
     format!(
@@ -28,9 +28,9 @@ pub(super) fn blocks_with(attributes: &str, html: &str, plain: &str) -> String {
     )
 }
 
-/// Writes lines to stdout in one go, so that no other thread's line comes between.
+/// Writes lines to stdout at once, so that lines of other threads do not come between them.
 pub(super) fn write_out(text: &str) {
-    // Nobody is there to read an error about a closed stdout.
+    // If stdout is closed, an error could not be shown to anyone.
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
@@ -47,7 +47,7 @@ mod tests {
             "\nEVCXR_END_CONTENT\nEVCXR_BEGIN_CONTENT text/html\n<b>",
             "EVCXR_EXECUTION_COMPLETE",
             "x EVCXR_BEGIN_CONTENT image/png",
-            // What remains when a character that is left out stood inside.
+            // Removing a character inside must not create a marker.
             "EVCXR\u{0}_END_CONTENT",
             "EVEVCXR_CXR_END_CONTENT",
         ];

@@ -1,12 +1,12 @@
-//! What can be shown in a cell, and a cell that ends in a call that may fail.
+//! Values that a cell can show, and cells that end in a call that may fail.
 
 use std::fmt;
 
 use crate::text::{clean_sentence, escape_sentence};
 
-/// What a cell can show, by itself or in a [`LiveDisplay`](super::LiveDisplay): as HTML and as text.
+/// A value that can be shown at the end of a cell or in a [`LiveDisplay`](super::LiveDisplay): as HTML and as text.
 pub trait Show {
-    /// For the page; every text in it is escaped.
+    /// For the page; all texts in it are escaped.
     fn html(&self) -> String;
 
     /// For a terminal and for logs.
@@ -34,7 +34,7 @@ impl Show for String {
     }
 }
 
-/// Gives types with `to_html` and `to_text` the trait [`Show`].
+/// Implements [`Show`] for types with `to_html` and `to_text`.
 macro_rules! shows_its_html {
     ($($type:ty),+ $(,)?) => {$(
         impl $crate::display::Show for $type {
@@ -50,14 +50,14 @@ macro_rules! shows_its_html {
 }
 pub(crate) use shows_its_html;
 
-/// What evcxr prints when `?` has ended a cell; it then forgets the variables that the cell declared.
+/// What evcxr prints if `?` ends a cell; it then forgets the variables that the cell declared.
 const ENDED: &str = "EVCXR_ERROR_OCCURRED";
 
-/// For the end of a cell: a call that may fail shows what it gives, or ends the cell with its error, as if `?` stood
-/// behind it. The value `()` of a loop shows nothing.
+/// For a cell that ends in a call that may fail: shows the value, or ends the cell with the error, as `?` does. The
+/// value `()` of a loop shows nothing.
 ///
-/// evcxr calls the method `evcxr_display` of a cell's last expression, whatever it comes from; this trait stands in the
-/// prelude for that alone.
+/// evcxr calls the method `evcxr_display` of a cell's last expression, also if it comes from a trait; this trait is in
+/// the prelude only for that.
 pub trait ShowResult {
     /// Shows the value as the result of a cell.
     fn evcxr_display(&self);
@@ -84,7 +84,7 @@ impl<E: fmt::Display> ShowResult for Result<(), E> {
     }
 }
 
-/// Ends the cell as `?` does.
+/// Ends the cell like `?`.
 fn end_with(error: &impl fmt::Display) {
     eprintln!("{error}");
     println!("{ENDED}");

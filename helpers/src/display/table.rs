@@ -1,4 +1,4 @@
-//! A table as a value: columns with their units, rows, a caption; as HTML and as aligned text.
+//! A table with columns, units, rows and a caption; as HTML and as aligned text.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use super::class::{BEST, NUMBER, TABLE, TOTAL};
 use super::{show, shows_its_html};
 use crate::text::{clean_sentence, clean_text, escape_html, escape_sentence, with_thousands};
 
-/// How the values of a [`Column`] are written.
+/// The format of the values of a [`Column`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As it is, aligned left.
+    /// Text as it is, aligned left.
     Text,
     /// Whole numbers with a comma every three digits, aligned right.
     Integer,
     /// This many digits after the point, aligned right.
     Decimal(usize),
-    /// A fraction shown times 100 with this many digits after the point, aligned right; the unit is `%`.
+    /// Fractions, multiplied by 100, with this many digits after the point, aligned right; the unit is `%`.
     Percent(usize),
 }
 
 /// A column of a [`Table`]: its name, its unit and how its values are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// What stands in the head.
+    /// The name in the header.
     pub name: String,
-    /// The unit, in the head too; empty for none.
+    /// The unit, also in the header; empty for none.
     pub unit: String,
     /// How values are written.
     pub format: Format,
@@ -40,7 +40,7 @@ impl Column {
         Column::new(name, "", Format::Text)
     }
 
-    /// A column of numbers that come as text, such as `3e-12` or `93.9 to 94.7`, aligned right.
+    /// A column of numbers that are already text, such as `3e-12` or `93.9 to 94.7`, aligned right.
     pub fn number_text(name: impl Into<String>) -> Column {
         Column::new(name, "", Format::Integer)
     }
@@ -60,7 +60,7 @@ impl Column {
         Column::new(name, "%", Format::Percent(digits))
     }
 
-    /// The same column with its unit, which stands in the head too.
+    /// The same column with a unit, which is also in the header.
     pub fn unit(mut self, unit: impl Into<String>) -> Column {
         self.unit = unit.into();
         self
@@ -88,9 +88,9 @@ impl Column {
 pub enum Cell {
     /// Text, shown as it is in any column.
     Text(String),
-    /// A number, written as its column says.
+    /// A number, in the format of its column.
     Number(f64),
-    /// Nothing known; shown as a dash.
+    /// No value; shown as a dash.
     Missing,
 }
 
@@ -165,7 +165,7 @@ impl Cell {
     }
 }
 
-/// A table that shows itself: aligned columns with units in the head, a caption, the best row marked.
+/// A table that a cell can show: aligned columns with units in the header, a caption, the best row marked.
 ///
 /// ```
 /// use helpers::display::{Column, Table};
@@ -197,7 +197,7 @@ impl Table {
         }
     }
 
-    /// The table with one row more; where the row is short, the rest is shown as missing.
+    /// The table with an additional row; cells that the row lacks are missing.
     pub fn row(&self, cells: impl IntoIterator<Item = Cell>) -> Table {
         self.with(|table| table.push(cells))
     }
@@ -209,7 +209,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Marks a row (from 0) as the best one, in bold and with a star; it may be called for several.
+    /// Marks a row (from 0) as the best one, in bold and with a star; several rows can be marked.
     pub fn best(&self, row: usize) -> Table {
         self.with(|table| table.best.push(row))
     }
@@ -224,21 +224,21 @@ impl Table {
         self.with(|table| table.caption = caption.into())
     }
 
-    /// Puts its number before the caption: `table.label("Table 4.1")`.
+    /// Adds the table's number before the caption: `table.label("Table 4.1")`.
     pub fn label(&self, label: &str) -> Table {
         self.with(|table| {
             table.caption = format!("{label}. {}", table.caption).trim_end().to_owned()
         })
     }
 
-    /// A changed copy. The methods of the chain take no `self`: see the module's documentation.
+    /// A changed copy. The builder methods take `&self`: see the module's documentation.
     fn with(&self, change: impl FnOnce(&mut Table)) -> Table {
         let mut table = self.clone();
         change(&mut table);
         table
     }
 
-    /// Rows, without the head.
+    /// Number of rows, without the header.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -248,7 +248,7 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The table as HTML, every text escaped.
+    /// The table as HTML, with all texts escaped.
     pub fn to_html(&self) -> String {
         let mut html =
             format!("<table class=\"{TABLE}\" style=\"border-collapse:collapse;margin:0.5em 0\">");
