@@ -1,10 +1,10 @@
-//! What went wrong, for the person at the keyboard: what failed, the command, what to do.
+//! Error messages for the user: what failed, the command, and what to do.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// A failure of a step; it shows itself in a few lines.
+/// A failure of a step, displayed in a few lines.
 #[derive(Debug, Default)]
 pub(crate) struct Failure {
     what: String,
@@ -18,7 +18,7 @@ struct Ran {
     command: String,
     log: String,
     output: Vec<String>,
-    /// How many of the last lines are shown.
+    /// Number of last lines that are shown.
     shown: usize,
 }
 
@@ -28,7 +28,7 @@ impl Failure {
         Failure { what: what.into(), ..Failure::default() }
     }
 
-    /// Adds what the person can do about it.
+    /// Adds advice for the user.
     pub(crate) fn advice(mut self, advice: impl Into<String>) -> Failure {
         self.advice = Some(advice.into());
         self
@@ -42,7 +42,7 @@ impl Failure {
         self
     }
 
-    /// A command that ended badly; `output` is all it printed.
+    /// A command that failed; `output` is everything that it printed.
     pub(crate) fn of_command(what: String, command: String, log: String, output: &str) -> Failure {
         let lines = output.split(['\n', '\r']).map(str::trim_end);
         let output_lines = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -91,13 +91,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A failed test is named long before the end of what many tests say: cargo's and pytest's lines about one.
+/// Whether a line of cargo or pytest names a failed test: these lines are far before the end of a long output.
 fn tells_of_a_failure(line: &str) -> bool {
     let told = line.ends_with("... FAILED") || line.starts_with("FAILED ");
     told || line.contains("' panicked at ") || line.contains(") panicked at ")
 }
 
-/// Words in an output, in lower case, and what they ask for; the first that fits counts.
+/// Words in an output, in lower case, with the advice for them; the first match is used.
 const ADVICE: [(&[&str], &str); 8] = [
     (
         &["no space left on device", "disk quota exceeded"],
@@ -150,7 +150,7 @@ const ADVICE: [(&[&str], &str); 8] = [
     ),
 ];
 
-/// What to do about an error, judged by its text.
+/// Advice for an error, chosen by its text.
 pub(crate) fn diagnose(output: &str) -> Option<&'static str> {
     let output = output.to_lowercase();
     let fits = |words: &&[&str]| words.iter().any(|word| output.contains(word));

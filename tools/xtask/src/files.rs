@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Removes a file or a folder with all in it, if there.
+/// Removes a file, or a folder with its content; does nothing if it does not exist.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(data) if data.is_dir() => fs::remove_dir_all(path),
@@ -18,13 +18,13 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves a file or a folder over the one at `target`.
+/// Moves a file or a folder to `target`, and replaces what is there.
 pub(crate) fn replace(fresh: &Path, target: &Path) -> io::Result<()> {
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;
     }
     if target.is_dir() && fresh.is_dir() {
-        // A folder cannot be renamed onto a full one: the old one steps aside first.
+        // A folder cannot be renamed to one that is not empty: the old one is renamed first.
         let aside = fresh.with_extension("old");
         remove(&aside)?;
         fs::rename(target, &aside)?;
@@ -34,7 +34,7 @@ pub(crate) fn replace(fresh: &Path, target: &Path) -> io::Result<()> {
     fs::rename(fresh, target)
 }
 
-/// Writes a file so that a reader sees the old content or the whole new one.
+/// Writes a file atomically: a reader sees the old content or the complete new one.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -43,10 +43,10 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(".part")
-        // As other files have it: the umask decides.
+        // The umask decides, as for other files.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
-    // Held while the file is written; where locks are unknown, what a killed writer leaves stays.
+    // Locked while the file is written. Without support for locks, the temporary files of killed writers stay.
     let _ = file.as_file().try_lock();
     file.write_all(content)?;
     file.as_file().sync_all()?;
@@ -54,7 +54,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what killed writers left in `folder` under names that begin like this: files that nobody holds a lock on. A
+/// Removes the temporary files of killed writers in `folder`, whose names begin like this: those that are not locked. A
 /// new one is not locked yet, so those of the last minute stay.
 fn remove_abandoned(folder: &Path, prefix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -76,7 +76,7 @@ fn remove_abandoned(folder: &Path, prefix: &str) {
     }
 }
 
-/// All files below `folder`, links not followed, in the order of their names.
+/// All files below `folder`, sorted by name; links are not followed.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else { return found };
@@ -92,7 +92,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether the file's name begins with a dot: what a writer that was killed leaves behind, or one at work has begun.
+/// Whether the file's name begins with a dot, as that of a temporary file of a writer does.
 pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(names, expected.map(|name| folder.path().join(name)));
     }
 
-    /// What the process of the next test runs; it does nothing in an ordinary run of the tests.
+    /// Runs in the process that the next test starts; it does nothing in an ordinary run of the tests.
     #[test]
     fn writing_on_a_full_disk() {
         let Some(folder) = env::var_os("FULL_DISK_TEST_FOLDER").map(PathBuf::from) else { return };
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_full_disk_leaves_the_old_file_and_nothing_beside_it() {
         let folder = tempfile::tempdir().unwrap();
-        // No file may grow beyond 512 bytes there, and the signal that would end the process is ignored.
+        // The process cannot write more than 512 bytes to a file, and ignores the signal that would end it.
         let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
         let output = Command::new("sh")
             .args(["-c", limited])

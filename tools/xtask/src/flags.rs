@@ -1,4 +1,4 @@
-//! The command line: what there is, what it means, and how it is read.
+//! The command line: the commands, their help texts, and how they are parsed.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -180,7 +180,7 @@ impl FromStr for Parameter {
     }
 }
 
-/// What to do about the crates that notebooks find compiled.
+/// What to do with the crates that the kernel's warm build includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Add,
@@ -201,7 +201,7 @@ impl FromStr for Action {
     }
 }
 
-/// How often a submission is killed.
+/// The number of kills of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kills(pub(crate) usize);
 
@@ -215,7 +215,7 @@ impl FromStr for Kills {
     }
 }
 
-/// How often each side of the benchmark runs.
+/// The number of runs of each side of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rounds(pub(crate) usize);
 
@@ -230,19 +230,19 @@ impl FromStr for Rounds {
     }
 }
 
-/// Why a command line leads to no command.
+/// Why a command line cannot be run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The person asked for help.
+    /// The user requested help.
     Help(String),
     /// The command line is wrong.
     Wrong(String),
 }
 
-/// Reads the words after `cargo xtask`.
+/// Parses the words after `cargo xtask`.
 ///
 /// # Errors
-/// A text for the person: the help they asked for, or what is wrong.
+/// A text for the user: the requested help, or what is wrong.
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<XtaskCmd, Refusal> {
     let words: Vec<OsString> = words.into_iter().collect();
     let is_help = |word: &OsString| ["-h", "--help"].iter().any(|help| word == help);
@@ -258,7 +258,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<XtaskCmd
             names.join(", ")
         )));
     };
-    // After `--` the words are somebody else's.
+    // Words after `--` are for another program.
     if words.iter().take_while(|word| *word != "--").any(is_help) {
         return Err(Refusal::Help(help));
     }
@@ -269,7 +269,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<XtaskCmd
     }
 }
 
-/// The words as xflags reads them: it knows no flag with two values, and stops at flags that are JupyterLab's.
+/// The words in the form that xflags parses: it has no flags with two values, and does not stop at JupyterLab's flags.
 fn prepared(words: Vec<OsString>) -> Vec<OsString> {
     let mut prepared: Vec<OsString> = Vec::new();
     let mut words = words.into_iter();
@@ -293,7 +293,7 @@ fn prepared(words: Vec<OsString>) -> Vec<OsString> {
     prepared
 }
 
-/// Each command with what xflags says of it.
+/// Each command with its section of xflags' help.
 fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
     let commands = Xtask::HELP_.split("\nxtask ").skip(1);
     commands.map(|section| section.split_once('\n').unwrap_or((section, "")))
@@ -316,10 +316,10 @@ fn overview() -> String {
 }
 
 impl Setup {
-    /// With CUDA, without, or as the machine suggests.
+    /// Whether libtorch is the one with CUDA; none if the machine decides.
     ///
     /// # Errors
-    /// If the person asked for both.
+    /// If the user requested both.
     pub(crate) fn wants_cuda(&self) -> Result<Option<bool>, Failure> {
         match (self.cuda, self.cpu) {
             (true, true) => Err(Failure::new("`--cuda` and `--cpu` exclude each other")),

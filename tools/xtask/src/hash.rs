@@ -26,7 +26,7 @@ pub(crate) fn hash_of(path: &Path) -> String {
     sha256_of_file(path).unwrap_or_else(|_| "missing".to_owned())
 }
 
-/// Made by Python beside its sources.
+/// Folders that Python makes in the source folders.
 const IGNORED: [&str; 4] = ["__pycache__", "build", ".pytest_cache", ".hypothesis"];
 
 /// The SHA-256 of a file's content.

@@ -1,9 +1,9 @@
 //! The commands of this project: `cargo xtask help` lists them.
 //!
-//! `flags` says what a person can ask for, and `commands` has one file for each of it. `setup` has one file a step,
-//! `checks` what `cargo xtask test` runs, `notebooks` their runs, `data` Fashion-MNIST. `project` knows where things are,
-//! `files` writes and moves them, `process` runs programs, `progress` shows what is being done, and `failure` says what
-//! went wrong.
+//! `flags` defines the command line, and `commands` has one file per command. `setup` has one file per step, `checks`
+//! the checks of `cargo xtask test`, `notebooks` the runs of notebooks, `data` Fashion-MNIST. `project` knows all
+//! paths, `files` writes and moves files, `process` runs programs, `progress` shows the progress, and `failure` formats
+//! errors.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // `progress` prints: elsewhere a closed pipe would end in a panic.
 

@@ -1,4 +1,4 @@
-//! Programs that a step runs: their output goes to a log, their last line is shown.
+//! Programs that a step runs: their output goes to a log, and their last line is shown.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -11,12 +11,12 @@ use crate::failure::Failure;
 use crate::progress::Step;
 use crate::project::Project;
 
-/// Runs `command` to its end and gives back what it printed.
+/// Runs `command` to its end and returns its output.
 ///
-/// `watch` turns the output so far into what is shown.
+/// `watch` makes the displayed text from the output so far.
 ///
 /// # Errors
-/// If the command cannot start, or ends with another status than 0: `what` says what it was to do.
+/// If the command cannot start, or its exit status is not 0: `what` names its purpose.
 pub(crate) fn run_watched(
     project: &Project,
     step: &mut Step,
@@ -29,10 +29,10 @@ pub(crate) fn run_watched(
     finish(project, step, what, command, running, watch)
 }
 
-/// [`run_watched`] for a program that was started before.
+/// [`run_watched`] for a program that is already running.
 ///
 /// # Errors
-/// If it ends with another status than 0.
+/// If its exit status is not 0.
 pub(crate) fn finish(
     project: &Project,
     step: &mut Step,
@@ -50,7 +50,7 @@ pub(crate) fn finish(
     Err(Failure::of_command(what, show(project, command), log, &output))
 }
 
-/// Runs `command` to its end; the last line it printed is shown.
+/// Runs `command` to its end and shows the last line of its output.
 pub(crate) fn run(
     project: &Project,
     step: &mut Step,
@@ -61,7 +61,7 @@ pub(crate) fn run(
     run_watched(project, step, what, command, log, last_line)
 }
 
-/// A program that runs, its output going to a log; it ends with this value.
+/// A running program with its output in a log; dropping this value ends it.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -91,7 +91,7 @@ pub(crate) fn start(
 }
 
 impl Running {
-    /// Waits for its end; gives its status, whatever it is, and what it printed.
+    /// Waits for its end; returns its exit status, whatever it is, and its output.
     fn watch(
         mut self,
         step: &mut Step,
@@ -122,7 +122,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs `command` and gives back its status, whatever it is, and what it printed.
+/// Runs `command` and returns its exit status, whatever it is, and its output.
 pub(crate) fn observe(
     project: &Project,
     step: &mut Step,
@@ -156,7 +156,7 @@ pub(crate) fn show(project: &Project, command: &Command) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The last line of an output that says something.
+/// The last line of an output that is not empty.
 pub(crate) fn last_line(output: &str) -> String {
     let mut lines = output.split(['\n', '\r']).map(str::trim);
     lines.rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
@@ -167,7 +167,7 @@ fn tail(path: &Path) -> String {
     let read = || {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        // A build of hundreds of crates, a line for each.
+        // Only the last part is read: a build prints a line for each of hundreds of crates.
         file.seek(SeekFrom::Start(length.saturating_sub(1 << 16)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;

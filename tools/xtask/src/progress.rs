@@ -1,17 +1,17 @@
-//! What is being done, and for how long: all that this program prints.
+//! The progress of the steps: everything that this program prints.
 //!
-//! On a terminal a step is one line that is redrawn; elsewhere (CI, a file) it is a line when the step
-//! starts to take long, one every fifteen seconds, and one at its end.
+//! On a terminal a step is one line that is redrawn. Elsewhere (CI, a file) it is a line when the step has run for a
+//! while, one every fifteen seconds, and one at its end.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process;
 use std::time::{Duration, Instant};
 
-/// How often a step that runs without a terminal says so.
+/// Time between two lines of a step without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The column at which a step's detail starts.
 const DETAIL: usize = 34;
-/// To the first column, and the line away.
+/// Moves to the first column and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
 
 /// Prints a line.
@@ -24,12 +24,13 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {text}");
 }
 
-/// Prints `text` at once. Ends this program, as the shell's own are ended, when nobody reads any longer (`| head -1`).
+/// Prints `text` and flushes. Ends this program with SIGPIPE's status if nothing reads its output any more (`| head
+/// -1`).
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-        // What a shell makes of SIGPIPE.
+        // The status that a shell reports after SIGPIPE.
         process::exit(141);
     }
 }
@@ -55,7 +56,7 @@ impl Progress {
     }
 }
 
-/// One step, from its beginning to `done`; a step that is dropped before has failed.
+/// A step, from its beginning to `done`; if it is dropped before, it has failed.
 #[derive(Debug)]
 pub(crate) struct Step {
     head: String,
@@ -66,7 +67,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// A step that belongs to no list.
+    /// A step outside a list.
     pub(crate) fn new(head: String) -> Step {
         let terminal = io::stdout().is_terminal();
         let mut step = Step { head, start: Instant::now(), last: None, terminal, ended: false };
@@ -78,7 +79,7 @@ impl Step {
         self.start.elapsed()
     }
 
-    /// Shows `detail`, as often as makes sense here; call it as often as you like.
+    /// Shows `detail`, at most as often as is useful here; it may be called at any rate.
     pub(crate) fn update(&mut self, detail: &str) {
         if self.elapsed() < Duration::from_secs(1) {
             return;
@@ -95,7 +96,7 @@ impl Step {
         }
     }
 
-    /// Ends the step; what took over a second shows its time.
+    /// Ends the step; if it took more than a second, the time is shown.
     pub(crate) fn done(mut self, detail: &str) {
         let text = self.with_time(detail);
         self.finish(&text);
@@ -143,7 +144,7 @@ fn terminal_columns() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80)
 }
 
-/// A duration as a person would say it: `0.4 s`, `41 s`, `5 min 12 s`, `1 h 03 min`.
+/// A duration for people: `0.4 s`, `41 s`, `5 min 12 s`, `1 h 03 min`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -154,7 +155,7 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// A size as a person would say it: `530 MB`, `1.2 GB`.
+/// A size for people: `530 MB`, `1.2 GB`.
 pub(crate) fn bytes(size: u64) -> String {
     let size = size as f64;
     match size {

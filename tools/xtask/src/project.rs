@@ -1,4 +1,4 @@
-//! Where things are in the repository.
+//! The paths of the repository.
 
 use std::cell::RefCell;
 use std::env;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::failure::Failure;
 use crate::progress::say;
 
-/// The repository, wherever in it the command was given.
+/// The repository, found from any folder in it.
 #[derive(Debug)]
 pub(crate) struct Project {
     root: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Project {
 impl Project {
     /// The repository that this program was built in.
     pub(crate) fn find() -> Project {
-        // Cargo sets the variable for `cargo xtask`; the constant serves a binary started by hand.
+        // Cargo sets the variable for `cargo xtask`; the constant is for a binary that is started directly.
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
         let root = Path::new(&manifest).join("../..");
@@ -59,12 +59,12 @@ impl Project {
         self.tools("logs").join(format!("{name}.log"))
     }
 
-    /// `path` as a reader in the repository would write it.
+    /// `path` relative to the repository.
     pub(crate) fn show(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
-    /// A fresh folder in `.tools/tmp`, on the file system of what will be moved out of it; it goes with the value.
+    /// A new folder in `.tools/tmp`, on the file system of its final place; dropping the value removes it.
     pub(crate) fn temporary(&self, name: &str) -> Result<TempDir, Failure> {
         let folder = self.tools("tmp");
         fs::create_dir_all(&folder)
@@ -72,15 +72,15 @@ impl Project {
             .map_err(|error| Failure::of_file("write in", &folder, &error))
     }
 
-    /// A program that starts in the root, without the variables that `cargo xtask` itself was given.
+    /// A program that starts in the root, without the variables that cargo set for `cargo xtask`.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
-        // The lock's file is as empty as the null device, and a program that outlives a killed xtask
-        // keeps the next one waiting until it, too, has ended.
+        // The program's stdin is the lock's file, which is empty like /dev/null. So a program that outlives a killed
+        // xtask keeps the lock until it ends.
         let lock = self.lock.borrow().as_ref().and_then(|file| file.try_clone().ok());
         command.stdin(lock.map_or_else(process::Stdio::null, process::Stdio::from));
-        // A cargo below shall decide as if the command were given by hand.
+        // A cargo that is started here must behave as if a user had started it.
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_")
@@ -92,7 +92,7 @@ impl Project {
                 command.env_remove(&name);
             }
         }
-        // Somebody's own Python settings must not reach into the project's environment.
+        // A user's Python settings must not affect the project's environment.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PIP_USER", "0");
         command
     }
@@ -130,7 +130,7 @@ impl Project {
         Ok(Lock { project: self, _held: held })
     }
 
-    /// The loader's variable, with libtorch's folder first in it.
+    /// The dynamic loader's variable, with libtorch's folder first.
     fn loader_path(&self) -> (&'static str, OsString) {
         let name = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
         let torch = self.tools("torch/torch/lib");
@@ -142,7 +142,7 @@ impl Project {
         (name, env::join_paths(folders).unwrap_or_else(|_| torch.into_os_string()))
     }
 
-    /// The cargo that started this program, with the project's libtorch and no other.
+    /// The cargo that started this program, with the project's libtorch only.
     pub(crate) fn cargo(&self) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = self.command(cargo);
@@ -156,11 +156,11 @@ impl Project {
     }
 }
 
-/// Keeps other xtasks waiting while it lives.
+/// Makes other xtasks wait until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock<'a> {
     project: &'a Project,
-    /// The same lock once more: taking another one does not give it up.
+    /// A second handle of the same lock: taking another lock does not release it.
     _held: File,
 }
 

@@ -15,7 +15,7 @@ const MAC: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 pub(crate) const ADVICE: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), or name \
     one in the variable CHROMIUM, or leave these tests out with `cargo xtask test --no-browser`";
 
-/// The browser that `CHROMIUM` names, or the first on the path.
+/// The browser in the variable `CHROMIUM`, or the first one on the path.
 pub(crate) fn find() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = |name: &Path| {
@@ -29,7 +29,7 @@ pub(crate) fn find() -> Option<PathBuf> {
     found.or_else(|| Some(PathBuf::from(MAC)).filter(|mac| mac.is_file()))
 }
 
-/// A browser, installed if there is none and that needs no question.
+/// Finds a browser, or installs one if that is possible without asking.
 pub(crate) fn ensure(project: &Project, mut step: Step) -> Result<(), Failure> {
     if let Some(program) = find() {
         step.done(&program.display().to_string());

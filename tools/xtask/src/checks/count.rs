@@ -1,6 +1,6 @@
-//! How many tests a program ran, by what it printed.
+//! Counts the tests of a program from its output.
 
-/// Tests that ran.
+/// The numbers of tests.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) passed: usize,
@@ -9,7 +9,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// A step that is one test: it ended well.
+    /// A step that counts as one passed test.
     pub(crate) const ONE: Count = Count { passed: 1, failed: 0, skipped: 0 };
 
     pub(crate) fn add(&mut self, other: Count) {
@@ -19,7 +19,7 @@ impl Count {
     }
 }
 
-/// A program that is one test by itself.
+/// Counts a program as a single test.
 pub(crate) fn one(_: &str) -> Count {
     Count::ONE
 }

@@ -1,4 +1,4 @@
-//! The quick submission once more, killed on the way and resumed, must come to the same bytes.
+//! Checks that the quick submission, killed several times and resumed, has the same results as without kills.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,14 +19,14 @@ use crate::process;
 use crate::progress::Step;
 use crate::project::Project;
 
-/// Makes the quick submission again, with `kills` kills, and compares what it leaves with what is in `export/quick`,
-/// which stays. Gives the number of files that were compared.
+/// Makes the quick submission again, with `kills` kills, and compares its results with those in `export/quick`, which
+/// stay. Returns the number of files that were compared.
 ///
 /// # Errors
-/// If a run fails, a file differs in more than durations, or a page is not whole.
+/// If a run fails, files differ in more than durations, or a page is incomplete.
 pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<usize, Failure> {
     let quick = export_folder(project, true);
-    // Not in `.tools/tmp`, which every set-up empties.
+    // Not in `.tools/tmp`: each set-up empties that folder.
     let first = project.tools("before-kills");
     let moved = |from: &Path, to: &Path| {
         remove(to).and_then(|()| fs::rename(from, to)).map_err(|e| Failure::of_file("move", to, &e))
@@ -40,26 +40,26 @@ pub(crate) fn run(project: &Project, step: &mut Step, kills: usize) -> Result<us
 /// When a run is killed.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// So long after its start.
+    /// This long after its start.
     After(Duration),
     /// While it writes its pages.
     AtThePages,
 }
 
 impl Moment {
-    /// That of one kill of several, the last of which falls on the pages.
+    /// The moment of one of several kills; the last one is while the pages are written.
     fn of(kill: usize, kills: usize) -> Moment {
         if kill + 1 == kills {
             return Moment::AtThePages;
         }
-        // Fractions of the golden ratio fall anywhere: while a cell is compiled, inside an epoch, while a file is
+        // Multiples of the golden ratio spread the kills: while a cell is compiled, inside an epoch, while a file is
         // written.
         let share = (kill as f64 * 0.618_033_988_75).fract();
         Moment::After(Duration::from_secs_f64(8.0 + 30.0 * share))
     }
 }
 
-/// One whole run, begun again after each kill.
+/// One whole run, restarted after each kill.
 fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Failure> {
     let mut killed = 0;
     loop {
@@ -71,14 +71,15 @@ fn run_killed(project: &Project, step: &mut Step, kills: usize) -> Result<(), Fa
         }
         let moment = Moment::of(killed, kills);
         let export = export_folder(project, true);
-        // A group of its own, so that papermill goes with it, as at a power cut. Kernels end with papermill.
+        // In its own process group, so that papermill is killed with it, as in a power cut. Kernels end with papermill.
         let child = command.process_group(0).stdout(Stdio::null()).spawn();
         let mut child = child.map_err(|error| {
             Failure::new(format!("cannot start {}: {error}", process::show(project, &command)))
         })?;
         let show = || step.update(&format!("kill {} of {kills}", killed + 1));
         match ends_before(&mut child, &export, moment, show) {
-            // Faster than the kill: once more from the beginning, or, if only pages were missed, from there.
+            // The run ended before the kill: it is repeated from the beginning, or only its pages if the kill was meant
+            // for them.
             Some(status) if status.success() => {
                 let missed = match moment {
                     Moment::After(_) => vec![export],
@@ -114,7 +115,7 @@ fn quick_submission(project: &Project) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// How `child` ended, if it did before `moment`.
+/// The exit status of `child`, if it ended before `moment`.
 fn ends_before(
     child: &mut Child,
     export: &Path,
@@ -136,13 +137,13 @@ fn ends_before(
     None
 }
 
-/// The pages that are there.
+/// The pages that exist.
 fn pages(export: &Path) -> Vec<PathBuf> {
     let is_page = |path: &PathBuf| path.extension() == Some("html".as_ref()) && !is_hidden(path);
     files(export).into_iter().filter(is_page).collect()
 }
 
-/// Checks that each page that is there was written to its end; gives their names.
+/// Checks that each existing page is complete; returns their names.
 fn whole_pages(export: &Path) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for path in pages(export) {
@@ -157,9 +158,9 @@ fn whole_pages(export: &Path) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// Compares models, metrics, predictions and the records of trainings; gives their number.
+/// Compares models, metrics, predictions and the histories of trainings; returns the number of files.
 fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
-    // Pages hold the times of their run.
+    // The content of the pages is not compared, because it includes the times of the run.
     if whole_pages(first)? != whole_pages(second)? {
         return Err(Failure::new("a second run, killed and resumed, left other pages"));
     }
@@ -183,10 +184,10 @@ fn compare(first: &Path, second: &Path) -> Result<usize, Failure> {
     .advice("something depends on more than seed, data, threads and code: find what is drawn or added in another order"))
 }
 
-/// What the files of `export` hold, durations apart, by name.
+/// The contents of the files in `export` without durations, by name.
 fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let kept = ["metrics", "models", "predictions", "history"].map(|folder| export.join(folder));
-    // Frozen features hold the seconds that they took.
+    // The files of frozen features include the time that computing them took.
     let features = export.join("models/features");
     let is_result = |path: &PathBuf| {
         kept.iter().any(|folder| path.starts_with(folder))
@@ -194,7 +195,7 @@ fn results(export: &Path) -> Result<BTreeMap<String, String>, Failure> {
             && !is_hidden(path)
     };
     let mut results = BTreeMap::new();
-    // CSV is the record of a training once more, durations among its columns.
+    // The CSV files repeat the histories in JSON, durations included.
     let is_csv = |path: &PathBuf| path.extension() == Some("csv".as_ref());
     for path in files(export).into_iter().filter(is_result).filter(|path| !is_csv(path)) {
         let bytes = fs::read(&path).map_err(|error| Failure::of_file("read", &path, &error))?;
@@ -277,7 +278,7 @@ mod tests {
         assert!(compare(first.path(), empty.path()).is_err());
     }
 
-    /// A kill leaves half a file beside the one that was to be written.
+    /// A kill leaves an incomplete temporary file beside the file that was being written.
     #[test]
     fn what_a_killed_writer_left_is_no_result() {
         let [first, second] = [(); 2].map(|()| export(r#"{"accuracy": 0.5}"#, b"model"));

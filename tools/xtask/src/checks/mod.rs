@@ -1,4 +1,4 @@
-//! What `cargo xtask test` runs, the cheapest first.
+//! The checks of `cargo xtask test`, the fastest first.
 
 pub(crate) mod browser;
 pub(crate) mod count;
@@ -18,12 +18,12 @@ use crate::progress::Progress;
 use crate::project::Project;
 use crate::setup::python;
 
-/// A program whose success is tests that passed.
+/// A program that runs tests.
 pub(crate) struct Check {
     pub(crate) title: String,
     command: Command,
     log: String,
-    /// How its output is counted.
+    /// Counts the tests from its output.
     count: fn(&str) -> Count,
 }
 
@@ -54,7 +54,7 @@ impl Check {
             return Ok(());
         }
         drop(step);
-        // A program that does not compile, or a formatter, counts no tests: it is one that failed.
+        // A program that counts as one test, or that printed no counts, counts as one failure.
         let alone = Count { passed: 0, failed: 1, skipped: 0 };
         let some = Count { failed: counted.failed.max(1), ..counted };
         total.add(if counted == Count::ONE { alone } else { some });
@@ -65,14 +65,15 @@ impl Check {
     }
 }
 
-/// Makes a data set unlike ours, as somebody may bring it: few RGB images of floats in Fortran order, classes by name.
+/// Makes a data set unlike Fashion-MNIST, as a user may have: few RGB images of floats in Fortran order, classes by
+/// name.
 pub(crate) fn own_data(project: &Project, folder: &Path) -> Check {
     let mut python = jupyter(project, "python");
     python.arg("helpers/tests/colours.py").arg(folder);
     Check::new("Own data", python, one)
 }
 
-/// What needs neither libtorch nor the Python environment.
+/// The checks that need neither libtorch nor the Python environment.
 pub(crate) fn quick(project: &Project) -> Result<Vec<Check>, Failure> {
     let mut format = project.cargo();
     format.args(["fmt", "--all", "--check"]);
@@ -83,19 +84,19 @@ pub(crate) fn quick(project: &Project) -> Result<Vec<Check>, Failure> {
         vec![Check::new("Format", format, one), Check::new("Notebook sources", lint, one)];
     if has_cargo_deny(project) {
         let mut deny = project.cargo();
-        // Advisories are news: they need the network, and would fail a test that passed yesterday.
+        // Advisories are not checked: they need the network, and a new one would fail a test that passed yesterday.
         deny.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
         checks.push(Check::new("Dependencies", deny, one));
     }
     Ok(checks)
 }
 
-/// Whether cargo-deny is there; it takes many minutes to compile, so nothing installs it.
+/// Whether cargo-deny is installed. It takes many minutes to compile, so set-up does not install it.
 pub(crate) fn has_cargo_deny(project: &Project) -> bool {
     process::ask(project.cargo().args(["deny", "--version"])).is_some()
 }
 
-/// What needs all that set-up makes.
+/// The checks that need everything that set-up makes.
 pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
     let cargo = |words: &str| {
         let mut cargo = project.cargo();
@@ -125,7 +126,7 @@ pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
         }
         let tool = name.split('/').nth(1).unwrap_or(&name).to_owned();
         if ["import", "predict"].contains(&tool.as_str()) {
-            // They run programs of the build that is there.
+            // These tests run programs of the existing build.
             pytest = lint(pytest);
         }
         checks.push(Check::new(&format!("Python tests, {tool}"), pytest, count_pytest));
@@ -133,22 +134,22 @@ pub(crate) fn thorough(project: &Project, with_browser: bool) -> Vec<Check> {
     checks
 }
 
-/// clippy stands in for the compiler of our own code, on the builds that are needed anyway: a check beside them would compile
-/// all dependencies once more, which takes two minutes, and those of the kernel five.
+/// Runs clippy in place of the compiler for our own crates, in builds that are needed anyway: a separate check would
+/// compile all dependencies again, which takes two minutes, and five for those of the kernel.
 fn lint(mut command: Command) -> Command {
     command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
     command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
 }
 
-/// The executed quick notebooks' pages, in a browser: all tests that take pages that are given.
+/// The pages of the executed quick notebooks in a browser: all tests that use given pages.
 pub(crate) fn pages_in_a_browser(project: &Project) -> Check {
     let mut pytest = pytest(project, "tools/template/tests");
     pytest.arg("--pages").arg(project.show(&export_folder(project, true)));
     Check::new("Pages in a browser", pytest, count_pytest)
 }
 
-/// The models of the quick notebooks, run by onnxruntime and by helpers.
+/// Runs the models of the quick notebooks with onnxruntime and with helpers.
 pub(crate) fn models_elsewhere(project: &Project) -> Check {
     let mut pytest = pytest(project, "tools/predict/tests");
     let models = export_folder(project, true).join("models");

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: helpers and its peers at the same work, on this machine.
+//! `cargo xtask bench`: compares helpers with its peers on the same tasks, on this machine.
 
 use std::process::{Command, Stdio};
 
@@ -13,7 +13,7 @@ use crate::setup::{self, kernel};
 
 const DRIVER: &str = "tools/bench/driver.py";
 
-/// What the driver calls its parts, and what each needs beside scikit-learn and Keras.
+/// The driver's names of its parts, and what each needs in addition to scikit-learn and Keras.
 const PARTS: [(&str, Needs); 13] = [
     ("ceilings", Needs::NOTHING),
     ("grid_search", Needs { torch: true, kernel: true, ..Needs::NOTHING }),
@@ -41,7 +41,7 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<(), Failure> {
     }
     let mut driver = driver(project, flags);
     say("\nFor figures that mean something, let nothing else run on this machine.\n");
-    // The driver prints a line for each run: that is its progress.
+    // The driver prints a line per run: the output shows the progress.
     let status = driver.status().map_err(|error| {
         Failure::new(format!("cannot start {}: {error}", process::show(project, &driver)))
     })?;
@@ -77,7 +77,7 @@ fn driver(project: &Project, flags: &Bench) -> Command {
     driver
 }
 
-/// What the parts to be measured need: one of them, or all.
+/// The needs of the parts to be measured: of one of them, or of all.
 fn needs_of(only: Option<&str>) -> Result<Needs, Failure> {
     let Some(only) = only else {
         return Ok(Needs { torch: true, weights: true, kernel: true });

@@ -10,7 +10,7 @@ use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::setup;
 
-/// Becomes TensorBoard on the trainings that are there; comes back only if it cannot start.
+/// Replaces this process by TensorBoard on the existing trainings; returns only if it cannot start.
 pub(crate) fn run(project: &Project, flags: &Board) -> Result<(), Failure> {
     let logs = export_folder(project, flags.quick).join("logs");
     if files(&logs).is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn run(project: &Project, flags: &Board) -> Result<(), Failure> {
     let port = flags.port.unwrap_or(6006).to_string();
     say(&format!("http://127.0.0.1:{port}/ shows {}; Ctrl+C ends it", project.show(&logs)));
     let mut board = jupyter(project, "tensorboard");
-    // Nobody else's machine reaches it.
+    // Other machines cannot reach it.
     board.args(["--host", "127.0.0.1", "--port", &port, "--logdir"]).arg(logs);
     Err(Failure::new(format!("cannot start TensorBoard: {}", board.exec())))
 }

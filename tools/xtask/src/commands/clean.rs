@@ -1,4 +1,4 @@
-//! `cargo xtask clean`: gives space back, and says how much.
+//! `cargo xtask clean`: removes what can be made again, and prints how much space that frees.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::files::{remove, size};
 use crate::progress::{bytes, say};
 use crate::project::Project;
 
-/// What runs leave behind.
+/// What runs leave behind: logs, temporary files, checkpoints, and quick results.
 const LEFT_BEHIND: [&str; 10] = [
     ".tools/run",
     ".tools/logs",
@@ -23,21 +23,21 @@ const LEFT_BEHIND: [&str; 10] = [
     "export/quick",
 ];
 
-/// What set-up and runs make to go on with.
+/// Files that set-up and runs make for later use.
 const MADE: [&str; 5] =
     [".tools", "target", "export/models", "export/seeds", "export/submission.pdf"];
 
-/// Removes what runs left behind, or with `all` everything that the project made.
+/// Removes the files of runs, or with `all` everything that the project made.
 pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
-    // Neither under a run, nor under a set-up.
+    // Not while notebooks run, and not during a set-up.
     let _runs = (project.lock_runs(false)?, project.lock_runs(true)?);
     let _lock = project.lock()?;
     let mut paths: Vec<PathBuf> = LEFT_BEHIND.iter().map(|name| project.path(name)).collect();
     if all {
-        // The others lie in .tools.
+        // The other folders are inside `.tools`.
         let of_export = LEFT_BEHIND.iter().filter(|name| name.starts_with("export/"));
         paths = MADE.iter().chain(of_export).map(|name| project.path(name)).collect();
-        // Somebody's own data was not made here.
+        // The user's own data was not made by this project.
         if fashion_mnist::is_there(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));
         }
@@ -62,7 +62,7 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What Python, JupyterLab and writers that were killed leave anywhere in the sources.
+/// Temporary files that Python, JupyterLab and killed writers leave in the source folders.
 fn crumbs(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
@@ -92,7 +92,7 @@ mod tests {
         let project = Project::at(folder.path());
         let ignored = include_str!("../../../../.gitignore");
         fs::write(project.path(".gitignore"), ignored).unwrap();
-        // `.tools` is made by the locks; data that is not Fashion-MNIST stays.
+        // The locks make `.tools`; data other than Fashion-MNIST stays.
         let made = ignored.lines().filter(|line| *line != "/.tools" && !line.starts_with("/data"));
         for line in made {
             let name =

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::project::Project;
 
-/// Fetches the data; with `sample` makes the committed sample again.
+/// Fetches the data; with `sample` also makes the committed sample.
 pub(crate) fn run(project: &Project, sample: bool) -> Result<(), Failure> {
     let mut progress = Progress::new(1 + usize::from(sample));
     fashion_mnist::fetch(project, progress.step("Data"))?;

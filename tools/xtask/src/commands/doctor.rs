@@ -10,13 +10,13 @@ use crate::project::Project;
 use crate::setup::step::SetupStep;
 use crate::setup::{self, python, tools};
 
-/// What was found, or what is missing and what to do about it.
+/// What was found; or what is missing, with advice.
 type Finding = Result<String, String>;
 
-/// Prints one line a finding.
+/// Prints one line per finding.
 ///
 /// # Errors
-/// If something is missing that notebooks need.
+/// If something that notebooks need is missing.
 pub(crate) fn run(project: &Project) -> Result<(), Failure> {
     let mut whole = true;
     for (title, findings) in [
@@ -94,12 +94,12 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
     findings
 }
 
-/// What a step has left; none for one that leaves nothing.
+/// The state of a step's product; none for a step without one.
 fn of_step(project: &Project, step: &SetupStep) -> Option<(String, Finding)> {
     let finding = match (step.is_there(project)?, step.is_current(project), step.size(project)) {
         (false, ..) => Err("missing or out of date: cargo xtask setup".to_owned()),
         (true, None, size) => Ok(format!("there, {}", bytes(size))),
-        // In another step's folder.
+        // The product is in another step's folder.
         (true, _, 0) => Ok("up to date".to_owned()),
         (true, _, size) => Ok(format!("up to date, {}", bytes(size))),
     };

@@ -10,7 +10,7 @@ use crate::project::Project;
 
 const EXPORTER: &str = "tools/template/export.py";
 
-/// What the pages say that no notebook knows, and whether they are printed.
+/// The texts of the pages that are not in a notebook, and whether the pages are printed as PDF.
 #[derive(Debug, Default)]
 pub(crate) struct Pages<'a> {
     title: Option<&'a str>,
@@ -38,7 +38,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The exporter's options. A value that begins with a dash is a value all the same.
+    /// The exporter's options, as `--name=value`, so that a value may begin with a dash.
     fn options(&self) -> Vec<String> {
         let named = [("title", self.title), ("author", self.author), ("course", self.course)];
         let mut options: Vec<String> = named
@@ -50,7 +50,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The pages anew, from what is in `export/` or `export/quick`.
+/// Writes the pages again, from the notebooks in `export/` or `export/quick`.
 pub(crate) fn run(project: &Project, flags: &Export) -> Result<(), Failure> {
     let _runs = project.lock_runs(flags.quick)?;
     let step = Progress::new(1).step("Pages");

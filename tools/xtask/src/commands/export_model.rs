@@ -13,7 +13,7 @@ use crate::progress::{Progress, bytes, say};
 use crate::project::Project;
 use crate::setup;
 
-/// Writes the model as ONNX; paths are taken from where the person stands.
+/// Writes the model as ONNX; paths are relative to the current folder.
 pub(crate) fn run(project: &Project, flags: &ExportModel) -> Result<(), Failure> {
     let here = here()?;
     let model = find_model(project, &flags.model, &here)?;
@@ -34,16 +34,16 @@ pub(crate) fn run(project: &Project, flags: &ExportModel) -> Result<(), Failure>
     Ok(())
 }
 
-/// The folder that the person stands in.
+/// The current folder of the user.
 pub(super) fn here() -> Result<PathBuf, Failure> {
     env::current_dir()
         .map_err(|error| Failure::new(format!("cannot tell the current folder: {error}")))
 }
 
-/// The model file that a person means: by its path, or by the name that a notebook gave it.
+/// The model file for a path, or for the name that a notebook gave it.
 ///
 /// # Errors
-/// If there is none, with those that there are.
+/// If there is none; the message lists the existing models.
 pub(super) fn find_model(project: &Project, word: &OsStr, here: &Path) -> Result<PathBuf, Failure> {
     let folder = export_folder(project, false).join("models");
     let path = here.join(word);

@@ -1,4 +1,4 @@
-//! `cargo xtask import`: pictures become arrays.
+//! `cargo xtask import`: makes arrays from pictures.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -8,8 +8,8 @@ use crate::flags::Import;
 use crate::progress::say;
 use crate::project::Project;
 
-/// Becomes the program `import`, which cargo builds first; comes back only if cargo cannot start. Its paths are relative to where
-/// the person stands.
+/// Replaces this process by the program `import`, which cargo builds first; returns only if cargo cannot start. Paths
+/// are relative to the user's current folder.
 pub(crate) fn run(project: &Project, flags: Import) -> Result<(), Failure> {
     if !project.path("target/release/import").exists() {
         say("building the program that reads pictures, once: a minute or two");

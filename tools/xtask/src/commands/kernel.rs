@@ -1,5 +1,5 @@
-//! `cargo xtask kernel`: which crates are in the kernel's warm build beside those of helpers, so that a `:dep` for them costs
-//! no wait.
+//! `cargo xtask kernel`: manages which crates the kernel's warm build includes in addition to those of helpers, so that
+//! a `:dep` for them does not have to compile.
 
 use crate::commands::setup;
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use crate::process;
 use crate::progress::{Progress, say};
 use crate::project::Project;
 
-/// Adds or removes one, or lists them.
+/// Adds or removes a crate, or lists them.
 pub(crate) fn run(project: &Project, flags: &Kernel) -> Result<(), Failure> {
     let mut kernel = project.command(project.tools("kernel/notebook-kernel"));
     let (word, title) = match (flags.action, flags.name.as_deref()) {

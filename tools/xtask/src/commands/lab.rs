@@ -11,7 +11,7 @@ use crate::notebooks::jupyter;
 use crate::progress::say;
 use crate::project::Project;
 
-/// Sets up and becomes JupyterLab; comes back only if it cannot start.
+/// Sets up and replaces this process by JupyterLab; returns only if it cannot start.
 pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure> {
     let mut lab = command(project, options);
     if options.iter().any(|option| QUESTIONS.iter().any(|question| option == question)) {
@@ -28,18 +28,19 @@ pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure
         .advice("run `cargo xtask setup`, then try again"))
 }
 
-/// Options that want an answer and no server, and so no set-up.
+/// Options that only print something, so that neither a server nor a set-up is needed.
 const QUESTIONS: [&str; 4] = ["--help", "-h", "--help-all", "--version"];
 
-/// JupyterLab that listens on this machine alone and wants its token, which the address that it opens and prints holds.
+/// JupyterLab that only listens on this machine and requires its token, which is in the address that it opens and
+/// prints.
 fn command(project: &Project, options: &[OsString]) -> Command {
     let mut lab = jupyter(project, "jupyter");
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
-    // The page that says what there is; an option that names another file comes after it, and wins.
+    // The start page is the overview; a user's option for another file comes later and has precedence.
     lab.arg("--LabApp.default_url=/lab/tree/README.md");
-    // Jupyter refuses to run as root, which a container has nobody else for.
+    // Jupyter refuses to run as root, but a container often has no other user.
     lab.arg("--allow-root").args(options);
-    // Jupyter would take an empty one as the wish to let everybody in.
+    // With an empty token Jupyter would let everyone in.
     if env::var_os("JUPYTER_TOKEN").is_some_and(|token| token.is_empty()) {
         lab.env_remove("JUPYTER_TOKEN");
     }
@@ -60,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Ends the server with the test.
+    /// Ends the server when the test ends.
     struct Server(Child);
 
     impl Drop for Server {
@@ -70,7 +71,7 @@ mod tests {
         }
     }
 
-    /// What a server writes about itself.
+    /// The information that a server writes about itself.
     fn told(runtime: &Path, server: &mut Server) -> Value {
         let until = Instant::now() + Duration::from_secs(300);
         while Instant::now() < until {
@@ -91,7 +92,7 @@ mod tests {
 
     /// The first line of the answer to a request for `path`.
     fn status(port: u16, path: &str) -> String {
-        // The server tells of itself a moment before it listens.
+        // The server writes its information shortly before it listens.
         let until = Instant::now() + Duration::from_secs(120);
         let mut stream = loop {
             match TcpStream::connect(("127.0.0.1", port)) {
@@ -138,7 +139,7 @@ mod tests {
         assert!(status(port, "/lab").contains(" 302 "), "to the page that asks for the token");
         let inside = status(port, &format!("/api/contents?token={token}"));
         assert!(inside.contains(" 200 "), "{inside}");
-        // Other addresses of this machine are other doors: nobody answers there.
+        // The server does not listen on other addresses of this machine.
         #[cfg(target_os = "linux")]
         assert!(TcpStream::connect(("127.0.0.2", port)).is_err());
     }

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::flags::XtaskCmd;
 use crate::project::Project;
 
-/// Does what the person asked for.
+/// Runs the command.
 pub(crate) fn run(project: &Project, command: XtaskCmd) -> Result<(), Failure> {
     match command {
         XtaskCmd::Submission(flags) => run::submission(project, &flags),

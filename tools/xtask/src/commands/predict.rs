@@ -1,4 +1,4 @@
-//! `cargo xtask predict`: what a trained model sees in pictures.
+//! `cargo xtask predict`: a trained model's predictions for pictures.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -10,14 +10,14 @@ use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::setup;
 
-/// Becomes the program `predict`, which cargo builds first; comes back only if cargo cannot start. Paths are taken from where
-/// the person stands.
+/// Replaces this process by the program `predict`, which cargo builds first; returns only if cargo cannot start. Paths
+/// are relative to the user's current folder.
 pub(crate) fn run(project: &Project, flags: &Predict) -> Result<(), Failure> {
     let here = here()?;
     let model = find_model(project, &flags.model, &here)?;
     let built = project.path("target/release/predict").exists();
     if !built {
-        // libtorch is what it is linked to. Later, nothing but the answer is printed.
+        // The program is linked to libtorch. Set-up must come first, because later only the answer may be printed.
         let steps = setup::libtorch_steps(project)?;
         let mut progress = Progress::new(steps.len());
         setup::run(project, steps, &mut progress)?;
@@ -31,7 +31,7 @@ pub(crate) fn run(project: &Project, flags: &Predict) -> Result<(), Failure> {
     Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
 }
 
-/// What follows the model on the program's command line.
+/// The arguments after the model on the program's command line.
 fn words(flags: &Predict) -> Vec<OsString> {
     let mut words = flags.picture.clone();
     let switches =

@@ -1,4 +1,4 @@
-//! `cargo xtask submission` and `cargo xtask run`: notebooks, headless.
+//! `cargo xtask submission` and `cargo xtask run`: run notebooks without a browser.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub(crate) fn run(project: &Project, flags: &Run) -> Result<(), Failure> {
     run_plan(project, &Plan { resume, cluster, ..plan }, None)
 }
 
-/// Sets up, fetches the data if the plan reads it, runs the notebooks, and writes the pages if asked.
+/// Sets up, fetches the data if the plan needs it, runs the notebooks, and writes the pages if requested.
 fn run_plan(project: &Project, plan: &Plan, pages: Option<&Pages>) -> Result<(), Failure> {
     let start = Instant::now();
     let steps = setup::steps(project, None)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask seeds`: the trainings again with other seeds, and how far their scores lie apart.
+//! `cargo xtask seeds`: repeats the trainings with other seeds, and measures how much their scores differ.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,14 +17,15 @@ use crate::setup;
 
 /// The notebooks that score a model.
 const SCORING: [&str; 5] = ["04", "06", "07", "08", "11"];
-/// The one that searches, only if told to: it takes about as long as all others and changes no setting of theirs.
+/// The notebook with the search, only if requested: it takes about as long as all others together, and they do not use
+/// its result.
 const SEARCHING: &str = "10";
 const MODELS: [&str; 5] = ["baseline", "cnn", "transfer", "tuning", "autoencoder"];
-/// Seeds beside the published one, unless told otherwise.
+/// Default seeds, in addition to the published one.
 const SEEDS: [u64; 2] = [1, 2];
 
-/// Trains with each seed, in `seeds/SEED` below the results, and writes `seeds.json` from their metrics and the published
-/// ones. A training that was stopped goes on from its checkpoint.
+/// Trains with each seed, in `seeds/SEED` below the results, and writes `seeds.json` from the metrics of these and of
+/// the published trainings. A stopped training is resumed from its checkpoint.
 pub(crate) fn run(project: &Project, flags: &Seeds) -> Result<(), Failure> {
     let seeds = if flags.seed.is_empty() { SEEDS.to_vec() } else { flags.seed.clone() };
     let searching = flags.search.then_some(SEARCHING);
@@ -57,8 +58,8 @@ pub(crate) fn run(project: &Project, flags: &Seeds) -> Result<(), Failure> {
     Ok(())
 }
 
-/// For each model its seeds and, in the same order, its scores on both parts, with their mean and standard deviation; a
-/// model that a folder lacks is left out there.
+/// For each model its seeds and, in the same order, its scores on both parts, with their mean and standard deviation. A
+/// folder without a model is skipped for that model.
 fn collected(folders: &[impl AsRef<Path>]) -> Result<Value, Failure> {
     let mut models: BTreeMap<&str, Value> = BTreeMap::new();
     for name in MODELS {
@@ -72,7 +73,7 @@ fn collected(folders: &[impl AsRef<Path>]) -> Result<Value, Failure> {
                 .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
             seeds.push(metrics["seed"].clone());
             for (part, scores) in ["validation", "test"].into_iter().zip(&mut scores) {
-                // A denoiser whose images are exact has no finite score.
+                // A denoiser with exact images has no finite score.
                 scores.push(metrics[part][score].as_f64().ok_or_else(|| {
                     Failure::new(format!("{}: no {part} {score}", path.display()))
                 })?);
@@ -94,7 +95,7 @@ fn collected(folders: &[impl AsRef<Path>]) -> Result<Value, Failure> {
     )
 }
 
-/// Mean, and the standard deviation of a sample, which one value has not.
+/// The mean and the sample standard deviation, which needs at least two values.
 fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -124,7 +125,7 @@ mod tests {
         });
         let paths: Vec<&Path> = folders.iter().map(tempfile::TempDir::path).collect();
         let found = collected(&paths).unwrap();
-        // 1 and 3: their mean is 2, and (1 + 1) / (2 - 1) the square of their deviation.
+        // 1 and 3: the mean is 2, and the variance (1 + 1) / (2 - 1).
         let cnn = json!({
             "seed": [1, 3], "validation": [0.5, 0.5], "validation_mean": 0.5, "validation_std": 0.0,
             "test": [1.0, 3.0], "test_mean": 2.0, "test_std": 2.0_f64.sqrt(),

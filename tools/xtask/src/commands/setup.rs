@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::project::Project;
 use crate::setup;
 
-/// Does what is left to do; `cuda` as in [`setup::steps`].
+/// Runs the steps that are not up to date; `cuda` as in [`setup::steps`].
 pub(crate) fn run(project: &Project, cuda: Option<bool>) -> Result<(), Failure> {
     let steps = setup::steps(project, cuda)?;
     let mut progress = Progress::new(steps.len());

@@ -11,10 +11,10 @@ use crate::progress::{Progress, complain, say};
 use crate::project::Project;
 use crate::setup;
 
-/// How often the second quick submission is killed, unless `--kills` says otherwise.
+/// How often the second quick submission is killed; `--kills` changes it.
 const KILLS: Kills = Kills(3);
 
-/// Sets up and runs everything; the last line says how many tests passed and failed.
+/// Sets up and runs all tests; the last line has the numbers of passed and failed tests.
 pub(crate) fn run(project: &Project, flags: &Test) -> Result<(), Failure> {
     let Kills(kills) = flags.kills.unwrap_or(KILLS);
     let with_browser = !flags.no_browser;
@@ -54,7 +54,7 @@ fn run_all(
 ) -> Result<(), Failure> {
     let setup_steps = setup::steps(project, None)?;
     let plan = Plan::new(Notebook::all(project)?, &[], &[], true)?;
-    // Not in `.tools/tmp`, which every set-up empties.
+    // Not in `.tools/tmp`: each set-up empties that folder.
     let own = project.tools("run/own-data");
     let own_plan = Plan::on_own_data(Notebook::all(project)?, project, &own)?;
     let first = checks::quick(project)?;
@@ -70,7 +70,8 @@ fn run_all(
             + usize::from(kills > 0),
     );
 
-    // What needs no set-up comes before it, the browser too: better no browser now than in half an hour.
+    // Checks that need no set-up come first. The browser is among them: if none is there, that is reported now and not
+    // after half an hour.
     if with_browser {
         browser::ensure(project, progress.step("Browser"))?;
     }
@@ -85,7 +86,7 @@ fn run_all(
     checks::own_data(project, &own).run(project, &mut progress, total)?;
     notebooks::run(project, &own_plan, &mut progress, |_| total.add(Count::ONE))?;
     clear()?;
-    // The runs that are killed take it themselves.
+    // The killed runs take the lock themselves.
     drop(runs);
     if kills > 0 {
         let mut step = progress.step("The same after kills");
@@ -105,7 +106,7 @@ fn run_checks(
     checks.into_iter().try_for_each(|check| check.run(project, progress, total))
 }
 
-/// The quick notebooks from nothing, their pages, and those in a browser.
+/// Runs the quick notebooks from the beginning, and checks their pages, also in a browser.
 fn run_quick(
     project: &Project,
     plan: &Plan,

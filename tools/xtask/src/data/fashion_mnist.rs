@@ -62,7 +62,7 @@ const PACKAGE: &str = "dataset-fashion-mnist";
 const INSTALLED: &str = "/usr/share/datasets/fashion-mnist";
 const PUBLISHED: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
 
-/// Images of each class in `data/sample`.
+/// Images per class in `data/sample`.
 const SAMPLE: usize = 400;
 
 /// Whether `data/` holds the two files that this command makes.
@@ -72,7 +72,7 @@ pub(crate) fn is_there(project: &Project) -> bool {
         .all(|(name, sum)| sha256_of_file(&project.path(name)).is_ok_and(|found| found == *sum))
 }
 
-/// Makes `data/X.npy`, `data/y.npy` and `data/classes.txt`, unless they are there.
+/// Makes `data/X.npy`, `data/y.npy` and `data/classes.txt`, unless they exist.
 pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
     let _lock = project.lock()?;
     let (x, y) = (project.path("data/X.npy"), project.path("data/y.npy"));
@@ -121,7 +121,7 @@ pub(crate) fn fetch(project: &Project, mut step: Step) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes `data/sample` from the whole: evenly spread images of each class.
+/// Makes `data/sample` from the full data: evenly spaced images of each class.
 pub(crate) fn sample(project: &Project, step: Step) -> Result<(), Failure> {
     let read = |name: &str| {
         let path = project.path("data").join(name);
@@ -140,7 +140,7 @@ pub(crate) fn sample(project: &Project, step: Step) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `each` indices of every class, spread evenly over its images, in rising order.
+/// `each` indices of every class, evenly spaced over its images, in ascending order.
 fn stratified(labels: &[u8], each: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..=u8::MAX)
         .flat_map(|class| {
@@ -154,7 +154,7 @@ fn stratified(labels: &[u8], each: usize) -> Vec<usize> {
     chosen
 }
 
-/// A folder that holds the four files, packed.
+/// Finds a folder with the four packed files.
 fn find(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf, Failure> {
     let complete = |folder: &Path| {
         SOURCES.iter().all(|source| folder.join(format!("{}.gz", source.name)).is_file())
@@ -181,7 +181,7 @@ fn find(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf,
     })
 }
 
-/// The files of the Debian package, fetched and unpacked without root.
+/// Downloads the files of the Debian package, and unpacks them without root.
 fn from_debian(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf, Failure> {
     let fetch = |step: &mut Step| {
         let mut command = project.command("apt-get");
@@ -194,7 +194,7 @@ fn from_debian(project: &Project, step: &mut Step, temporary: &Path) -> Result<P
         )
     };
     let fetched = fetch(step).or_else(|failure| {
-        // A fresh container has no package lists, and only root may fetch them.
+        // A new container has no package lists, and only root may download them.
         let root = process::ask(project.command("id").arg("-u")).is_some_and(|id| id == "0");
         if !root {
             return Err(failure);
@@ -220,9 +220,9 @@ fn from_debian(project: &Project, step: &mut Step, temporary: &Path) -> Result<P
     Ok(unpacked.join(INSTALLED.trim_start_matches('/')))
 }
 
-/// The files that the authors publish.
+/// Downloads the files that the authors publish.
 fn from_authors(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf, Failure> {
-    // python3 is there already; a downloader in Rust would be most of this program.
+    // python3 is already required; a downloader in Rust would be the largest part of this program.
     const FETCH: &str = "import sys, urllib.request as r\n\
         a, p = sys.argv[1:]\n\
         with r.urlopen(a, timeout=60) as i, open(p, 'wb') as o:\n    \
@@ -237,7 +237,7 @@ fn from_authors(project: &Project, step: &mut Step, temporary: &Path) -> Result<
     Ok(temporary.to_owned())
 }
 
-/// Unpacks and checks the four files in `folder`; gives X and y.
+/// Unpacks and checks the four files in `folder`; returns X and y.
 fn join(step: &mut Step, folder: &Path) -> Result<(Array, Array), Failure> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for source in &SOURCES {
@@ -260,7 +260,7 @@ fn join(step: &mut Step, folder: &Path) -> Result<(Array, Array), Failure> {
 fn unpack(path: &Path, source: &Source) -> Result<Vec<u8>, Failure> {
     let file = fs::File::open(path).map_err(|error| Failure::of_file("read", path, &error))?;
     let mut content = Vec::with_capacity(source.length + 1);
-    // One byte more than expected is enough to see that the file is another one.
+    // One byte more than expected is enough to detect a longer file.
     let limit = source.length as u64 + 1;
     GzDecoder::new(file)
         .take(limit)
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn a_wrong_checksum_names_both_sums_and_what_to_do() {
         let (_folder, path) = packed(b"abd");
-        // The sum of `abc`.
+        // SHA-256 of `abc`.
         let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let source = Source { name: "labels", length: 3, sha256: sum };
         let text = unpack(&path, &source).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! NumPy's file format, as much of it as the data needs: version 1.0, one byte an element, C order.
+//! NumPy's file format, as far as the data needs it: version 1.0, one byte per element, C order.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ pub(crate) struct Array {
 }
 
 impl Array {
-    /// The file's bytes, the same that `numpy.save` writes.
+    /// The content of the file, with the same bytes as from `numpy.save`.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         if shape.len() == 1 {
@@ -20,7 +20,7 @@ impl Array {
         let shape = shape.join(", ").trim_end().to_owned();
         let mut header =
             format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
-        // Room for the shape to grow in place, as NumPy leaves it, then up to a multiple of 64.
+        // NumPy reserves space for the shape to grow in place, and pads to a multiple of 64.
         const GROWTH: usize = 21;
         let first = self.shape.first().map_or(0, |length| length.to_string().len());
         header.push_str(&" ".repeat(GROWTH.saturating_sub(first)));
@@ -35,7 +35,7 @@ impl Array {
         bytes
     }
 
-    /// Reads what [`Array::to_bytes`] wrote; nothing if the file is anything else.
+    /// Reads a file of [`Array::to_bytes`]; none if it is any other file.
     pub(crate) fn read(path: &Path) -> Option<Array> {
         let bytes = fs::read(path).ok()?;
         let length = usize::from(u16::from_le_bytes(bytes.get(8..10)?.try_into().ok()?));

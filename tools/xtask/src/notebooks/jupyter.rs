@@ -1,16 +1,16 @@
-//! Programs of Jupyter, and where the results go that notebooks make in them.
+//! Jupyter's programs, and the folder for the results of notebooks.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::project::Project;
 
-/// Where the results of a full or a quick run go.
+/// The folder for the results of a full or a quick run.
 pub(crate) fn export_folder(project: &Project, quick: bool) -> PathBuf {
     project.path(if quick { "export/quick" } else { "export" })
 }
 
-/// A program of Jupyter that reads and writes nothing in the home directory.
+/// A program of Jupyter that does not use the home directory.
 pub(crate) fn jupyter(project: &Project, program: &str) -> Command {
     let mut command = project.command(project.python(program));
     for (variable, folder) in [

@@ -1,8 +1,8 @@
 //! Notebooks and their runs through papermill.
 //!
-//! - `notebook`: a notebook file and its parameters; `jupyter`: the programs that read it, and where results go
+//! - `notebook`: a notebook file and its parameters; `jupyter`: the programs that read it, and the folder of results
 //! - `plan`: which notebooks run, with which values; `paths`: values that are paths
-//! - `run`: one after the other; `records`: what made the results that are there, so that a run can be resumed
+//! - `run`: runs one notebook after the other; `records`: the inputs of existing results, so that a run can be resumed
 
 mod jupyter;
 mod notebook;

@@ -1,4 +1,4 @@
-//! A notebook file: its parameters, its cells, and what went wrong in an executed one.
+//! A notebook file: its parameters, its cells, and the error in an executed one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::process;
 use crate::project::Project;
 use crate::setup::python;
 
-/// The folder of the Python package that reads parameters cells, for papermill and for everybody else.
+/// The folder of the Python package that parses parameters cells, for papermill and for xtask.
 const PARSER: &str = "tools/papermill_rust";
 
-/// A parameter as its notebook declares it.
+/// A parameter as declared in the notebook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Declaration {
     pub(crate) name: String,
@@ -40,7 +40,7 @@ pub(crate) struct Notebook {
 }
 
 impl Notebook {
-    /// Reads a notebook, without the names of its parameters.
+    /// Reads a notebook, but not its parameters.
     pub(crate) fn read(path: &Path) -> Result<Notebook, Failure> {
         let text = fs::read(path).map_err(|error| Failure::of_file("read", path, &error))?;
         let content = serde_json::from_slice(&text).map_err(|error| {
@@ -66,7 +66,7 @@ impl Notebook {
             .collect()
     }
 
-    /// Whether its name is one of the project's, `06_cnn_training`, and not that of a copy or a draft.
+    /// Whether its name is numbered as `06_cnn_training`, which excludes copies and drafts.
     pub(crate) fn is_numbered(&self) -> bool {
         let word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
         let number = |text: &str| text.len() == 2 && text.chars().all(|c| c.is_ascii_digit());
@@ -79,12 +79,12 @@ impl Notebook {
         self.content["cells"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// What its parameters cell declares.
+    /// The declarations in its parameters cell.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &Declaration> {
         self.declarations.iter()
     }
 
-    /// A hash of what it does: its cells, without outputs.
+    /// A hash of its cells without outputs.
     pub(crate) fn hash(&self) -> String {
         let cells: Vec<Value> = self
             .cells()
@@ -122,9 +122,9 @@ impl Notebook {
         })
     }
 
-    /// Puts an executed notebook where a reader finds it, with that path in it.
+    /// Saves an executed notebook in its final place, and updates the path in its metadata.
     pub(crate) fn save_executed(mut self, project: &Project, path: &Path) -> Result<(), Failure> {
-        // Not by an index, which would add what is not there.
+        // Not `[...]`, which would insert a missing key.
         let papermill = self.content.pointer_mut("/metadata/papermill");
         if let Some(papermill) = papermill.and_then(Value::as_object_mut) {
             papermill.insert("output_path".to_owned(), json!(project.show(path)));
@@ -145,7 +145,7 @@ impl Notebook {
     }
 }
 
-/// Makes one output of a text that came in several pieces, as text does that is shown while a cell runs.
+/// Joins a text output that came in several pieces, as happens for text printed while a cell runs.
 fn join_streams(outputs: &mut Vec<Value>) {
     outputs.dedup_by(|after, before| {
         let is_stream = |output: &Value| output["output_type"] == "stream";
@@ -166,7 +166,7 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// What the parameters cell of each notebook declares.
+/// The declarations in the parameters cell of each notebook.
 fn declarations(project: &Project, paths: &[PathBuf]) -> Result<Vec<Vec<Declaration>>, Failure> {
     let mut parser = project.command(python::find(project)?.program);
     parser.env("PYTHONPATH", project.path(PARSER)).env("PYTHONDONTWRITEBYTECODE", "1");

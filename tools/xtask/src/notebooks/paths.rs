@@ -1,4 +1,4 @@
-//! Parameters that are paths: a person means them from where they stand, a notebook from its own folder.
+//! Parameters that are paths: a user means them relative to the current folder, a notebook relative to its own folder.
 
 use std::env;
 use std::path::{Component, Path, PathBuf};
@@ -8,10 +8,10 @@ use crate::flags::Parameter;
 use crate::notebooks::notebook::Notebook;
 use crate::project::Project;
 
-/// The given parameters with paths as the notebooks see them.
+/// The given parameters, with paths relative to the notebooks' folder.
 ///
 /// # Errors
-/// If `data` names a folder that is not there.
+/// If `data` is a folder that does not exist.
 pub(crate) fn seen_from_notebooks(
     project: &Project,
     notebooks: &[Notebook],
@@ -42,7 +42,7 @@ fn seen_from(
         Ok(inside) => Path::new("..").join(inside),
         Err(_) => path,
     };
-    // Without the slash that joining nothing leaves.
+    // Removes the trailing slash that joining an empty path leaves.
     let value: PathBuf = value.components().collect();
     Ok(Parameter { name: given.name.clone(), value: value.to_string_lossy().into_owned() })
 }

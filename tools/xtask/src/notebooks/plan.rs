@@ -1,4 +1,4 @@
-//! Which notebooks run, and with which values.
+//! Which notebooks run, with which parameters.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::notebooks::notebook::Notebook;
 use crate::notebooks::paths;
 use crate::project::Project;
 
-/// What a quick run sets, in the notebooks that have the parameter.
+/// The parameters of a quick run, for the notebooks that have them.
 const QUICK: [(&str, &str); 5] = [
     ("data", "../data/sample"),
     ("sample", "2000"),
@@ -19,22 +19,22 @@ const QUICK: [(&str, &str); 5] = [
     ("export", "../export/quick"),
 ];
 
-/// Which notebooks, and how.
+/// Which notebooks run, and how.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) notebooks: Vec<Notebook>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) quick: bool,
-    /// Whether notebooks are skipped whose inputs have not changed.
+    /// Whether to skip notebooks whose inputs have not changed.
     pub(crate) resume: bool,
     /// Whether these are all notebooks of the project.
     pub(crate) whole: bool,
-    /// The Dask cluster on which searches run their trials.
+    /// The Dask cluster for the trials of searches.
     pub(crate) cluster: Option<String>,
 }
 
 impl Plan {
-    /// The notebooks that `names` mean (all numbered ones if there is none), with the `given` parameters.
+    /// The notebooks with these `names` (all numbered ones if there are none), with the `given` parameters.
     ///
     /// # Errors
     /// If a name means no notebook or several, or none of the notebooks has one of the parameters.
@@ -67,7 +67,7 @@ impl Plan {
         Ok(Plan { notebooks, parameters, quick, resume: false, whole, cluster: None })
     }
 
-    /// All notebooks, as quick as can be, on the X.npy and y.npy of somebody's own in `folder`; results go there, too.
+    /// All notebooks in the quickest mode, on a user's X.npy and y.npy in `folder`; results go there, too.
     ///
     /// # Errors
     /// If there are no notebooks.
@@ -83,7 +83,8 @@ impl Plan {
         Plan::new(all, &[], &given, true)
     }
 
-    /// What tells its logs, half-run notebooks and records from those of other runs, which may go on side by side.
+    /// The kind of run: part of the path of its logs, unfinished notebooks and records, since different kinds can run
+    /// at the same time.
     pub(crate) fn kind(&self, project: &Project) -> &'static str {
         match (self.export(project) == export_folder(project, self.quick), self.quick) {
             (false, _) => "own",
@@ -92,18 +93,18 @@ impl Plan {
         }
     }
 
-    /// What `notebook` is given: only what it has.
+    /// The parameters for `notebook`: those that it declares.
     pub(crate) fn parameters_of(&self, notebook: &Notebook) -> Vec<Parameter> {
         let fits = |given: &&Parameter| notebook.parameters().any(|one| one.name == given.name);
         self.parameters.iter().filter(fits).cloned().collect()
     }
 
-    /// Whether a notebook will read `data/` rather than what a parameter names.
+    /// Whether the notebooks read `data/`, because no parameter names another folder.
     pub(crate) fn reads_full_data(&self) -> bool {
         !self.parameters.iter().any(|parameter| parameter.name == "data")
     }
 
-    /// Where results go, executed notebooks among them: where the parameter `export` says.
+    /// The folder for results and executed notebooks: that of the parameter `export`, if given.
     pub(crate) fn export(&self, project: &Project) -> PathBuf {
         let given = self.parameters.iter().rfind(|parameter| parameter.name == "export");
         given.map_or_else(
@@ -124,7 +125,7 @@ fn index_of(all: &[Notebook], name: &str) -> Result<usize, Failure> {
     if let Some(index) = all.iter().position(|notebook| notebook.name == word) {
         return Ok(index);
     }
-    // A copy that JupyterLab made beside the original is meant by its whole name alone.
+    // A copy that JupyterLab made is only meant if its full name is given.
     let start = format!("{word}_");
     let means = |notebook: &Notebook| notebook.is_numbered() && notebook.name.starts_with(&start);
     let found: Vec<usize> = (0..all.len()).filter(|&index| means(&all[index])).collect();

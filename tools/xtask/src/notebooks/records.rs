@@ -1,4 +1,4 @@
-//! What made the results that are there: by it a resumed run tells which notebooks it can skip.
+//! The inputs of existing results, from which a resumed run decides which notebooks it can skip.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use crate::hash::{hash_of, sha256, sha256_of_file};
 use crate::notebooks::notebook::Notebook;
 use crate::project::Project;
 
-/// What every notebook depends on: helpers, the kernel, the versions of all crates.
+/// The inputs that all notebooks share: helpers, the kernel, the versions of all crates.
 pub(crate) fn shared_inputs(project: &Project) -> String {
     let paths = [
         "helpers/src",
@@ -25,8 +25,8 @@ pub(crate) fn shared_inputs(project: &Project) -> String {
     sha256(paths.map(|path| hash_of(&project.path(path))).concat().as_bytes())
 }
 
-/// The files that `notebook` may read of those that earlier ones made: those whose names it quotes, or
-/// all of them if it quotes none (it may walk over the folder).
+/// The files of earlier notebooks that `notebook` may read: those whose names it quotes, or all of them if it quotes
+/// none, since it may list the folder.
 pub(crate) fn inputs(
     notebook: &Notebook,
     earlier: &BTreeSet<String>,
@@ -53,7 +53,7 @@ pub(crate) fn key(
     sha256(json!([notebook.hash(), parameters, shared, inputs]).to_string().as_bytes())
 }
 
-/// The data that a notebook reads, seen from notebooks/.
+/// The data folder of a notebook, relative to notebooks/.
 pub(crate) fn data_folder(parameters: &[Parameter]) -> &str {
     parameters.iter().find(|one| one.name == "data").map_or("../data", |one| &one.value)
 }
@@ -63,7 +63,7 @@ pub(crate) fn hash_of_data(project: &Project, folder: &str) -> String {
     ["X.npy", "y.npy", "classes.txt"].map(|name| hash_of(&folder.join(name))).concat()
 }
 
-/// What runs keep in the export folder to go on from, which is no result.
+/// Folders in the export folder that only serve to resume runs, and are no results.
 pub(crate) const UNFINISHED: [&str; 2] = ["checkpoints", "trials"];
 
 /// The models, metrics and figures in the export folder, with their hashes.
@@ -80,7 +80,7 @@ pub(crate) fn artifacts(export: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What the last good run of each notebook was made from, and what it made.
+/// The inputs and the results of each notebook's last successful run.
 #[derive(Debug)]
 pub(crate) struct Records {
     path: PathBuf,
@@ -101,7 +101,7 @@ impl Records {
         present: &BTreeMap<String, String>,
     ) -> bool {
         let run = &self.runs[&notebook.name];
-        // A later notebook may have added to a file: the CNN's scores on the test part, to name one.
+        // A later notebook may have added to a file, for example the CNN's scores on the test part.
         let later = |file: &str, found: &str| {
             let runs = self.runs.as_object().into_iter().flatten();
             runs.filter(|(name, _)| **name > notebook.name)
@@ -120,7 +120,7 @@ impl Records {
         !self.runs[&notebook.name]["made"][file].is_null()
     }
 
-    /// The files that notebooks before `notebook` made.
+    /// The files that the notebooks before `notebook` wrote.
     pub(crate) fn made_before(&self, notebook: &Notebook) -> BTreeSet<String> {
         let runs = self.runs.as_object().into_iter().flatten();
         runs.filter(|(name, _)| **name < notebook.name)
@@ -133,7 +133,7 @@ impl Records {
         self.runs[&notebook.name] = json!({"key": key, "made": made});
     }
 
-    /// Makes the last run of `notebook` count for nothing; what it made stays known.
+    /// Marks the last run of `notebook` as outdated; the list of its files is kept.
     pub(crate) fn forget(&mut self, notebook: &Notebook) {
         let made = self.runs[&notebook.name]["made"].take();
         self.runs[&notebook.name] = json!({"made": made});

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: notebooks, one after the other, through papermill.
+//! `cargo xtask run`: runs notebooks, one after the other, with papermill.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,11 +15,11 @@ use crate::process;
 use crate::progress::{Progress, Step, say};
 use crate::project::Project;
 
-/// Seconds that one cell of a quick run may take; a full training may take hours.
+/// Seconds that one cell of a quick run may take; other runs have no limit, since a full training may take hours.
 const QUICK_CELL: &str = "900";
 
-/// Runs the notebooks of `plan`, under [`Project::lock_runs`]; stops at the first that fails. `finished` is called for each
-/// that did not.
+/// Runs the notebooks of `plan`, under [`Project::lock_runs`]; stops at the first that fails. Calls `finished` after
+/// each notebook that succeeds.
 pub(crate) fn run(
     project: &Project,
     plan: &Plan,
@@ -28,7 +28,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let (kind, export) = (plan.kind(project), plan.export(project));
     let mut records = Records::read(project, kind);
-    // A run of everything, begun anew, takes nothing from the last one.
+    // A new run of all notebooks uses nothing of the last run.
     if plan.whole && !plan.resume {
         let folders = UNFINISHED.map(|name| export.join(name));
         if let Some(told) = dropped(project, &folders) {
@@ -75,7 +75,8 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// What is said when a run begins anew and drops what an earlier one kept to go on from; nothing if there is none.
+/// The message for a new run that drops the files from which an earlier one could be resumed; none if there are no
+/// files.
 fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
     let full = |folder: &&PathBuf| !files(folder).is_empty();
     let there: Vec<String> =
@@ -88,7 +89,7 @@ fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// Where a run's results are: a part of the images has them in a folder of its own where `export` holds those of all
+/// The folder of a run's results: a sample has its own folder if `export` has the results of all images
 /// (`Artifacts::for_data` in helpers).
 fn folder_of_results(export: &Path, parameters: &[Parameter]) -> PathBuf {
     let sample = parameters.iter().find(|parameter| parameter.name == "sample");
@@ -96,7 +97,7 @@ fn folder_of_results(export: &Path, parameters: &[Parameter]) -> PathBuf {
     own.filter(|folder| folder.is_dir()).unwrap_or_else(|| export.to_owned())
 }
 
-/// Runs one notebook; gives the executed copy.
+/// Runs one notebook; returns the executed copy.
 fn run_one(
     project: &Project,
     step: &mut Step,
@@ -109,10 +110,10 @@ fn run_one(
     fs::create_dir_all(&folder).map_err(|error| Failure::of_file("make", &folder, &error))?;
     let out = folder.join(format!("{}.ipynb", notebook.name));
     let mut papermill = jupyter(project, "papermill");
-    // Paths relative to the root: they are kept in the executed notebook.
+    // Relative to the root, because the paths are kept in the executed notebook.
     papermill.arg(format!("notebooks/{}.ipynb", notebook.name)).arg(project.show(&out));
     papermill.args(["--progress-bar", "--log-output"]);
-    // Killed with no time to end what it started, this program leaves none of it at work.
+    // The papermill process watches this one, and ends if this one is killed.
     papermill.env("NOTEBOOK_RUN_PARENT", std::process::id().to_string());
     if let Some(cluster) = &plan.cluster {
         papermill.env("TRIAL_CLUSTER", cluster);
@@ -154,7 +155,7 @@ fn sentence(log: &str) -> String {
                 continue;
             }
         }
-        // Lines of progress begin so.
+        // Lines of progress begin with this.
         last = line.trim_start_matches("… ").to_owned();
     }
     match (cell.is_empty(), last.to_lowercase().starts_with("epoch")) {

@@ -1,5 +1,5 @@
-//! What `cargo xtask bench` needs beside the rest: the peers in an environment of their own, `.tools/bench`, and the
-//! program that stands for helpers.
+//! The additional needs of `cargo xtask bench`: the peers in their own environment, `.tools/bench`, and the program
+//! that measures helpers.
 
 use std::fs;
 
@@ -13,22 +13,22 @@ use crate::setup::stamp::Stamp;
 use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/bench/requirements.txt";
-/// PyTorch has a lock and a step of its own: half a gigabyte that not every part needs.
+/// PyTorch has its own lock and step, because not every part needs its half a gigabyte.
 const TORCH_LOCK: &str = "tools/bench/torch.txt";
-/// What lets it be imported without the CUDA libraries that the lock leaves out.
+/// A module that lets PyTorch be imported without the CUDA libraries, which the lock leaves out.
 const CPU_TORCH: &str = "tools/bench/cpu_torch.py";
 const TORCH: &str = "bench-torch";
 
-/// Minor versions of Python 3 that TensorFlow has wheels for and the lock was made for.
+/// Minor versions of Python 3 for which TensorFlow has wheels and the lock was made.
 const MINORS: std::ops::RangeInclusive<u32> = 11..=13;
 
-/// What a part of the benchmark needs beside scikit-learn, Keras and our side.
+/// What a part of the benchmark needs in addition to scikit-learn, Keras and our side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     pub(crate) torch: bool,
-    /// EfficientNet-Lite0's.
+    /// The weights of EfficientNet-Lite0.
     pub(crate) weights: bool,
-    /// With its warm build, and the program that runs trials.
+    /// The kernel with its warm build, and the program that runs trials.
     pub(crate) kernel: bool,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn peers_step(project: &Project) -> Result<SetupStep, Failure> {
         let folder = project.tools("bench");
         let failed = |error| Failure::of_file("remove", &folder, &error);
         remove(&folder).map_err(failed)?;
-        // What was installed into it goes with it.
+        // PyTorch was installed into the environment and is removed with it.
         remove(&project.tools("stamps").join(TORCH)).map_err(failed)?;
         let mut venv = project.command(&python.program);
         venv.args(["-m", "venv"]).arg(&folder);
@@ -76,7 +76,7 @@ pub(crate) fn torch_step(project: &Project) -> SetupStep {
     })
 }
 
-/// Installs what a lock names into the environment.
+/// Installs the packages of a lock into the environment.
 fn install(
     project: &Project,
     step: &mut Step,
@@ -96,7 +96,7 @@ fn install(
     Ok(format!("{count} packages locked, {}", bytes(size(&project.tools("bench")))))
 }
 
-/// The step that compiles the side of helpers; cargo itself knows what is left to do.
+/// The step that compiles our side; cargo itself decides what to compile.
 pub(crate) fn program_step() -> SetupStep {
     SetupStep::always("Benchmark of helpers", |project, step| {
         let mut cargo = project.cargo();

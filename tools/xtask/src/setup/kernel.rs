@@ -23,7 +23,7 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         .with_content(project, "Cargo.toml")
         .with_content(project, "Cargo.lock");
     let product = project.tools("kernel/notebook-kernel");
-    // Its minutes of compiling need nothing of what the steps before it fetch.
+    // It takes minutes to compile and needs nothing that the steps before it fetch, so it starts early.
     let started = Rc::new(RefCell::new(None));
     let running = started.clone();
     let begin = move |project: &Project| {
@@ -62,7 +62,7 @@ fn build_command(project: &Project) -> Command {
     cargo
 }
 
-/// Crates of the kernel that were never compiled, and the kernel; none if cargo does not say.
+/// The number of the kernel's crates that were never compiled, plus the kernel; 0 if cargo does not list them.
 fn crates_left(project: &Project) -> usize {
     let mut tree = project.cargo();
     tree.args(["tree", "--locked", "--package", "notebook-kernel", "--edges", "normal,build"]);
@@ -71,8 +71,8 @@ fn crates_left(project: &Project) -> usize {
     left(&text, &release_folder(project).join(".fingerprint"))
 }
 
-/// Crates of the tree of which cargo keeps no fingerprint. One that is compiled anew has one: then more than these are
-/// done, and nothing is foretold.
+/// The number of crates without a fingerprint of cargo. A crate that is compiled again already has one: then more
+/// crates are compiled than this number, and no time is predicted.
 fn left(tree: &str, fingerprints: &Path) -> usize {
     let entries = std::fs::read_dir(fingerprints).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -96,7 +96,7 @@ fn how_far(log: &str, total: usize, elapsed: Duration) -> String {
     format!("{done} of {total} crates, ETA {}", duration(left))
 }
 
-/// The step that compiles helpers for the kernel; the kernel itself knows what is left to do.
+/// The step that compiles helpers for the kernel; the kernel itself decides what to compile.
 pub(crate) fn template_step() -> SetupStep {
     SetupStep::always("Kernel's warm build", |project, step| {
         let binary = project.tools("kernel/notebook-kernel");
@@ -107,12 +107,12 @@ pub(crate) fn template_step() -> SetupStep {
         build.arg("build-template").arg("--repository").arg(project.root());
         let what = "building helpers for the kernel";
         let output = process::run_watched(project, step, what, &mut build, "template", |log| {
-            // Between its lines stand cargo's.
+            // Lines of cargo come between its lines.
             let said = log.lines().rev().find_map(|line| line.strip_prefix("kernel template: "));
             said.unwrap_or("starting").to_owned()
         })?;
         let what = if output.contains("up to date") { "up to date" } else { "built" };
-        // The rest of what was printed is in the log; this is somebody's to decide.
+        // The rest of the output is in the log; a note needs a decision of the user.
         let note = output.lines().find_map(|line| line.strip_prefix("note: ").map(str::trim));
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })

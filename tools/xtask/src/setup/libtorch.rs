@@ -1,8 +1,8 @@
 //! libtorch, out of PyTorch's wheel.
 //!
-//! Without a GPU only the CPU library is linked, and of all the wheel's companions it needs two small
-//! ones: 530 MB of download instead of 3 GB. `.tools/torch` holds the unpacked wheels, `.tools/libtorch`
-//! is what `LIBTORCH` names. Nothing here imports torch in Python.
+//! Without a GPU only the CPU library is linked, and of the wheels that torch depends on it needs two small ones: 530
+//! MB of download instead of 3 GB. `.tools/torch` has the unpacked wheels, `.tools/libtorch` is the folder for
+//! `LIBTORCH`. Nothing here imports torch in Python.
 
 use std::fs;
 use std::io;
@@ -18,10 +18,10 @@ use crate::setup::python::pip;
 use crate::setup::stamp::Stamp;
 use crate::setup::step::SetupStep;
 
-/// The version that tch wants, to the last digit; a test compares it with the locks.
+/// The exact version that tch needs; a test compares it with the locks.
 const VERSION: &str = "2.13.0";
 
-/// The wheels are taken for this Python, whichever one runs: nothing imports them.
+/// The wheels are for this Python, whichever one is installed: nothing imports them.
 const WHEELS_FOR: &str = "3.11";
 
 /// The step that fetches libtorch.
@@ -67,7 +67,7 @@ pub(crate) fn step(project: &Project, cuda: Option<bool>) -> SetupStep {
     .making(&["torch", "libtorch"])
 }
 
-/// Unpacks wheels; the CUDA half of torch, two thirds of it, stays out where nothing links it.
+/// Unpacks wheels; the CUDA part of torch, two thirds of it, is left out if nothing links it.
 const UNPACK: &str = "\
 import pathlib, sys, zipfile
 variant, wheels, place = sys.argv[1:]
@@ -80,7 +80,7 @@ for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
         archive.extractall(place, names)
 ";
 
-/// CUDA as chosen; else what is there stays; else as the machine suggests.
+/// The requested choice; else that of the existing libtorch; else CUDA if the machine has it.
 fn wants_cuda(project: &Project, cuda: Option<bool>) -> bool {
     cuda.unwrap_or_else(|| {
         let stamp = fs::read_to_string(project.tools("stamps/libtorch")).unwrap_or_default();
@@ -93,10 +93,10 @@ fn wants_cuda(project: &Project, cuda: Option<bool>) -> bool {
     })
 }
 
-/// Makes the folder for `LIBTORCH`. `unpacked` and `links` will be neighbours, `torch` and `libtorch`.
+/// Makes the folder for `LIBTORCH`. `unpacked` and `links` will have the same parent, as `torch` and `libtorch`.
 fn link(unpacked: &Path, links: &Path, cuda: bool) -> io::Result<()> {
     let library = unpacked.join("torch/lib");
-    // Not on Linux the wheel is a CPU build; with CUDA all of the wheel is wanted.
+    // On other systems than Linux the wheel is a CPU build; with CUDA the whole wheel is needed.
     if cuda || !library.join("libtorch_cpu.so").exists() {
         return symlink("torch/torch", links);
     }
@@ -112,11 +112,11 @@ fn link(unpacked: &Path, links: &Path, cuda: bool) -> io::Result<()> {
     for name in &names {
         symlink(format!("../../torch/torch/lib/{name}"), links.join("lib").join(name))?;
     }
-    // The bindings link `gomp`: the wheel's copy, or two OpenMP run times would share the cores.
+    // The bindings link `gomp`: the wheel's copy is used, or two OpenMP runtimes would compete for the cores.
     if let Some(gomp) = names.iter().find(|name| name.starts_with("libgomp")) {
         symlink(gomp, links.join("lib/libgomp.so"))?;
     }
-    // The wheel's own libtorch.so asks for CUDA; this linker script does not.
+    // The wheel's own libtorch.so requires CUDA; this linker script does not.
     fs::write(links.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")
 }
 

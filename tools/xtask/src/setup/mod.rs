@@ -1,8 +1,8 @@
-//! Everything the notebooks and the tests need, in `.tools`; one file a step.
+//! Set-up: everything that the notebooks and the tests need, in `.tools`; one file per step.
 //!
-//! A step is skipped when its stamp says that its product was made from the inputs of today. A step
-//! works under a temporary name, moves the product to where it stays, and writes its stamp last, so that
-//! one that was killed half-way is simply done again.
+//! A step is skipped if its stamp says that its product was made from the current inputs. A step works under a
+//! temporary name, moves the product to its final place, and writes its stamp last, so that a step that was killed is
+//! simply repeated.
 
 pub(crate) mod bench;
 pub(crate) mod kernel;
@@ -21,7 +21,7 @@ use crate::project::Project;
 use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
 
-/// All steps, in order; libtorch with CUDA, without, or as the machine suggests.
+/// All steps, in order; libtorch with CUDA, without, or as the machine suggests if `cuda` is none.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
     let mut steps = first_steps(project, &found);
@@ -34,7 +34,7 @@ pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupSt
     Ok(steps)
 }
 
-/// The steps after which the project's Python is there.
+/// The steps that make the project's Python.
 pub(crate) fn python_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
     Ok(first_steps(project, &tools::check(project)?))
 }
@@ -43,7 +43,7 @@ fn first_steps(project: &Project, found: &Tools) -> Vec<SetupStep> {
     vec![tools::step(found), python::step(project, &found.python), packages::step(project)]
 }
 
-/// The steps after which programs can be linked to libtorch.
+/// The steps that programs need in order to link libtorch.
 pub(crate) fn libtorch_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
     let mut steps = python_steps(project)?;
     steps.push(libtorch::step(project, None));
@@ -71,14 +71,14 @@ pub(crate) fn bench_steps(
     Ok(steps)
 }
 
-/// Does what is left to do of `steps`. Only one xtask at a time changes `.tools`.
+/// Runs those of `steps` that are not up to date. Only one xtask at a time changes `.tools`.
 pub(crate) fn run(
     project: &Project,
     steps: Vec<SetupStep>,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let _lock = project.lock()?;
-    // Left behind by runs that were killed; nobody else is here now.
+    // Left behind by killed runs; the lock makes sure that no other xtask uses it.
     let _ = remove(&project.tools("tmp"));
     for step in &steps {
         if let Some(begin) = step.begin.as_ref().filter(|_| step.is_current(project) == Some(false))

@@ -31,7 +31,7 @@ pub(crate) fn step(project: &Project) -> SetupStep {
 }
 
 fn install(project: &Project, step: &mut Step, source: &str) -> Result<(), Failure> {
-    // Building leaves files beside the source; so it is built from a copy.
+    // A build leaves files in the source folder, so it uses a copy.
     let copy = project.temporary("package-")?;
     let (from, source) = (source, project.path(source));
     for file in files(&source) {

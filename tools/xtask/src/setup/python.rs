@@ -1,4 +1,4 @@
-//! The Python environment: a venv in `.tools/python`, filled from the locked list.
+//! The Python environment: a venv in `.tools/python`, with the packages of a lock.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -25,10 +25,10 @@ pub(crate) struct Python {
     pub(crate) version: String,
 }
 
-/// The first fitting Python on the path.
+/// The first suitable Python on the path.
 ///
 /// # Errors
-/// If there is none, with the reason: not there, too old or new, without `venv`.
+/// If there is none; the message says why: missing, too old or too new, or without `venv`.
 pub(crate) fn find(project: &Project) -> Result<Python, Failure> {
     find_among(project, MINORS)
 }
@@ -77,7 +77,7 @@ fn explain(minors: &RangeInclusive<u32>, unfit: &[String]) -> Failure {
     Failure::new(format!("no {wanted} found: {}", unfit.join(", "))).advice(advice)
 }
 
-/// The stamp of the environment, also an input of what is installed into it.
+/// The stamp of the environment, which is also an input of the packages that are installed into it.
 fn stamp(project: &Project, python: &Python) -> Stamp {
     Stamp::new(project, "python")
         .with("python", &python.version)
@@ -92,9 +92,9 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
     SetupStep::new(title, stamp(project, python), project.python("python"), move |project, step| {
         let folder = project.tools("python");
         let failed = |error| Failure::of_file("remove", &folder, &error);
-        // Scripts of an environment hold its path, so it is made where it stays, not moved there.
+        // Scripts of an environment contain its path, so it is made in its final place and not moved there.
         remove(&folder).map_err(failed)?;
-        // What was installed into it goes with it.
+        // The packages were installed into it and are removed with it.
         remove(&project.tools("stamps/packages")).map_err(failed)?;
         let mut venv = project.command(&program);
         venv.args(["-m", "venv"]).arg(&folder);
@@ -115,9 +115,9 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
     .making(&["python"])
 }
 
-/// A pip that installs or downloads what a lock names, and nothing that has not the sum that stands there.
+/// A pip that only installs or downloads what a lock names, with the hashes of the lock.
 ///
-/// Wheels alone: building a source package fetches what it is built with, and no lock holds the sums of that.
+/// Only wheels: building a source package downloads its build dependencies, whose hashes are not in a lock.
 pub(crate) fn pip(project: &Project, python: &Path, verb: &str, lock: &str) -> Command {
     let mut pip = project.command(python);
     pip.args(["-m", "pip", verb, "--disable-pip-version-check", "--progress-bar", "off"]);
@@ -142,7 +142,7 @@ pub(crate) mod tests {
         assert!(text(&["python3 3.11.2 has no venv"]).contains("apt-get install python3-venv"));
     }
 
-    /// `name==version` of each line that holds for Python 3.11, without comments.
+    /// `name==version` of each line that applies to Python 3.11, without comments.
     fn pins(lines: &str) -> Vec<String> {
         let mut pins: Vec<String> = lines
             .lines()
@@ -188,7 +188,7 @@ pub(crate) mod tests {
         check_lock("tools/xtask/python/requirements.in", LOCK);
     }
 
-    /// Panics unless the lock holds the direct pins, hashes for each package, and no address to get them from.
+    /// Panics unless the lock has the direct pins, hashes for each package, and no addresses of package indexes.
     pub(crate) fn check_lock(direct: &str, lock: &str) {
         let project = Project::find();
         let lock = fs::read_to_string(project.path(lock)).unwrap();

@@ -8,7 +8,7 @@ use crate::files::{remove, write_whole};
 use crate::hash::hash_of;
 use crate::project::Project;
 
-/// A step's inputs as lines of `name value`; `.tools/stamps/STEP` keeps those of the last success.
+/// A step's inputs as lines of `name value`; `.tools/stamps/STEP` has those of the last success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     step: &'static str,
@@ -16,8 +16,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// The inputs of `step`. The path of `.tools` is always one of them: what set-up makes holds
-    /// absolute paths, and a moved or copied folder must be set up again.
+    /// The inputs of `step`. The path of `.tools` is always among them: products contain absolute
+    /// paths, so a moved or copied folder must be set up again.
     pub(crate) fn new(project: &Project, step: &'static str) -> Stamp {
         let tools = project.path(".tools");
         let tools = tools.canonicalize().unwrap_or(tools);
@@ -41,12 +41,12 @@ impl Stamp {
         fs::read_to_string(self.path(project)).is_ok_and(|text| text == self.text)
     }
 
-    /// Forgets the last success: call it before the product is touched.
+    /// Forgets the last success; to be called before the product is changed.
     pub(crate) fn clear(&self, project: &Project) -> io::Result<()> {
         remove(&self.path(project))
     }
 
-    /// Keeps the inputs: call it when the product is whole.
+    /// Saves the inputs; to be called when the product is complete.
     pub(crate) fn keep(&self, project: &Project) -> io::Result<()> {
         write_whole(&self.path(project), self.text.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! One step of set-up: what it makes, and whether that is there already.
+//! One step of set-up: its product, and whether that is up to date.
 
 use std::path::PathBuf;
 
@@ -11,19 +11,19 @@ use crate::setup::stamp::Stamp;
 /// One step of set-up.
 pub(crate) struct SetupStep {
     title: String,
-    /// The inputs and where the product must be; a step without looks for itself.
+    /// The inputs and the path of the product; none for a step that decides itself what to do.
     product: Option<(Stamp, PathBuf)>,
-    /// All that it makes, as names in `.tools`; none for what lies in another step's folder.
+    /// Everything that it makes, as names in `.tools`; empty if that is in another step's folder.
     makes: &'static [&'static str],
-    /// What of it can begin before the steps in front of it have ended.
+    /// The part that can begin before the steps before it have ended.
     pub(super) begin: Option<Begin>,
     make: Make,
 }
 
-/// Starts a part of a step that goes on beside others.
+/// Starts a part of a step that runs in parallel to other steps.
 pub(super) type Begin = Box<dyn Fn(&Project) -> Result<(), Failure>>;
 
-/// Makes a step's product; gives what is shown in the end.
+/// Makes a step's product; returns the text that is shown at the end.
 type Make = Box<dyn FnOnce(&Project, &mut Step) -> Result<String, Failure>>;
 
 impl SetupStep {
@@ -38,12 +38,12 @@ impl SetupStep {
         SetupStep { title, product, makes: &[], begin: None, make: Box::new(make) }
     }
 
-    /// The step with the names of what it makes in `.tools`.
+    /// Sets the names of what it makes in `.tools`.
     pub(super) fn making(self, makes: &'static [&'static str]) -> SetupStep {
         SetupStep { makes, ..self }
     }
 
-    /// The step with a part that begins as soon as set-up does.
+    /// Adds a part that starts at the beginning of set-up.
     pub(super) fn begun_early(
         self,
         begin: impl Fn(&Project) -> Result<(), Failure> + 'static,
@@ -51,7 +51,7 @@ impl SetupStep {
         SetupStep { begin: Some(Box::new(begin)), ..self }
     }
 
-    /// A step that is quick, or finds out by itself what there is to do.
+    /// A step without a stamp, because it is fast or decides itself what to do.
     pub(super) fn always(
         title: impl Into<String>,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
@@ -64,19 +64,19 @@ impl SetupStep {
         &self.title
     }
 
-    /// Whether there is nothing to do; unknown for a step that looks for itself.
+    /// Whether there is nothing to do; none for a step that decides itself.
     pub(crate) fn is_current(&self, project: &Project) -> Option<bool> {
         let (stamp, product) = self.product.as_ref()?;
         Some(product.exists() && stamp.matches(project))
     }
 
-    /// Whether the product is there and, as far as its stamp tells, up to date; none for a step that leaves nothing.
+    /// Whether the product exists and, according to its stamp, is up to date; none for a step without a product.
     pub(crate) fn is_there(&self, project: &Project) -> Option<bool> {
         let all = || self.makes.iter().all(|name| project.tools(name).exists());
         self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
     }
 
-    /// The bytes of what it makes; links are followed.
+    /// Size of what it makes, in bytes; links are followed.
     pub(crate) fn size(&self, project: &Project) -> u64 {
         let paths = self.makes.iter().filter_map(|name| project.tools(name).canonicalize().ok());
         paths.map(|path| size(&path)).sum()
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a step whose product is a file; gives whether it was made.
+    /// Runs a step whose product is a file; returns whether it was made.
     fn run_step(project: &Project, version: &str, fail: bool) -> (bool, bool) {
         let made = Rc::new(Cell::new(false));
         let seen = made.clone();

@@ -1,4 +1,4 @@
-//! What must be on the machine before anything else: looked for first, so that nothing stops half-way.
+//! Tools that must be installed; they are checked first, so that set-up does not stop half-way.
 
 use crate::failure::Failure;
 use crate::process;
@@ -9,20 +9,20 @@ use crate::setup::step::SetupStep;
 /// The tools that were found.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
-    /// As `rustc -V` says it.
+    /// The output of `rustc -V`.
     pub(crate) rustc: String,
     pub(crate) python: python::Python,
     /// The first line of the compiler's version.
     pub(crate) compiler: String,
 }
 
-/// Room that set-up and a full run take, downloads included.
+/// Gigabytes that set-up and a full run need, downloads included.
 pub(crate) const NEEDED_GB: u64 = 8;
 
 /// Looks for the tools.
 ///
 /// # Errors
-/// At the first that is missing, with what to do.
+/// At the first tool that is missing, with advice.
 pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
     check_folder(project)?;
     let rustc = process::ask(project.command("rustc").arg("-V")).ok_or_else(|| {
@@ -34,11 +34,11 @@ pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
     Ok(Tools { rustc, python, compiler })
 }
 
-/// Refuses a project folder that programs of the set-up cannot live with: options of the linker are cut at spaces, and
-/// lists of folders at colons.
+/// Refuses a project folder whose path the programs of the set-up cannot handle: linker options are split at spaces,
+/// and lists of folders at colons.
 ///
 /// # Errors
-/// If there is such a character in its path.
+/// If its path contains such a character.
 pub(crate) fn check_folder(project: &Project) -> Result<(), Failure> {
     let root = project.root().display().to_string();
     let Some(wrong) = root.chars().find(|c| c.is_whitespace() || ":;\"'".contains(*c)) else {
@@ -49,7 +49,7 @@ pub(crate) fn check_folder(project: &Project) -> Result<(), Failure> {
         .advice("move the folder to a path without one, then give the same command again"))
 }
 
-/// The step that shows what was found.
+/// The step that shows the tools that were found.
 pub(crate) fn step(tools: &Tools) -> SetupStep {
     let text =
         format!("{}, Python {}, {}", short(&tools.rustc), tools.python.version, tools.compiler);

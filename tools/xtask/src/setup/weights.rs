@@ -13,7 +13,7 @@ use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/weights.txt";
 const CONVERT: &str = "tools/weights/convert.py";
-/// The folder of the products, and the one of them that notebook 08 reads unless told otherwise.
+/// The folder of the weights, and the file in it that notebook 08 reads by default.
 const FOLDER: &str = "weights";
 const PRODUCT: &str = "weights/efficientnet_lite0.safetensors";
 
