@@ -1,4 +1,5 @@
-//! `X.npy` and `y.npy` as they grow: NumPy's format, version 1.0, the number of pictures filled in at the end.
+//! Writes `X.npy` and `y.npy` entry by entry: NumPy's format, version 1.0, with the number of pictures filled in at the
+//! end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -7,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Bytes of the header, the same for any number of pictures.
 const HEADER: u64 = 128;
 
-/// A growing array: a file beside the one that it will be.
+/// A growing array, in a temporary file beside its final path.
 pub(crate) struct Array {
-    /// What it will be.
+    /// The final path.
     path: PathBuf,
     part: PathBuf,
     file: File,
@@ -21,7 +22,7 @@ pub(crate) struct Array {
 }
 
 impl Array {
-    /// The array of so many entries that an earlier call has left, or an empty one.
+    /// The array with this many entries of an earlier call, or an empty one.
     pub(crate) fn open(
         path: &Path,
         descr: &'static str,
@@ -33,14 +34,14 @@ impl Array {
         let entry = (size * shape.iter().product::<usize>()) as u64;
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&part)?;
-        // What came after the last note of how far it was is written again.
+        // Entries after the last saved state are dropped and written again.
         file.set_len(HEADER + entries * entry)?;
         let mut array = Array { path: path.to_owned(), part, file, descr, shape, entry };
         array.file.seek(SeekFrom::End(0))?;
         Ok(array)
     }
 
-    /// Whether the file holds so many entries.
+    /// Whether the file has this many entries.
     pub(crate) fn holds(path: &Path, entry: u64, entries: u64) -> bool {
         let length = path.with_extension("npy.part").metadata().map_or(0, |data| data.len());
         length >= HEADER + entries * entry
@@ -64,12 +65,12 @@ impl Array {
         }
     }
 
-    /// Writes what came since the last call to the disk.
+    /// Flushes to disk what was written since the last call.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// Writes the header for so many entries, and gives the file its name.
+    /// Writes the header for this many entries, and renames the file to its final path.
     pub(crate) fn finish(mut self, entries: u64) -> io::Result<()> {
         let sides = self.shape.iter().map(|&side| side as u64);
         let shape: Vec<u64> = std::iter::once(entries).chain(sides).collect();

@@ -1,4 +1,4 @@
-//! Arrays that lie in other files, taken out as they are: `.npz` as NumPy writes it, and IDX, as MNIST comes.
+//! Copies arrays out of other files without changes: `.npz`, as NumPy writes it, and IDX, MNIST's format.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -9,23 +9,23 @@ use zip::ZipArchive;
 
 use crate::arrays::header;
 
-/// Names under which images and labels usually lie in an `.npz` file.
+/// Usual names of images and labels in an `.npz` file.
 const IMAGES: [&str; 6] = ["X", "x", "images", "x_train", "train_images", "arr_0"];
 const LABELS: [&str; 6] = ["y", "Y", "labels", "y_train", "train_labels", "arr_1"];
 
-/// The longest header of a `.npy` file that is read.
+/// The most bytes of a `.npy` header that is read.
 const LONGEST_HEADER: u64 = 1 << 16;
 
-/// Where arrays come from, and which of them.
+/// The file with the arrays, and which of them to use.
 pub(crate) struct Container {
     pub(crate) source: PathBuf,
     /// The name of the images in an `.npz` file.
     pub(crate) images: Option<String>,
-    /// The name of the labels in it; of an IDX file that of images, the file with the labels.
+    /// The name of the labels in it; for an IDX file with images, the file with the labels.
     pub(crate) labels: Option<String>,
 }
 
-/// Whether this file is one of those.
+/// Whether this file has one of these formats.
 pub(crate) fn is_one(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npz") || idx_name(path).is_some()
 }
@@ -40,10 +40,10 @@ impl Container {
     /// Writes `X.npy` and `y.npy` into the folder.
     ///
     /// # Errors
-    /// In words, with what to do.
+    /// As a sentence, with what to do.
     pub(crate) fn copy(&self, into: &Path) -> Result<(), String> {
         self.take(into).inspect_err(|_| {
-            // One without the other is no data set; neither was there before.
+            // One file without the other is not a data set; none of them existed before.
             for name in ["X.npy", "y.npy"] {
                 let _ = fs::remove_file(into.join(name));
             }
@@ -101,7 +101,7 @@ impl Container {
     }
 }
 
-/// The array that is asked for, or the first that has a usual name.
+/// The array with the given name, or the first that has a usual name.
 fn chosen(
     names: &[String],
     asked: Option<&String>,
@@ -124,7 +124,7 @@ fn chosen(
     })
 }
 
-/// Copies an array to a file of its own; gives its header, which says type and shape.
+/// Copies an array to its own file; returns its header, which has the type and the shape.
 fn from_npy(mut source: impl Read, path: &Path) -> io::Result<String> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut start = [0; 8];
@@ -188,7 +188,7 @@ fn from_idx(source: &Path, path: &Path) -> io::Result<String> {
     Ok(format!("{descr}, shape {shape:?}"))
 }
 
-/// The file is there whole or not at all.
+/// Writes the file atomically: completely or not at all.
 fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let part = path.with_extension("npy.part");
     let mut file = File::create(&part)?;

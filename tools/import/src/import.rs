@@ -1,4 +1,4 @@
-//! From pictures to arrays: in parallel, the pixels of few pictures in memory, and on from where it was stopped.
+//! Makes arrays from pictures: in parallel, with the pixels of few pictures in memory, and resumed after a stop.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,19 +17,19 @@ use crate::picture;
 use crate::preview;
 use crate::request::Request;
 
-/// Pictures that are read side by side before what they gave is written. Large enough that no core waits at the end of
-/// a chunk, small enough that a stop loses seconds.
+/// Number of pictures that are read in parallel before their pixels are written. Large enough that no core waits at the
+/// end of a chunk, small enough that a stop only loses seconds.
 const CHUNK: usize = 256;
 
-/// How far an import has come; kept beside the arrays until they are whole.
+/// The progress of an import; kept beside the arrays until they are complete.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// SHA-256 of the request and of the list of pictures: another one begins anew.
+    /// SHA-256 of the request and of the list of pictures: if it differs, the import starts from the beginning.
     request: String,
-    /// Pictures looked at, and those of them that the arrays hold.
+    /// Number of pictures that were read, and how many of them are in the arrays.
     seen: usize,
     kept: usize,
-    /// Pictures of each class in the arrays.
+    /// Number of pictures of each class in the arrays.
     counts: Vec<usize>,
     left_out: Vec<(PathBuf, String)>,
 }
@@ -39,7 +39,7 @@ struct State {
 /// `images` and `labels` are the names of the arrays in an `.npz` file, or the file with the labels of MNIST's own.
 ///
 /// # Errors
-/// In words, with what to do.
+/// As a sentence, with what to do.
 pub fn run(
     request: &Request,
     images: Option<String>,
@@ -89,7 +89,7 @@ pub fn run(
 /// The list of pictures that cannot be read, beside the arrays.
 const LEFT_OUT: &str = "left_out.txt";
 
-/// Writes a line for each picture that is left out; where there is none, the file of an earlier import goes.
+/// Writes a line for each picture that is left out; if there is none, removes the file of an earlier import.
 fn write_left_out(into: &Path, left_out: &[(PathBuf, String)]) -> io::Result<()> {
     let path = into.join(LEFT_OUT);
     if left_out.is_empty() {
@@ -99,20 +99,20 @@ fn write_left_out(into: &Path, left_out: &[(PathBuf, String)]) -> io::Result<()>
     fs::write(path, left_out.iter().map(line).collect::<String>())
 }
 
-/// An import that runs.
+/// A running import.
 struct Import<'a> {
     request: &'a Request,
     state: State,
     x: Array,
     y: Array,
-    /// For the pixels of each picture: its index, and the number of its class.
+    /// For the hash of each picture's pixels: its index, and the number of its class.
     known: HashMap<[u8; 16], (usize, usize)>,
-    /// Pictures whose pixels an earlier one has; and those of them that have another class there.
+    /// Number of pictures with the same pixels as an earlier one, and how many of those have another class than it.
     copies: [usize; 2],
 }
 
 impl<'a> Import<'a> {
-    /// Goes on with the one that was stopped, or begins.
+    /// Resumes the import that was stopped, or starts a new one.
     fn begin(request: &'a Request, list: &List) -> io::Result<Import<'a>> {
         let mut state = State {
             request: identity(request, list),
@@ -147,7 +147,7 @@ impl<'a> Import<'a> {
         Ok(import)
     }
 
-    /// Takes in the pictures of the arrays as they are.
+    /// Reads the pictures that are already in the arrays.
     fn look_for_copies(&mut self) -> io::Result<()> {
         let mut labels = Vec::new();
         self.y.each(|label| {
@@ -201,7 +201,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Notes how far it is: first the arrays, then the note, so that the note never says too much.
+    /// Saves the progress: first the arrays, then the state, so that the state never claims more than the arrays have.
     fn save(&mut self) -> io::Result<()> {
         self.x.flush()?;
         self.y.flush()?;
@@ -220,7 +220,7 @@ impl<'a> Import<'a> {
         classes.push('\n');
         fs::write(into.join("classes.txt"), classes)?;
         y.finish(entries)?;
-        // The last one: whoever finds it finds the others.
+        // `X.npy` is last: if it exists, the others do, too.
         x.finish(entries)?;
         fs::remove_file(state_path(request))?;
         tell(request, &state, list, copies);
@@ -228,7 +228,7 @@ impl<'a> Import<'a> {
     }
 }
 
-/// What came of it.
+/// Prints the result.
 fn tell(request: &Request, state: &State, list: &List, [copies, elsewhere]: [usize; 2]) {
     let (side, colour) = (request.side, if request.grey { "grey" } else { "colour" });
     println!(

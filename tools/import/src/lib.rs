@@ -1,8 +1,9 @@
-//! Pictures as arrays: `X.npy`, `y.npy` and `classes.txt` from a folder of pictures, and one picture as pixels.
+//! Makes arrays from pictures: `X.npy`, `y.npy` and `classes.txt` from a folder of pictures, and the pixels of one
+//! picture.
 //!
-//! [`picture`] reads one. [`container`] takes arrays out of other files; for pictures [`list`] finds them and their classes,
-//! [`arrays`] writes the two files as they grow, [`import`] puts them together and goes on where it was stopped,
-//! [`preview`] shows what came of it. Start at [`run`].
+//! [`picture`] reads one picture. [`container`] copies arrays out of other files. For pictures, [`list`] finds them and
+//! their classes, [`arrays`] writes the two files entry by entry, [`import`] combines these and resumes after a stop,
+//! [`preview`] shows the result. Start at [`run`].
 
 mod arrays;
 mod container;

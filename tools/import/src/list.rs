@@ -1,26 +1,26 @@
-//! Which pictures there are, and which class each has.
+//! Finds the pictures and the class of each.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Endings of the kinds of pictures that are read.
+/// File name extensions of the pictures that are read.
 const ENDINGS: [&str; 9] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp", "jfif"];
 
 /// Pictures with their classes.
 pub(crate) struct List {
     /// The classes' names, in the order of their numbers.
     pub(crate) classes: Vec<String>,
-    /// A picture and the number of its class, class by class and in the order of their names.
+    /// Each picture and the number of its class, ordered by class and by name.
     pub(crate) pictures: Vec<(PathBuf, usize)>,
-    /// The row of a table that was taken for its heading.
+    /// The row of a table that was taken as its header.
     pub(crate) heading: Option<String>,
 }
 
 /// The pictures of a folder with a subfolder for each class, or of a CSV file.
 ///
 /// # Errors
-/// If there is neither, or no picture in it; with what to do.
+/// If the source is neither, or has no pictures; with what to do.
 pub(crate) fn find(source: &Path) -> Result<List, String> {
     let list = if source.is_dir() { of_folder(source) } else { of_table(source) }?;
     if list.pictures.is_empty() {
@@ -33,7 +33,7 @@ pub(crate) fn find(source: &Path) -> Result<List, String> {
     Ok(list)
 }
 
-/// A class is a subfolder, and all pictures below it belong to it: Keras's `image_dataset_from_directory`.
+/// A class is a subfolder, with all pictures below it: Keras's `image_dataset_from_directory`.
 fn of_folder(folder: &Path) -> Result<List, String> {
     let mut classes: Vec<String> = entries(folder)?
         .into_iter()
@@ -52,7 +52,7 @@ fn of_folder(folder: &Path) -> Result<List, String> {
     Ok(List { classes, pictures, heading: None })
 }
 
-/// The pictures below a folder. Links to folders are not followed: one may lead back.
+/// The pictures below a folder. Links to folders are not followed, because they may form a cycle.
 fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     for path in entries(folder)? {
         let kind = fs::symlink_metadata(&path).map_err(|error| of_path(&path, &error))?;
@@ -75,7 +75,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     entries.map(|entry| Ok(entry.map_err(|error| of_path(folder, &error))?.path())).collect()
 }
 
-/// In each row a file name, from the table's folder on, and a class. A first row that names no file is a heading.
+/// Each row has a file name, relative to the table's folder, and a class. If the first row does not name a file, it is
+/// a header.
 fn of_table(table: &Path) -> Result<List, String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)

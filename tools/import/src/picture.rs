@@ -1,4 +1,4 @@
-//! One picture: read whole, turned as its camera says, brought to the size that all have.
+//! Reads one picture completely, applies its orientation, and resizes it to the common size.
 
 use std::fs;
 use std::io::Cursor;
@@ -11,14 +11,14 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a picture of another shape.
+/// How a picture of another aspect ratio is fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fit {
-    /// Its largest part of the shape that is wanted, from the middle: Keras's `crop_to_aspect_ratio`.
+    /// Its largest centred part with the requested aspect ratio: Keras's `crop_to_aspect_ratio`.
     Crop,
-    /// All of it, between black bars: Keras's `pad_to_aspect_ratio`.
+    /// The whole picture, between black bars: Keras's `pad_to_aspect_ratio`.
     Pad,
-    /// All of it, stretched.
+    /// The whole picture, stretched.
     Stretch,
 }
 
@@ -38,7 +38,7 @@ impl FromStr for Fit {
 /// The pixels of the picture in this file, row after row, height × width of one value if `grey`, else of three.
 ///
 /// # Errors
-/// Why it is left out: it cannot be read, is cut off, or is no picture.
+/// Why it is left out: it cannot be read, is truncated, or is not a picture.
 pub fn read(
     path: &Path,
     [height, width]: [usize; 2],
@@ -64,14 +64,14 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     Ok(picture)
 }
 
-/// Whether the end of the picture follows its last scan: the decoder fills what is missing with grey. Inside a scan
-/// neither mark can stand.
+/// Whether the end marker comes after the last start of scan: the decoder would fill missing data with grey. Neither
+/// marker can occur inside a scan.
 fn is_whole_jpeg(bytes: &[u8]) -> bool {
     let last = |mark: u8| bytes.windows(2).rposition(|pair| pair == [0xff, mark]);
     last(0xd9) > last(0xda)
 }
 
-/// Red, green and blue of 8 bits; what is transparent lets white through.
+/// 8-bit RGB; transparent pixels are blended with white.
 fn on_white(picture: &DynamicImage) -> image::RgbImage {
     if !picture.color().has_alpha() {
         return picture.to_rgb8();
@@ -83,7 +83,7 @@ fn on_white(picture: &DynamicImage) -> image::RgbImage {
     })
 }
 
-/// Each new pixel is the mean of all that it covers, weighted by a triangle: Pillow's `BILINEAR`.
+/// Each new pixel is the mean of the pixels that it covers, with triangular weights: Pillow's `BILINEAR`.
 fn resized(
     picture: &image::RgbImage,
     [height, width]: [u32; 2],
@@ -123,7 +123,7 @@ fn resized(
     Ok(whole)
 }
 
-/// Brightness as Pillow's `L` has it (ITU-R BT.601).
+/// Brightness as in Pillow's mode `L` (ITU-R BT.601).
 fn to_grey(pixels: &[u8]) -> Vec<u8> {
     let (pixels, _) = pixels.as_chunks::<3>();
     let brightness = |&[r, g, b]: &[u8; 3]| {
@@ -158,11 +158,11 @@ mod tests {
 
     #[test]
     fn what_is_wanted_need_be_no_square() {
-        // Four columns and two rows of the same shape: nothing is cut off, and no bars are needed.
+        // Four columns and two rows have the same aspect ratio: nothing is cropped, and no bars are needed.
         for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
             assert_eq!(resized(&wide(), [2, 4], fit).unwrap(), wide().into_raw(), "{fit:?}");
         }
-        // High and narrow: the middle two columns, or all four on a quarter of the height.
+        // Taller than wide: the middle two columns, or all four in a quarter of the height.
         let cropped = resized(&wide(), [4, 4], Fit::Crop).unwrap();
         assert_eq!((cropped.len(), cropped[0], cropped[9]), (48, 0, 255));
         let padded = resized(&wide(), [4, 2], Fit::Pad).unwrap();

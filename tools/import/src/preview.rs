@@ -1,4 +1,4 @@
-//! A page with some pictures of each class, to look at before hours of training.
+//! A page with some pictures of each class, to check the data before hours of training.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use image::codecs::png::PngEncoder;
 use crate::arrays::Array;
 use crate::request::Request;
 
-/// Pictures of each class.
+/// Number of pictures per class.
 const SHOWN: usize = 8;
 
-/// Writes the page: of each class pictures from all over it.
+/// Writes the page: pictures of each class, evenly spread over it.
 pub(crate) fn write(
     path: &Path,
     x: &Array,
@@ -24,7 +24,7 @@ pub(crate) fn write(
     classes: &[String],
     counts: &[usize],
 ) -> io::Result<()> {
-    // The classes stand one after the other in the array.
+    // In the array, the pictures of a class are consecutive.
     let mut wanted: Vec<(usize, usize)> = Vec::new();
     let mut first = 0;
     for (class, &count) in counts.iter().enumerate() {
@@ -77,7 +77,7 @@ fn png(pixels: &[u8], request: &Request) -> Result<Vec<u8>, image::ImageError> {
     Ok(png)
 }
 
-/// Text that may hold anything, for a page.
+/// Any text, escaped for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

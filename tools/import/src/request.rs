@@ -1,4 +1,4 @@
-//! What a person asks for.
+//! The settings of an import.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use serde::Serialize;
 
 use crate::picture::Fit;
 
-/// What a person asks for.
+/// The settings of an import.
 #[derive(Debug, Clone, Serialize)]
 pub struct Request {
-    /// A folder with a subfolder for each class, a CSV file, or arrays as they are.
+    /// A folder with a subfolder for each class, a CSV file, or a file with arrays.
     pub source: PathBuf,
-    /// Pixels a side of each picture.
+    /// Side length of each picture in pixels.
     pub side: usize,
-    /// Whether pictures become grey.
+    /// Whether pictures are converted to grey.
     pub grey: bool,
-    /// What becomes of a picture that is no square.
+    /// How a picture that is not square is fitted.
     pub fit: Fit,
-    /// Where the files go.
+    /// The folder for the files.
     pub into: PathBuf,
 }
