@@ -1,9 +1,10 @@
-"""Lets PyTorch's CUDA wheel be imported without NVIDIA's libraries: `python cpu_torch.py`, after torch was installed.
+"""Makes PyTorch's CUDA wheel importable without NVIDIA's libraries: `python cpu_torch.py`, after torch was installed.
 
-The wheel's Python half is linked to its CUDA half, and that to libraries of 2.5 GB. Without a GPU none of them is ever
-called, but the loader wants files of these names. Empty ones do: each is made with the C++ compiler when the loader asks
-for it, until `import torch` works. Functions they lack are looked up when they are called, which is never; so Python binds
-late, by a line in `bench.pth`, where the variable LATE says so. Not everywhere: TensorFlow crashes when bound late.
+The wheel's Python part is linked to its CUDA part, and that to libraries of 2.5 GB. Without a GPU none of them is ever
+called, but the loader needs files with these names. Empty libraries are enough: each is compiled when the loader asks
+for it, until `import torch` works. Their missing functions are only looked up when they are called, which never
+happens. For this Python must bind lazily: a line in `bench.pth` turns it on if the variable LATE is set. It is not set
+for the other peers, because TensorFlow crashes with it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Far more than there are libraries.
+# Far more than the number of libraries.
 TRIES = 60
 LATE = "BENCH_BINDS_LATE"
 
@@ -43,7 +44,8 @@ def main() -> int:
             made[missing[1]] = set()
             make(libraries / missing[1], made[missing[1]])
         elif lacking and made:
-            # A variable: those are looked up at once. Which library has it does not matter to the loader.
+            # The missing symbol is a variable, which is looked up at once. The loader accepts it from any of the
+            # libraries.
             folder = next(iter(made))
             made[folder].add(lacking[2])
             make(libraries / folder, made[folder])
@@ -54,7 +56,7 @@ def main() -> int:
 
 
 def problem_of_import() -> str | None:
-    """What `import torch` says in a fresh process; none if it works."""
+    """The error of `import torch` in a new process; none if it works."""
     command = [sys.executable, "-c", "import torch; torch.rand(2, 2) @ torch.rand(2, 2)"]
     child = subprocess.run(
         command, capture_output=True, text=True, cwd=tempfile.gettempdir(), check=False, env=os.environ | {LATE: "1"}
@@ -63,7 +65,7 @@ def problem_of_import() -> str | None:
 
 
 def make(library: Path, variables: set[str]) -> None:
-    """Compiles a library of this name that holds nothing but these variables."""
+    """Compiles a library with this name that only contains these variables."""
     compiler = next(filter(shutil.which, [os.environ.get("CXX", "c++"), "c++", "g++", "clang++"]), "c++")
     source = "".join(f'extern "C" char {name}[4096]; char {name}[4096];\n' for name in sorted(variables))
     command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{library.name}", "-x", "c++", "-", "-o", str(library)]

@@ -2,9 +2,9 @@
 
     python driver.py --data data --out export/bench.json --rounds 3 --only grid_search
 
-Each part is a file of `parts`; `measure` has what they share. Needs the standard library alone; `cargo xtask bench` makes
-the environment that the peers run in. Results go to a JSON file, tables to the screen, charts to `figures` beside the
-file.
+Each part is a file in `parts`; `measure` has their common code. The driver needs the standard library only; `cargo
+xtask bench` makes the environment of the peers. Results go to a JSON file, tables to the screen, charts to `figures`
+beside the file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import measure
 from measure import ROOT, BenchError
 from parts import busy, cells, ceilings, growth, grid_search, opening, search_scale, throughput, time_to_accuracy
 
-# A part of what another figure says.
+# Included in another figure.
 LEFT_OUT = {"start_seconds"}
 # The layout of the file of results.
 SCHEMA = 2
@@ -35,7 +35,7 @@ class Part:
 
     run: Callable[[argparse.Namespace, dict | None], dict]
     module: ModuleType
-    # Its figures are shares of the machine's ceilings, which are measured in the same call.
+    # Its figures are shares of the machine's ceilings, which are then measured in the same call.
     shares: bool = False
 
 
@@ -54,20 +54,20 @@ PARTS = {
 
 
 def chosen(only: str | None) -> list[str]:
-    """The parts to measure, ceilings first where they are needed."""
+    """The parts to measure; the ceilings come first if they are needed."""
     if only is None:
         return list(PARTS)
     return ["ceilings", only] if PARTS[only].shares else [only]
 
 
 def comparisons(result: dict) -> list[dict]:
-    """The sections of a part that hold sides: itself, or one for each network, file or notebook."""
+    """The sections of a part that contain sides: the part itself, or one for each network, file or notebook."""
     nested = [one for key in ("networks", "files", "notebooks") for one in result.get(key, {}).values()]
     return nested or [result]
 
 
 def ratios(whole: dict) -> list[tuple[str, float]]:
-    """How many times as fast as the best peer helpers is, in everything that was measured, the worst first."""
+    """How many times as fast as the best peer helpers is, for everything that was measured; the lowest ratio first."""
     found = []
     for name in PARTS:
         for one in comparisons(whole.get(name, {})):
@@ -88,7 +88,7 @@ def overview(whole: dict) -> dict | None:
         "name": "ratios",
         "title": "helpers beside the best peer",
         "value_name": "Times as fast as the best peer (1 is as fast)",
-        # A name has room for some thirty letters.
+        # A name has room for about thirty letters.
         "names": [name.replace("EfficientNet-", "").replace(": until the mark", "") for name, _ in found],
         "values": [float(f"{ratio:.3g}") for _, ratio in found],
     }
@@ -104,14 +104,14 @@ def draw(args: argparse.Namespace, part: str, charts: list[dict]) -> list[dict]:
 
 
 def write(path: Path, section: str, result: object) -> dict:
-    """Puts one section into the file and gives the whole; what other calls measured stays."""
+    """Writes one section to the file and returns the whole content; the results of other calls stay."""
     whole = json.loads(path.read_text()) if path.exists() else {}
     if whole.get("schema") != SCHEMA:
         whole = {"schema": SCHEMA}
     whole[section] = result
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".fresh")
-    # Where the project lies on this machine is nobody's concern.
+    # The project's path on this machine is removed.
     text = json.dumps(whole, indent=1).replace(f"{ROOT}/", "").replace(str(ROOT), ".")
     fresh.write_text(text + "\n")
     fresh.replace(path)
@@ -149,7 +149,7 @@ def main() -> int:
             result["charts"] = draw(args, name, part.module.charts(result))
             whole = write(args.out, name, result)
             print(f"\n{part.module.show(result)}\n", flush=True)
-            # A quick run shows that all sides run; nobody has learnt enough for scores that can be compared.
+            # A quick run only shows that all sides run; its scores are too low to compare.
             for one in [] if args.quick else comparisons(result):
                 wrong += measure.unlike(one)
         chart = overview(whole)

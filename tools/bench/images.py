@@ -1,4 +1,4 @@
-"""The images that a peer sees: index for index those that helpers' split and search take."""
+"""The images for a peer: the same indices as those of helpers' split and search."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from sklearn.model_selection import train_test_split
 
 
 def load(folder: str) -> tuple[np.ndarray, np.ndarray]:
-    """X as it lies on the disk, and class ids `(N,)`."""
+    """X as in the file, and class ids `(N,)`."""
     x = np.load(Path(folder) / "X.npy", mmap_mode="r")
     y = np.load(Path(folder) / "y.npy").ravel().astype(np.int64)
     return x, y
 
 
 def training_rows(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the training and of the validation part; `SplitConfig`'s shares."""
+    """Rows of the training and of the validation part, with the shares of `SplitConfig`."""
     rest, _ = train_test_split(np.arange(len(y)), test_size=0.12, random_state=seed, stratify=y)
     train, validation = train_test_split(rest, test_size=0.12, random_state=seed, stratify=y[rest])
     return train, validation
 
 
 def searched_rows(y: np.ndarray, images: int, seed: int) -> np.ndarray:
-    """Rows of the training part that a search of so many images looks at."""
+    """Rows of the training part that a search of this many images uses."""
     train, _ = training_rows(y, seed)
     if images == 0 or images >= len(train):
         return train
@@ -38,7 +38,7 @@ def scaled(x: np.ndarray) -> np.ndarray:
 
 
 def pixels(folder: str, images: int, seed: int) -> np.ndarray:
-    """So many images `(N, H, W, C)` as they lie on the disk, `uint8`, each class in proportion."""
+    """This many images `(N, H, W, C)` as in the file, `uint8`, with the classes in proportion."""
     x, y = load(folder)
     rows = np.arange(len(y))
     if images < len(y):
@@ -51,7 +51,7 @@ def parts(
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], int]:
     """Training and validation images `(N, H, W, C)` with their class ids, and the number of classes.
 
-    At most `images` of each part, all of them when it is 0; normalised, else in 0..1.
+    At most `images` of each part, all of them if it is 0; normalised, or else in 0..1.
     """
     x, y = load(spec["data"])
     most = spec["images"] or len(y)

@@ -12,7 +12,7 @@ import keras_networks
 
 
 class Mark(keras.callbacks.Callback):
-    """Notes when the mark is passed, and ends the training there."""
+    """Records when the mark is passed, and ends the training then."""
 
     def __init__(self, mark: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The networks of helpers, built with Keras: the same layers, the same kinds of first weights."""
+"""The networks of helpers, built with Keras: the same layers and initializers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cnn(settings: dict, shape: tuple[int, ...], classes: int) -> keras.Sequentia
 
 
 def autoencoder(settings: dict, shape: tuple[int, ...]) -> keras.Sequential:
-    """The network of `AutoencoderConfig` behind its noise."""
+    """The network of `AutoencoderConfig`, with its noise layer."""
     height, width, channels = shape
     first, deeper = settings["filters"]
     layers = [keras.layers.Input(shape), Noise(**settings["noise"])]
@@ -63,7 +63,7 @@ def autoencoder(settings: dict, shape: tuple[int, ...]) -> keras.Sequential:
 
 @keras.saving.register_keras_serializable("bench")
 class Noise(keras.layers.Layer):
-    """Noise in training and in prediction; Keras's own layer is silent in the second."""
+    """Noise in training and in prediction; Keras's own layer adds none in prediction."""
 
     def __init__(self, mean: float, variance: float) -> None:
         super().__init__()

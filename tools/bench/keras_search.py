@@ -7,12 +7,12 @@ from sklearn_search import Network, main
 
 
 class KerasNetwork(Network):
-    """Keras's."""
+    """The network with Keras."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> KerasNetwork:
         import keras
 
-        # Without it, each network makes the next one slower to build.
+        # Otherwise each network makes building the next one slower.
         keras.utils.clear_session()
         keras.utils.set_random_seed(self.seed)
         keras.config.set_dtype_policy(self.format)
@@ -21,7 +21,8 @@ class KerasNetwork(Network):
         for units in self.hidden:
             layers += [
                 keras.layers.Dense(units, use_bias=False, kernel_initializer=self.kernel_initializer),
-                # helpers' momentum: with Keras's own 0.99 the statistics lag behind in so short a training.
+                # helpers' momentum: with Keras's default of 0.99 the statistics change too slowly for such a short
+                # training.
                 keras.layers.BatchNormalization(momentum=0.9),
                 keras.layers.ReLU(),
                 keras.layers.Dropout(self.dropout),
@@ -36,7 +37,7 @@ class KerasNetwork(Network):
             optimizer=keras.optimizers.Adam(self.learning_rate),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
-            # XLA compiles for longer than these trainings take.
+            # Compiling with XLA takes longer than these trainings.
             jit_compile=False,
         )
         stop = keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
@@ -58,7 +59,7 @@ class KerasNetwork(Network):
 
 
 if __name__ == "__main__":
-    # joblib's processes import this module by its name, which a script's own classes do not have.
+    # joblib's processes import this class by its module's name, which does not work for a class of the main script.
     from keras_search import KerasNetwork as Estimator
 
     main(Estimator)

@@ -13,7 +13,7 @@ import numpy as np
 
 
 def measure(spec: dict) -> dict:
-    """Trains and predicts; gives the speeds, and a score as a sign that something was learnt."""
+    """Trains and predicts; returns the speeds, and a score that shows whether the network learnt."""
     keras.utils.set_random_seed(spec["seed"])
     keras.config.set_dtype_policy(spec["format"])
     settings = spec["network"]
@@ -37,7 +37,7 @@ def measure(spec: dict) -> dict:
     network.fit(train_x, train_y, epochs=spec["epochs"], **usual)
     training = time.perf_counter() - started
 
-    # All of it once, so that what is traced for its last, shorter batch is traced before the clock starts.
+    # Predicts everything once, so that also the last, shorter batch is traced before the clock starts.
     network.predict(train_x, batch_size=512, verbose=0)
     started = time.perf_counter()
     network.predict(train_x, batch_size=512, verbose=0)

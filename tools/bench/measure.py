@@ -1,7 +1,7 @@
-"""What every part of the benchmark stands on: sides that take turns, and the arithmetic on what they say.
+"""The common code of all parts of the benchmark: sides that run in turn, and the statistics of their results.
 
-A side is a program: it reads a specification as JSON from stdin, and the last line it prints is its result. Start at
-`rounds` and `compared`.
+A side is a program: it reads a specification as JSON from stdin, and the last line that it prints is its result. Start
+at `rounds` and `compared`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # Emptied before each run of a side.
 SCRATCH = ROOT / ".tools" / "bench-scratch"
-# Images that were made for a part, removed when it ends.
+# Images that are made for a part and removed when it ends.
 MADE = ROOT / ".tools" / "bench-data"
 PEERS = ["ipykernel", "keras", "numpy", "scikit-learn", "tensorflow", "tensorflow-cpu", "torch"]
 
-# Images of a quick run, which shows that all sides run.
+# Number of images in a quick run, which only shows that all sides run.
 QUICK_IMAGES = 2400
 
 
 class BenchError(Exception):
-    """What a person is told, without a trace."""
+    """An error for the user, shown without a traceback."""
 
 
 @dataclass
 class Side:
-    """One way to do the work."""
+    """One implementation that is measured."""
 
     name: str
     command: list[str]
@@ -48,13 +48,13 @@ class Side:
     settings: dict = field(default_factory=dict)
     # Threads of each process that computes.
     threads: int = 1
-    # Left out, with the reason, where it does not work; `torch.compile` wants a compiler of its own, for one.
+    # If it does not work it is left out, with the reason; for example, `torch.compile` needs its own compiler.
     optional: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Something that is measured: its key in a side's result, and how a person reads it."""
+    """A quantity that is measured: its key in a side's result, and its name for readers."""
 
     key: str
     name: str
@@ -71,7 +71,7 @@ PREDICTION = Figure("predict_images_per_second", "prediction", "images/s")
 
 
 def helpers(name: str, program: Path, threads: int, **settings: object) -> Side:
-    """A side of helpers: the program of this folder, with libtorch on its loader path."""
+    """A side of helpers: the program of this folder, with libtorch in its loader path."""
     command = [str(ROOT / "tools" / "with-libtorch"), str(program)]
     return Side(name, command, ours=True, settings=settings, threads=threads)
 
@@ -83,12 +83,12 @@ def peer(name: str, script: str, threads: int, optional: bool = False, **setting
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_bf16() -> bool:
-    """Whether the processor multiplies in bf16; one that does not makes it up, many times slower."""
+    """Whether the processor multiplies in bf16; others emulate it, many times slower."""
     try:
         return "bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -96,7 +96,7 @@ def has_bf16() -> bool:
 
 
 def fitting(sides: list[Side], without: str | None = None) -> list[Side]:
-    """The sides that this processor is made for; peers that have `without` in their name are left out."""
+    """The sides that suit this processor; peers that have `without` in their name are left out."""
     sides = [side for side in sides if without is None or side.ours or without not in side.name]
     if has_bf16():
         return sides
@@ -105,7 +105,7 @@ def fitting(sides: list[Side], without: str | None = None) -> list[Side]:
 
 
 def environment(side: Side) -> dict[str, str]:
-    """The variables a side starts with: every library gets so many threads, and no GPU."""
+    """The environment variables of a side: the number of threads for every library, and no GPU."""
     threads = side.threads
     threads_of = ["OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"]
     variables = {f"{library}_THREADS": str(threads) for library in threads_of}
@@ -121,7 +121,7 @@ def environment(side: Side) -> dict[str, str]:
 
 
 def run(side: Side, spec: dict) -> tuple[float, dict]:
-    """Runs a side on an empty scratch folder; gives its seconds and its result."""
+    """Runs a side in an empty scratch folder; returns its seconds and its result."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
     (SCRATCH / "trials").mkdir(parents=True)
     text = json.dumps(spec | side.settings)
@@ -135,7 +135,7 @@ def run(side: Side, spec: dict) -> tuple[float, dict]:
             child.stdin.write(text)
             child.stdin.close()
         except BrokenPipeError:
-            pass  # it has ended already, and says why itself
+            pass  # if it has already ended, its output says why
         seconds, result = math.nan, None
         for line in child.stdout:
             if line.startswith("{"):
@@ -148,9 +148,9 @@ def run(side: Side, spec: dict) -> tuple[float, dict]:
 
 
 def rounds(sides: list[Side], count: int, spec: dict, seed: int, show) -> list[list[tuple[float, dict]]]:
-    """Every side once a round; gives for each side, round for round, seconds and result.
+    """Runs every side once per round; returns seconds and result of each side in each round.
 
-    Each round has a seed of its own and starts with another side, so that nobody always follows the same neighbour.
+    Each round has its own seed and starts with another side, so that a side does not always run after the same one.
     """
     found: list[list] = [[] for _ in sides]
     left_out: set[int] = set()
@@ -176,7 +176,7 @@ def rounds(sides: list[Side], count: int, spec: dict, seed: int, show) -> list[l
 
 
 def spread(values: list[float]) -> dict:
-    """What a row of measurements comes to."""
+    """Statistics of repeated measurements."""
     return {
         "values": values,
         "median": statistics.median(values),
@@ -186,16 +186,17 @@ def spread(values: list[float]) -> dict:
 
 
 def compare(ours: list[float], theirs: list[float], higher_is_better: bool) -> dict:
-    """How many times as fast as a peer we are: of the medians, and in the worst and the best round."""
+    """How many times as fast as a peer we are: the ratio of the medians, and that of the worst and of the best
+    round."""
     ratios = [a / b if higher_is_better else b / a for a, b in zip(ours, theirs, strict=True)]
     a, b = statistics.median(ours), statistics.median(theirs)
     return {"median": a / b if higher_is_better else b / a, "min": min(ratios), "max": max(ratios)}
 
 
 def check(name: str, ours: list[float], theirs: list[float], tolerance: float) -> dict:
-    """How far a side's scores are from ours, over the same seeds, folds and settings.
+    """How much a side's scores differ from ours, with the same seeds, folds and settings.
 
-    They are similar when they differ by less than `tolerance`, whatever the noise is, or by less than the noise.
+    They are similar if they differ by less than `tolerance` or by less than the noise.
     """
     pairs = [a - b for a, b in zip(ours, theirs, strict=True)]
     mean = statistics.fmean(pairs)
@@ -212,10 +213,10 @@ def check(name: str, ours: list[float], theirs: list[float], tolerance: float) -
 def compared(
     sides: list[Side], results: list[list[dict]], figures: list[Figure], settings: dict, args: argparse.Namespace
 ) -> dict:
-    """A section of the results: each side's figures, and helpers beside the best peer in each of them.
+    """A section of the results: each side's figures, and the ratio of helpers to the best peer for each of them.
 
-    The first side is helpers as it comes by default. A side without results was left out; one that has no value for a
-    figure does not count in it.
+    The first side is helpers with its default settings. A side without results was left out; a side without a value for
+    a figure is ignored for that figure.
     """
     section: dict = {}
     ours = results[0]
@@ -252,7 +253,8 @@ def compared(
 
 
 def share(section: dict, key: str, flop: float, ceilings: dict) -> None:
-    """Adds to each side which share of the machine's products a figure in images a second comes to."""
+    """Adds to each side the arithmetic throughput behind a figure in images per second, and its share of the machine's
+    ceiling."""
     for entry in section["sides"].values():
         if key not in entry:
             continue
@@ -266,7 +268,7 @@ def share(section: dict, key: str, flop: float, ceilings: dict) -> None:
 
 
 def unlike(section: dict) -> list[str]:
-    """The sides whose score differs from ours beyond the noise: they did something else."""
+    """The sides whose score differs from ours by more than the noise: they did not do the same work."""
     found = []
     for name, side in section.get("sides", {}).items():
         apart = side.get("check")
@@ -280,7 +282,7 @@ def unlike(section: dict) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Three digits or all before the point."""
+    """Three digits, or all digits before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -310,7 +312,7 @@ def table(section: dict, title: str) -> str:
 
 
 def bars(section: dict, title: str, most: int = 2) -> list[dict]:
-    """A chart for each of the first figures: a bar for each side, helpers first."""
+    """A chart for each of the first figures: one bar per side, helpers first."""
     charts = []
     for figure in (Figure(**fields) for fields in section["figures"][:most]):
         rows = [(name, side[figure.key]["median"]) for name, side in section["sides"].items() if figure.key in side]
@@ -329,7 +331,8 @@ def bars(section: dict, title: str, most: int = 2) -> list[dict]:
 
 
 def draw(program: Path, chart: dict, path: Path) -> dict:
-    """Draws a chart as helpers draws those of the notebooks; gives what stands beside the picture."""
+    """Draws a chart in the same style as helpers' charts in the notebooks; returns the text that belongs to the
+    picture."""
     spec = {k: v for k, v in chart.items() if k != "name"} | {"task": "chart", "path": str(path)}
     _, result = run(helpers(f"chart {path.name}", program, 1), spec)
     return {"file": path.name, "title": chart["title"], "alt": result["alt"]}
@@ -345,7 +348,7 @@ def make_images(folder: Path, images: int, side: int, classes: int) -> Path:
 
 
 def versions(ours: dict) -> dict:
-    """Of helpers' parts and of the peers that are installed."""
+    """The versions of helpers' parts and of the installed peers."""
     found = dict(ours) | {"python": platform.python_version()}
     for name in PEERS:
         try:

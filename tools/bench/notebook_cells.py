@@ -1,8 +1,8 @@
 """A notebook's first cells through the Jupyter protocol: `notebook_cells.py < spec.json`, the result is the last line.
 
-Times run from the moment a kernel is asked for; with `warm` from its first cell, when it was started before and has answered
-a completion, as one whose notebook was opened some seconds ago; with `restart` from the restart of one that has run the
-notebook's first cell. A cell's time runs from its request to the kernel's being idle again.
+Times start when a kernel is requested; with `warm` at its first cell, for a kernel that was started earlier and has
+answered a completion, as in a notebook that was opened some seconds ago; with `restart` at the restart of a kernel that
+has run the notebook's first cell. A cell's time is from its request until the kernel is idle again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-# evcxr as it comes compiles libtorch's bindings in the first cell.
+# Without our warm build evcxr compiles libtorch's bindings in the first cell.
 LONGEST_CELL = 1800
-# What one would write with Keras instead of the notebook of this name.
+# What a user would write with Keras instead of the notebook with this name.
 PYTHON = {
     "01_data_loading": [
         "import numpy as np\nimport keras",
@@ -45,7 +45,7 @@ PYTHON = {
 
 
 def cells_of(spec: dict) -> list[str]:
-    """The code to run, with the data's folder as papermill would set it."""
+    """The code to run, with the data folder set as papermill would set it."""
     folder = json.dumps(spec["data"])
     if spec["language"] == "python":
         first, *rest = PYTHON[spec["notebook"]]
@@ -107,13 +107,13 @@ def measure(spec: dict) -> dict:
 
 
 def run(client: BlockingKernelClient, code: str, language: str) -> list:
-    """What the page would show of a cell."""
+    """Runs a cell; returns what the page would show."""
     shown = []
     reply = client.execute_interactive(
         code, timeout=LONGEST_CELL, output_hook=lambda message: note(message, shown)
     )
     errors = [message for kind, message in shown if kind in ("error", "stderr")]
-    # evcxr says `ok` to a cell that panics or returns early; both leave a message on stderr.
+    # evcxr reports `ok` for a cell that panics or returns early; both leave a message on stderr.
     if reply["content"]["status"] != "ok" or (errors and language == "rust"):
         raise RuntimeError(f"the cell failed: {code}\n{errors}")
     return shown
@@ -131,14 +131,14 @@ def note(message: dict, shown: list) -> None:
 
 
 def memory(process: int) -> float | None:
-    """Megabytes of a process and all below it, pages that several share counted once; on Linux alone."""
+    """Megabytes of a process and its descendants, with shared pages counted once; only on Linux."""
     if not Path("/proc/self/smaps_rollup").exists():
         return None
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                # The name before it is in brackets and may hold spaces.
+                # The name before it is in brackets and may contain spaces.
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
@@ -158,7 +158,7 @@ def memory(process: int) -> float | None:
 
 
 def disk(folder: Path) -> float:
-    """Megabytes that go when the folder goes: files with another name elsewhere stay."""
+    """Megabytes that are freed when the folder is removed: files with another hard link elsewhere do not count."""
     total = 0
     for path, _, files in os.walk(folder):
         for name in files:

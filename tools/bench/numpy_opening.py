@@ -15,7 +15,7 @@ def measure(spec: dict) -> dict:
     started = time.perf_counter()
     x = np.load(folder / "X.npy", mmap_mode="r" if spec["mmap"] else None)
     y = np.load(folder / "y.npy")
-    # Rows from the whole file, as a shuffled batch takes them.
+    # Random rows of the whole file, as in a shuffled batch.
     rows = np.random.default_rng(spec["seed"]).choice(len(y), spec["batch_size"], replace=False)
     batch = x[rows].astype(np.float32) / 255
     seconds = time.perf_counter() - started
@@ -23,7 +23,7 @@ def measure(spec: dict) -> dict:
 
 
 def memory() -> dict:
-    """Peak of all memory of this process, and what is its own now, without the pages of files; on Linux alone."""
+    """This process's peak memory, and its current memory without the pages of files; only on Linux."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The grid search with scikit-learn, whatever library its estimator trains with."""
+"""The grid search with scikit-learn, for any library of the estimator."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
-# What an estimator takes of the specification as it is.
+# Settings that an estimator takes from the specification unchanged.
 SETTINGS = ("epochs", "patience", "batch_size", "learning_rate", "validation", "seed", "format")
 
 
 class Network(ClassifierMixin, BaseEstimator):
-    """The dense network of `DenseConfig`, trained as a trial of helpers trains it: the small estimator that one writes to
+    """The dense network of `DenseConfig`, trained like a trial of helpers: the small estimator that a user writes to
     let scikit-learn train a network of another library.
 
-    A library is imported where it is needed: joblib's processes load these modules before they have anything to train.
+    Each library is imported where it is needed: joblib's processes load these modules before they have anything to
+    train.
     """
 
     def __init__(
@@ -46,14 +47,14 @@ class Network(ClassifierMixin, BaseEstimator):
         self.format = format
 
     def parts(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Images to train on and to check with, and the class ids of both, as a trial of helpers splits them."""
+        """Images for training and for early stopping, and the class ids of both, split like in a trial of helpers."""
         self.classes_ = np.unique(y)
         ids = np.searchsorted(self.classes_, y)
         return train_test_split(X, ids, test_size=self.validation, random_state=self.seed, stratify=ids)
 
 
 def search(spec: dict, estimator: type[BaseEstimator]) -> dict:
-    """Searches; gives what was found, and what shows that all sides did the same."""
+    """Runs the search; returns the results, and figures that show whether all sides did the same."""
     seed = spec["seed"]
     x, y = images.load(spec["data"])
     rows = images.searched_rows(y, spec["images"], seed)

@@ -14,7 +14,7 @@ def make(spec: dict) -> dict:
     rng = np.random.default_rng(0)
     np.save(folder / "y.npy", np.arange(images) % spec["classes"])
     x = np.lib.format.open_memmap(folder / "X.npy", "w+", np.uint8, (images, side, side))
-    # A piece at a time: the file may be larger than the memory.
+    # Written in pieces: the file may be larger than the memory.
     piece = max(1, 100_000_000 // (side * side))
     for start in range(0, images, piece):
         count = min(piece, images - start)

@@ -1,6 +1,7 @@
-"""The networks of helpers, built with PyTorch: the same layers, the same kinds of first weights.
+"""The networks of helpers, built with PyTorch: the same layers and initializers.
 
-Images are `(N, C, H, W)`. EfficientNet-Lite0 has the names of its published weights, so that they fit.
+Images are `(N, C, H, W)`. The layers of EfficientNet-Lite0 have the names in its published weights, so that these can
+be loaded.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def cnn(settings: dict, shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 class Same(nn.Conv2d):
-    """A convolution that pads as TensorFlow does: the odd pixel below and to the right."""
+    """A convolution that pads like TensorFlow: an odd pixel is added below and on the right."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         sides = []
@@ -97,7 +98,7 @@ class Crop(nn.Module):
 
 
 def autoencoder(settings: dict, shape: tuple[int, ...]) -> nn.Module:
-    """The network of `AutoencoderConfig` behind its noise."""
+    """The network of `AutoencoderConfig`, with its noise layer."""
     channels, height, width = shape
     first, deeper = settings["filters"]
     layers: list[nn.Module] = [Noise(**settings["noise"])]
@@ -125,7 +126,7 @@ def autoencoder(settings: dict, shape: tuple[int, ...]) -> nn.Module:
 
 
 class Block(nn.Module):
-    """An inverted residual block: widen, filter each channel for itself, narrow again."""
+    """An inverted residual block: an expansion, a depthwise convolution, a projection."""
 
     def __init__(self, channels: int, filters: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -149,7 +150,7 @@ class Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """EfficientNet-Lite0 for images in 0..255; `head` is new, all else comes from the published weights."""
+    """EfficientNet-Lite0 for images in 0..255; `head` is new, everything else comes from the published weights."""
 
     def __init__(self, weights: str, input_size: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -184,7 +185,7 @@ class Lite0(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
     def train(self, mode: bool = True) -> Lite0:
-        """Batch normalisation keeps its statistics while the rest is tuned, as in helpers."""
+        """Batch normalisation keeps its statistics in fine-tuning, as in helpers."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -192,7 +193,7 @@ class Lite0(nn.Module):
         return self
 
     def tune_from(self, block: str) -> None:
-        """Frees this block and all after it, depthwise convolutions and batch normalisation apart."""
+        """Makes this block and all after it trainable, except depthwise convolutions and batch normalisation."""
         self.requires_grad_(False)
         first = int(block.removeprefix("block_")) - 1
         for part in [*self._blocks[first:], self._conv_head, self.head]:
@@ -201,7 +202,7 @@ class Lite0(nn.Module):
                     module.requires_grad_(True)
 
     def folded(self) -> Lite0:
-        """Batch normalisation goes into the convolutions before it."""
+        """Folds batch normalisation into the convolutions before it."""
         fuse = torch.nn.utils.fusion.fuse_conv_bn_eval
         self.eval()
         pairs = [("_conv_stem", "_bn0"), ("_conv_head", "_bn1")]
@@ -215,7 +216,7 @@ class Lite0(nn.Module):
 
 
 def read_safetensors(path: str) -> dict[str, torch.Tensor]:
-    """The tensors of 32-bit floats in a file: a length, a header in JSON, the values."""
+    """The tensors of a file of 32-bit floats: the header's length, the header in JSON, the values."""
     content = bytearray(Path(path).read_bytes())
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])

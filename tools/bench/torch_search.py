@@ -9,7 +9,7 @@ from sklearn_search import Network, main
 
 
 class TorchNetwork(Network):
-    """PyTorch's."""
+    """The network with PyTorch."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> TorchNetwork:
         import torch
@@ -72,7 +72,7 @@ class TorchNetwork(Network):
 
 
 if __name__ == "__main__":
-    # joblib's processes import this module by its name, which a script's own classes do not have.
+    # joblib's processes import this class by its module's name, which does not work for a class of the main script.
     from torch_search import TorchNetwork as Estimator
 
     main(Estimator)

@@ -1,7 +1,7 @@
 """Images a second with PyTorch: `torch_throughput.py < spec.json`, the result is the last line printed.
 
-As fast as one gets it without leaving PyTorch's own ways: images lie in memory as one normalised tensor, no loader stands
-before it, and Adam is the fused one.
+As fast as PyTorch allows with its own means: the images are one normalised tensor in memory, there is no data loader,
+and Adam is the fused one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 
 
 def prepared(spec: dict) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """The network, and images with class ids to train on and to check with."""
+    """The network, and images with class ids for training and for validation."""
     settings = spec["network"]
     denoises, tunes = settings["kind"] == "autoencoder", settings["kind"] == "transfer"
     parts = images.parts(spec, normalise=not denoises and not tunes)
@@ -27,7 +27,7 @@ def prepared(spec: dict) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], 
     if denoises:
         network = torch_networks.autoencoder(settings, tuple(train_x.shape[1:]))
     else:
-        # The pretrained network takes pixels in 0..255.
+        # The pretrained network expects pixels in 0..255.
         train_x, check_x = (x * 255 if tunes else x for x in (train_x, check_x))
         network = torch_networks.classifier(settings, tuple(train_x.shape[1:]), parts[2])
     if spec["channels_last"]:
@@ -37,11 +37,11 @@ def prepared(spec: dict) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor], 
 
 
 def measure(spec: dict) -> dict:
-    """Trains and predicts; gives the speeds, and a score as a sign that something was learnt."""
+    """Trains and predicts; returns the speeds, and a score that shows whether the network learnt."""
     torch.manual_seed(spec["seed"])
     denoises = spec["network"]["kind"] == "autoencoder"
     network, (train_x, train_y), (check_x, check_y) = prepared(spec)
-    # Each batch size is compiled by itself; one graph for all of them would be slower.
+    # Compiled separately for each batch size; a single graph for all of them would be slower.
     forward = torch.compile(network, dynamic=False) if spec["compile"] else network
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=spec["learning_rate"], fused=True)
@@ -72,7 +72,7 @@ def measure(spec: dict) -> dict:
 
     train(1)
     training = train(spec["epochs"])
-    # All of it once, so that what is compiled for its last, shorter batch is compiled before the clock starts.
+    # Predicts everything once, so that also the last, shorter batch is compiled before the clock starts.
     predict(train_x)
     started = time.perf_counter()
     predict(train_x)

@@ -1,7 +1,8 @@
-"""Images a second while other programs keep the processor busy: helpers, PyTorch and Keras beside none, one and two of them.
+"""Images per second while other programs keep the processor busy: helpers, PyTorch and Keras next to none, one and two
+of them.
 
-A neighbour is a loop that never waits, of our own priority. Fair beside one of them on two cores are three quarters of the
-quiet speed: a core of our own, and half of the other.
+A neighbour is an endless loop with the same priority. On two cores, the fair share next to one of them is three
+quarters of the quiet speed: one whole core, and half of the other.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import measure
 from measure import PREDICTION, TRAINING, Figure, helpers
 from parts.throughput import SPECS, TITLES, keras, one_line, torch
 
-# As many epochs as take us seconds: a time slice is 3 to 4 ms, and the first ones find out how many threads pay. Peers beside
-# two programs take a minute for them.
+# As many epochs as take us seconds: a time slice is 3 to 4 ms, and in the first ones helpers finds the best number of
+# threads. Next to two programs the peers need a minute for them.
 SIZES = {"dense": {"images": 20000, "epochs": 5}, "cnn": {"images": 3000, "epochs": 2}}
 NEIGHBOURS = [0, 1, 2]
 
 
 @contextmanager
 def neighbours(count: int) -> Iterator[None]:
-    """So many busy programs beside what is measured."""
+    """Runs this many busy programs during the measurement."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -43,7 +44,8 @@ def figure_of(figure: Figure, count: int) -> Figure:
 
 
 def fair(count: int, cores: int) -> float:
-    """The share of the cores that is ours beside so many neighbours: halves of those that they are on."""
+    """Our fair share of the cores next to this many neighbours: half of each core with a neighbour, and all of the
+    others."""
     return 1 - min(count, cores) / (2 * cores)
 
 
@@ -100,7 +102,7 @@ def show(section: dict) -> str:
 
 
 def measured(one: dict) -> list[str]:
-    """The names of the figures that a share is given for, in their order."""
+    """The names of the figures for which a share is given, in order."""
     return [figure["name"] for figure in one["figures"] if not figure["key"].endswith("_0")]
 
 

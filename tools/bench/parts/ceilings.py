@@ -1,4 +1,4 @@
-"""What the machine gives at best, through the libtorch that helpers stands on; the other parts are shares of it."""
+"""The machine's maximum speed with the libtorch that helpers uses; the other parts are shares of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def one_line(result: dict) -> str:
 
 
 def medians(section: dict) -> dict:
-    """The ceilings by their keys; none where the processor does not multiply in this format."""
+    """The ceilings by key; none if the processor does not multiply in this format."""
     found = section["sides"]["libtorch"]
     return {figure.key: found.get(figure.key, {}).get("median") for figure in FIGURES} | {"format": section["format"]}
 

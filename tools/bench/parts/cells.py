@@ -1,9 +1,9 @@
-"""How a notebook feels: from the start of the kernel to the first value on the page, and how long a cell takes.
+"""The response times of a notebook: from the start of the kernel to the first value on the page, and of single cells.
 
-Our kernel runs the first cells of notebooks 01 and 04, a Python kernel those that one would write instead, with Keras;
-both through the Jupyter protocol, as JupyterLab does, on the same X.npy. Both are measured thrice: started when the first
-cell is run, opened before, and restarted.
-`--stock` adds evcxr as it comes, which compiles for minutes first.
+Our kernel runs the first cells of notebooks 01 and 04, a Python kernel the equivalent cells with Keras; both use the
+Jupyter protocol, as JupyterLab does, and the same X.npy. Both are measured three times: started when the first cell is
+run, opened before, and restarted.
+`--stock` adds evcxr without our kernel, which first compiles for minutes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import measure
 from measure import BenchError, Figure, Side, peer
 
 FIGURES = [
-    # Those that are drawn come first.
+    # The first ones are drawn.
     Figure("first_value_seconds", "first value", "s", higher_is_better=False),
     Figure("cell_seconds", "median cell", "s", higher_is_better=False),
     Figure("start_seconds", "kernel start", "s", higher_is_better=False),
     Figure("memory_megabytes", "memory", "MB", higher_is_better=False),
     Figure("disk_megabytes", "disk", "MB", higher_is_better=False),
 ]
-# How a kernel starts, and what is said of it in a title.
+# How a kernel starts, and the words for it in a title.
 STARTS = {"cold": "", "warm": ", warm", "restart": ", restarted"}
 NOTEBOOKS = {"01_data_loading": 5, "04_baseline_model": 4}
 ROOM = measure.ROOT / ".tools" / "kernel"
 
 
 def ours(name: str, argv: list[str], sessions: str, **settings: object) -> Side:
-    """A kernel for Rust: its command, and the folder in which it makes a session's build."""
+    """A kernel for Rust: its command, and the folder for the builds of its sessions."""
     libraries = str(measure.ROOT / ".tools" / "torch" / "torch" / "lib")
     variables = {
         "NOTEBOOK_REPOSITORY": str(measure.ROOT),

@@ -1,6 +1,6 @@
 """The same grid search by `GridSearchCv`, and by scikit-learn's `GridSearchCV` with Keras and with PyTorch.
 
-The time runs from the start of the process to its best parameters. Folds and images are the same ones on all sides.
+The time is from the start of the process until its best parameters are known. All sides use the same folds and images.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SEARCH = {
     "validation": 0.12,
 }
 SECONDS = Figure("seconds", "whole search", "s", higher_is_better=False)
-# Enough to show that all sides run, and that they do the same: all of it takes Keras minutes.
+# Enough to show that all sides run and do the same: with all settings Keras needs minutes.
 QUICK = {"images": measure.QUICK_IMAGES, "dropout": [0.0, 0.3], "kernel_initializer": ["he_normal"], "folds": 2}
-# Two sides whose mean accuracies differ by less than this do the same, whatever the noise is.
+# Two sides do the same if their mean accuracies differ by less than this, whatever the noise is.
 TOLERANCE = 0.02
 
 

@@ -1,6 +1,6 @@
-"""How the cost of an epoch grows: with images, batch size, image side, threads and classes; a chart each.
+"""How the cost of an epoch grows with images, batch size, image side, threads and classes; a chart for each.
 
-helpers as it comes beside PyTorch with channels last, in the number format that helpers chooses here.
+helpers with its default settings next to PyTorch with channels last, in the number format that helpers chooses here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import measure
 from measure import TRAINING, helpers, peer
 from parts.throughput import SPECS
 
-# Images of an epoch where the axis is another one; a made data set has as many in its training part.
+# Images of an epoch when the axis is another one; the training part of the generated data set has as many.
 IMAGES = 4000
 AXES = {
     "images": {"name": "Images of an epoch", "values": [1000, 3000, 10000, 30000, 60000]},
@@ -31,12 +31,12 @@ QUICK_AXES = {
 
 
 def point(axis: str, value: int, quick: bool) -> dict:
-    """What is measured at one value of an axis."""
+    """The settings of the measurement at one value of an axis."""
     images = 600 if quick else IMAGES
     settings = {"images": images, "batch_size": 128, "side": 28, "threads": measure.cores(), "classes": 10}
     settings[axis] = value
     if axis == "side":
-        # As many pixels at each side, and batches that fit into memory.
+        # The same number of pixels at each side length, and batches that fit into memory.
         settings["images"] = max(images * 28 * 28 // (value * value), 96)
         settings["batch_size"] = 32
     if axis == "classes":
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
 
 
 def times(names: tuple[str, ...], found: list, images: int) -> dict:
-    """Seconds of an epoch for each side."""
+    """Seconds per epoch for each side."""
     epochs = [[images / result[TRAINING.key] for _, result in runs] for runs in found]
     return {"seconds": {name: measure.spread(values) for name, values in zip(names, epochs, strict=True)}}
 
@@ -108,7 +108,8 @@ def show(section: dict) -> str:
 
 
 def charts(section: dict) -> list[dict]:
-    """Seconds of an epoch where images grow, which should be a straight line; the time for an image elsewhere."""
+    """Seconds per epoch if the number of images grows, which should be a straight line; otherwise the time per
+    image."""
     drawn = []
     for axis, about in section["axes"].items():
         whole = axis == "images"
@@ -129,7 +130,7 @@ def charts(section: dict) -> list[dict]:
                 "title": f"Training the CNN: {about['name'].split(',')[0].lower()}",
                 "x_name": about["name"],
                 "y_name": "Seconds an epoch" if whole else "Milliseconds an image",
-                # Powers of two or ten stand at even distances.
+                # Powers of two or ten are evenly spaced on a logarithmic axis.
                 "log_x": axis in ("batch_size", "classes", "side"),
                 "log_y": axis == "side",
                 "lines": lines,

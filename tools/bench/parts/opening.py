@@ -1,8 +1,8 @@
-"""From X.npy on the disk to the first batch of 128 images, pixels in 0..1, and the memory that it takes.
+"""From X.npy on the disk to the first batch of 128 images, pixels in 0..1, and the memory that this takes.
 
-Beside the data set itself, a file of 5 GB that is made for the purpose: full of pixels, removed afterwards. Files lie in
-the page cache when they are opened, on all sides, as in a second run of a notebook. A mapped file's pages count as
-memory while they are in use, though they cost nobody anything: `own` leaves them out.
+Measured for the data set and for a generated file of 5 GB, which is full of pixels and removed afterwards. On all
+sides, the files are in the page cache when they are opened, as in a second run of a notebook. The pages of a mapped
+file count as memory while they are in use, although the system can drop them at any time: `own` leaves them out.
 """
 
 from __future__ import annotations

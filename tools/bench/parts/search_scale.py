@@ -1,7 +1,7 @@
-"""What a search costs beside its trials: stub trials that only take their time, on as many workers as wait for them.
+"""The overhead of a search: stub trials that only sleep, on as many workers as wait for them.
 
-A worker is a thread that sleeps, so that a thousand of them fit on one machine. One more search, of trials that take no time,
-shows what a hundred thousand of them cost in memory, files and time of the table.
+A worker is a sleeping thread, so that a thousand of them fit on one machine. One more search, with trials that take no
+time, shows what a hundred thousand of them cost in memory, files and time of the table.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from measure import Figure, helpers
 WORKERS = [1, 10, 100, 1000]
 SECONDS = [0.001, 0.01, 0.1, 1, 10, 100]
 FOLDS = 3
-# A search lasts about so long, and has no more trials than this.
+# A search takes about this many seconds, and has at most this many trials.
 WANTED, MOST = 4.0, 30000
 MANY = 100_000
 RATE = Figure("trials_per_second", "trials", "trials/s")
 
 
 def searches(quick: bool) -> list[dict]:
-    """Workers, the time of a trial, and combinations: each worker has one trial at least."""
+    """Numbers of workers, the time of a trial, and numbers of combinations: at least one trial per worker."""
     found = []
     for seconds in [0.01] if quick else SECONDS:
-        # What takes 100 s is as long on one worker as on a thousand.
+        # Trials of 100 s take as long on one worker as on a thousand, so only one number of workers is measured.
         for workers in [2, 10] if quick else WORKERS if seconds < 100 else WORKERS[-1:]:
             trials = min(max(workers, workers * WANTED / seconds), MOST)
             found.append({"workers": workers, "seconds": seconds, "candidates": max(1, round(trials / FOLDS))})
@@ -70,7 +70,8 @@ def show(section: dict) -> str:
 
 
 def charts(section: dict) -> list[dict]:
-    """The share of the workers' time that trials have, against the number of workers; a line for each time of a trial."""
+    """The share of the workers' time that trials take, against the number of workers; a line for each time of a
+    trial."""
     lines = []
     for seconds in SECONDS:
         rows = [row for row in section["rows"] if row["seconds"] == seconds]

@@ -1,6 +1,6 @@
 """Images a second in training and in prediction, by helpers, PyTorch and Keras: the same layers, batches and optimiser.
 
-Keras has no EfficientNet-Lite0, so fine-tuning it and taking its features has PyTorch alone beside it.
+Keras has no EfficientNet-Lite0, so PyTorch is the only peer for fine-tuning it and computing its features.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ SPECS = {
         "images": 6000,
         "epochs": 2,
     },
-    # As notebook 08 fine-tunes: all blocks from this one on, depthwise convolutions and batch normalisation apart.
+    # Fine-tunes the same layers as notebook 08: all blocks from this one on, except depthwise convolutions and batch
+    # normalisation.
     "transfer": {
         "network": {
             "kind": "transfer",
@@ -64,10 +65,10 @@ TITLES = {
     "transfer": "Fine-tuning EfficientNet-Lite0",
     "features": "Frozen EfficientNet-Lite0",
 }
-# How near a score must be to ours after a single, short training, which no folds average.
+# How close a score must be to ours after a single, short training, which is not averaged over folds.
 SCORES = {"autoencoder": ("psnr_db", 0.5)}
 SCORE = ("accuracy", 0.03)
-# Of the mean feature; the number format and folded batch normalisation move it by less.
+# For the mean feature; the number format and folded batch normalisation change it by less.
 FEATURES_SCORE = ("mean_feature", 0.02)
 
 
@@ -82,7 +83,7 @@ def keras(name: str, threads: int, optional: bool = False, **settings: object) -
 
 
 def sides_of(network: str, args: argparse.Namespace) -> list[Side]:
-    """Everybody who can do it; the first is helpers as it comes."""
+    """All sides that can do it; the first is helpers with its default settings."""
     threads, script = measure.cores(), "torch_throughput.py"
     sides = [
         helpers("helpers", args.program, threads, format="default"),
@@ -129,7 +130,7 @@ def run(network: str, args: argparse.Namespace, ceilings: dict | None) -> dict:
 
 
 def features(args: argparse.Namespace, ceilings: dict | None) -> dict:
-    """What the frozen network makes of each image, computed once: notebook 08's first phase."""
+    """Computing the frozen network's output for each image, once: notebook 08's first phase."""
     spec = FEATURES | {"data": str(args.data)}
     if args.quick:
         spec |= {"images": 256}
@@ -156,7 +157,7 @@ def features(args: argparse.Namespace, ceilings: dict | None) -> dict:
 def finished(
     sides: list[Side], found: list, figures: list[Figure], spec: dict, args: argparse.Namespace, score: tuple[str, float]
 ) -> dict:
-    """The section, with each side's score beside ours."""
+    """The section, with each side's score compared with ours."""
     results = [[result for _, result in runs] for runs in found]
     section = measure.compared(sides, results, figures, spec, args)
     section["default_format"] = results[0][0]["format"]

@@ -1,7 +1,7 @@
 """Seconds from the start of the training until the validation accuracy first passes a mark, helpers beside Keras.
 
-Each side has the settings that serve it best. The images are in memory and the libraries loaded when the clock starts;
-it runs through the validation after each epoch, and what is compiled or traced on the way counts.
+Each side has the settings that are best for it. When the clock starts, the images are in memory and the libraries are
+loaded. The time includes the validation after each epoch, and everything that is compiled or traced on the way.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from measure import Figure, helpers, peer
 from parts.throughput import SPECS, TITLES
 
 SECONDS = Figure("seconds", "until the mark", "s", higher_is_better=False)
-# The network of the throughput part; dropout pays only in trainings longer than these.
+# The network of the throughput part; dropout only helps in longer trainings than these.
 TASKS = {
     "dense": {"mark": 0.88, "epochs": 6, "network": SPECS["dense"]["network"] | {"dropout": 0.1}},
     "cnn": {"mark": 0.92, "epochs": 8, "network": SPECS["cnn"]["network"] | {"dropout": 0.2}},
 }
 # The learning rate falls along a cosine over all epochs, on both sides.
 USUAL = {"batch_size": 128, "learning_rate": 2e-3, "warmup_epochs": 0.5}
-# Passed within an epoch or two of a small sample.
+# Reached within an epoch or two on a small sample.
 QUICK = {"mark": 0.3, "epochs": 3, "images": measure.QUICK_IMAGES}
 
 
