@@ -1,13 +1,15 @@
-"""Trials on a Dask cluster: a search's requests in, results out, a line of JSON each.
+"""Trials on a Dask cluster: requests of a search in, results out, one line of JSON each.
 
     python tools/cluster/bridge.py
 
-The first line says what trials need: `address` of the scheduler, `program`, `libraries` (files), `data` (a folder), `store`
-(a folder that all machines see, or null). Each further line is a trial: `number` and `spec`. What comes back: `slots` (trials at once) whenever that changes, `note` for people, and for each number a `result`
-or an `error`; `fatal` where nothing more can come.
+The first line has what trials need: `address` of the scheduler, `program`, `libraries` (files), `data` (a folder),
+`store` (a folder that all machines see, or null). Each further line is a trial: `number` and `spec`. The answers are:
+`slots` (trials at once) whenever that changes, `note` for people, and for each number a `result` or an `error`; `fatal`
+if no further answer can come.
 
-A worker that lacks a file says so, gets it once, and is asked again. What a lost scheduler had is submitted again to the one
-that stands there next. Trials nobody waits for any longer are ended: the end of the input is the end of all of them.
+A worker that lacks a file reports it, gets it once, and is given the trial again. If the scheduler is lost, its trials
+are submitted again to the next one at this address. When the input ends, all trials are ended, since nobody waits for
+them.
 """
 
 from __future__ import annotations
@@ -27,19 +29,19 @@ from distributed.scheduler import KilledWorker
 
 import on_worker
 
-# Seconds to wait for a scheduler at first, unless `wait` says otherwise, and for one that was there before.
+# Seconds to wait for the first scheduler, unless `wait` sets another time, and for one that was lost.
 FIRST, AGAIN = 15, 300
-# Between two looks at how many workers there are.
+# Seconds between two checks of the number of workers.
 LOOK = 1.0
-# What is sent of a file at once: small enough for any message, large enough not to be many.
+# Bytes of a file per message: small enough for any message, large enough for few messages.
 PIECE = 16 << 20
 
 cloudpickle.register_pickle_by_value(on_worker)
 
 
 def there(name: str, *arguments):
-    """Calls a function of `on_worker` on a worker. Dask sends what stands in the main program as it is, and its modules only
-    by their names."""
+    """Calls a function of `on_worker` on a worker. Dask sends functions of the main program with their code, but those
+    of a module only by name."""
     return getattr(on_worker, name)(*arguments)
 
 
@@ -50,7 +52,7 @@ def say(**line) -> None:
 
 
 class Fatal(Exception):
-    """Why no trial can run, in one sentence."""
+    """Why no trial can run, as one sentence."""
 
 
 def sum_of(path: Path) -> str:
@@ -66,7 +68,7 @@ def _sum_in_pieces(file) -> str:
 
 
 def files_of(needs: dict) -> list[tuple[str, Path]]:
-    """The files of a trial under the names that it finds them by."""
+    """The files of a trial with the names under which it finds them."""
     data = Path(needs["data"])
     named = [("trial", Path(needs["program"]))]
     named += [(f"lib/{Path(library).name}", Path(library)) for library in needs["libraries"]]
@@ -77,7 +79,7 @@ def files_of(needs: dict) -> list[tuple[str, Path]]:
 class Bridge:
     def __init__(self, needs: dict):
         self.address = needs["address"]
-        # Certificates for `tls://`, where Dask's own settings name them.
+        # Certificates for `tls://`, if Dask's own settings name them.
         self.security = Security()
         self.sources: dict[str, Path] = {}
         listed = []
@@ -89,13 +91,13 @@ class Bridge:
         self.client: Client | None = None
         self.connecting = asyncio.Lock()
         self.sending: dict[str, asyncio.Lock] = {}
-        # Processors and versions that people have heard of.
+        # Processors and versions that were already reported.
         self.told: set = set()
         self.over = False
         self.slots = 0
 
     async def connect(self, seconds: float) -> None:
-        """Connects to the scheduler, trying for so long.
+        """Connects to the scheduler, and tries for this many seconds.
 
         Raises Fatal if none answers.
         """
@@ -128,7 +130,8 @@ class Bridge:
             say(note="the scheduler is there again; what it had is submitted anew")
 
     async def compare_versions(self) -> None:
-        """Says whose Python or Dask is another one, once for each machine: messages between them may not be understood."""
+        """Reports other versions of Python or Dask, once per machine: messages between different versions may not be
+        understood."""
         try:
             found = await asyncio.wait_for(self.client.get_versions(check=False), 10)
         except Exception:
@@ -149,14 +152,14 @@ class Bridge:
             say(note=f"{on}, {ours[0]} and {ours[1]} on this machine: give all the same versions")
 
     async def watch_slots(self) -> None:
-        """Tells how many trials can run at once, and compares versions whenever others are there."""
+        """Reports how many trials can run at once, and compares versions whenever the workers change."""
         compared = None
         while True:
             try:
                 workers = await asyncio.wait_for(self.client.nthreads(), 5)
                 slots, there_now = sum(workers.values()), (self.client, set(workers))
             except Exception:
-                # The scheduler is gone or busy: what answers next may be another one.
+                # The scheduler is gone or busy; the next one that answers may be another one.
                 slots, there_now = self.slots, None
             if slots != self.slots:
                 self.slots = slots
@@ -167,8 +170,8 @@ class Bridge:
             await asyncio.sleep(LOOK)
 
     async def provide(self, worker: str, sums: list[str]) -> None:
-        """Sends files to a worker, one after the other; two trials that lack the same wait for one sending, and so do workers
-        that keep files in the same place: those of one machine, or all of them."""
+        """Sends files to a worker, one after the other. Each file is only sent once to each place where files are kept,
+        which all workers of a machine share, or all workers if there is a store."""
         place = self.order["store"] or worker.rsplit(":", 1)[0]
         async with self.sending.setdefault(place, asyncio.Lock()):
             absent = await self.client.run(there, "missing", self.order, workers=[worker])
@@ -186,7 +189,7 @@ class Bridge:
                             break
 
     def compare(self, told: dict) -> None:
-        """Says once for each kind of machine that its last digits may differ."""
+        """Reports once for each kind of processor that its last digits may differ."""
         theirs, ours = told["processor"], on_worker.processor()
         if theirs != ours and theirs not in self.told:
             self.told.add(theirs)
@@ -198,7 +201,7 @@ class Bridge:
         while True:
             client = self.client
             try:
-                # A name of its own for each attempt: Dask keeps what a name stood for.
+                # A new name for each attempt: Dask remembers the result of a name.
                 future = client.submit(
                     there, "run_trial", self.order, text, key=f"trial-{number}-{uuid.uuid4().hex}", pure=False, **where
                 )
@@ -212,23 +215,23 @@ class Bridge:
                     break
                 try:
                     await self.provide(told["worker"], told["missing"])
-                    # There it can run now; elsewhere it may have to wait for the files again.
+                    # This worker can run it now; another one might have to wait for the files.
                     where = {"workers": [told["worker"]], "allow_other_workers": True}
                 except Exception:
-                    # The worker is gone, or what it got was not whole: another one, or once more.
+                    # The worker is gone, or a file arrived damaged: the trial is submitted again.
                     await asyncio.sleep(0.5)
             except KilledWorker:
                 say(number=number, error="one worker after the other died while it ran it; do they have enough memory?")
                 return
             except (CancelledError, asyncio.CancelledError, OSError):
-                # The search has ended; Dask's own cancellations look the same.
+                # The search has ended; Dask raises the same exceptions for its own cancellations.
                 if self.over:
                     raise
                 where = {}
                 if client.status != "running":
                     await self.reconnect(client)
                 else:
-                    # A worker was lost while it was sent something.
+                    # A worker was lost during a message to it.
                     await asyncio.sleep(0.5)
             except Exception as error:
                 say(number=number, error=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
@@ -275,7 +278,7 @@ async def serve() -> None:
     for task in list(tasks):
         task.cancel()
     try:
-        # The scheduler forgets what this client asked for, and the workers end it.
+        # The scheduler cancels the tasks of this client, and the workers end them.
         await asyncio.wait_for(bridge.client.close(fast=True), 5)
     except Exception:
         pass

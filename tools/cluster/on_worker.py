@@ -1,8 +1,8 @@
-"""What a worker of the cluster does: keeps files by their content, and runs a trial. Sent there as it stands, so that a worker
-needs nothing but Python and `distributed`.
+"""The code that runs on a worker of the cluster: it keeps files by their content, and runs a trial. It is sent there
+with its source, so that a worker only needs Python and `distributed`.
 
-A file is kept under its SHA-256 in the store, and is there once, whatever how many trials and searches use it: programs and
-libraries in `files/SHA`, what belongs together under its own names in a folder of links.
+The store has each file once, under its SHA-256, for any number of trials and searches: programs and libraries in
+`files/SHA`; a folder of links gives a set of files its names.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-# Between two looks at whether the trial is still wanted.
+# Seconds between two checks whether the trial is still needed.
 PAUSE = 0.2
 
 
 def store_of(order: dict) -> Path:
-    """Where files are kept: the folder that all machines see, if one was named, or one of this machine."""
+    """The folder for files: the one that all machines see, if given, or one on this machine."""
     if order["store"]:
         return Path(order["store"])
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -30,7 +30,7 @@ def store_of(order: dict) -> Path:
 
 
 def missing(order: dict) -> list[str]:
-    """The files, by their sums, that are not here."""
+    """The hashes of the files that are not here."""
     files = store_of(order) / "files"
     return sorted({sum_ for _, sum_, size in order["files"] if not is_whole(files / sum_, size)})
 
@@ -43,13 +43,13 @@ def is_whole(path: Path, size: int) -> bool:
 
 
 def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
-    """Takes in a piece of a file; after the last one it is checked and gets its name.
+    """Writes a piece of a file; after the last one the file is checked and gets its name.
 
-    Raises ValueError if the whole is not what its sum says.
+    Raises ValueError if the file does not have its hash.
     """
     files = store_of(order) / "files"
     files.mkdir(parents=True, exist_ok=True)
-    # Two searches may send the same one, and two workers take it in.
+    # Two searches may send the same file, and two workers may write it.
     part = files / f"{sum_}.{order['search']}.{platform.node()}-{os.getpid()}.part"
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
@@ -65,7 +65,7 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
 
 
 def folder_of(order: dict) -> Path:
-    """The folder in which the files have their names."""
+    """The folder of links with the names of the files."""
     listed = json.dumps(sorted((name, sum_) for name, sum_, _ in order["files"]))
     store = store_of(order)
     folder = store / "sets" / hashlib.sha256(listed.encode()).hexdigest()
@@ -80,7 +80,7 @@ def folder_of(order: dict) -> Path:
     try:
         made.rename(folder)
     except OSError:
-        # Somebody else was faster.
+        # Another process was faster.
         for path in sorted(made.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         made.rmdir()
@@ -88,7 +88,7 @@ def folder_of(order: dict) -> Path:
 
 
 def processor() -> str:
-    """What decides the last digits of a result: the instruction sets of the processor."""
+    """The instruction sets of the processor, on which the last digits of a result depend."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -99,7 +99,7 @@ def processor() -> str:
 
 
 def forget_old(folder: Path) -> None:
-    """Removes what nobody has gone on from for a week."""
+    """Removes the files that were not changed for a week."""
     for path in folder.iterdir():
         try:
             if path.stat().st_mtime < time.time() - 7 * 86400:
@@ -109,7 +109,7 @@ def forget_old(folder: Path) -> None:
 
 
 def die_with_worker() -> None:
-    """Has the system end the trial when its worker dies (Linux)."""
+    """Makes the system kill the trial if its worker dies (Linux)."""
     try:
         import ctypes
 
@@ -119,7 +119,7 @@ def die_with_worker() -> None:
 
 
 def has_ended(trial: subprocess.Popen) -> bool:
-    """Waits for the end of the trial, and a while at most."""
+    """Waits for the end of the trial, but only for a short time."""
     try:
         trial.wait(PAUSE)
     except subprocess.TimeoutExpired:
@@ -128,7 +128,8 @@ def has_ended(trial: subprocess.Popen) -> bool:
 
 
 def run_trial(order: dict, spec: str) -> dict:
-    """Runs a trial; gives `missing` files, or the `result` as text, or an `error` in one line; and what this machine is."""
+    """Runs a trial; returns the hashes of `missing` files, or the `result` as text, or an `error` in one line; and the
+    processor."""
     told = {"processor": processor(), "worker": None}
     still_wanted = lambda: True
     try:
@@ -151,8 +152,8 @@ def run_trial(order: dict, spec: str) -> dict:
     given = json.loads(spec)
     given["data"] = str(folder / "data")
     if stage := given.get("stage"):
-        # The folder of the search is on another machine. Where the stage before ran elsewhere the training begins anew, and
-        # ends with the same.
+        # The folder of the search is on another machine. If the stage before ran on another worker, the training starts
+        # from the beginning, and has the same result.
         kept = store_of(order) / "checkpoints"
         kept.mkdir(parents=True, exist_ok=True)
         forget_old(kept)
