@@ -1,9 +1,10 @@
 """JupyterLab's cells keep their outputs when their page is closed.
 
-In JupyterLab a page writes what a kernel says into its notebook: with the page goes what comes after, be it hours of training.
-Here the server notes which page has asked for which cell (`connection.py`) and listens to the kernel by itself (`keeper.py`).
-When a cell ends whose page has gone, the server writes its outputs into the file. A page that is opened before takes the cell
-over, with all that it has shown (`data/share/jupyter/labextensions`).
+In JupyterLab the page writes a kernel's output into the notebook. So when the page is closed, all later output is lost,
+even of hours of training. With this extension the server records which page requested which cell (`connection.py`) and
+listens to the kernel itself (`keeper.py`). When a cell ends after its page was closed, the server writes its outputs
+into the file. If a page is opened before that, it takes over the cell with all its outputs so far
+(`data/share/jupyter/labextensions`).
 
 Start at `Keeper`.
 """
@@ -20,7 +21,7 @@ from .keeper import Keeper
 
 
 class TakeOver(APIHandler):
-    """Gives the cells that run for a page that has gone to the one that asks."""
+    """Transfers the running cells of closed pages to the page that sends the request."""
 
     auth_resource = "kernels"
 

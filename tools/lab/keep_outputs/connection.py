@@ -1,4 +1,4 @@
-"""The way between a page and a kernel, watched."""
+"""The connection between a page and a kernel, observed by the kernel's keeper."""
 
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
@@ -7,7 +7,7 @@ from .keeper import Keeper
 
 
 class Connection(ZMQChannelsWebsocketConnection):
-    """Jupyter's own, which tells the kernel's keeper what passes."""
+    """Jupyter's own connection; reports requests, connects and disconnects to the kernel's keeper."""
 
     @property
     def keeper(self):
@@ -28,7 +28,7 @@ class Connection(ZMQChannelsWebsocketConnection):
             if channel == "shell" and header["msg_type"] == "execute_request" and metadata.get("cellId"):
                 self.keeper.asked(header["msg_id"], metadata["cellId"], self.page)
         except Exception:
-            # Of another protocol: then its outputs are the page's alone, as ever.
+            # A message of another protocol: then only the page has the cell's outputs, as without this extension.
             self.log.debug("keep_outputs: a message that cannot be read", exc_info=True)
         super().handle_incoming_message(incoming_msg)
 

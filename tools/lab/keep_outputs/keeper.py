@@ -1,4 +1,4 @@
-"""What a kernel says about the cells that pages have asked it to run."""
+"""Keeps a kernel's output for the cells that pages have requested."""
 
 import asyncio
 import time
@@ -9,26 +9,27 @@ from nbformat.v4 import output_from_msg
 from tornado.web import HTTPError
 
 OUTPUTS = {"stream", "display_data", "execute_result", "error", "clear_output"}
-# Seconds. A page that is loaded again is back in three, and one whose connection broke tries after 0, 1, 3 and 7. A page saves
-# its notebook every ten, so what ended shortly before it went may not be in the file.
+# Seconds. A page that is reloaded is back in three, and one whose connection broke tries again after 0, 1, 3 and 7. A
+# page saves its notebook every ten seconds, so the output of a cell that ended shortly before the page was closed may
+# not be in the file.
 GRACE = 10
 
 
 class Request:
-    """A cell that was asked for, and all that it has shown."""
+    """A cell that was requested, and its outputs."""
 
     def __init__(self, id, cell, page):
         self.id, self.cell, self.page = id, cell, page
         self.outputs, self.names = [], []
         self.clears = False
         self.count = None
-        # The last message that was taken.
+        # The last message that was processed.
         self.last = None
-        # Since when the cell has ended, its page has gone, the file has all of it.
+        # The times at which the cell ended, its page was closed, and the file was written; none before that.
         self.ended = self.left = self.saved = None
 
     def take(self, message):
-        """One of the messages about this request."""
+        """Processes a message about this request."""
         kind, content = message["msg_type"], message["content"]
         self.last = message["header"]["msg_id"]
         if kind == "execute_input":
@@ -54,7 +55,7 @@ class Request:
             self.names.append(message["content"].get("transient", {}).get("display_id"))
 
     def replace(self, name, content):
-        """Shows something else under a name."""
+        """Replaces the content of a display."""
         for output, other in zip(self.outputs, self.names):
             if other == name:
                 output.update(data=content["data"], metadata=content["metadata"])
@@ -66,7 +67,7 @@ class Request:
         self.ended = self.ended or time.monotonic()
 
     def messages(self):
-        """The fewest messages that show the same."""
+        """The shortest list of messages with the same outputs."""
         for output, name in zip(self.outputs, self.names):
             content = {key: value for key, value in output.items() if key != "output_type"}
             yield self.message(output["output_type"], {**content, "transient": {"display_id": name} if name else {}})
@@ -78,19 +79,20 @@ class Request:
 
 
 class Keeper:
-    """Listens to one kernel, and keeps what belongs to pages that have gone."""
+    """Listens to one kernel, and keeps the outputs of closed pages' cells."""
 
     all: dict = {}
 
     @classmethod
     def of(cls, id, kernels, settings, log):
-        """The one of this kernel."""
+        """The keeper of this kernel."""
         if id not in cls.all:
             for gone in [other for other in cls.all if other not in kernels]:
                 cls.all.pop(gone).stream.close()
             keeper = cls.all[id] = cls(id, settings, log)
             kernel = kernels.get_kernel(id)
-            # Signatures that a session has seen it does not take again, and the kernel's own is read elsewhere.
+            # A session refuses a message whose signature it has already seen, and the kernel's own session reads the
+            # same messages.
             session = Session(config=kernel.session.config, key=kernel.session.key)
             keeper.stream = kernel.connect_iopub()
             keeper.stream.on_recv(lambda parts: keeper.take(session.deserialize(session.feed_identities(parts)[1])))
@@ -102,31 +104,31 @@ class Keeper:
         self.lock = asyncio.Lock()
 
     def asked(self, id, cell, page):
-        """A page has asked for a cell."""
-        # What an earlier run of the same cell says is no longer of interest.
+        """A page has requested a cell."""
+        # The outputs of an earlier run of the same cell are no longer needed.
         self.requests = {name: other for name, other in self.requests.items() if other.cell != cell and not self.is_past(other)}
         self.requests[id] = Request(id, cell, page)
 
     def is_past(self, request):
-        """Whether nobody will ask for this request again."""
+        """Whether no page will need this request again."""
         since = request.saved if request.left else request.ended
         return since is not None and time.monotonic() - since > GRACE
 
     def page_came(self, page):
-        """A page is connected, for the first time or again."""
+        """A page was connected, for the first time or again."""
         for request in self.requests.values():
             if request.page == page:
                 request.left = None
 
     def page_gone(self, page):
-        """From now on the server keeps what comes of this page's cells."""
+        """A page was closed: the server keeps the outputs of its cells from now on."""
         for request in self.requests.values():
             if request.page == page and not self.is_past(request):
                 request.left = time.monotonic()
                 asyncio.get_running_loop().call_later(GRACE + 0.1, self.settle, request)
 
     def take_over(self, page):
-        """The cells whose page has gone, for the page that asks: it is theirs from now on."""
+        """The cells of closed pages, which now belong to the page that asks."""
         requests = [request for request in self.requests.values() if request.left and not self.is_past(request)]
         for request in requests:
             request.page, request.left = page, None
@@ -138,7 +140,7 @@ class Keeper:
         ]
 
     def take(self, message):
-        """Something that the kernel has said."""
+        """Processes a message of the kernel."""
         kind, content = message["msg_type"], message["content"]
         request = self.requests.get(message["parent_header"].get("msg_id"))
         if kind == "update_display_data":
@@ -146,7 +148,7 @@ class Keeper:
                 other.replace(content.get("transient", {}).get("display_id"), content)
         ended = [request] if request else []
         if kind == "status" and content["execution_state"] in ("starting", "restarting"):
-            # Whatever ran has ended with the kernel before.
+            # Cells that were running ended with the previous kernel.
             ended = list(self.requests.values())
             for other in ended:
                 other.end()
@@ -156,17 +158,17 @@ class Keeper:
             self.settle(other)
 
     def settle(self, request):
-        """Writes a cell into the file where it has ended, its page does not come back, and nobody has run it again."""
+        """Writes a cell into the file if it has ended, its page does not come back, and it was not run again."""
         is_due = request.ended and request.left and time.monotonic() - request.left >= GRACE
         if is_due and not request.saved and self.requests.get(request.id) is request:
             request.saved = time.monotonic()
-            # The loop itself would let it be collected.
+            # The event loop has only a weak reference to a task, so it could be garbage-collected.
             self.writing = asyncio.ensure_future(self.write(request))
 
     async def write(self, request):
-        """Brings the cell in the notebook's file up to date."""
+        """Writes the cell's outputs into the notebook's file."""
         try:
-            # Two cells at once would each write the file without the other.
+            # Without the lock two writes at once could lose one of the cells.
             async with self.lock:
                 path = (await self.settings["session_manager"].get_session(kernel_id=self.id))["path"]
                 files = self.settings["contents_manager"]
@@ -178,13 +180,13 @@ class Keeper:
 
 
 def write_cell(notebook, request):
-    """Brings a cell of the notebook up to date; whether that changes anything."""
+    """Updates a cell of the notebook; returns whether that changes anything."""
     for cell in notebook["cells"]:
         if cell.get("id") == request.cell and cell["cell_type"] == "code":
             new = {"outputs": request.outputs, "execution_count": request.count}
             if any(cell[key] != value for key, value in new.items()):
                 cell.update(new)
-                # As a page's own: somebody who may run cells here has run it.
+                # Trusted, like a cell that a page has run: whoever may run cells here has run it.
                 cell["metadata"]["trusted"] = True
                 return True
     return False
