@@ -6,13 +6,13 @@ line: ``papermill notebook.ipynb out.ipynb -p epochs 3``.
 - ``literals``: Rust types, and Python values written as Rust literals of these types
 - ``declarations``: what the cell tagged ``parameters`` declares
 - ``parameters``: new values for it
-- ``engine``: where the kernel runs, and that a run ends with the program that started it
-- ``live``: what a cell shows in one place again and again, as lines of papermill's log
+- ``engine``: the kernel's folder, and the end of a run with the program that started it
+- ``live``: logs the content of a cell's displays that are replaced, as lines of papermill's log
 """
 
 import contextlib
 
-# papermill loads the engine while it is being imported itself, so it has to be the first of the two. Without it
-# ``declarations`` is of use still: the lint reads notebooks before anything is set up.
+# papermill loads the engine during its own import, so it must be imported first. Without papermill ``declarations`` is
+# still useful: the lint reads notebooks before anything is installed.
 with contextlib.suppress(ModuleNotFoundError):
     import papermill.engines  # noqa: F401

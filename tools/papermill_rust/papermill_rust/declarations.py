@@ -1,7 +1,7 @@
-"""What the cell tagged ``parameters`` declares: the one parser of such a cell.
+"""The declarations in the cell tagged ``parameters``: the only parser of such a cell.
 
-It holds ``let`` lines: ``let epochs: usize = 50; // at most``. The translator of papermill, the lint, the export and
-``cargo xtask run`` all read it here; the last as a program, which needs no papermill:
+It contains ``let`` lines: ``let epochs: usize = 50; // at most``. papermill's translator, the lint, the export and
+``cargo xtask run`` all use this parser; the last one as a program, which does not need papermill:
 
     python -m papermill_rust.declarations notebooks/*.ipynb    # a list of declarations a notebook, as JSON
 """
@@ -28,7 +28,7 @@ class Declaration:
 
     @property
     def kind(self):
-        """The type, if it is one that has literals."""
+        """The type, if it has literals."""
         return parse_type(self.annotation) if self.annotation else type_of(self.default)
 
     @property
@@ -76,7 +76,7 @@ def _statements(source):
 
 
 def declarations(source):
-    """All ``let`` statements of a parameters cell, in order; anything else is passed over."""
+    """All ``let`` statements of a parameters cell, in order; others are ignored."""
     found = [(declaration(text), comment) for text, comment in _statements(source)]
     return [replace(one, comment=comment) for one, comment in found if one]
 
@@ -86,7 +86,7 @@ def _depth(tokens):
 
 
 def declaration(statement):
-    """The :class:`Declaration` that a statement is, or None."""
+    """The :class:`Declaration` in a statement, or None."""
     match = re.fullmatch(
         r"\s*let\s+(?P<mutable>mut\s+)?(?P<name>\w+)\s*(?::(?P<annotation>[^=]+))?=(?!=)(?P<default>.+);",
         statement,
@@ -104,7 +104,7 @@ def declaration(statement):
 
 
 def type_of(source):
-    """The type that a default's own text tells, or None."""
+    """The type of a default, from its literal, or None."""
     source = source.strip()
     if source in ("true", "false"):
         return Type("bool")
@@ -133,7 +133,7 @@ def type_of(source):
 
 
 def _split(source):
-    """The elements of a list, at its commas."""
+    """The elements of a list, split at its commas."""
     elements, element, depth = [], "", 0
     for match in TOKEN.finditer(source):
         text = match.group()
@@ -148,7 +148,7 @@ def _split(source):
 
 
 def source_of(cell):
-    """The text of a cell, which a file may hold as a list of lines."""
+    """The text of a cell, which may be a list of lines in the file."""
     source = cell.get("source", "")
     return "".join(source) if isinstance(source, list) else str(source)
 

@@ -1,8 +1,9 @@
-"""Runs Rust notebooks with papermill's own engine, which stops at the first cell that fails because the kernel tells it.
+"""Runs Rust notebooks with papermill's own engine, which stops at the first cell that fails, because the kernel reports
+errors.
 
-What is added: the kernel runs in the notebook's own folder, so that its relative paths hold; the parameters that it declares
-are known to the translator; what a cell shows in one place again and again is logged (``live``); and a run ends with the
-program that started it.
+Additions: the kernel runs in the notebook's own folder, so that its relative paths are valid; the translator knows the
+declared parameters; displays that a cell replaces are logged (``live``); and a run ends with the program that started
+it.
 """
 
 import os
@@ -21,14 +22,14 @@ from . import live  # noqa: F401
 from .declarations import declared_by
 from .parameters import RustTranslator
 
-# Where a program that runs notebooks puts its process number, so that papermill ends with it.
+# Environment variable with the process number of the program that runs notebooks, so that papermill ends with it.
 PARENT_VARIABLE = "NOTEBOOK_RUN_PARENT"
 
 
 def end_with_parent():
-    """Ends this process soon after the one that started it, if that asked for it: what a killed run left behind would
-    go on to train for hours, and write its results over those of the next run."""
-    # What a cell starts has another parent, and must not find the variable.
+    """If a program that runs notebooks started this process, ends it soon after that program. Otherwise a killed run
+    would go on training for hours, and write its results over those of the next run."""
+    # Removed, because the processes that a cell starts have another parent and must not check it.
     starter = os.environ.pop(PARENT_VARIABLE, None)
     if starter is None:
         return
@@ -50,13 +51,13 @@ def end_with_parent():
 
 
 class WrongFolderError(PapermillException, click.ClickException):
-    """A notebook that runs in a folder its paths do not fit. On the command line: one line, no traceback."""
+    """The notebook's paths do not fit the folder in which it runs. On the command line: one line, no traceback."""
 
 
 def check_dependencies(nb, directory):
-    """Refuses a folder in which a crate of the notebook is not where its ``:dep`` line says.
+    """Refuses a folder if a crate of the notebook is not at the path in its ``:dep`` line.
 
-    A notebook from standard input (``papermill - -``) has no folder, so its paths are taken from the current one.
+    A notebook from standard input (``papermill - -``) has no folder, so its paths are relative to the current one.
     """
     for path in re.findall(r'^\s*:dep\b.*?\bpath\s*=\s*"([^"]+)"', "\n".join(cell.source for cell in nb.cells), re.M):
         if not Path(directory, path).is_dir():
@@ -69,18 +70,18 @@ def check_dependencies(nb, directory):
 class RustEngine(NBClientEngine):
     """The engine of Rust notebooks."""
 
-    # The working directory outside of papermill's --cwd.
+    # The working directory before papermill enters --cwd.
     _directory = None
 
     @classmethod
     def nb_language(cls, nb, language=None):
-        # papermill asks this just before it translates the parameters.
+        # papermill calls this just before it translates the parameters.
         RustTranslator.declared = declared_by(nb)
         return super().nb_language(nb, language)
 
     @classmethod
     def nb_kernel_name(cls, nb, name=None):
-        # papermill asks this just before it enters --cwd.
+        # papermill calls this just before it enters --cwd.
         cls._directory = os.getcwd()
         return super().nb_kernel_name(nb, name)
 
@@ -94,8 +95,8 @@ class RustEngine(NBClientEngine):
 
     @classmethod
     def _kernel_directory(cls, input_path):
-        """The notebook's own folder, as in JupyterLab, so that its relative paths hold. Where papermill
-        is called with --cwd, that one, which is then the current directory."""
+        """The notebook's own folder, as in JupyterLab, so that its relative paths are valid; with --cwd that folder,
+        which is the current directory then."""
         here = os.getcwd()
         if cls._directory not in (None, here) or not input_path:
             return here
@@ -104,7 +105,7 @@ class RustEngine(NBClientEngine):
 
 
 class DefaultEngine(Engine):
-    """What papermill uses where the command line names no engine: for Rust this one, else its own."""
+    """The engine that papermill uses if the command line names none: for Rust this one, else papermill's own."""
 
     other = NBClientEngine
 

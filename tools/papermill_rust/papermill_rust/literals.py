@@ -1,7 +1,7 @@
 """Rust types, and Python values written as Rust literals of these types.
 
-Start at :func:`literal`. What comes from a command line or a YAML file is a bool, an int, a float, a
-str, a list, a dict or None; the type says what is meant by it.
+Start at :func:`literal`. A value from a command line or a YAML file is a bool, an int, a float, a str, a list, a dict
+or None; the type decides what it means.
 """
 
 import json
@@ -23,14 +23,14 @@ MAPS = ("BTreeMap", "HashMap")
 
 
 class LiteralError(ValueError):
-    """A value that is no value of the type asked for."""
+    """A value that does not fit the requested type."""
 
 
 @dataclass(frozen=True)
 class Type:
-    """A Rust type: its name, and the types it is made of.
+    """A Rust type: its name, and the types of its elements.
 
-    Besides Rust's own names there are ``array`` (with its length, if known), ``slice`` (behind a
+    Names other than Rust's are ``array`` (with its length, if known), ``slice`` (behind a
     reference) and ``tuple``.
     """
 
@@ -54,7 +54,7 @@ class Type:
 
 
 def parse_type(text):
-    """The :class:`Type` that ``text`` names, or None for one that has no literals."""
+    """The :class:`Type` with the name ``text``, or None if it has no literals."""
     tokens = re.findall(r"'\w+|\w+|::|[^\s\w]", text)
     try:
         parsed = _parse(tokens)
@@ -116,12 +116,12 @@ def _expect(token, wanted, parsed):
 
 
 def literal(value, kind=None):
-    """``value`` as Rust source of the type ``kind``; without one, of the type it looks like.
+    """``value`` as Rust source of the type ``kind``; without ``kind``, of the type that :func:`infer` returns.
 
-    The source is meant for a place whose type is written down: ``let NAME: KIND = LITERAL;``.
+    The source is for a place with an explicit type: ``let NAME: KIND = LITERAL;``.
 
     Raises:
-        LiteralError: if ``value`` is no value of that type; the message says what it wants.
+        LiteralError: if ``value`` does not fit that type; the message says what is expected.
     """
     kind = kind or infer(value)
     name = kind.name
@@ -145,16 +145,16 @@ def literal(value, kind=None):
 
 
 def infer(value):
-    """The type that ``value`` gets where nothing says otherwise; what Rust itself would choose."""
+    """The default type for ``value``: the one that Rust itself would choose."""
     return _join([value])
 
 
-# The type of a value that nothing is known of: of None alone, or of the elements of an empty list.
+# The type of a value without information: of None alone, or of the elements of an empty list.
 NOTHING = Type("Option", (Type("tuple"),))
 
 
 def _join(values):
-    """One type for all of ``values``, as the elements of a list need it."""
+    """The common type of all ``values``, for the elements of a list."""
     present = [value for value in values if value is not None]
     if len(present) < len(values):
         return Type("Option", (_join(present),)) if present else NOTHING
@@ -219,13 +219,13 @@ def _float(value, kind):
 def _string(value, kind):
     if isinstance(value, (list, tuple, dict)):
         raise _wrong(value, kind)
-    # The command line reads 5, 0.5, True and None as numbers and the like; here they are text again.
+    # The command line parses 5, 0.5, True and None as numbers, bool and None; here they become text again.
     text = quote(str(value))
     return f"String::from({text})" if kind.name == "String" else text
 
 
 def quote(text):
-    """``text`` as a Rust string literal, on one line whatever it holds."""
+    """``text`` as a Rust string literal, always on one line."""
     return '"' + _escape(text, '"') + '"'
 
 
@@ -239,7 +239,7 @@ def _escape(text, delimiter):
         elif category == "Cs":
             raise LiteralError(f"{text!r} holds half a surrogate pair, which is no text in Rust")
         elif category[0] == "C" or category in ("Zl", "Zp"):
-            # Control and direction characters: invisible here, and some are refused by the compiler.
+            # Control and direction characters: they are invisible, and the compiler refuses some of them.
             written.append(f"\\u{{{ord(character):x}}}")
         else:
             written.append(character)
@@ -270,7 +270,7 @@ def _map(value, kind):
 
 
 def _read_text(value):
-    """A list or map given as text, as ``-p layers '[64, 32]'`` gives it."""
+    """A list or map that is given as text, as in ``-p layers '[64, 32]'``."""
     if not isinstance(value, str):
         return value
     try:

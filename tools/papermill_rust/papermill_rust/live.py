@@ -1,7 +1,7 @@
-"""What a cell shows in one place again and again, as lines of papermill's log.
+"""Logs displays that a cell replaces, as lines of papermill's log.
 
-papermill logs what is new in a notebook, and what replaces something is not new to it: a training of ten minutes would say
-nothing in all that time.
+papermill only logs new outputs of a notebook, and a replaced display is not new: without this, a training of ten
+minutes would log nothing in all that time.
 """
 
 import time
@@ -9,12 +9,12 @@ import time
 from papermill import engines
 from papermill.clientwrap import PapermillNotebookClient
 
-# A bar moves several times a second, and is logged once in so many seconds.
+# A progress bar changes several times per second, and is logged once in this many seconds.
 INTERVAL = 5
 
 
 class LiveNotebookClient(PapermillNotebookClient):
-    """papermill's client, which also logs what comes to a display: each new line of several, a single one now and then."""
+    """papermill's client, which also logs displays: each new line of several, a single line from time to time."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -24,7 +24,7 @@ class LiveNotebookClient(PapermillNotebookClient):
     def process_message(self, msg, cell, cell_index):
         display = (msg["content"].get("transient") or {}).get("display_id")
         if display and self.log_output:
-            # Asked before: nbclient makes a message of another type of it.
+            # Checked before the call: nbclient changes the type of the message.
             updates = msg["msg_type"] == "update_display_data"
             self._note(display, msg["content"]["data"].get("text/plain", "").splitlines(), updates)
         return super().process_message(msg, cell, cell_index)

@@ -1,6 +1,6 @@
-"""New values for the parameters of a notebook, as papermill asks for them.
+"""New values for the parameters of a notebook, in the form that papermill needs.
 
-A new value takes the type of the default it replaces: written there, or told by the literal.
+A new value has the type of the default that it replaces: the declared type, or that of the literal.
 """
 
 import difflib
@@ -13,16 +13,16 @@ from papermill.translators import Translator, papermill_translators
 from .declarations import Declaration, declarations
 from .literals import LiteralError, infer, literal
 
-# papermill's own, on request: --inject-paths.
+# papermill's own parameters, for --inject-paths.
 BUILT_IN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 
 
 class ParameterError(PapermillException, click.ClickException):
-    """A parameter that the notebook cannot take. On the command line: one line, no traceback."""
+    """A parameter that does not fit the notebook. On the command line: one line, no traceback."""
 
 
 def assignment(declaration, value):
-    """The ``let`` line that gives a declared parameter another value."""
+    """The ``let`` line that sets a declared parameter to another value."""
     name = f"mut {declaration.name}" if declaration.mutable else declaration.name
     kind, annotation = declaration.kind, declaration.annotation
     try:
@@ -37,7 +37,7 @@ def assignment(declaration, value):
 class RustTranslator(Translator):
     """Parameters as ``let`` lines of Rust."""
 
-    # What the notebook declares, from the engine, which papermill asks just before it translates.
+    # The notebook's declarations, set by the engine, which papermill calls just before it translates.
     declared = None
 
     @classmethod
@@ -84,6 +84,6 @@ def _unknown(name, names):
     return f"the notebook has no parameter `{name}`, only {', '.join(names)}{guess}"
 
 
-# evcxr itself writes "Rust" into the notebooks it runs.
+# evcxr itself writes the language "Rust" into the notebooks that it runs.
 for language in ("rust", "Rust"):
     papermill_translators.register(language, RustTranslator)
