@@ -20,12 +20,12 @@ from onnx import TensorProto, helper
 import graph as graphs
 from model_file import ExportError, ModelFile
 
-# The oldest layout of the file that holds this set of operators.
+# The oldest version of the file format that supports this set of operators.
 IR_VERSION = helper.find_min_ir_version_for([helper.make_opsetid("", graphs.OPSET)])
 
 
 def to_onnx(model: ModelFile) -> onnx.ModelProto:
-    """The whole model, checked.
+    """The whole model, checked by onnx.
 
     Raises ExportError if a layer is unknown here.
     """
@@ -57,7 +57,7 @@ def to_onnx(model: ModelFile) -> onnx.ModelProto:
 
 
 def write(made: onnx.ModelProto, path: Path) -> None:
-    """The file is there whole or not at all."""
+    """Writes the file atomically: completely or not at all."""
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(made.SerializeToString())

@@ -1,8 +1,8 @@
-"""Layers of helpers as operators of ONNX, one function a layer.
+"""The layers of helpers as operators of ONNX, one function per layer.
 
-Inside the graph an image is (N, channels, height, width), as in helpers' memory; what comes in and goes out lies as in
-`X.npy`, channels last. Each function takes the graph so far and the layer's settings; names and order of the weights are
-those of `helpers/src/layers`.
+Inside the graph an image is (N, channels, height, width), as in helpers' memory; inputs and outputs have the order of
+`X.npy`, channels last. Each function takes the graph so far and the layer's settings; names and order of the weights
+are those of `helpers/src/layers`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from model_file import ExportError, ModelFile
 
-# Of April 2025: the newest that onnxruntime 1.23 knows, the last one for Python 3.10.
+# Of April 2025: the newest that onnxruntime 1.23 supports, which is the last version for Python 3.10.
 OPSET = 23
 
 
 class Graph:
-    """A graph that grows at its end."""
+    """A graph to which operators are appended."""
 
     def __init__(self, value: str, shape: list[int]):
         self.nodes: list = []
         self.initializers: list = []
-        # The value at its end, and the shape of that for one image.
+        # The graph's last value, and its shape for one image.
         self.value, self.shape = value, list(shape)
 
     def add(self, operator: str, *inputs: str, shape: list[int] | None = None, **attributes) -> None:
-        """Puts an operator after the end; `inputs` are what it takes besides."""
+        """Appends an operator; `inputs` are its inputs in addition to the last value."""
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, [self.value, *inputs], [output], **attributes))
         self.value = output
@@ -36,7 +36,7 @@ class Graph:
             self.shape = shape
 
     def constant(self, values: np.ndarray, name: str | None = None) -> str:
-        """Keeps an array in the graph; gives its name."""
+        """Adds an array to the graph; returns its name."""
         name = name or f"constant_{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
@@ -49,19 +49,19 @@ class Weights:
         self.model, self.layer = model, layer
 
     def put(self, graph: Graph, name: str) -> str:
-        """Puts one of them into the graph; gives its name there."""
+        """Adds one of them to the graph; returns its name there."""
         name = f"{self.layer}.{name}"
         if name not in self.model.weights:
             raise ExportError(f"{self.model.path}: expected the weights `{name}`, found none; train the model again")
         return graph.constant(self.model.weights[name], name)
 
     def inside(self, name: str) -> Weights:
-        """Those of a layer inside this one."""
+        """The weights of a layer inside this one."""
         return Weights(self.model, f"{self.layer}.{name}")
 
 
 def same_padding(length: int, kernel_size: int, strides: int) -> tuple[int, int]:
-    """Zeros before and after a side; as in TensorFlow an odd one goes after."""
+    """Zeros before and after a side; as in TensorFlow an odd one is added after."""
     added = max((length - 1) // strides * strides + kernel_size - length, 0)
     return added // 2, added - added // 2
 
@@ -114,7 +114,7 @@ def leaky_relu(graph: Graph, settings: dict, _weights: Weights) -> None:
 
 
 def nothing(_graph: Graph, _settings: dict, _weights: Weights) -> None:
-    """What a layer does to a prediction that acts while training alone."""
+    """For a layer that only acts in training."""
 
 
 def pooling(operator: str) -> Layer:
@@ -221,13 +221,13 @@ LAYERS: dict[str, Layer] = {
 
 
 def kind(layer: dict) -> str:
-    """The name by which helpers number a layer."""
+    """The kind of a layer, by which helpers numbers layers."""
     (name, settings), *_ = layer.items()
     return "depthwise_conv2d" if name == "conv2d" and settings["groups"] > 1 else name
 
 
 def add(graph: Graph, layer: dict, weights: Weights) -> None:
-    """Puts a layer at the end of the graph."""
+    """Appends a layer to the graph."""
     (name, settings), *_ = layer.items()
     if name not in LAYERS:
         raise ExportError(f"the layer `{name}` has no function in tools/export_model/graph.py; write one beside the others")
@@ -249,7 +249,7 @@ def names(layers: list[dict]) -> list[str]:
 
 
 def add_input(graph: Graph, model: ModelFile) -> list[int | str]:
-    """Bytes as they lie in `X.npy` become what the first layer takes; gives the shape that comes in."""
+    """Converts the bytes of `X.npy` to the first layer's input; returns the graph's input shape."""
     channels, height, width = model.input_shape
     graph.add("Cast", to=TensorProto.FLOAT)
     mean, std = (np.broadcast_to(np.array(values), channels) for values in (model.mean, model.std))
@@ -262,7 +262,7 @@ def add_input(graph: Graph, model: ModelFile) -> list[int | str]:
 
 
 def add_output(graph: Graph) -> list[int | str]:
-    """Probabilities, or images as they came in; gives the shape that goes out."""
+    """Adds the output, probabilities or images in the order of the input; returns its shape."""
     if len(graph.shape) == 1:
         graph.add("Softmax", axis=-1)
         return ["N", *graph.shape]

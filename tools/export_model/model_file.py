@@ -1,4 +1,4 @@
-"""A model file as helpers write it: weights and settings in one safetensors file."""
+"""A model file that helpers wrote: weights and settings in one safetensors file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-# The layout of the settings that is read here: `FORMAT` in helpers/src/models/saving.rs.
+# The version of the settings that can be read: `FORMAT` in helpers/src/models/saving.rs.
 FORMAT = 2
 
 
 class ExportError(Exception):
-    """What is wrong with a model, for the person who gave it."""
+    """What is wrong with a model, for the user."""
 
 
 def checksum(metadata: dict[str, str], weights: dict[str, np.ndarray]) -> str:
-    """The SHA-256 of metadata and weights as helpers take it (`checksum` in helpers/src/models/model_file.rs)."""
+    """The SHA-256 of metadata and weights, as in helpers (`checksum` in helpers/src/models/model_file.rs)."""
     hash_ = hashlib.sha256()
 
     def add(text: bytes) -> None:
-        # Lengths keep neighbours apart.
+        # The length separates consecutive texts.
         hash_.update(len(text).to_bytes(8, "little") + text)
 
     for key, text in sorted(metadata.items()):
@@ -75,7 +75,7 @@ class ModelFile:
             raise ExportError(
                 f"{path}: expected a model file of format {FORMAT}, found {config.get('format')}; train the model again"
             )
-        # What helpers take where a model says nothing: pixels in 0..=1.
+        # The default of helpers for a model without normalisation: pixels in 0..=1.
         normalization = config.get("normalization") or {"mean": [0.0], "std": [1.0]}
         trained_on = config.get("trained_on") or [{"class_names": []}]
         return ModelFile(
