@@ -1,4 +1,4 @@
-"""Writes the part of the corpus that NumPy and an editor write: arrays, class names, text to be shown.
+"""Writes the part of the corpus that can be made with NumPy: arrays, class names, texts.
 
 python3 tools/fuzz/corpus/make.py, with NumPy; `cargo run -p fuzz --bin corpus` writes the rest.
 Inputs that the fuzzer found something with are called `found_*`, those changed by hand `hand_*`; neither program writes them.
