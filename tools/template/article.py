@@ -1,4 +1,5 @@
-"""One executed notebook as the inside of an article: nbconvert's exporter with the template of this folder."""
+"""Converts one executed notebook to the content of an article, with nbconvert's exporter and the template of this
+folder."""
 
 from __future__ import annotations
 
@@ -65,12 +66,12 @@ class Renderer(IPythonRenderer):
 def mathml(tex: str, display: str) -> str:
     try:
         return tex_to_mathml(tex.strip(), display=display)
-    except Exception:  # what it cannot read is shown as written
+    except Exception:  # an unreadable formula is shown as it was written
         return f"<code>{html.escape(tex)}</code>"
 
 
 class NotebookExporter(HTMLExporter):
-    """nbconvert's exporter with the template of this folder; gives the inside of an article."""
+    """nbconvert's exporter with the template of this folder; returns the content of an article."""
 
     def __init__(self, notebook: Notebook, folder: Path, **kw):
         self.notebook = notebook
@@ -110,7 +111,7 @@ class NotebookExporter(HTMLExporter):
         return MarkdownWithMath(renderer=renderer).render(source)
 
     def alternative(self, cell, output, mime: str) -> str:
-        """The text for a picture that a cell gave as bare data."""
+        """The alternative text for a picture that a cell returned as bare data."""
         given = (output.metadata.get(mime) or output.metadata).get("alt") or cell.metadata.get("alt")
         if given:
             return str(given)
@@ -119,14 +120,14 @@ class NotebookExporter(HTMLExporter):
 
 
 def focusable(text: str) -> str:
-    """Attributes of a block that may scroll, so that the keyboard can reach what is out of sight."""
+    """Attributes for a block that may scroll, so that the keyboard can reach the hidden part."""
     lines = text.splitlines() or [""]
     long = len(lines) > 24 or max(map(len, lines)) > 40
     return ' tabindex="0"' if long else ""
 
 
 def lexer_of(notebook: nbformat.NotebookNode) -> str:
-    """The highlighter's name for the language; Rust where the metadata does not say."""
+    """The highlighter's name for the language; Rust if the metadata names none."""
     language = notebook.metadata.get("language_info", {})
     kernel = notebook.metadata.get("kernelspec", {})
     for name in (language.get("pygments_lexer"), language.get("name"), kernel.get("language")):
@@ -140,7 +141,7 @@ def lexer_of(notebook: nbformat.NotebookNode) -> str:
 
 
 def add_run_line(soup: bs4.BeautifulSoup, notebook: Notebook) -> None:
-    """Under the title: when and for how long it ran, on what."""
+    """Adds a line below the title: when and on what it ran, and how long."""
     parts = []
     if notebook.started:
         parts.append(

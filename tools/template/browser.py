@@ -1,6 +1,6 @@
-"""A headless Chromium on two pipes: enough of the DevTools protocol to open a page and ask about it.
+"""A headless Chromium with pipes for the DevTools protocol: only what is needed to open a page and query it.
 
-No driver program, no port and no package is needed. Start at `Browser`.
+Needs no driver program, no port and no package. Start at `Browser`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio",
     "--remote-debugging-pipe",
 ]  # fmt: skip
-# Chromium reads commands from descriptor 3 and answers on 4.
+# Chromium reads commands from file descriptor 3 and writes the answers to 4.
 LAUNCH = """
 import fcntl, os, sys
 reader, writer = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3])
@@ -33,11 +33,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class BrowserError(Exception):
-    """Chromium did not start, went away, or refused a command."""
+    """Chromium did not start, has ended, or refused a command."""
 
 
 def find_chromium() -> str | None:
-    """The browser named by CHROMIUM, else the first that is on the path."""
+    """The browser in the variable CHROMIUM, or else the first one on the path."""
     named = os.environ.get("CHROMIUM")
     if named:
         return shutil.which(named)
@@ -47,7 +47,7 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One Chromium with a profile of its own, gone at the end of the `with` block."""
+    """One Chromium with its own profile, both removed at the end of the `with` block."""
 
     def __init__(self, program: str):
         self.program = program
@@ -86,7 +86,7 @@ class Browser:
         self.profile.cleanup()
 
     def call(self, method: str, session: str | None = None, seconds: float = 60, **parameters) -> dict:
-        """Sends one command and gives its result; events that come meanwhile go to `events`."""
+        """Sends one command and returns its result; events that arrive before it are added to `events`."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": parameters}
         if session:
@@ -127,7 +127,7 @@ class Browser:
         return BrowserError(f"{self.program} ended during {what}: {' / '.join(last)}")
 
     def open(self, path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> Page:
-        """A fresh tab with this file in it, loaded to the end."""
+        """Opens this file in a new tab, and waits until it is loaded."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, target, session, path.resolve().as_uri())
@@ -143,7 +143,7 @@ class Browser:
 
 
 class Page:
-    """One tab. `requests`, `complaints` and `dialogs` say what happened in it."""
+    """One tab. `requests`, `complaints` and `dialogs` record what happened in it."""
 
     def __init__(self, browser: Browser, target: str, session: str, address: str):
         self.browser, self.target, self.session, self.address = browser, target, session, address
@@ -171,7 +171,7 @@ class Page:
         until = time.monotonic() + 60
         while not self.events("Page.loadEventFired"):
             self.browser.receive(until, "the page's load event")
-        # Two frames and a moment more: late requests and errors have time to show.
+        # Waits for two frames and a short time, so that late requests and errors are recorded.
         self.ask(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 150))))"
         )
@@ -196,7 +196,7 @@ class Page:
 
     @property
     def requests(self) -> list[str]:
-        """What was asked for besides the file itself and data inside it."""
+        """The requests for anything except the file itself and data inside it."""
         urls = [event["request"]["url"] for event in self.events("Network.requestWillBeSent")]
         return [url for url in urls if not url.startswith("data:") and url.split("#")[0] != self.address]
 

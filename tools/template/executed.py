@@ -1,4 +1,4 @@
-"""Executed notebooks as papermill left them: found, read, and what they say of their run."""
+"""Executed notebooks of papermill: finds and reads them, with the facts about their runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class ExportError(Exception):
 class Notebook:
     """One executed notebook, read and converted.
 
-    `parameters` are all that it has, `given` those that papermill was given another value for. `html` is the inside of its article, headings from `h1`; every id in it starts with `prefix`. `refused` says which of
-    its outputs no page may show.
+    `parameters` are all parameters, `given` those with a value that was set by papermill. `html` is the content of the
+    article, with headings from `h1`; every id in it starts with `prefix`. `refused` lists its outputs that must not be
+    on a page.
     """
 
     name: str
@@ -89,7 +90,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def parameters_of(notebook: nbformat.NotebookNode) -> tuple[dict[str, str], dict[str, str]]:
-    """Names and values, as text: the defaults of the source, and what papermill was given instead."""
+    """Names and values, as text: the defaults in the source, and the values that papermill set."""
     declared = {declaration.name: declaration.text for declaration in declared_by(notebook)}
     given = notebook.metadata.get("papermill", {}).get("parameters", {})
     text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
@@ -118,7 +119,7 @@ def when(moment: datetime) -> str:
 
 
 def open_notebook(path: Path) -> tuple[nbformat.NotebookNode, Notebook]:
-    """A notebook's cells, and what is known of it before they are converted."""
+    """A notebook's cells, and the facts that are known before they are converted."""
     source = read_notebook(path)
     declared, given = parameters_of(source)
     notebook = Notebook(name=path.stem, parameters=declared | given, given=given)

@@ -1,15 +1,14 @@
-"""Executed notebooks as HTML: a page for each, and `submission.html` holding all of them.
+"""Executed notebooks as HTML: a page for each, and `submission.html` with all of them.
 
     python tools/template/export.py --executed export --out export
 
-In: `DIR/01_….ipynb` to `DIR/99_….ipynb`, as papermill left them. Out: `OUT/NAME.html` for each and
-`OUT/submission.html`. A page is one file that asks for nothing else: styles, script and pictures are
-inside, TeX formulas become MathML, and a content security policy keeps everything else out. The look
-is in `notebook/` (nbconvert template, page, styles).
+In: `DIR/01_….ipynb` to `DIR/99_….ipynb`, from papermill. Out: `OUT/NAME.html` for each and `OUT/submission.html`. A
+page is one file that loads nothing else: styles, script and pictures are inside, TeX formulas become MathML, and a
+content security policy blocks everything else. The design is in `notebook/` (nbconvert template, page, styles).
 
-`executed` reads notebooks, `outputs` decides what of a cell is shown and `folds` what is folded away, `article` converts
-one, with `own_html` to make foreign HTML safe and `headings` to name what links lead to. `results` reads what was
-measured, for `first_screen` and `record`. `pages` puts all into files, and `print_pdf` prints one. Start at `export`.
+`executed` reads notebooks, `outputs` decides which outputs are shown and `folds` what is folded, `article` converts one
+notebook, with `own_html` to make foreign HTML safe and `headings` to name the targets of links. `results` reads the
+metrics for `first_screen` and `record`. `pages` makes the files, and `print_pdf` prints one. Start at `export`.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ def write(path: Path, text: str) -> None:
 def export(executed: Path, out: Path, title: str = TITLE, author: str = "", course: str = "") -> list[Notebook]:
     """Writes `out/NAME.html` for each notebook of `executed`, and `out/submission.html`.
 
-    What the run measured, in `executed/metrics`, stands at the head and the foot of the pages.
+    The metrics of the run, from `executed/metrics`, are at the head and the foot of the pages.
 
-    Returns the notebooks, with what is to be said about them in `warnings`. Raises ExportError, before
-    anything is written, when there is no notebook or one of them cannot be shown, and when a page cannot be
-    written: then the pages before it are new, it and those after it are as they were.
+    Returns the notebooks, with their problems in `warnings`. Raises ExportError: before anything is written, if there
+    is no notebook or one of them cannot be shown; and if a page cannot be written. In that case the pages before it are
+    new, and it and the later ones are unchanged.
     """
     notebooks = [convert(path) for path in find_notebooks(executed)]
     if refused := [text for book in notebooks for text in book.refused]:

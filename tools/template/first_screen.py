@@ -16,7 +16,7 @@ PICTURE = "predictions"
 
 @dataclass
 class FirstScreen:
-    """What stands above the first notebook. Empty parts are left out."""
+    """The part above the first notebook. Empty parts are left out."""
 
     rows: list[dict]
     caption: str
@@ -25,7 +25,7 @@ class FirstScreen:
 
 
 def first_screen(results: Results, figures: Path, notebooks: list[Notebook]) -> FirstScreen | None:
-    """The first screen of these results; nothing where there are none."""
+    """The first screen for these results; none if there are no results."""
     if not results.files:
         return None
     known = {book.prefix for book in notebooks}
@@ -52,7 +52,7 @@ def row_of(score: Score, known: set[str]) -> dict:
 
 
 def findings(results: Results) -> list[str]:
-    """Sentences about the best model, those it cannot be told apart from, and the autoencoder."""
+    """Sentences about the best model, the models that do not differ from it significantly, and the autoencoder."""
     said = []
     if results.scores:
         best, *others = results.scores
@@ -87,7 +87,7 @@ def listed(scores: list[Score]) -> str:
 
 
 def best_figure(figures: Path, notebooks: list[Notebook]) -> str:
-    """A saved figure as its notebook shows it, with its description and its caption; empty where none shows one."""
+    """A saved figure as in its notebook, with its description and its caption; empty if no notebook shows one."""
     try:
         data = base64.b64encode((figures / f"{PICTURE}.png").read_bytes()).decode()
     except OSError:

@@ -1,15 +1,15 @@
-"""What a page folds away: bookkeeping cells, and the beginning of a long log."""
+"""The folded parts of a page: bookkeeping cells, and the beginning of a long log."""
 
 from __future__ import annotations
 
 import nbformat
 
-# A log longer than this shows its end, where the result stands.
+# A log with more lines than this only shows its end, where the result is.
 LONG, END = 24, 12
 
 
 def is_bookkeeping(cell: nbformat.NotebookNode) -> bool:
-    """True for a cell that only names crates, and for the one that papermill puts in."""
+    """True for a cell that only names crates, and for the one that papermill adds."""
     if "injected-parameters" in cell.metadata.get("tags", []):
         return True
     lines = [line.strip() for line in cell.source.splitlines()]
@@ -18,7 +18,7 @@ def is_bookkeeping(cell: nbformat.NotebookNode) -> bool:
 
 
 def code_label(cell: nbformat.NotebookNode) -> str:
-    """What stands over a code cell, folded or not."""
+    """The label above a code cell, folded or not."""
     tags = cell.metadata.get("tags", [])
     if "injected-parameters" in tags:
         return "Parameters given to this run"
@@ -28,7 +28,7 @@ def code_label(cell: nbformat.NotebookNode) -> str:
 
 
 def log_parts(text: str) -> tuple[str, str]:
-    """The part of a log that is folded away, empty where it is short, and the part that shows."""
+    """The part of a log that is folded, empty if it is short, and the visible part."""
     lines = text.splitlines(keepends=True)
     if len(lines) <= LONG:
         return "", text

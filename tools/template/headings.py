@@ -1,4 +1,4 @@
-"""Ids and headings of an article: unique, in one unbroken order, and what links to them leads to."""
+"""Ids and headings of an article: unique ids, headings without skipped levels, and the targets of links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def slug(text: str) -> str:
 
 
 class Names:
-    """What the notebook calls its elements, and what the page calls them."""
+    """The ids in the notebook, and the corresponding ids in the page."""
 
     def __init__(self, prefix: str):
         self.prefix = prefix

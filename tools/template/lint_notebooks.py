@@ -1,9 +1,9 @@
-"""The rules that every notebook source keeps, checked on its JSON alone.
+"""The rules for notebook sources, checked on their JSON only.
 
     python tools/template/lint_notebooks.py notebooks/          # says what is wrong; exit 1 if anything is
     python tools/template/lint_notebooks.py --fix notebooks/    # takes outputs and other marks of a run out first
 
-A message names the file, the cell, the rule, and why the rule is there. Start at `lint`.
+A message names the file, the cell, the rule, and the reason for the rule. Start at `lint`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from parameters import declaration, declarations, is_parameters_cell, source_of,
 from whole import write_whole
 
 LONGEST_CELL = 15
-# Of all notebooks together: lines of code in cells, and the share of cells that are not about data, networks or findings.
+# Limits for all notebooks together: lines of code in cells, and the share of cells that are not about data, networks or
+# findings.
 MOST_LINES = 450
 MOST_BOOKKEEPING = 0.2
 WIDEST_LINE = 120
@@ -42,15 +43,15 @@ RESULT = re.compile(
     r"\b0\.\d{3,}\b|\b\d+\.\d+\s?%|\b(?:accuracy|loss|precision|recall|psnr|ssim|mse)\b[^.|\n]{0,25}?\b(0?\.\d{2,}|(?!95)\d{2,3}\s?%)",
     re.IGNORECASE,
 )
-# Parameters that `cargo xtask run -p NAME VALUE`, a quick run and the README count on.
+# Notebooks that train: their parameters are used by `cargo xtask run -p NAME VALUE`, by a quick run and in the README.
 TRAINING = {4, 6, 8, 10, 11}
 OF_TRAINING = ["data", "sample", "epochs", "patience", "seed"]
 OF_RESULTS = ["export", "quick"]
 SAVES = re.compile(r"\bRun::new\s*\(|\bsave_(metrics|predictions)\s*\(")
 OF_COURSE = {"epochs": "50", "patience": "5"}
-# What `Run` and the tables of helpers take over.
+# Code that belongs into `Run` and the tables of helpers.
 BOOKKEEPING = re.compile(r"\bMetrics::new\b|\bPredictions::new\b|\bTable::new\b|\bColumn::|\.push\s*\(|\bsave_(?:metrics|predictions|history)\b")
-# A statement that sets up, loads what another notebook made, or keeps what this one made.
+# A statement that sets up, loads another notebook's results, or keeps those of this one.
 HOUSEKEEPING = re.compile(
     r"^(?::dep|use)\s|^(?:let\s+(?:mut\s+)?\w+\s*=\s*)?"
     r"(?:Run::new\s*\(|run\s*\.\s*(?:config|keep|best|load_\w+)\s*\(|\w+\s*\.\s*take_best_model\s*\()"
@@ -189,7 +190,7 @@ class Lint:
             self.found("title", f"the title says {title[1]}, the file says {name[1]}", 0)
 
     def check_task(self) -> None:
-        """The first cell quotes the task of this notebook, word for word."""
+        """The first cell must quote the task of this notebook, word for word."""
         name = NAME.match(self.path.stem)
         task = tasks().get(int(name[1])) if name else None
         if task and not (self.cells and f"\n> {task}\n" in source_of(self.cells[0]) + "\n"):
@@ -275,10 +276,11 @@ class Lint:
                     self.found("parameters-content", message, index)
 
     def check_promised(self) -> None:
-        """What trains takes the parameters of a training, what keeps results takes where, and what reads takes from where."""
+        """Checks for the parameters of a training, of a notebook that keeps results, and for the folder that a notebook
+        reads."""
         tagged = [index for index, cell in enumerate(self.cells) if is_parameters_cell(cell)]
         if not tagged:
-            return  # said already
+            return  # already reported
         sources = [source_of(self.cells[index]) for index in tagged]
         defined = {one.name for source in sources for one in declarations(source)}
         name = NAME.match(self.path.stem)
@@ -300,7 +302,7 @@ class Lint:
                     self.found("rule-of-course", f"`{one.name}` is {one.default}, expected {expected}", index)
 
     def check_numbers(self) -> None:
-        """Figures and tables are numbered in their order, and the text names each of them."""
+        """Figures and tables must be numbered in order, and the text must refer to each of them."""
         name = NAME.match(self.path.stem)
         notebook = int(name[1]) if name else 0
         named = set()
@@ -352,7 +354,7 @@ def lint_file(path: Path) -> list[Finding]:
 
 
 def fix_file(path: Path) -> bool:
-    """Takes outputs, counts, run metadata and injected cells out; True if the file changed."""
+    """Removes outputs, counts, run metadata and injected cells; returns True if the file changed."""
     before = path.read_text(encoding="utf-8")
     notebook = json.loads(before)
     notebook["cells"] = [
@@ -373,7 +375,7 @@ def fix_file(path: Path) -> bool:
 
 
 def lint_together(folder: Path) -> list[Finding]:
-    """What all notebooks of a folder break together: see `MOST_LINES` and `MOST_BOOKKEEPING`."""
+    """The rules for all notebooks of a folder together: see `MOST_LINES` and `MOST_BOOKKEEPING`."""
     read = [one for one in map(Lint, notebooks_in(folder)) if one.read()]
     cells = [(one, index) for one in read for index in one.of_kind("code")]
     sources = [source_of(one.cells[index]) for one, index in cells]

@@ -9,8 +9,8 @@ import bs4
 import nbformat
 from executed import Notebook
 
-# The public types of helpers, whose `Debug` texts begin with their names. One that stands alone is a table or a figure that
-# is missing (evcxr did not call `evcxr_display`), or says nothing to a reader.
+# The public types of helpers, whose `Debug` texts begin with their names. If an output is such a text, a table or a
+# figure is missing (evcxr did not call `evcxr_display`), or it has no meaning for a reader.
 SOURCES = Path(__file__).parents[2] / "helpers" / "src"
 TYPES = sorted(
     {
@@ -19,13 +19,13 @@ TYPES = sorted(
         for name in re.findall(r"^pub (?:struct|enum) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
 )
-# What a training or a search found while it ran (helpers/src/display): charts, and lines that are folded away.
+# The class of the charts and folded lines that a training or a search showed while it ran (helpers/src/display).
 LIVE = "helpers-live"
 DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(TYPES)})(?:\(|:| \{{)")
 
 
 def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:
-    """Takes out what says nothing to a reader, and notes what should not have been shown as it is."""
+    """Removes outputs without meaning for a reader, and records those that should not have been shown like this."""
     drop_progress(source)
     drop_repeated_charts(source)
     for number, cell in enumerate(source.cells, start=1):
@@ -34,7 +34,7 @@ def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:
 
 
 def drop_progress(source: nbformat.NotebookNode) -> None:
-    """Leaves out what told how far a cell had come: lines that helpers' `print_progress` begins with an ellipsis."""
+    """Removes lines of progress, which helpers' `print_progress` begins with an ellipsis."""
     for cell in source.cells:
         for out in cell.get("outputs", []):
             if out.output_type == "stream" and out.name == "stdout":
@@ -45,7 +45,7 @@ def drop_progress(source: nbformat.NotebookNode) -> None:
 
 
 def drop_repeated_charts(source: nbformat.NotebookNode) -> None:
-    """Leaves out the charts that grew while a training ran where its cell also shows the finished figure."""
+    """Removes the live charts of a training if its cell also shows the finished figure."""
     for cell in source.cells:
         shown = [out.data for out in cell.get("outputs", []) if "text/html" in out.get("data", {})]
         if not any("<figure" in data["text/html"] for data in shown):

@@ -1,8 +1,7 @@
-"""HTML of outputs and of text, made safe to stand inside a page: balanced, without scripts, nothing to load.
+"""Makes the HTML of outputs and of text safe for a page: balanced, without scripts, and without anything to load.
 
-The page's policy stops scripts and requests whatever is in it; this keeps them from being there at all, and tells of
-what it took out. What helpers shows is known by its classes (helpers/src/display), never by its styles, which serve
-JupyterLab.
+The page's policy blocks scripts and requests anyway; this removes them, and warns about what it removed. Outputs of
+helpers are recognised by their classes (helpers/src/display), never by their styles, which are for JupyterLab.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import bs4
 from executed import ExportError, Notebook
 from headings import HEADINGS
 
-# Elements that run code, load something or change what the rest of the page means.
+# Elements that run code, load something or affect the rest of the page.
 UNWANTED = [
     "script",
     "iframe",
@@ -40,7 +39,7 @@ NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—
 
 
 class Cleaner:
-    """Cleans the HTML of one notebook, whose pictures lie in `folder`."""
+    """Cleans the HTML of one notebook, whose pictures are in `folder`."""
 
     def __init__(self, notebook: Notebook, folder: Path):
         self.notebook = notebook
@@ -48,7 +47,7 @@ class Cleaner:
         self.tables = 0
 
     def clean(self, source: str, in_output: bool = False) -> str:
-        """The HTML with what a page needs and without what it must not hold."""
+        """The HTML with additions that a page needs, and without what is not allowed in it."""
         soup = bs4.BeautifulSoup(source, "html.parser")
         self.take_out(soup)
         for picture in soup.find_all("img"):
@@ -63,7 +62,7 @@ class Cleaner:
         for picture in soup.select("figure img"):
             frame_picture(soup, picture)
         if in_output:
-            for heading in soup.find_all(HEADINGS):  # the order of headings is the text's
+            for heading in soup.find_all(HEADINGS):  # only the text's headings belong to the outline
                 heading.name = "p"
                 heading["class"] = [*heading.get("class", []), "heading"]
         return str(soup)
@@ -86,15 +85,16 @@ class Cleaner:
                     del element[attribute]
 
     def frame(self, soup: bs4.BeautifulSoup, table: bs4.Tag) -> None:
-        """Puts a table into a block that may scroll, its caption above it: as wide as the text, not as the table."""
+        """Puts a table into a block that may scroll, with its caption above it, as wide as the text and not as the
+        table."""
         if TABLE in table.get("class", []):
             for element in [table, *table.find_all(style=True)]:
-                del element["style"]  # its classes say all, and the page has their styles
+                del element["style"]  # the page has styles for its classes
         else:
             number_columns(table)
         for header in table.find_all("th"):
             if not header.get_text(strip=True) and not header.find(["img", "svg"]):
-                header.name = "td"  # a corner names nothing, and a screen reader would read it as a heading
+                header.name = "td"  # an empty corner is no heading, but a screen reader would read it as one
                 del header["scope"]
         empty = not table.find("td")
         frame = scrolling(soup, table, "Table")
@@ -132,15 +132,16 @@ class Cleaner:
 
 
 def scrolling(soup: bs4.BeautifulSoup, element: bs4.Tag, name: str) -> bs4.Tag:
-    """Puts what may be wider than the screen into a block that scrolls, by keyboard too, with a shadow where it goes on."""
+    """Puts an element that may be wider than the screen into a block that scrolls, also by keyboard, with a shadow at a
+    hidden edge."""
     attributes = {"class": ["scroll"], "role": "group", "aria-label": name, "tabindex": "0"}
     return element.wrap(soup.new_tag("div", attrs={"class": "sheet"})).wrap(soup.new_tag("div", attrs=attributes))
 
 
 def frame_picture(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
-    """A figure's picture scrolls on a phone, so that text in it stays as large as it was drawn.
+    """Makes a figure's picture scroll on a phone, so that text in it keeps its size.
 
-    One that a desk has no room for either is `large`; it scrolls there, too, where others shrink a little.
+    A picture that is also too wide for a desktop is `large`; it scrolls there, too, where smaller ones shrink a little.
     """
     frame = scrolling(soup, picture, "Picture")
     width = str(picture.get("width") or "")
@@ -149,7 +150,7 @@ def frame_picture(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
 
 
 def objection(element: str, attribute: str, value: str) -> str:
-    """Why an attribute cannot stay; empty where it can."""
+    """Why an attribute is not allowed; empty if it is."""
     if attribute.lower().startswith("on"):
         return "an event handler"
     scheme = re.match(r"[a-z][a-z0-9+.-]*:", re.sub(r"[\s\x00-\x1f]+", "", value).lower())
@@ -161,7 +162,7 @@ def objection(element: str, attribute: str, value: str) -> str:
 
 
 def number_columns(table: bs4.Tag) -> None:
-    """Marks the cells of columns that hold numbers alone, in tables that are not of helpers."""
+    """Marks the cells of columns that only contain numbers, in tables that are not from helpers."""
     rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
     spans = [cell.get(name, "1") for row in rows for cell in row for name in ("colspan", "rowspan")]
     if any(span != "1" for span in spans):

@@ -1,4 +1,4 @@
-"""HTML files around articles: one notebook each, and one with all of them."""
+"""HTML files for articles: one for each notebook, and one with all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BANNER = "Quick run: small sample, few epochs. The numbers say that everything w
 
 @dataclass
 class About:
-    """What pages say of the submission as a whole; empty where nothing is known."""
+    """Facts about the submission as a whole; empty where unknown."""
 
     title: str
     author: str = ""
@@ -33,7 +33,7 @@ class About:
 
 
 def facts_of(notebooks: list[Notebook], about: About) -> list[tuple[str, str]]:
-    """What the head of a page says: whose it is, data, and time of the run."""
+    """The facts in the head of a page: the author, the data, and the time of the run."""
 
     def values(name: str) -> list[str]:
         return list(dict.fromkeys(book.parameters[name] for book in notebooks if name in book.parameters))
@@ -49,14 +49,14 @@ def facts_of(notebooks: list[Notebook], about: About) -> list[tuple[str, str]]:
 
 
 def images(sample: str) -> str:
-    """What the parameter `sample` means."""
+    """The meaning of the parameter `sample`."""
     if sample == "0":
         return "all"
     return f"sample of {int(sample):,}" if sample.isdigit() else sample
 
 
 def run_of(notebooks: list[Notebook]) -> str:
-    """When the first of them started, and how long all took."""
+    """When the first of them started, and how long all took together."""
     starts = [book.started for book in notebooks if book.started]
     if not starts:
         return ""
@@ -72,7 +72,7 @@ def listed(notebooks: list[Notebook]) -> str:
 def page(
     notebooks: list[Notebook], about: About, *, whole: bool, before=None, after=None, bodies: list[str]
 ) -> str:
-    """One HTML file with these notebooks in it: all of them, or one between its neighbours."""
+    """One HTML file with these notebooks: all of them, or one with links to its neighbours."""
     quick = [book for book in notebooks if book.quick]
     banner = BANNER
     if quick and len(quick) < len(notebooks):
@@ -104,13 +104,14 @@ def page(
 
 
 def joined(folder: str, pattern: str) -> str:
-    """The files of a folder in the order of their numbers, as one text."""
+    """The files of a folder, ordered by their numbers, as one text."""
     files = sorted((HERE / "notebook" / folder).glob(pattern))
     return "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
 
 
 def linked(body: str, notebooks: list[Notebook], inside: bool) -> str:
-    """The article with links between notebooks leading to pages, or inside one page to articles."""
+    """The article with links to other notebooks changed to links to their pages or, inside one page, to their
+    articles."""
     known = {book.name: book for book in notebooks}
     soup = bs4.BeautifulSoup(body, "html.parser")
     for link in soup.find_all("a", href=True):

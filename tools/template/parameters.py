@@ -1,4 +1,5 @@
-"""The parser of parameters cells, which `tools/papermill_rust` has: the copy in this repository, installed or not."""
+"""The parser of parameters cells from `tools/papermill_rust`: always the copy in this repository, whether installed or
+not."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Pictures of the pages and of the lab, for README and the manual.
+"""Makes pictures of the pages and of JupyterLab, for README and the manual.
 
     .tools/python/bin/python tools/template/pictures.py export docs/pictures
 
-The submission on a desk, on a phone, in the dark and as it is printed, the lab's start page, and a training in it. Needs
+The submission on a desktop, on a phone, in dark mode and in print, JupyterLab's start page, and a training in it. Needs
 Chromium, and the kernel that `cargo xtask setup` installs.
 """
 
@@ -40,7 +40,7 @@ def picture(page: Page) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """A picture of few colours, a tenth of what Chromium writes."""
+    """Saves a picture with few colours: the file has a tenth of the size of Chromium's."""
     picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size / 1000:.0f} kB")
 
@@ -55,7 +55,7 @@ def pages(browser: Browser, export: Path, out: Path) -> None:
 
 @contextmanager
 def lab(browser: Browser, root: Path, path: str, height: int) -> Iterator[Page]:
-    """A file in a JupyterLab with settings of its own: nobody's are read or changed."""
+    """Opens a file in a JupyterLab with its own settings: those of the user are neither read nor changed."""
     with tempfile.TemporaryDirectory() as folder:
         names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
@@ -83,7 +83,7 @@ def start_page(browser: Browser, out: Path) -> None:
         save(picture(page), out / "lab.png")
 
 
-# What a picture of a training shows.
+# The cells in the picture of a training.
 CELLS = [
     ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;',
     'let dataset = Dataset::load("../data/sample")?;\nlet split = dataset.split(SplitConfig::default())?;',
@@ -95,7 +95,8 @@ CELLS = [
 
 
 def training(browser: Browser, out: Path) -> None:
-    """A training's first epoch, its chart after five, an error behind it, and the kernel restarted, in one picture."""
+    """A training's first epoch, its chart after five, an error message, and the kernel after a restart, in one
+    picture."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     notebook.metadata.kernelspec = {"name": "rust", "display_name": "Rust", "language": "rust"}
     path = ROOT / "target" / "training.ipynb"
@@ -105,7 +106,7 @@ def training(browser: Browser, out: Path) -> None:
         wait_for(page, f"document.querySelectorAll('.jp-CodeCell').length === {len(CELLS)}")
         wait_for(page, "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
         page.ask("void window.jupyterapp.commands.execute('application:toggle-left-area')")
-        # JupyterLab drops what is run before it has got the kernel's answers.
+        # JupyterLab ignores cells that are run before it has received the kernel's information.
         time.sleep(3)
         states = []
         for words in ("epoch 1/8, step 1", "epoch 5/8, step 1", "index out of bounds", "epoch 1/8, step 1"):

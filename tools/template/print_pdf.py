@@ -1,7 +1,8 @@
 """A page as a PDF: printed by a headless Chromium, with page numbers, an outline and tags for screen readers.
 
-Chromium numbers pages (`@page`), but its CSS cannot say on which page a link's target stands (`target-counter`). So the
-page is printed twice: the first print says where the targets are, the second has these numbers in its contents.
+Chromium numbers pages (`@page`), but in its CSS a link cannot show the page number of its target (`target-counter`). So
+the page is printed twice: the first print is used to find the page of each target, the second has these numbers in its
+contents.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NUMBER_CONTENTS = """(pages) => {
 
 
 def print_pdf(program: str, page: Path, out: Path) -> None:
-    """Prints `page` to `out`, whole or not at all.
+    """Prints `page` to `out`, atomically: completely or not at all.
 
     Raises BrowserError when Chromium does not print, OSError when the file cannot be written.
     """
@@ -48,7 +49,7 @@ def printed(tab: Page) -> bytes:
 
 
 def pages_of_targets(pdf: bytes) -> dict[str, int]:
-    """The page of each id that a link leads to, counted from 1. Chromium writes both as plain text."""
+    """The page number, from 1, of each id that a link leads to. Chromium writes both as plain text."""
     objects = re.findall(rb"^(\d+) 0 obj\s<<\s?/Type /Page\b", pdf, re.MULTILINE)
     numbers = {number: index for index, number in enumerate(objects, start=1)}
     targets = re.findall(rb"/([\w-]+) \[(\d+) 0 R /XYZ", pdf)

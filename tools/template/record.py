@@ -1,4 +1,4 @@
-"""What made a page, so that it can be made again: its foot, and the data in its head."""
+"""How a page can be made again: the record at its foot, and the data in its head."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from results import Results
 
 VERSIONS = {"rustc": "Rust", "libtorch": "libtorch", "tch": "tch", "helpers": "helpers"}
 
-# What `--quick` sets (tools/xtask/src/notebooks/plan.rs).
+# The parameters of `--quick` (tools/xtask/src/notebooks/plan.rs).
 QUICK = {"data": "../data/sample", "sample": "2000", "epochs": "3", "quick": "true", "export": "../export/quick"}
 
 
 def record_of(notebooks: list[Notebook], results: Results) -> list[tuple[str, list[str]]]:
-    """Names and values: command, versions, processor, seed, hashes of the data. Values that differ are all there."""
+    """Names and values: command, versions, processor, seed, hashes of the data. If notebooks differ in a value, all
+    values are listed."""
     record = {
         "Made by": commands_of(notebooks),
         "Versions": versions_of(notebooks, results),
@@ -30,7 +31,7 @@ def record_of(notebooks: list[Notebook], results: Results) -> list[tuple[str, li
 
 
 def commands_of(notebooks: list[Notebook]) -> list[str]:
-    """What makes the same again: a submission, or runs with parameters of their own, and then the pages."""
+    """The commands that make the same pages again: a submission, or runs with their parameters, and then the export."""
     quick = " --quick" if notebooks and all(book.quick for book in notebooks) else ""
     own: dict[tuple[str, str], list[str]] = {}
     for book in notebooks:
@@ -39,18 +40,18 @@ def commands_of(notebooks: list[Notebook]) -> list[str]:
                 own.setdefault((name, value), []).append(book.name[:2])
     if not own:
         return [f"cargo xtask submission{quick}"]
-    # First what all notebooks are given that have it, then what some are.
+    # First the parameters that are given to all notebooks that have them, then those of some.
     runs = {"": ""}
     for (name, value), numbers in own.items():
         everywhere = numbers == [book.name[:2] for book in notebooks if name in book.parameters]
         which = "" if everywhere else "".join(f" {number}" for number in numbers)
-        # A path is kept as it is seen from the folder of the notebooks.
+        # A path is relative to the folder of the notebooks.
         runs[which] = runs.get(which, "") + f" -p {name} {shlex.quote(value.removeprefix('../'))}"
     return [f"cargo xtask run{which}{words}{quick}" for which, words in runs.items()] + [f"cargo xtask export{quick}"]
 
 
 def data_of(results: Results) -> str:
-    """The images that were used, as in `70,000 images of 28 × 28 pixels, 10 classes`."""
+    """The images that were used, as `70,000 images of 28 × 28 pixels, 10 classes`."""
     return "; ".join(distinct(map(data_in, results.files)))
 
 
@@ -64,7 +65,7 @@ def data_in(metrics: dict) -> str:
 
 
 def versions_of(notebooks: list[Notebook], results: Results) -> list[str]:
-    """The metrics know the versions that ran; a notebook's own words count where there are none."""
+    """The versions in the metrics and in the notebooks' metadata; Rust's from the metadata only without metrics."""
     found = [
         f"{name} {version}"
         for key, name in VERSIONS.items()
@@ -75,7 +76,8 @@ def versions_of(notebooks: list[Notebook], results: Results) -> list[str]:
 
 
 def processor_of(metrics: dict) -> str:
-    """Processor, what it can do, threads, and the precision that `auto` means there (helpers/src/models/precision.rs)."""
+    """Processor, its instruction sets, threads, and the precision that `auto` selects there
+    (helpers/src/models/precision.rs)."""
     threads, can = within(metrics, "threads"), within(metrics, "cpu_capability")
     precision = within(metrics, "config", "fit", "precision")
     if precision == "auto" and can:
@@ -90,7 +92,7 @@ def processor_of(metrics: dict) -> str:
 
 
 def within(metrics: dict, *path: str) -> str:
-    """The text at the end of a path of keys; empty where there is none."""
+    """The text at the end of a path of keys; empty if there is none."""
     value: object = metrics
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None

@@ -1,7 +1,7 @@
-"""What a run measured, read from `metrics/NAME.json` beside the executed notebooks.
+"""The metrics of a run, read from `metrics/NAME.json` beside the executed notebooks.
 
-The files may be missing, of another schema or broken: then what they would say is left out, with a note. Every text from
-them is data; the pages escape it.
+The files may be missing, of another schema or broken: then they are ignored, with a note. Every text in them is data;
+the pages escape it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SCHEMA = 1
-# The file, what it holds, and the notebook that makes it.
+# The file, what it contains, and the notebook that makes it.
 MODELS = {
     "baseline": ("Dense network", "nb04"),
     "cnn": ("Convolutional network", "nb06"),
@@ -39,7 +39,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Denoising:
-    """The autoencoder on the test images: PSNR in dB before and after, and values of the code a value of the image."""
+    """The autoencoder on the test images: PSNR in dB before and after, and the number of values of the code per value
+    of the image."""
 
     noisy: float
     restored: float
@@ -48,7 +49,7 @@ class Denoising:
 
 @dataclass
 class Results:
-    """All that was measured, the best model first. `files` are the metrics as read, for what they say of the run."""
+    """All metrics, the best model first. `files` are the parsed metrics, for the facts about the run."""
 
     scores: list[Score] = field(default_factory=list)
     denoising: Denoising | None = None
@@ -57,7 +58,7 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """The metrics in `folder`; what cannot be read is left out and noted."""
+    """Reads the metrics in `folder`; unreadable files are ignored and noted."""
     results = Results()
     for name in (*MODELS, AUTOENCODER):
         path = folder / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writes files atomically: completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Puts `content` into the file at once: who reads it meanwhile, or after a failure, finds what was there before.
+    """Replaces the file's content at once: a reader sees the old content until then, and after a failure.
 
-    Raises OSError when there is no room or no permission; nothing is left beside the file then.
+    Raises OSError if there is no space or no permission; then no temporary file remains.
     """
     descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
