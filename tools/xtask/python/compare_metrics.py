@@ -19,7 +19,7 @@ VARYING = ("versions", "fit_seconds", "train_images_per_second", "predict_images
 
 
 def fields(value, path=""):
-    """Every value below `value` with its dotted path, numbers as they are written."""
+    """Every value below `value` with its dotted path, numbers in their original notation."""
     if isinstance(value, dict):
         inner = [(f"{path}.{key}" if path else key, item) for key, item in value.items()]
     elif isinstance(value, list):
@@ -32,13 +32,13 @@ def fields(value, path=""):
 
 
 def named(name):
-    """Matches a dotted path that holds `name` as whole words."""
+    """A pattern for dotted paths that contain `name` as whole words."""
     return re.compile(rf"(^|\.){re.escape(name)}(?=[.\[]|$)")
 
 
 def read(path, renamed, ignored):
     """A metrics file's fields under their new names, without the ignored ones."""
-    # As text: a number that is written differently is a different number.
+    # Numbers are compared as text: one with another notation is a different number.
     found = fields(json.loads(path.read_text(encoding="utf-8"), parse_float=str, parse_int=str))
     kept = {}
     for field, value in found.items():
@@ -50,7 +50,7 @@ def read(path, renamed, ignored):
 
 
 def differences(old, new):
-    """A line for each field that is not the same on both sides."""
+    """One line for each field that differs."""
     for field in sorted(old.keys() | new.keys()):
         left, right = old.get(field, "(missing)"), new.get(field, "(missing)")
         if left != right:
@@ -58,7 +58,7 @@ def differences(old, new):
 
 
 def files(path):
-    """The JSON files below a folder by their names in it; a file alone is its own folder."""
+    """The JSON files below a folder by their relative names; for a single file, by its name."""
     if path.is_file():
         return {path.name: path}
     return {str(file.relative_to(path)): file for file in sorted(path.rglob("*.json"))}
