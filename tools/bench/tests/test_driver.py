@@ -1,4 +1,4 @@
-"""The driver's arithmetic and its messages, on made-up results and on sides that are one line of Python."""
+"""The driver's statistics and messages, with made-up results and with sides that are one line of Python."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_another_accuracy_is_reported(monkeypatch):
 
 @pytest.mark.parametrize(("quick", "status"), [(True, 0), (False, 1)])
 def test_a_quick_run_only_shows_that_all_sides_run(monkeypatch, capsys, tmp_path, quick, status):
-    """A short training's accuracy says nothing; that of a whole one must be like its peers'."""
+    """A short training's accuracy is not compared; that of a complete one must be similar to its peers'."""
 
     def run(args, found):
         # Ours is 0.0331 above, more than the tolerance.
@@ -185,7 +185,7 @@ def test_other_folds_are_refused(monkeypatch):
         search(monkeypatch, [search_result()] * 7 + [search_result(fold_sums=[3, 2, 1])])
 
 
-# Everything that any part reads of a side's result.
+# All keys that a part reads from a side's result.
 RESULT = {
     "train_images_per_second": 40.0, "predict_images_per_second": 80.0, "features_per_second": 8.0,
     "accuracy": 0.8, "psnr_db": 18.0, "mean_feature": 0.3, "val_accuracy": [0.5, 0.9], "seconds": 2.0,
@@ -206,7 +206,7 @@ RESULT = {
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """Every side gives the same, peers half of our speed; optional ones do not work."""
+    """Every side returns the same, peers with half of our speed; optional ones do not work."""
 
     def rounds(sides, count, spec, seed, show):
         def result(side: measure.Side) -> list[tuple[float, dict]]:
