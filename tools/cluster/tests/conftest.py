@@ -1,4 +1,4 @@
-"""A real scheduler, real workers and the bridge, each a process; trials are stubs."""
+"""A real scheduler, real workers and the bridge, each in its own process; trials are stubs."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 BRIDGE = Path(__file__).resolve().parents[1] / "bridge.py"
 
-# What a trial does here: it looks at all that it was given, waits as long as it is told, and says what it found.
+# A trial here checks all its inputs, waits as long as the specification says, and reports what it found.
 STUB = f"""#!{sys.executable}
 import json, os, sys, time
 from pathlib import Path
@@ -57,7 +57,7 @@ class Cluster:
         self.folder, self.port = folder, free_port()
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes = []
-        # What all its processes are told, of certificates.
+        # Variables for all its processes, such as the paths of certificates.
         self.environment = {}
 
     def start(self, *words, cache=None):
@@ -85,7 +85,7 @@ class Cluster:
 
 
 class Search:
-    """The bridge as a search sees it."""
+    """A search, as far as the bridge is concerned."""
 
     def __init__(self, address, folder, environment=None, bridge=BRIDGE, **needs):
         (folder / "data").mkdir(exist_ok=True)
@@ -122,7 +122,7 @@ class Search:
         self.send({"number": number, "spec": {"name": f"t{number}", "threads": 1, "data": "elsewhere"} | spec})
 
     def take(self, condition, seconds=60):
-        """Reads what the bridge says until something holds."""
+        """Reads the bridge's lines until a condition is true."""
         end = time.monotonic() + seconds
         while not condition(self):
             line = self.lines.get(timeout=max(0.1, end - time.monotonic()))
@@ -164,7 +164,7 @@ def search(cluster, tmp_path):
 
 
 def alive(pid):
-    # One look, not two: a process may go between them.
+    # A single call: between two calls a process could end.
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

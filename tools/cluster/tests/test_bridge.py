@@ -1,4 +1,4 @@
-"""Trials on a Dask cluster end as on one machine, whatever happens to its processes."""
+"""Trials on a Dask cluster have the same results as on one machine, whatever happens to its processes."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_takes_its_trial_with_it(cluster, search, tmp_pa
     one, log = search(), tmp_path / "started"
     one.take(lambda it: it.slots == 2)
     for number in range(2):
-        # Far longer than this test waits: none ends by itself.
+        # Far longer than this test takes: none ends by itself.
         one.trial(number, seconds=600, log=str(log))
     until(lambda: len(started(log)) == 2)
     pids = [int(pid) for _, pid in started(log)]
@@ -93,7 +93,7 @@ def test_another_worker_runs_what_a_killed_one_had(cluster, search, tmp_path):
 
 
 def test_where_memory_is_short_it_is_said(cluster, search):
-    # A trial whose workers die is given up after three of them; here, after one.
+    # By default a trial fails after its workers have died three times; here, after the first time.
     cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
     cluster.scheduler()
     cluster.worker()
@@ -104,7 +104,7 @@ def test_where_memory_is_short_it_is_said(cluster, search):
     one.trial(1, killed="worker")
     one.take(lambda it: 1 in it.answers)
     assert one.answers[1]["error"] == "one worker after the other died while it ran it; do they have enough memory?"
-    # The others go on.
+    # The other trials continue.
     cluster.worker()
     one.trial(2)
     one.take(lambda it: 2 in it.answers)
@@ -112,7 +112,7 @@ def test_where_memory_is_short_it_is_said(cluster, search):
 
 
 def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, search, tmp_path):
-    # A scheduler gives a silent worker up after five minutes; here, after seconds.
+    # By default a scheduler drops a silent worker after five minutes; here, after seconds.
     cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
     cluster.scheduler()
     workers = [cluster.worker() for _ in range(2)]
@@ -121,7 +121,7 @@ def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, sea
     one.trial(0, seconds=1.5, log=str(log))
     one.trial(1, seconds=1.5, log=str(log))
     until(lambda: len(started(log)) == 2)
-    # Slow: it has a tenth of its time. Nothing is begun twice for that.
+    # A slow worker, with a tenth of the processor's time: no trial is started twice because of that.
     one.trial(2, log=str(log))
     for _ in range(3):
         workers[0].send_signal(signal.SIGSTOP)
@@ -130,14 +130,14 @@ def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, sea
         time.sleep(0.1)
     found(one, 3)
     assert len(started(log)) == 3
-    # Cut off: nothing is heard of it any more, as when its cable is pulled.
+    # A worker that was cut off: it sends nothing any more, as with an unplugged cable.
     one.trial(3, seconds=1.5, log=str(log))
     one.trial(4, seconds=1.5, log=str(log))
     until(lambda: len(started(log)) == 5)
     workers[0].send_signal(signal.SIGSTOP)
     assert [result["name"] for result in found(one, 5)] == ["t0", "t1", "t2", "t3", "t4"]
     assert len(started(log)) == 6, "its trial was begun again elsewhere"
-    # Back again, it ends what it had: nobody waits for that.
+    # When it is back, it finishes its trial, but nobody waits for the result.
     workers[0].send_signal(signal.SIGCONT)
     until(lambda: not any(alive(int(pid)) for _, pid in started(log)))
     assert len(one.answers) == 5
@@ -178,7 +178,7 @@ def versions(python="3.11.7", distributed="2026.8.0"):
 
 
 class FakeClient:
-    """What the bridge asks a cluster about its workers."""
+    """A client that answers the bridge's questions about workers."""
 
     def __init__(self, **workers):
         self.workers, self.of_scheduler, self.asked = workers, versions(), 0
@@ -201,7 +201,7 @@ def test_other_versions_are_said_whenever_they_come_and_once(tmp_path, monkeypat
     said = [[]]
 
     def looked():
-        """What changes between two looks."""
+        """The changes between two checks."""
         yield client.workers.update(b=versions("3.12.1"), c=versions(distributed="2024.1.0"), d=versions("3.12.1"))
         yield
         yield client.workers.update(e=versions())
@@ -257,7 +257,7 @@ def test_a_wrong_address_is_one_sentence(search):
 
 
 def certificates(folder):
-    """An authority of its own, and a certificate that it has signed; None without openssl."""
+    """A certificate authority, and a certificate that it has signed; None without openssl."""
     if not shutil.which("openssl"):
         return None
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -301,7 +301,7 @@ def test_a_shared_folder_is_filled_once(cluster, search, tmp_path):
 
 
 def changed_bridge(folder, old, new):
-    """The bridge with other words in it; and what it must be told to find the module beside it."""
+    """The bridge with one text replaced, and the variable with which it finds its module."""
     text = BRIDGE.read_text()
     assert old in text
     (folder / "bridge.py").write_text(text.replace(old, new))
@@ -313,14 +313,14 @@ def test_workers_with_one_store_do_not_write_the_same_part(cluster, search, tmp_
     cluster.scheduler()
     for _ in range(2):
         cluster.worker()
-    # Many pieces a file, so that both are at it at once.
+    # Many pieces per file, so that both workers receive it at the same time.
     small = changed_bridge(tmp_path, "PIECE = 16 << 20", "PIECE = 16")
     one = search(store=str(tmp_path / "shared") if named else None, **small)
     one.take(lambda it: it.slots == 2)
     for number in range(4):
         one.trial(number, seconds=0.5)
     found(one, 4)
-    # What Dask's workers write of a call that failed.
+    # The message of Dask's workers about a call that failed.
     assert "Run Failed" not in cluster.logs()
 
 

@@ -1,4 +1,4 @@
-"""The commands of docs/cluster.md that need no Dask, with a program that stands in for the trial."""
+"""The commands of docs/cluster.md that need no Dask, with a stub instead of the program `trial`."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs/cluster.md").read_text().split("## Without Dask")[1]
 
-# It answers with what it was given, and fails on one of them half-way.
+# It prints its input, and fails half-way for one of the trials.
 TRIAL = """#!/bin/sh
 read spec
 printf '%s, ' "$spec"
@@ -18,7 +18,7 @@ echo done
 
 
 def loop(engine):
-    """What the engine does with the command that the page gives it."""
+    """What an engine does with the command in the documentation."""
     line = next(line for line in TEXT.splitlines() if line.startswith(engine) or f"| {engine} " in line)
     if engine == "parallel":
         return f"for spec in $(ls specs/*.json); do {line.split('--workdir . ')[1].replace('{}', '$spec')}; done"
