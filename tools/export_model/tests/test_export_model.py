@@ -1,4 +1,4 @@
-"""Models for other programs: each layer gives what PyTorch gives, and what is no model is refused."""
+"""The export of models: each layer has the same output as in PyTorch, and files that are not models are refused."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ import export_model
 import graph as graphs
 from model_file import FORMAT, ExportError, ModelFile, checksum
 
-# What PyTorch makes of each layer; helpers' own layers are tested against the same file.
+# PyTorch's outputs for each layer; the tests of helpers' own layers use the same file.
 CASES = [
     case
     for case in json.loads((ROOT / "helpers/tests/reference/layers.json").read_text())
-    # A batch's own statistics and random numbers belong to training.
+    # Batch statistics and random numbers are only used in training.
     if not (case["training"] and {"batch_normalization", "dropout", "gaussian_noise"} & set(case["layer"]))
 ]
 
@@ -31,7 +31,7 @@ def tensor(values):
 
 
 class InOrder:
-    """The weights of a case, which has no names for them."""
+    """The weights of a case in order, because they have no names there."""
 
     def __init__(self, weights):
         self.weights = iter(weights)
