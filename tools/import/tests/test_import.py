@@ -1,4 +1,5 @@
-"""Pictures become arrays: the pixels are Pillow's, whatever the kind of file; what is broken is left out; a stop costs nothing."""
+"""Arrays from pictures: the pixels are the same as Pillow's for every file format; broken files are left out; a stop
+loses nothing."""
 
 import csv
 import gzip
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="session")
 def program():
-    """The program, built without the optimisations that a person waits for."""
+    """The program, built without the slow optimisations."""
     command = ["cargo", "build", "--locked", "--quiet", "--package", "import", "--message-format", "short"]
     subprocess.run(command, cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -37,7 +38,7 @@ def run(program, tmp_path):
 
 
 def picture(number, width=150, height=100):
-    """A picture with edges, areas and a gradient, another one for each number."""
+    """A picture with edges, areas and a gradient, different for each number."""
     random_ = random.Random(number)
     made = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     draw = ImageDraw.Draw(made)
@@ -49,7 +50,7 @@ def picture(number, width=150, height=100):
 
 
 def expected(made, side, fit="crop"):
-    """What Pillow makes of it."""
+    """The pixels that Pillow computes."""
     made = made.convert("RGB")
     width, height = made.size
     square = min(width, height)
@@ -74,7 +75,7 @@ def load(folder):
 
 
 def test_every_kind_of_file_gives_pillows_pixels(run, tmp_path):
-    """Decoders of JPEG may differ by some levels; all others are exact, but for the rounding of the resizing."""
+    """JPEG decoders may differ by some levels; all other formats are exact, except for the rounding when resizing."""
     folder = tmp_path / "pictures" / "all"
     folder.mkdir(parents=True)
     made = {}
@@ -96,7 +97,7 @@ def test_every_kind_of_file_gives_pillows_pixels(run, tmp_path):
     glass = picture(10).convert("RGBA")
     glass.putalpha(Image.linear_gradient("L").resize(glass.size))
     add("j.png", glass, Image.alpha_composite(Image.new("RGBA", glass.size, "white"), glass))
-    # Six lies on its right side: turned left it is what the camera saw.
+    # Orientation 6 is a picture that lies on its right side: turned left it is upright.
     turned = Image.Exif()
     turned[0x0112] = 6
     add("k.jpg", picture(11), picture(11).transpose(Image.Transpose.ROTATE_270), most=8, quality=95, subsampling=0, exif=turned)
@@ -178,7 +179,7 @@ def test_all_that_is_left_out_stands_in_a_file(run, tmp_path):
     assert "left out: 3 more; all of them stand in out/left_out.txt" in told
     lines = (tmp_path / "out/left_out.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"pictures/one/{number:02}.png" for number in range(13)]
-    # Nothing is left out any longer.
+    # No picture is left out any more.
     for path in folder.glob("??.png"):
         path.unlink()
     for name in ("X.npy", "y.npy", "classes.txt"):
@@ -210,7 +211,7 @@ def test_a_table_names_files_and_classes(run, tmp_path):
     x, y, classes = load(tmp_path / "out")
     assert (y.tolist(), classes) == ([0, 1, 1], ["blue", "red, big"])
     assert near(x[0], expected(picture(1), 32))
-    # A first row with a picture is none, and a later one without is a picture that is missing.
+    # A first row with a picture is not a header, and a later row without one is a missing picture.
     with open(folder / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows[1:] + [("gone.png", "blue")])
     told = run("pictures/labels.csv", "--size", 32, "--into", "again")
@@ -265,7 +266,7 @@ def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(run, prog
                 break
             time.sleep(0.001)
         process.wait()
-        # As if it had been killed between the pixels and the note of how far it was.
+        # As if it had been killed after writing the pixels and before saving the progress.
         with open(tmp_path / "rough" / "X.npy.part", "ab") as file:
             file.write(b"more than was noted")
     assert kills >= 2, "it was too quick to be killed"
