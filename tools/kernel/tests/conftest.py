@@ -1,4 +1,4 @@
-"""A kernel to talk to."""
+"""A kernel for the tests."""
 
 import re
 import signal
@@ -27,7 +27,7 @@ def plain(text):
 
 
 class Cell:
-    """What a cell that was run left behind."""
+    """The messages of a cell that was run."""
 
     def __init__(self, reply, messages):
         self.reply = reply["content"]
@@ -46,7 +46,7 @@ class Cell:
 
     @property
     def shown(self):
-        """The plain text of all that was shown, values last, without what was replaced."""
+        """The plain text of all outputs, values last, without replaced ones."""
         return [content["data"].get("text/plain") for content in self.of("display_data", "execute_result")]
 
     @property
@@ -59,7 +59,7 @@ class Cell:
 
 
 class Gate:
-    """What a cell waits for until a test lets it go on: nothing depends on how fast either of them is."""
+    """A cell waits for it until a test opens it, so that the speed of either does not matter."""
 
     def __init__(self, folder):
         self.path = Path(tempfile.mktemp(dir=folder))
@@ -73,7 +73,7 @@ class Gate:
 
 
 class Session:
-    """One kernel, as JupyterLab holds it."""
+    """One kernel, used as JupyterLab uses it."""
 
     def __init__(self, **options):
         self.manager = KernelManager(kernel_name="rust", **options)
@@ -87,25 +87,26 @@ class Session:
         self.manager.shutdown_kernel(now=False)
 
     def interrupt(self):
-        """As JupyterLab's stop button."""
+        """Like JupyterLab's stop button."""
         self.manager.interrupt_kernel()
 
     def send(self, code, **options):
-        """Asks for a cell to be run."""
+        """Sends a request to run a cell."""
         return self.client.execute(code, **{"allow_stdin": False, **options})
 
     def run(self, code, stop_at=None, stop_after=None, answers=(), **options):
-        """Runs a cell to its end. Interrupts it once ``stop_at`` is printed, or so many seconds after it was sent."""
+        """Runs a cell to its end. Interrupts it when ``stop_at`` is printed, or ``stop_after`` seconds after it was
+        sent."""
         return self.finish(self.send(code, allow_stdin=bool(answers), **options), stop_at, stop_after, answers)
 
     @contextmanager
     def held(self):
-        """What is sent in this block waits in the kernel until all of it is there."""
+        """Requests that are sent in this block wait in the kernel until all of them have arrived."""
         with tempfile.TemporaryDirectory() as folder:
             gate = Gate(folder)
             request = self.send(gate.wait)
             yield
-            # Through the same socket, so all that was sent before has come, too.
+            # Uses the same socket, so when this is answered all earlier requests have arrived, too.
             self.ask("kernel_info_request")
             gate.open()
             self.finish(request)
@@ -116,7 +117,7 @@ class Session:
             pass
 
     def finish(self, request, stop_at=None, stop_after=None, answers=()):
-        """What becomes of a cell that was sent; ``seconds`` says how long it took after an interrupt."""
+        """The outcome of a cell that was sent; ``seconds`` is the time it took after an interrupt."""
         messages, idle, answers = [], False, list(answers)
         begun = time.monotonic()
         stopped = None
@@ -150,7 +151,7 @@ class Session:
                 return reply
 
     def ask(self, kind, channel="shell", **content):
-        """Any other request, and the content of its reply."""
+        """Sends any other request; returns the content of its reply."""
         message = self.client.session.msg(kind, content)
         getattr(self.client, f"{channel}_channel").send(message)
         get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
@@ -160,7 +161,7 @@ class Session:
                 return reply["content"]
 
     def is_alive(self, name="kept"):
-        """Whether a variable that was set to 41 is still there."""
+        """Whether a variable that was set to 41 still exists."""
         return self.run(f"{name} + 1").value == "42"
 
 
@@ -184,7 +185,7 @@ def gate(tmp_path):
 
 @pytest.fixture
 def own_session():
-    """For a test that leaves a kernel worse than it was."""
+    """For a test after which the kernel cannot be used by others."""
     session = Session()
     yield session
     session.close()
@@ -192,7 +193,8 @@ def own_session():
 
 @pytest.fixture
 def background_session():
-    """One of a Jupyter that a script has started in the background: the shell has it ignore interrupts."""
+    """A kernel of a Jupyter that a script started in the background, for which the shell sets interrupts to be
+    ignored."""
     usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         session = Session()

@@ -1,4 +1,4 @@
-"""Cells that fail, each in its own way: what the table of clients is made of."""
+"""Cells that fail, each in a different way, for the table of clients."""
 
 # name: the cell, the error's name, and a word of its text
 FAILURES = {
@@ -30,7 +30,7 @@ FAILURES = {
         "memory was full",
     ),
 }
-# evcxr itself, the grandparent of the process that runs the cell.
+# Kills evcxr itself, the grandparent of the process that runs the cell.
 EVCXR_DIES = (
     "let stat = std::fs::read_to_string(format!(\"/proc/{}/stat\", std::os::unix::process::parent_id()))?;\n"
     "let evcxr = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1).unwrap_or_default().to_owned();\n"

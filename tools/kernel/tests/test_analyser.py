@@ -1,4 +1,4 @@
-"""evcxr's analyser tells the types of variables from what it is shown, and mistakes are explained at once."""
+"""evcxr's analyser finds the types of variables in the sources that it has, and mistakes are explained at once."""
 
 import pytest
 from conftest import KERNEL, folder_of
@@ -31,7 +31,7 @@ def test_variables_of_the_standard_library_need_no_type(session):
 
 def test_what_methods_of_other_crates_give_needs_no_type(session):
     session.run(FIRST)
-    # An array of `ndarray`, whose sources the analyser is shown, too.
+    # An array of `ndarray`, whose sources the analyser also has.
     matrix = "confusion_matrix(&[0, 1, 1], &[0, 1, 0], 2)?"
     session.run(f"let total = {matrix}.sum();\nlet rows = {matrix}.nrows();")
     assert session.run('println!("{total} {rows}");').stream() == "3 2\n"

@@ -1,4 +1,4 @@
-"""Every program that runs notebooks notices a failed cell by itself."""
+"""Every program that runs notebooks notices a failed cell without help."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def call(folder, nb, *words):
 
 
 class Attached(NotebookClient):
-    """nbclient on a kernel that is there already, so that a table of failures does not start a kernel for each."""
+    """nbclient on an existing kernel, so that a table of failures does not start a kernel for each."""
 
     async def run_on(self, session):
         self.reset_execution_trackers()
@@ -125,7 +125,8 @@ def test_nbmake_stops(tmp_path):
 
 
 def test_as_vs_code_speaks_to_a_kernel(session):
-    """VS Code's Jupyter extension asks who is there, runs hidden cells for itself, and sends all cells of "Run All" at once."""
+    """VS Code's Jupyter extension requests the kernel's information, runs hidden cells, and sends all cells of "Run
+    All" at once."""
     client = session.client
     assert session.ask("kernel_info_request")["language_info"]["name"] == "rust"
     assert session.ask("comm_info_request", target_name="jupyter.widget")["comms"] == {}
@@ -137,7 +138,7 @@ def test_as_vs_code_speaks_to_a_kernel(session):
     cells = [session.finish(request) for request in requests]
     assert [cell.status for cell in cells] == ["ok", "ok", "error", "aborted", "aborted"]
     assert cells[1].value == "42"
-    # It shows the error from the output, and marks the cell by the reply.
+    # It shows the error from the output, and marks the cell according to the reply.
     assert cells[2].of("error")[0]["ename"] == cells[2].reply["ename"] == "Panic"
     assert "no debugger" in session.ask("debug_request", "control", type="request", seq=1, command="debugInfo")["message"]
 

@@ -1,4 +1,4 @@
-"""Kernels that are started from elsewhere than a shell: by VS Code, by a JupyterLab from a desktop's menu."""
+"""Kernels that are not started from a shell: by VS Code, or by a JupyterLab from a desktop's menu."""
 
 import json
 
@@ -11,7 +11,7 @@ SPEC = json.loads((ROOT / ".tools/python/share/jupyter/kernels/rust/kernel.json"
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a kernel in which these variables are other ones."""
+    """Starts a kernel with changed environment variables."""
     sessions = []
 
     def start(**variables):
@@ -41,7 +41,7 @@ def test_what_is_missing_is_told_in_the_notebook(start, tmp_path, gone):
     (repository / "helpers" / "Cargo.toml").write_text("")
     nowhere = {"NOTEBOOK_RUST": str(tmp_path), "HOME": str(tmp_path)}
     session = start(**(nowhere if gone == "compiler" else {"NOTEBOOK_REPOSITORY": str(repository)}))
-    # It goes on saying so: a kernel that ended would be started again and again.
+    # The message is repeated: if the kernel ended, it would be started again and again.
     for _ in range(2):
         cell = session.run("1 + 1")
         assert (cell.status, cell.name) == ("error", "DeadKernel"), cell

@@ -1,4 +1,4 @@
-"""A cell that fails is answered with an error, and what was asked behind it with `aborted`."""
+"""A cell that fails is answered with an error, and the requests after it with `aborted`."""
 
 import pytest
 from failures import EVCXR_DIES, FAILURES
@@ -24,7 +24,7 @@ def test_a_failed_cell_is_an_error(session, kind):
         aborted = session.finish(request)
         assert aborted.status == "aborted"
         assert not aborted.of("execute_input", "stream")
-    # The kernel goes on at once.
+    # The kernel can be used at once.
     assert session.run("40 + 2").value == "42"
 
 

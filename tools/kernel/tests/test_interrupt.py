@@ -1,4 +1,4 @@
-"""Interrupts: whatever a cell is doing, it ends, and what can be kept is kept."""
+"""Interrupts: they end a cell whatever it is doing, and keep what can be kept."""
 
 import os
 import re
@@ -37,7 +37,7 @@ let search = GridSearchCv {
 let results = search.fit(&split)?;
 """
 LOOP = 'println!("begins"); loop { std::thread::sleep(std::time::Duration::from_millis(10)); }'
-# Takes the compiler minutes: it computes the constant. An interrupt ends it.
+# The compiler needs minutes for it, because it computes the constant. An interrupt ends it.
 HEAVY = """
 #[allow(long_running_const_eval)]
 const MANY: u64 = { let mut n = 0u64; while n < 2_000_000_000 { n += 1; } n };
@@ -47,7 +47,7 @@ let many = MANY;
 
 @pytest.fixture(scope="module")
 def times():
-    """How long each took, printed at the end: a person reads them, no test does."""
+    """The time that each took, printed at the end for people; no test depends on it."""
     times = {}
     yield times
     print("\nfrom the interrupt to the end of the cell:")
@@ -128,7 +128,7 @@ def test_training_keeps_all_and_goes_on(kept, times, tmp_path):
     cell = session.run(MODEL)
     assert cell.status == "ok", cell
     request = session.send(fit)
-    # A few epochs are over: they are shown, or the checkpoint is there.
+    # After a few epochs: their lines are shown, or the checkpoint exists.
     deadline = time.monotonic() + SECONDS
     while not (tmp_path / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -140,7 +140,7 @@ def test_training_keeps_all_and_goes_on(kept, times, tmp_path):
     done = int(re.search(r"goes on after epoch (\d+)", cell.text)[1])
     assert 0 < done < EPOCHS
 
-    # That cell alone, again: all variables are there.
+    # Runs only that cell again: all variables exist.
     again = session.run(fit)
     assert again.status == "ok", again
     assert f"{EPOCHS} epochs" in again.stream()
@@ -179,14 +179,14 @@ def test_before_evcxr_is_there(times):
             assert session.run("40 + 2").value == "42"
         finally:
             session.close()
-        # This process may have waited for the processor until evcxr was there.
+        # evcxr may have been ready before this process got processor time.
         if cell.status != "ok":
             return ends(cell, times, "the kernel is starting")
     raise AssertionError("each interrupt came too late")
 
 
 def test_one_that_comes_between_cells_costs_no_variables(kept):
-    """The front knows of a cell's end a moment later than the process that runs cells."""
+    """The front learns a moment later than the process that runs cells that a cell has ended."""
     runner = int(kept.run("std::process::id()").value)
     os.kill(runner, signal.SIGINT)
     time.sleep(0.2)

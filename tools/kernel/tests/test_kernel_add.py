@@ -1,6 +1,6 @@
-"""`notebook-kernel add`: a crate becomes a part of the warm build, and a `:dep` for it leaves nothing to compile.
+"""`notebook-kernel add`: adds a crate to the warm build, so that nothing has to be compiled for its `:dep`.
 
-`cargo xtask kernel add` sets up and calls it.
+`cargo xtask kernel add` runs set-up and calls it.
 """
 
 import subprocess
@@ -21,11 +21,12 @@ def call(*words):
 
 @pytest.fixture(scope="module")
 def added():
-    """A small crate that shares nothing with helpers: features that it turned on for others would have those compiled anew."""
+    """A small crate without common dependencies with helpers: features that it enabled in them would cause a new
+    compilation."""
     adding = subprocess.Popen(
         [PROGRAM, "add", "levenshtein@1", "--repository", ROOT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    # A kernel that starts meanwhile has the warm build before, to its end.
+    # A kernel that was started earlier keeps the previous warm build until it ends.
     session = Session()
     try:
         assert session.run(FIRST).status == "ok"
@@ -46,7 +47,7 @@ def test_a_crate_that_was_added_leaves_nothing_to_compile(added):
     assert 'levenshtein = "1' in call("list").stdout
     session = Session()
     try:
-        # Before its `:dep` it is not there, as for everybody else.
+        # Without its `:dep` the crate cannot be used, like any other.
         assert session.run("use levenshtein::levenshtein;").status == "error"
         assert session.run(FIRST).status == "ok"
         session.run('let dataset = Dataset::load("../data/sample")?;')
@@ -64,7 +65,7 @@ def test_a_crate_that_is_not_there_changes_nothing(added):
     done = call("add", "no-crate-has-such-a-name-0")
     assert done.returncode == 1
     assert "cargo finds no crate `no-crate-has-such-a-name-0`" in done.stderr, done
-    # A program is no crate for a cell.
+    # A program cannot be a dependency of a cell.
     done = call("add", "ripgrep@14.1.1")
     assert done.returncode == 1
     assert "`ripgrep@14.1.1` cannot be added, and the warm build is as it was before" in done.stderr, done

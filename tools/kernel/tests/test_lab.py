@@ -1,5 +1,5 @@
-"""JupyterLab as a reader meets it: its start page, what it offers, how "Run All Cells" shows what cells do, and that a page that
-is closed loses none of it."""
+"""JupyterLab as a reader sees it: its start page and menus, how "Run All Cells" shows the progress of cells, and that
+closing a page loses no outputs."""
 
 import json
 import os
@@ -23,14 +23,14 @@ KERNEL = {"name": "rust", "display_name": "Rust", "language": "rust"}
 CELLS = [
     'println!("first");',
     'println!("step 1"); WAIT println!("step 2");',
-    # Allowed to fail: what is behind it runs.
+    # This cell may fail: the cells after it are run.
     "let n: Option<i32> = None;\nn.unwrap()",
     'println!("behind it");',
     "let x: Vec<i32> = vec![];\nx[3]",
     'println!("never");',
 ]
 ALLOWED = {2: {"tags": ["raises-exception"]}}
-# Shows something that is replaced later, between two waits.
+# Shows a display that is replaced later, between two waits.
 LONG = """
 fn show(text: &str, update: &str) {
     println!("EVCXR_BEGIN_CONTENT text/plain display_id=bar{update}\\n{text}\\nEVCXR_END_CONTENT");
@@ -48,7 +48,7 @@ println!("ended");
 
 @pytest.fixture
 def lab(tmp_path, gate):
-    """JupyterLab on a folder of its own: its address."""
+    """JupyterLab on its own folder; returns its address."""
     folder, own = tmp_path / "notebooks", tmp_path / "own"
     folder.mkdir()
     cells = [
@@ -108,7 +108,7 @@ PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].m
 
 
 def ask_server(lab, path):
-    """The server's answer to a request for this path."""
+    """The server's response to a request for this path."""
     site, _, token = lab.partition("lab/tree/fails.ipynb?token=")
     with urllib.request.urlopen(f"{site}{path}?token={token}") as answer:
         return json.load(answer)
@@ -143,7 +143,8 @@ def test_the_start_page_is_shown_with_a_link_to_each_notebook(lab, tmp_path):
 def open_notebook(browser, url, cells):
     page = open_page(browser, url)
     wait_for(page, f"document.querySelectorAll('.jp-CodeCell').length >= {cells}")
-    # The page's indicator says idle before there is a kernel; a cell that is run then is asked which kernel it wants.
+    # The page's indicator is idle before there is a kernel; a cell that is run then opens the dialog for choosing a
+    # kernel.
     wait_for(page, f"['idle', 'busy'].includes({KERNEL_STATUS})")
     return page
 
@@ -154,13 +155,13 @@ def test_run_all_stops_and_shows_output_while_a_cell_runs(lab, gate):
     assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
     with Browser(program) as browser:
         page = open_notebook(browser, lab, len(CELLS))
-        # Highlighted as Rust.
+        # The code is highlighted as Rust.
         wait_for(page, "document.querySelectorAll('.jp-CodeCell .cm-line span').length > 5")
         page.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         wait_for(page, f"{OUTPUTS}[1].includes('step 1')")
         gate.open()
         wait_for(page, f"{OUTPUTS}[4].includes('index out of bounds')")
-        # The error is there before the answer that has the cell's number.
+        # The error arrives before the reply with the cell's number.
         wait_for(page, f"/[0-9]/.test({PROMPTS}[4]) && !{PROMPTS}.some(prompt => prompt.includes('*'))")
         outputs, prompts = page.ask(OUTPUTS), page.ask(PROMPTS)
         assert outputs[0].strip() == "first"
@@ -189,7 +190,7 @@ def test_a_closed_page_loses_no_output(lab, tmp_path):
         wait_for(page, f"{OUTPUTS}[0].includes('begun')")
         browser.call("Target.closeTarget", targetId=page.target)
 
-        # A page that is opened while the cell runs goes on with it, and saves it as its own.
+        # A page that is opened while the cell runs takes it over, and saves its outputs.
         page = open_notebook(browser, url, 1)
         wait_for(page, f"{OUTPUTS}[0].includes('begun') && {PROMPTS}[0].includes('*')")
         gates[0].open()
@@ -200,7 +201,7 @@ def test_a_closed_page_loses_no_output(lab, tmp_path):
         assert not page.ask("!!document.querySelector('.jp-Dialog')")
         browser.call("Target.closeTarget", targetId=page.target)
 
-        # What ends while no page is there is in the file, and on the page that is opened after it.
+        # The outputs of a cell that ends without a page are in the file, and on a page that is opened later.
         gates[1].open()
         wait_for_output(file, "ended")
         page = open_notebook(browser, url, 1)
@@ -213,14 +214,14 @@ def test_a_closed_page_loses_no_output(lab, tmp_path):
         ("display_data", "all of it".split()),
         ("stream", "begun under way ended".split()),
     ]
-    # Nothing but outputs has come to the file, and nothing to its folder.
+    # The file has new outputs only, and the folder has no new files.
     assert without_outputs(file) == before
     names = {path.name for path in file.parent.iterdir()}
     assert names <= {"fails.ipynb", "long.ipynb", ".ipynb_checkpoints"}, names
 
 
 def without_outputs(path):
-    """A notebook's file as it was before it was run."""
+    """A notebook's file without the changes of a run."""
     notebook = json.loads(path.read_text())
     notebook["metadata"].pop("language_info", None)
     for cell in notebook["cells"]:

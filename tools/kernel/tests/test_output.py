@@ -21,7 +21,7 @@ def test_what_has_no_line_break_is_shown(session):
 
 
 def test_the_two_streams_keep_their_bytes(session):
-    # Often enough to meet the moment between the reading of one stream and the use of what was read.
+    # Often enough to hit the moment between reading a stream and using its text.
     for _ in range(4):
         cell = session.run(
             'let errors = std::thread::spawn(|| for _ in 0..100_000 { eprint!("e"); });\n'

@@ -1,4 +1,4 @@
-"""Jupyter's protocol: the tests that Jupyter has for kernels, and what they leave out."""
+"""Jupyter's protocol: Jupyter's own tests of kernels, and cases that they do not cover."""
 
 from queue import Empty
 
@@ -36,7 +36,7 @@ def test_the_kernel_says_what_it_is(session):
     info = session.ask("kernel_info_request")
     language = info["language_info"]
     assert (language["name"], language["file_extension"], language["pygments_lexer"]) == ("rust", ".rs", "rust")
-    # As CodeMirror names it, so that JupyterLab highlights.
+    # CodeMirror's name of the language, so that JupyterLab highlights it.
     assert (language["mimetype"], language["codemirror_mode"]) == ("text/x-rustsrc", "rust")
     assert all(set(link) == {"text", "url"} for link in info["help_links"])
     assert len(info["help_links"]) >= 3

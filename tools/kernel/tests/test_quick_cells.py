@@ -1,4 +1,4 @@
-"""Cells are compiled against the warm build, and do what they did when cargo compiled them."""
+"""Cells are compiled against the warm build, with the same results as when cargo compiles them."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ FIRST = ':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;'
 
 
 def compiled(session):
-    """What the last cell that was compiled was made of; none if all were kept."""
+    """The source of the last compiled cell; none if all were kept."""
     file = folder_of(session) / "cell" / "src" / "lib.rs"
     return file.read_text() if file.exists() else ""
 
@@ -23,7 +23,7 @@ def helpers(session):
 
 def test_cells_are_linked_with_the_library(session):
     session.run(f"let kept = vec![1, 2, 3]; // {time.time_ns()}, as no cell before")
-    # evcxr's variable store is in the library. If this fails, evcxr has another one now: see `toolchain/cell.rs`.
+    # evcxr's variable store is in the library. If this fails, evcxr's store has changed: see `toolchain/cell.rs`.
     assert "use notebook_library::store as evcxr_internal_runtime;" in compiled(session)
     assert "mod evcxr_internal_runtime" not in compiled(session)
     folder = folder_of(session)
@@ -45,7 +45,7 @@ def test_a_refusal_is_told_again_in_the_same_words(session):
     code = f"let wrong: u8 = 1; // {time.time_ns()}\nlet mistake: u8 = nobody_knows_this;"
     first, second = session.run(code), session.run(code)
     assert "nobody_knows_this" in first.traceback
-    # Each cell has a number of its own.
+    # Each cell has its own number.
     assert second.traceback.splitlines()[2:] == first.traceback.splitlines()[2:]
 
 
@@ -53,7 +53,7 @@ def test_levels_of_optimisation_are_known(session):
     session.run("let kept = vec![1, 2, 3];")
     session.run(":opt 3")
     assert session.run('println!("{} {}", kept.len(), thousands(1234));').stream() == "3 1,234\n"
-    # Checks stay on, as evcxr has them at every level.
+    # Overflow checks stay on, as in evcxr at every optimisation level.
     cell = session.run("let one = std::env::args().count().min(1) as u8;\nlet above = u8::MAX + one;")
     assert "overflow" in cell.text
     session.run(":opt 0")
@@ -121,13 +121,13 @@ def test_another_dependency_keeps_all_variables(own_session):
         'let dataset = Dataset::load("../data/sample")?;\n'
         "let model = Sequential::new(dataset.image_shape()).flatten().dense(2).build(7)?;"
     )
-    # A version of it is compiled already.
+    # A version of this crate is already compiled.
     cell = session.run(':dep half = "2"\nprintln!("{}", half::f16::from_f32(1.5));')
     assert cell.stream() == "1.5\n", cell
     assert any("with cargo, as it has other dependencies" in text or "compiled" in text for text in told(cell)), "of the wait"
     cell = session.run('println!("{own:?} {}", dataset.len() > 0 && model.count_params() > 0);')
     assert cell.stream() == "Own { value: 7 } true\n", cell
-    # On a copy of the warm build, and helpers was not compiled again.
+    # In a copy of the warm build, and without compiling helpers again.
     assert (folder_of(session) / "target").exists()
     assert "helpers" not in "".join(told(cell))
 
@@ -139,7 +139,7 @@ def test_a_kernel_reads_helpers_before_its_first_cell(own_session):
             break
         time.sleep(0.02)
     assert "helpers = " in manifest.read_text()
-    # A question waits until that is done. Nothing is left of it, and nothing was compiled.
+    # A request waits until that is finished. Then no trace of it is left, and nothing was compiled.
     own_session.ask("complete_request", code="std::", cursor_pos=5)
     assert "helpers" not in manifest.read_text() + compiled(own_session)
     cell = own_session.run("Dataset::load")

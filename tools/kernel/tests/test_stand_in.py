@@ -1,6 +1,6 @@
-"""What stands in for cargo and rustc in a session does what it knows, and leaves the rest to the real tools.
+"""The stand-ins for cargo and rustc in a session handle the cases that they know, and leave the rest to the real tools.
 
-The kernel's program is called under their names, as evcxr calls them, with tools of the test's own behind it.
+The kernel's program is called by these names, as evcxr calls them, with the test's own tools behind it.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ MISTAKE = {
     "spans": [{"file_name": "src/lib.rs", "line_start": 1, "line_end": 1}],
     "children": [],
 }
-# Each writes down how it was called. The compiler refuses what holds `mistake`.
+# Each one records how it was called. The compiler refuses a source that contains `mistake`.
 RUSTC = """#!/bin/sh
 echo "rustc $*" >> LOG
 case "$*" in
@@ -100,7 +100,7 @@ class Place:
         self.learn()
 
     def learn(self):
-        """As set-up does."""
+        """Records the warm build, as set-up does."""
         assert self.call("cargo", *BUILD, mode="learn", folder=self.template).returncode == 0
         assert self.call("cargo", "metadata", mode="learn", folder=self.template).returncode == 0
         looks = [self.look(path) for path in self.files]
@@ -133,7 +133,7 @@ class Place:
         return subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
     def build(self, source="fn f() {}\n", words=BUILD, **variables):
-        """What a cell's build ends with, and which real tools it took."""
+        """The result of a cell's build, and the real tools that it called."""
         (self.session / "src" / "lib.rs").write_text(source)
         self.log.unlink(missing_ok=True)
         done = self.call("cargo", *words, **variables)
@@ -147,7 +147,7 @@ def place(tmp_path):
 
 
 def made(done):
-    """The library that a build says it has made."""
+    """The library that a build reports."""
     assert done.returncode == 0, done
     (artifact,) = [line for line in map(json.loads, done.stdout.splitlines()) if line["reason"] == "compiler-artifact"]
     assert artifact["target"]["name"] == "ctx"
@@ -201,9 +201,9 @@ def left_to_cargo(place, why, **settings):
     assert done.returncode == 0, done
     called = called[next(at for at, line in enumerate(called) if line.startswith("cargo build")) :]
     assert f"Compiling this cell with cargo: {why}" in done.stderr
-    # On a copy of the warm build.
+    # In a copy of the warm build.
     assert (place.session / "target" / "libhelpers.rlib").read_text() == "compiled"
-    # Words about the wait come once.
+    # The message about the wait comes only once.
     assert "Compiling this cell" not in place.build(**settings)[0].stderr
     return called
 
@@ -212,29 +212,29 @@ def test_another_dependency_is_left_to_cargo(place):
     manifest = place.session / "Cargo.toml"
     manifest.write_text(manifest.read_text() + 'itertools = "0.13"\n')
     called = left_to_cargo(place, "it has other dependencies or settings")
-    # The tools find what the person had set, and types stay the same from cell to cell.
+    # The tools get the user's variables, and types stay the same from cell to cell.
     assert f"/own/home, {place.tools}:" in called[0]
     assert "metadata=notebook" in called[1]
 
 
 def test_a_crate_of_the_warm_build_is_there_for_who_asks_for_it(place):
-    """The warm build has another crate beside helpers (`notebook-kernel add`)."""
+    """The warm build has a crate in addition to helpers (`notebook-kernel add`)."""
     session = place.session / "Cargo.toml"
     helpers_alone = session.read_text()
     (place.template / "Cargo.toml").write_text(helpers_alone + 'rand = "9.9"\n')
     place.learn()
-    # Metadata has made a lock file with it.
+    # `cargo metadata` has made a lock file that includes it.
     (place.template / "configuration" / "Cargo.lock").write_text((place.template / "Cargo.lock").read_text())
     for line in ("", 'rand = "9"\n', 'rand = "*"\n'):
         session.write_text(helpers_alone + line)
         done, called = place.build(f"fn f() {{}} // {line}")
         assert made(done) and len(called) == 1 and called[0].startswith("rustc src/lib.rs"), called
         assert ("--extern rand=" in called[0]) == bool(line), called
-        # cargo is asked about each selection once.
+        # cargo is called once for each selection of crates.
         place.log.unlink()
         for _ in range(2):
             assert place.call("cargo", "metadata").returncode == 0
-        # That of helpers alone was learnt before.
+        # The selection with helpers only was recorded before.
         assert (place.log.read_text() if place.log.exists() else "").count("cargo metadata") == bool(line)
     session.write_text(helpers_alone + 'rand = "8"\n')
     left_to_cargo(place, "it has other dependencies or settings")

@@ -1,4 +1,4 @@
-"""Errors as somebody meets them who begins with Rust, or with notebooks."""
+"""Error messages for people who are new to Rust, or to notebooks."""
 
 def test_a_compile_error_shows_rustcs_words_at_the_cells_lines(session):
     cell = session.run('// one\n\nlet number: i32 = 1;\nlet text: String = number;')

@@ -1,4 +1,4 @@
-"""Whatever a notebook begins with, helpers comes in the versions that were tested, and compiled already."""
+"""Whatever the first cell of a notebook is, helpers has the tested versions of its crates, already compiled."""
 
 import re
 
@@ -10,7 +10,7 @@ def versions(lock_file):
 
 
 def test_a_cell_before_helpers_makes_cargo_forget_no_version(session):
-    # Of cells that use no crate cargo would make a lock file without any.
+    # If the first cells used no crate, cargo would make a lock file without any.
     assert session.run('println!("{}", 1 + 1);').stream() == "2\n"
     cell = session.run(':dep helpers = { path = "../helpers" }\nprintln!("{}", helpers::text::thousands(7));')
     assert cell.stream() == "7\n"
