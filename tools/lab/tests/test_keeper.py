@@ -1,4 +1,4 @@
-"""What the server keeps of a cell is what a page would have shown."""
+"""The outputs that the server keeps for a cell are the same as a page would have shown."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ IDLE = {"execution_state": "idle"}
 
 
 class Files:
-    """A folder with one notebook, as the server gives and takes it."""
+    """A folder with one notebook, with the interface of the server's files."""
 
     def __init__(self):
         cells = [{"id": id, "cell_type": "code", "source": id, "metadata": {}, "outputs": [], "execution_count": None} for id in "ab"]
@@ -54,7 +54,7 @@ def files(monkeypatch):
 
 
 def run(files, steps):
-    """A page asks for cell `a`; then what `steps` does with the keeper, and time for it to write."""
+    """A page requests cell `a`; then `steps` is called with the keeper, and the keeper has time to write."""
 
     async def go():
         keeper = Keeper("kernel", {"session_manager": files, "contents_manager": files}, logging.getLogger())
