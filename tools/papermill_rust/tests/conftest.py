@@ -1,4 +1,4 @@
-"""Small notebooks, run by the stock command line in the real kernel."""
+"""Small notebooks, run by papermill's command line in the real kernel."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def notebook(*cells, parameters=None):
-    """A Rust notebook of code cells; ``parameters`` becomes the cell of that tag, the first one."""
+    """A Rust notebook with these code cells; ``parameters`` becomes the first cell, with that tag."""
     nb = new_notebook(
         cells=[new_code_cell(source) for source in cells],
         metadata={"kernelspec": {"name": "rust", "display_name": "Rust", "language": "rust"}},
@@ -27,7 +27,7 @@ def notebook(*cells, parameters=None):
 
 @dataclass
 class Run:
-    """What a call of papermill left behind."""
+    """The results of a call of papermill."""
 
     status: int
     text: str
@@ -46,7 +46,7 @@ class Run:
 
 
 class Papermill:
-    """Notebooks in ``folder/notebooks``, papermill called from ``folder`` unless ``within`` names a folder below it."""
+    """Notebooks in ``folder/notebooks``; papermill is called from ``folder`` or from its subfolder ``within``."""
 
     def __init__(self, folder):
         self.folder = folder

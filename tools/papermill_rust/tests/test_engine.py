@@ -1,4 +1,4 @@
-"""Runs in the real kernel: what a good notebook leaves, that a failure stops the run, and where paths lead."""
+"""Runs in the real kernel: the outputs of a good notebook, that a failure stops the run, and how paths are resolved."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_a_good_notebook_runs_to_its_end(papermill):
 
 
 def piped(papermill, nb, *arguments):
-    """papermill called from the root with the notebook on standard input: its status and the error it prints."""
+    """Calls papermill from the root with the notebook on standard input; returns its status and the error message."""
     command = [sys.executable, "-m", "papermill", "-", "-", "--no-progress-bar", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
     text = nbformat.writes(nb)
@@ -84,7 +84,7 @@ def test_a_notebook_from_standard_input_runs_in_the_folder_that_is_named(papermi
 
 
 def test_a_failed_cell_stops_the_run(papermill):
-    """Every kind of failure, and every other client: `tools/kernel/tests`."""
+    """`tools/kernel/tests` has all kinds of failures, and all other clients."""
     source = 'let text = std::fs::read_to_string("missing.npy")?;\ntext.len()'
     run = papermill.run(notebook('let before: i32 = 1;\neprintln!("a warning before");', source, "let after = 2;"))
 
@@ -118,7 +118,7 @@ def test_a_cell_past_its_time_limit_stops_the_run_and_was_saved_on_the_way(paper
 
 
 def test_a_run_that_is_killed_takes_its_kernel_with_it(papermill):
-    # Again and again: papermill saves what a cell shows only when more comes a second after the cell began.
+    # Repeatedly: papermill saves a cell's outputs only when another one arrives a second after the cell began.
     source = (
         "for _ in 0..600 {\n"
         '    println!("{}", std::process::id());\n'
@@ -143,7 +143,8 @@ def test_a_run_that_is_killed_takes_its_kernel_with_it(papermill):
 
 @pytest.mark.parametrize("within", [".", "notebooks", "elsewhere"])
 def test_relative_paths_hold_wherever_papermill_is_called_from(papermill, within):
-    """`papermill 04_baseline_model.ipynb out.ipynb` inside `notebooks/` is as good as the README's call from the root."""
+    """Calling `papermill 04_baseline_model.ipynb out.ipynb` inside `notebooks/` works like the README's call from the
+    root."""
     (papermill.folder / "elsewhere").mkdir()
     crate = papermill.folder / "tiny"
     (crate / "src").mkdir(parents=True)
@@ -212,7 +213,7 @@ def test_a_run_ends_with_the_program_that_started_it_and_asked_for_that(word, en
     run = int(starter.stdout.readline())
     starter.kill()
     starter.wait()
-    # The run holds the other end of the pipe until it ends.
+    # The run has the other end of the pipe open until it ends.
     ended, _, _ = select.select([starter.stdout], [], [], 30 if ends else 3)
     assert bool(ended) == ends
     if not ends:
@@ -221,7 +222,7 @@ def test_a_run_ends_with_the_program_that_started_it_and_asked_for_that(word, en
 
 def test_a_run_whose_starter_is_gone_before_it_begins_ends_at_once():
     code = "from papermill_rust import engine\nengine.end_with_parent()\nprint('goes on')"
-    # The process number of somebody who is not its parent.
+    # The number of a process that is not its parent.
     environment = {**os.environ, "NOTEBOOK_RUN_PARENT": "1"}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""Literals: what is written means in Rust what the value means in Python. The compiler decides."""
+"""A literal has the same meaning in Rust as the value has in Python, according to the compiler."""
 
 import math
 import struct
@@ -90,7 +90,7 @@ impl<K: Show, V: Show> Show for BTreeMap<K, V> { fn show(&self) -> String {
 
 
 def show(value, kind):
-    """What the program prints for ``value``, worked out here."""
+    """The output for ``value`` that the test expects from the program."""
     name = kind.name
     if name == "Option":
         return "none" if value is None else f"some({show(value, kind.arguments[0])})"
@@ -114,7 +114,7 @@ def show(value, kind):
 
 
 def compile_and_run(folder, pairs):
-    """What Rust makes of each pair of a type and a value."""
+    """The Rust program's output for each pair of a type and a value."""
     functions = [
         f"fn f{index}() -> String {{ let x: {kind} = {literal(value, kind)}; x.show() }}\n"
         for index, (kind, value) in enumerate(pairs)
@@ -130,7 +130,8 @@ def compile_and_run(folder, pairs):
 
 
 def collect(strategy, count):
-    """``count`` drawn values: one compilation for all of them takes a second, one for each minutes."""
+    """Draws ``count`` values, because one compilation for all of them takes a second, but one for each takes
+    minutes."""
     drawn = []
 
     @settings(max_examples=count, phases=[Phase.generate], database=None, deadline=None,
@@ -155,7 +156,7 @@ def test_values_without_a_type_come_back_as_the_type_they_look_like(tmp_path):
         try:
             pairs.append((infer(value), value))
         except LiteralError:
-            continue  # a list that mixes kinds is refused, see below
+            continue  # a list with different kinds is refused, see below
     assert len(pairs) > 100
     for (kind, value), shown in zip(pairs, compile_and_run(tmp_path, pairs), strict=True):
         assert shown == show(value, kind), (str(kind), value)

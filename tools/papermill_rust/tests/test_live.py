@@ -1,4 +1,4 @@
-"""What is replaced in place is in papermill's log all the same."""
+"""Displays that are replaced are logged by papermill, too."""
 
 import logging
 
@@ -10,7 +10,7 @@ from papermill.engines import NotebookExecutionManager
 
 @pytest.fixture
 def logged(caplog):
-    """Sends updates of displays to a client; gives what it logs."""
+    """Sends updates of displays to a client; returns what it logs."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("fit()")])
     log = logging.getLogger("papermill")
     manager = NotebookExecutionManager(notebook, progress_bar=False)

@@ -1,4 +1,4 @@
-"""The parameters cell: what it declares, and which values it takes."""
+"""The parameters cell: its declarations, and the values that it accepts."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_a_file_may_hold_a_cell_as_a_list_of_lines():
 
 
 def test_declarations_need_no_papermill():
-    """The lint reads them with the system's Python, before anything is set up."""
+    """The lint reads them with the system's Python, before anything is installed."""
     code = "import sys; sys.modules['papermill'] = None; import papermill_rust.declarations"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)
 
@@ -128,7 +128,7 @@ def test_the_notebooks_are_found():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_names_types_and_defaults_of_every_notebook_are_read(path):
-    """As the lines of its cell say them, and of a type whose values papermill can write."""
+    """They are equal to the lines of the cell, and papermill can write values of their types."""
     cell = next(cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", []))
     lines = re.findall(r"^let (?:mut )?(\w+)(?:: ([^=]+?))? = (.*?);(?: // (.+))?$", cell.source, re.MULTILINE)
     assert len(lines) == len(cell.source.splitlines()), "a line each"
