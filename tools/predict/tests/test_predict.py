@@ -1,4 +1,4 @@
-"""A trained model outside its notebook: what `predict` says, and that other programs get the same from it."""
+"""A trained model outside its notebook: the output of `predict`, and that other programs compute the same."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CLASSES = ["left", "right"]
 
 @pytest.fixture(scope="session")
 def program():
-    """The program, as the Rust tests have built it."""
+    """The program that the Rust tests have built."""
     subprocess.run(["cargo", "build", "--locked", "--quiet", "--package", "predict"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return [ROOT / "tools/with-libtorch", target / "debug/predict"]
@@ -41,7 +41,7 @@ def run(program, tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    """Tells whether the left or the right half of a grey picture of 2 × 4 pixels is lighter."""
+    """Decides whether the left or the right half of a grey picture of 2 × 4 pixels is lighter."""
     kernel = np.array([[1, 1, -1, -1] * 2, [-1, -1, 1, 1] * 2], np.float32)
     dense = {"units": 2, "use_bias": True, "kernel_initializer": "he_normal"}
     config = {
@@ -85,7 +85,7 @@ def test_pictures_are_answered_in_a_table_and_as_json(run, model, tmp_path):
     assert [answer["picture"] for answer in answers] == [str(name) for name in names]
     first = answers[0]["predictions"]
     assert [one["label"] for one in first] == CLASSES
-    # Four white pixels for the one, against the other: softmax of 4 and -4.
+    # Four white pixels for one class, and none for the other: softmax of 4 and -4.
     assert first[0]["probability"] == pytest.approx(1 / (1 + np.exp(-8)), abs=1e-6)
     assert sum(one["probability"] for one in first) == pytest.approx(1, abs=1e-6)
     dark_for_light = json.loads(run(model, names[0], "--json", "--invert"))
@@ -123,7 +123,8 @@ def trained(request):
 
 
 def test_other_programs_get_the_same_from_trained_models(run, request, tmp_path):
-    """`--models export/quick/models`: each of them, exported, run by onnxruntime, beside helpers in 32 bits."""
+    """With `--models export/quick/models` each of them is exported and run by onnxruntime, and compared with helpers in
+    32 bits."""
     models = trained(request)
     if not models:
         pytest.skip("no --models")
@@ -142,7 +143,7 @@ def test_other_programs_get_the_same_from_trained_models(run, request, tmp_path)
 
 
 def test_the_example_of_the_manual_reads_a_model(model):
-    """The ten lines of docs/deploying.md, run as they stand."""
+    """Runs the ten lines in docs/deploying.md unchanged."""
     text = (ROOT / "docs/deploying.md").read_text()
     example = text.split("```python\n")[1].split("```")[0]
     assert len(example.strip().splitlines()) <= 10
