@@ -31,7 +31,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With pages that are given, only what looks at them."""
+    """If `--pages` is given, only the tests that use these pages are run."""
     if config.getoption("--pages"):
         others = [item for item in items if "pages" not in item.fixturenames]
         config.hook.pytest_deselected(items=others)
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory) -> Path:
-    """A folder of executed notebooks made by hand, and the pages made of them."""
+    """A folder of made-up executed notebooks, and their pages."""
     import export
 
     folder = tmp_path_factory.mktemp("pages")
@@ -61,7 +61,7 @@ def made_up(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def exported(tmp_path):
-    """Exports notebooks given by name; gives their pages, parsed, by name. Results may lie in `tmp_path / "in"`."""
+    """Exports notebooks given by name; returns their parsed pages by name. Results may be in `tmp_path / "in"`."""
     import export
 
     def run(about: dict | None = None, **books) -> dict[str, bs4.BeautifulSoup]:
@@ -91,6 +91,6 @@ def browser():
 
 @pytest.fixture(scope="session")
 def pages(request, made_up) -> Path:
-    """The pages under test: those given by `--pages` or PAGES, else the made-up ones."""
+    """The pages to test: those given by `--pages` or PAGES, otherwise the made-up ones."""
     given = request.config.getoption("--pages") or os.environ.get("PAGES")
     return Path(given) if given else made_up

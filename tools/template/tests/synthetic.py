@@ -1,4 +1,4 @@
-"""Executed notebooks made by hand, with everything that a page has to cope with."""
+"""Made-up executed notebooks with everything that a page must be able to show."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shown(html: str, plain: str = "Figure"):
 
 
 def notebook(cells, *, quick: bool = False, seed: int = 42, minute: int = 0, language: bool = True):
-    """An executed notebook with the metadata that papermill leaves."""
+    """An executed notebook with papermill's metadata."""
     count = 0
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
@@ -133,7 +133,7 @@ def data_loading(**kw):
 
 
 def epochs(count: int = 50):
-    """Fifty lines, each its own message, as the kernel sends them."""
+    """Fifty lines, each in its own message, as from the kernel."""
     return [
         new_output(
             "stream",
@@ -145,7 +145,8 @@ def epochs(count: int = 50):
 
 
 def live() -> list:
-    """What helpers leaves of a training that ended, and of one that was killed: `live.json` is made by its tests."""
+    """The outputs of helpers for a training that ended, and for one that was killed: helpers' tests write
+    `live.json`."""
     shown = json.loads((Path(__file__).parent / "live.json").read_text(encoding="utf-8"))
     return [new_output("display_data", {"text/html": html, "text/plain": text}) for html, text in shown]
 
@@ -208,7 +209,7 @@ def cnn_training(**kw):
 
 
 def hostile(**kw):
-    """Text that tries to become markup, in each place that text comes from."""
+    """Text that looks like markup, in each place where text can occur."""
     return notebook(
         [
             new_markdown_cell(
@@ -248,7 +249,7 @@ def hostile(**kw):
 
 
 def failed():
-    """As papermill leaves a notebook whose cell failed: two marks, and nothing after the cell."""
+    """A notebook of papermill with a failed cell: papermill's two marks, and no outputs after the cell."""
     style = 'style="color:red; font-family:Helvetica Neue, Helvetica, Arial, sans-serif; font-size:2em;"'
     marks = [
         new_markdown_cell(

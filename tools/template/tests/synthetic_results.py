@@ -1,4 +1,4 @@
-"""Metrics made by hand, of a run whose best model stands apart from one other and not from the next."""
+"""Made-up metrics of a run whose best model differs significantly from one other, but not from the next."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def all_metrics() -> dict[str, dict]:
 
 
 def write_results(folder: Path, files: dict[str, dict | str]) -> Path:
-    """Puts metrics into `folder` as a run does; a text is written as it is."""
+    """Writes metrics into `folder` as a run does; a value of type text is written unchanged."""
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content)
@@ -48,6 +48,6 @@ def write_results(folder: Path, files: dict[str, dict | str]) -> Path:
 
 
 def write_picture(folder: Path, name: str = "predictions") -> None:
-    """Saves the picture that `synthetic.figure` shows, as a notebook would."""
+    """Saves the picture of `synthetic.figure`, as a notebook would."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "figures" / f"{name}.png").write_bytes(base64.b64decode(synthetic.png()))

@@ -1,9 +1,9 @@
-"""Pages in a real browser: nothing is asked for, every picture shows, every link arrives, nothing runs.
+"""Pages in a real browser: they request nothing, all pictures and links work, and no foreign script runs.
 
     pytest tools/template/tests/test_browser.py --pages export/quick
 
-Without `--pages` (or PAGES) the pages are made up by `synthetic.py`, hostile text included. `problems`
-says what is wrong with a page; the second half of this file breaks pages on purpose and sees it notice.
+Without `--pages` (or PAGES) the pages are made by `synthetic.py`, including hostile text. `problems` finds the faults
+of a page; the second half of this file breaks pages on purpose and checks that it finds these faults.
 """
 
 import re
@@ -96,7 +96,7 @@ CONTRAST = """(() => {
 
 
 def problems(page: Page) -> list[str]:
-    """What is wrong with an open page, on a desk and on a phone."""
+    """The faults of an open page, at desktop and phone size."""
     found = list(page.ask(LOOK))
     for width in (DESK, PHONE):
         page.resize(width)
@@ -210,7 +210,7 @@ def test_the_keyboard_reaches_the_content_first(browser, pages):
 
 @pytest.fixture
 def broken(browser, made_up, tmp_path):
-    """Opens the training page after a replacement in its text, and gives its problems."""
+    """Replaces a text in the training page and opens it; returns its problems."""
 
     def look(old: str, new: str, policy: bool = True) -> list[str]:
         text = (made_up / "06_cnn_training.html").read_text()

@@ -1,4 +1,4 @@
-"""What the exporter makes of executed notebooks, read back from its pages."""
+"""The pages that the exporter makes of executed notebooks."""
 
 import re
 import subprocess
@@ -221,7 +221,7 @@ def test_the_value_of_a_loop_is_not_shown(exported):
     ],
 )
 def test_the_name_of_a_type_instead_of_the_thing_stops_the_export(exported, text, tmp_path):
-    """evcxr prints `{:?}` where a cell's last expression moves its variable."""
+    """evcxr prints `{:?}` if a cell's last expression moves its variable."""
     output = new_output("execute_result", {"text/plain": text})
     with pytest.raises(export.ExportError) as error:
         exported(n01_data_loading=synthetic.data_loading(), n05_prediction_visualization=with_output(output))
@@ -270,7 +270,7 @@ def test_a_bare_png_with_a_description_keeps_it(exported):
 
 
 def test_every_picture_is_in_its_own_page_and_in_the_one_with_all(exported):
-    # The browser's tests count pictures, too; this one is there where no browser is.
+    # The browser tests count pictures, too; this test also works without a browser.
     described = {"image/png": {"alt": "third"}}
     book = with_output(
         synthetic.shown(synthetic.figure("first") + synthetic.figure("second")),

@@ -1,4 +1,4 @@
-"""The head, the first screen and the foot of the pages: whose they are, what was found, and what made them."""
+"""The head, the first screen and the foot of the pages: their author, the results, and how they were made."""
 
 import json
 import re
@@ -74,7 +74,7 @@ def test_the_command_takes_title_author_and_course(made_up, tmp_path):
 
 @pytest.fixture
 def with_results(exported, tmp_path):
-    """Exports two notebooks beside these metrics; gives `submission.html`, parsed."""
+    """Exports two notebooks with these metrics; returns `submission.html`, parsed."""
 
     def run(files: dict, **books):
         synthetic_results.write_results(tmp_path / "in", files)
@@ -101,7 +101,7 @@ def test_the_models_stand_in_a_table_the_best_first_with_intervals(with_results)
     ]
     assert found[0][3:] == ["1,496,074", "41", "2 min 34 s"]
     assert "same 8,400 test images" in page.select_one(".first .caption").text
-    # A link leads to the notebook that is there, and to no other.
+    # Models are linked to the notebooks that exist, and to no others.
     assert [(link.text, link["href"]) for link in page.select(".first a")] == [("Convolutional network", "#nb06")]
 
 

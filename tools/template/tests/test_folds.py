@@ -1,4 +1,4 @@
-"""What is folded away on a page: bookkeeping cells, and the beginning of long logs."""
+"""The folded parts of a page: bookkeeping cells, and the beginning of long logs."""
 
 import pytest
 import synthetic

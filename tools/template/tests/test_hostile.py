@@ -1,6 +1,6 @@
-"""What helpers shows of hostile class names, file names and errors, as a notebook and as pages in a browser.
+"""helpers' outputs for hostile class names, file names and errors, in a notebook and in pages in a browser.
 
-`hostile_outputs.json` is what `helpers/tests/hostile_names.rs` read from the display protocol, as the kernel would.
+`helpers/tests/hostile_names.rs` reads `hostile_outputs.json` from the display protocol, as the kernel does.
 """
 
 import json
@@ -18,7 +18,7 @@ SHOWN = json.loads((Path(__file__).parent / "hostile_outputs.json").read_text(en
 
 
 def notebook():
-    """An executed notebook of everything that was shown; it ends in an error, as papermill leaves it."""
+    """An executed notebook with all these outputs; it ends with an error, as papermill writes it."""
     cells = [new_markdown_cell("# 2. Names of classes\n\nNothing here may run."), synthetic.parameters()]
     for output in SHOWN["outputs"]:
         cells.append(new_code_cell("value", outputs=[new_output("execute_result", output, execution_count=1)]))
@@ -64,7 +64,7 @@ def test_nothing_runs_in_the_pages_and_names_are_shown_as_they_are(hostile_pages
 
 @pytest.mark.browser
 def test_nothing_runs_in_the_notebook_shown_without_our_policy(hostile_pages, tmp_path):
-    """JupyterLab and plain nbconvert show a trusted notebook's HTML as it is: what helpers escaped has to suffice."""
+    """JupyterLab and plain nbconvert show a trusted notebook's HTML unchanged: helpers' escaping must be sufficient."""
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook())
     page_file = tmp_path / "plain.html"
     page_file.write_text(f"<!doctype html><meta charset='utf-8'><title>plain</title>{body}", encoding="utf-8")
@@ -72,7 +72,7 @@ def test_nothing_runs_in_the_notebook_shown_without_our_policy(hostile_pages, tm
         assert page.ask("window.hostile === undefined")
         assert page.requests == []
         assert page.dialogs == []
-        # The same page notices a name that is not escaped.
+        # The test detects a name that is not escaped.
         broken = page_file.read_text().replace("&lt;script&gt;window.hostile", "<script>window.hostile", 1)
         (tmp_path / "broken.html").write_text(broken.replace("&lt;/script&gt;", "</script>"))
     with Browser(find_chromium()) as browser, browser.open(tmp_path / "broken.html") as page:

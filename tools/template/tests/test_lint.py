@@ -10,7 +10,7 @@ import lint_notebooks
 import pytest
 from lint_notebooks import lint, lint_file, main, tasks
 
-# What every training takes, with a comment that holds a semicolon.
+# The parameters of every training, with a comment that contains a semicolon.
 NAMES = """let data = "../data"; // folder; of X.npy
 // a whole line
 let sample: usize = 0;
@@ -45,7 +45,7 @@ GOOD = {
 
 @pytest.fixture
 def check(tmp_path):
-    """Writes GOOD after a change; gives the rules it breaks."""
+    """Writes GOOD after a change; returns the rules that it breaks."""
 
     def run(change=lambda book: None, name: str = "06_cnn_training.ipynb") -> list[str]:
         book = copy.deepcopy(GOOD)
@@ -64,7 +64,7 @@ def put(cell: int, key: str, value):
 
 
 def without(name: str) -> str:
-    """The parameters of a training but this one."""
+    """The parameters of a training without this one."""
     return "\n".join(line for line in NAMES.splitlines() if not line.startswith(f"let {name}"))
 
 
@@ -269,7 +269,7 @@ def test_all_notebooks_together_have_few_lines_and_little_bookkeeping(tmp_path):
             (tmp_path / f"{number:02}_a.ipynb").write_text(json.dumps(book))
         return [finding.message for finding in lint([tmp_path])]
 
-    # Set-up and parameters are two of ten cells; one that only loads or keeps would be a third.
+    # Set-up and parameters are two of ten cells; a cell that only loads or keeps results would be a third.
     work = ["let user = 1;"] * 7
     assert findings(work) == []
     loads = 'let mut run = Run::new("cnn", export, quick);\nlet split = run.load_split(data, sample, seed)?;'
@@ -277,7 +277,7 @@ def test_all_notebooks_together_have_few_lines_and_little_bookkeeping(tmp_path):
     for cell in (loads, keeps):
         assert findings([cell, *work[1:]]) == ["33 of 110 cells set up, load or keep, more than 20%"]
     assert findings([loads + "\nlet fit = FitConfig { epochs };", *work[1:]]) == []
-    # In each notebook 2 lines of set-up, 8 of parameters, 1 of findings; an empty line is none.
+    # In each notebook 2 lines of set-up, 8 of parameters, 1 of findings; empty lines do not count.
     assert findings([*["let x = 1;\n" * 14] * 2, "let x = 1;\n\nlet y = 1;", *work[3:]]) == ["495 lines of code in cells, more than 450"]
     assert findings([*["let x = 1;\n" * 11] * 2, "let x = 1;\n\nlet y = 1;", *work[3:]]) == []
 

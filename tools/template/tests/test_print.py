@@ -1,4 +1,4 @@
-"""Pages on paper: contents with page numbers, captions whole, code that can be read, and the command that prints them."""
+"""Printed pages: contents with page numbers, complete captions, readable code, and the command that prints them."""
 
 import re
 
@@ -17,7 +17,7 @@ FIGURES = 24
 
 
 def many_figures():
-    """Figures at every height of a page, after more and more text."""
+    """Figures at every height of a page, after texts of increasing length."""
     cells = [new_markdown_cell("# 4. Figures")]
     for number in range(FIGURES):
         shown = synthetic.shown(synthetic.figure(caption=CAPTION.format(number)))
@@ -30,7 +30,7 @@ def many_figures():
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory) -> pypdf.PdfReader:
-    """The submission with all of the above, printed by the command."""
+    """The submission with all of these, printed by the command."""
     if not find_chromium():
         pytest.fail("no Chromium or Chrome found; `cargo xtask test` says what to do")
     books = {"04_baseline_model": many_figures(), "06_cnn_training": synthetic.cnn_training()}
@@ -44,7 +44,7 @@ def words(page: pypdf.PageObject) -> str:
 
 
 def pictures_on(page: pypdf.PageObject) -> int:
-    """How many pictures a page shows; charts drawn as lines are none."""
+    """The number of pictures on a page; charts drawn as lines do not count."""
     known = page["/Resources"].get("/XObject", {})
     names = re.findall(r"(/\w+) Do\b", page.get_contents().get_data().decode("latin-1"))
     return sum(known[name].get_object()["/Subtype"] == "/Image" for name in names)
@@ -53,7 +53,7 @@ def pictures_on(page: pypdf.PageObject) -> int:
 def test_each_page_has_its_number(paper):
     assert len(paper.pages) > 5
     for number, page in enumerate(paper.pages, start=1):
-        # Chromium writes what stands in the margin first.
+        # Chromium writes the margin's text first.
         assert words(page).startswith(f"{number} "), words(page)[:60]
 
 

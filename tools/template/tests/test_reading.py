@@ -1,4 +1,5 @@
-"""How a page reads in a real browser: the contents list follows, code folds and is copied, wide things scroll, axe agrees."""
+"""Pages in a real browser: the contents list follows, code can be folded and copied, wide elements scroll, axe finds no
+faults."""
 
 import base64
 import json
@@ -18,7 +19,7 @@ STILL = 'document.documentElement.style.scrollBehavior = "auto";'
 
 
 def long_notebook():
-    """More sections than a window shows, and the longest line of code that the lint lets through."""
+    """More sections than fit into a window, and the longest line of code that the lint allows."""
     text = "\n\nA line." * 6
     sections = [new_markdown_cell(f"## Section {number}{text}") for number in range(60)]
     line = f'let name = "{"x" * 106}";'
@@ -142,7 +143,7 @@ def test_a_page_without_its_script_reads_whole(browser, made_up, tmp_path):
 
 
 def pixels(page: Page, selector: str) -> bytes:
-    """A strip at the right edge of an element, as it looks on the screen."""
+    """A strip at the right edge of an element, as shown on the screen."""
     box = page.ask(
         f"""(() => {{
           const box = document.querySelector("{selector}").getBoundingClientRect();
@@ -210,9 +211,9 @@ def test_text_in_figures_is_about_as_large_as_it_was_drawn(browser, pages, width
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with an open page, or would have a person look at.
+    """The faults that axe-core finds in an open page, and those that it cannot decide.
 
-    Contrast over a picture or a shadow it leaves to a person; `test_text_stands_out_from_its_ground` measures it.
+    It cannot decide about contrast over a picture or a shadow; `test_text_stands_out_from_its_ground` measures that.
     """
     page.ask(AXE.read_text(encoding="utf-8") + ";1")
     found = page.ask(

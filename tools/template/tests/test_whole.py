@@ -1,7 +1,7 @@
-"""A full disk, and two writers at once: a page or a notebook is there whole, the old one or the new one.
+"""With a full disk or two writers at once a page or a notebook is complete: either the old or the new one.
 
-The disk is full in two ways: files of this process may not grow beyond some bytes (RLIMIT_FSIZE, works everywhere), and
-a file system of a few kilobytes, where the machine lets its user mount one.
+The disk is full in two ways: this process's files may not grow beyond some bytes (RLIMIT_FSIZE, works everywhere), and
+a file system of a few kilobytes, if the user may mount one.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from whole import write_whole
 
 @contextlib.contextmanager
 def files_end_at(size: int):
-    """As if the disk were full: no file grows beyond `size` bytes."""
+    """As with a full disk: no file grows beyond `size` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -58,7 +58,7 @@ def test_pages_that_do_not_fit_leave_the_old_ones_and_say_so(tmp_path):
         assert str(out / "01_data_loading.html") in str(error.value)
         assert "the disk has room" in str(error.value)
         assert contents(out) == before
-    # Where the first page fits and the one with all does not, the one with all stays the old one.
+    # If the first page fits and the one with all notebooks does not, the latter keeps its old content.
     synthetic.write_all(executed, {"06_cnn_training": synthetic.cnn_training()})
     with files_end_at(len(before["01_data_loading.html"]) + 1000), pytest.raises(export.ExportError) as error:
         export.export(executed, out)
@@ -103,7 +103,7 @@ def test_a_small_file_system_runs_full(tmp_path):
     command = ["sh", "-c", mount, "sh", tmp_path, sys.executable, "-c", SMALL_DISK, tmp_path, tools]
     allowed = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
     if not allowed:
-        # The tests above fill the disk without a file system of their own.
+        # The tests above simulate the full disk without a file system.
         return
     result = subprocess.run(["unshare", "-rm", *command], capture_output=True, text=True)
     if "permission denied" in result.stderr:
