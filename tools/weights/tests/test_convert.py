@@ -1,4 +1,4 @@
-"""The weights' conversion: what it reads, and what it refuses."""
+"""The conversion of the weights: what it accepts, and what it refuses."""
 
 import io
 import json
@@ -14,14 +14,14 @@ import convert
 
 
 class Global:
-    """A name that is pickled as it stands, as if its module were there."""
+    """A name that is pickled as if its module existed."""
 
     def __init__(self, module, name):
         self.module, self.name = module, name
 
 
 class Writer(pickle._Pickler):
-    """Writes what torch would write, without torch."""
+    """Writes the same pickles as torch, without torch."""
 
     def save(self, obj, save_persistent_id=True):
         if isinstance(obj, Global):
