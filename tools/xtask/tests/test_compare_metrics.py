@@ -17,7 +17,7 @@ METRICS = {
 
 
 def compared(tmp_path, capsys, change, *options):
-    """The exit status and the text for `METRICS` beside a changed copy of them."""
+    """The exit status and the output for `METRICS` compared with a changed copy."""
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         metrics = json.loads(json.dumps(METRICS))
