@@ -132,7 +132,7 @@ impl Model {
     /// The images without their noise, a row for each, `(N, H × W × C)`, channels last.
     ///
     /// # Errors
-    /// If the images differ in shape from what the model was built for, or it gives images of another size.
+    /// If the images differ in shape from what the model was built for, or its output has another size.
     pub fn denoise(&self, noisy: &NoisyImages) -> Result<DenoisedImages> {
         self.check_images(noisy.clean())?;
         self.check_restores_images()?;

@@ -322,7 +322,7 @@ mod tests {
             let expected: Vec<_> =
                 positions.iter().map(|&position| copied.image(position).unwrap()).collect();
             for subset in [&copied, &in_file] {
-                // What is left in it of the last batch is in nobody's way.
+                // Values of an earlier batch in the buffer do not matter.
                 let mut buffer = vec![255; 100];
                 assert_eq!(expected, subset.fetch(positions, &mut buffer).unwrap());
             }

@@ -171,7 +171,7 @@ impl TemperatureScaling {
 pub struct Calibrated {
     /// The temperature.
     pub scaling: TemperatureScaling,
-    /// Calibration of the probabilities that the model gives.
+    /// Calibration of the model's probabilities.
     pub before: Calibration,
     /// Calibration of those probabilities with the temperature.
     pub after: Calibration,

@@ -50,7 +50,7 @@ impl Model {
     /// coarser.
     ///
     /// # Errors
-    /// If no layer gives an image.
+    /// If no layer outputs an image.
     pub fn grad_cam_layer(&self) -> Result<String> {
         let layers = self.network().layers();
         let suits = |index: usize, least: i64| match *self.output_of(index) {
@@ -74,7 +74,7 @@ impl Model {
     /// [`Model::grad_cam`] for another layer.
     ///
     /// # Errors
-    /// As [`Model::grad_cam`], or if no layer that gives images has this name.
+    /// As [`Model::grad_cam`], or if no layer with this name outputs images.
     pub fn grad_cam_at(&self, images: &Subset, classes: &[i64], layer: &str) -> Result<GradCam> {
         self.check_images(images)?;
         check_lengths(classes.len(), images.len())?;

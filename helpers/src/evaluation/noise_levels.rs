@@ -16,9 +16,9 @@ pub struct NoiseLevels {
     pub variances: Vec<f64>,
     /// PSNR of the noisy images, one for each variance.
     pub noisy: Vec<f64>,
-    /// PSNR of what the linear denoiser gives.
+    /// PSNR of the linear denoiser's output.
     pub linear: Vec<f64>,
-    /// PSNR of what the network gives.
+    /// PSNR of the network's output.
     pub network: Vec<f64>,
     /// The variance that both were trained on.
     pub trained: f64,

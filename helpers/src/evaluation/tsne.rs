@@ -37,8 +37,8 @@ impl Tsne {
     /// - `perplexity`: about how many neighbours a point looks at; 30 is usual
     ///
     /// # Errors
-    /// If `perplexity` is below 1 or not below the number of rows, rows have fewer than two values, or somebody interrupts it
-    /// (SIGINT).
+    /// If `perplexity` is below 1 or not below the number of rows, rows have fewer than two values, or the user
+    /// interrupts it (SIGINT).
     pub fn fit(rows: &Array2<f32>, perplexity: f64) -> Result<Tsne> {
         if !(perplexity >= 1.0 && perplexity < rows.nrows() as f64) {
             let expected = format!("from 1 to below the number of points, {}", rows.nrows());

@@ -354,7 +354,7 @@ mod tests {
             let again = features();
             assert!(!again.reused, "{case}");
             let made = fs::read(&again.path).unwrap();
-            // The time it took stands in the header.
+            // The header contains the time that it took.
             assert!(made[start..] == whole[start..] && features().reused, "{case}");
         }
     }

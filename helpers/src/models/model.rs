@@ -148,7 +148,7 @@ impl Model {
     /// Class probabilities, a row for each image: the softmax of the network's outputs.
     ///
     /// # Errors
-    /// If the images differ in shape from what the model was built for, there is not enough memory, or somebody
+    /// If the images differ in shape from what the model was built for, there is not enough memory, or the user
     /// interrupts it (SIGINT).
     pub fn predict(&self, images: &Subset) -> Result<Probabilities> {
         self.check_images(images)?;
@@ -297,7 +297,7 @@ pub(crate) fn images_per_second(images: usize, pass: impl Fn() -> Result<()>) ->
     Ok(images as f64 / seconds[1])
 }
 
-/// What `predict` gives: an array of shape `(N, classes)` whose rows add up to 1.
+/// The result of `predict`: an array of shape `(N, classes)` whose rows add up to 1.
 ///
 /// A type of its own, because a notebook cannot keep a variable whose type belongs to another crate; it dereferences to
 /// the [`ndarray::Array2`] inside.

@@ -27,7 +27,7 @@ impl NoiseLevels {
     pub fn sentence(&self) -> String {
         let gain = |level: &usize| self.network[*level] - self.noisy[*level];
         let levels = || 0..self.variances.len();
-        // Without noise the input has an infinite PSNR, which gives no gain.
+        // Without noise the input's PSNR is infinite, so that no gain can be computed.
         let noisy = levels().filter(|level| gain(level).is_finite());
         let most = noisy.max_by(|a, b| gain(a).total_cmp(&gain(b)));
         let Some(most) = most else { return String::new() };

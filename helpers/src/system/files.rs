@@ -75,7 +75,7 @@ impl ReadError {
     }
 }
 
-/// Opens a regular file, or a link to one; gives its length too.
+/// Opens a regular file, or a link to one; also returns its length.
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), ReadError> {
     // Checked before opening: opening a pipe waits for a writer, and opening a device may do anything.
     check_regular(&fs::metadata(path)?)?;

@@ -246,11 +246,11 @@ impl Choice {
 mod tests {
     use super::*;
 
-    /// Images a second of a machine with so many threads, `seconds` after the start.
+    /// Images per second of a machine with this many threads, `seconds` after the start.
     type Machine = fn(threads: usize, seconds: f64) -> f64;
 
-    /// Runs a loop over batches of 128 images for so many seconds; gives the share of `best` that it reached between
-    /// `from` and the end, and the number of threads at the end.
+    /// Runs a loop over batches of 128 images for this many seconds; returns the share of `best` that it reached
+    /// between `from` and the end, and the number of threads at the end.
     fn reached(most: usize, machine: Machine, from: f64, seconds: f64, best: f64) -> (f64, usize) {
         // Where all threads together are slower than fewer, others are there.
         let is_busy = |now: f64| machine(most, now) < machine(most - 1, now);
@@ -288,7 +288,7 @@ mod tests {
         assert!(eight > 0.98 && threads == 8, "{eight}");
     }
 
-    /// Switches alone do not tell how much others take.
+    /// Context switches alone do not show how much time other programs take.
     #[test]
     fn where_many_short_switches_cost_nothing_attempts_become_rare() {
         let machine: Machine = |t, _| [3_600.0, 6_100.0][t - 1];

@@ -68,7 +68,7 @@ impl FitConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// If one is out of range; the message says which, and what it may be.
+    /// If a setting is out of range; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         let whole = [
             ("epochs", self.epochs, "50 with early stopping is the course's setting"),

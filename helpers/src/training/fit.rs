@@ -22,8 +22,8 @@ impl Model {
     /// or as a line for each epoch: see [`Progress`](super::Progress).
     ///
     /// # Errors
-    /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory for
-    /// batches of this size, the loss diverges, or somebody interrupts it (SIGINT).
+    /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory
+    /// for batches of this size, the loss diverges, or the user interrupts it (SIGINT).
     pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
         self.fit_with(split, config, Callbacks::default())
     }
@@ -101,8 +101,8 @@ impl Model {
     /// applied before the noise; `label_smoothing` has no effect, and `mixup` and `cutmix` must be 0.
     ///
     /// # Errors
-    /// If a setting is out of range, the model does not give images of the size it takes, the images differ from what
-    /// it was built for, the loss diverges, or somebody interrupts it, as [`Model::fit`].
+    /// If a setting is out of range, the model's output does not have the size of its input, the images differ from
+    /// what it was built for, the loss diverges, or the user interrupts it, as [`Model::fit`].
     pub fn fit_denoiser(
         &mut self,
         split: &Split,

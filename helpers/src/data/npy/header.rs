@@ -15,7 +15,7 @@ pub(super) const LONGEST_HEADER: usize = 10_000;
 const DEEPEST: usize = 32;
 const NO_PICKLES: &str = "pickles are never read; save the array with np.save";
 
-/// What the head of an `.npy` file says.
+/// The content of an `.npy` file's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Type of the elements.

@@ -106,7 +106,7 @@ impl NpyFile {
         &self.path
     }
 
-    /// What its header says.
+    /// The content of its header.
     pub fn header(&self) -> &Header {
         &self.header
     }

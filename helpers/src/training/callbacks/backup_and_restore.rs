@@ -479,7 +479,7 @@ mod tests {
         }
     }
 
-    /// Writes the checkpoint anew with other contents and a right checksum, as somebody could who wants to do harm.
+    /// Replaces the checkpoint by one with other contents and a valid checksum, as an attacker could.
     fn forge(path: &Path, change: impl Fn(&str, Tensor) -> Tensor, state: impl FnOnce(&mut State)) {
         let bytes = fs::read(path).unwrap();
         let names: Vec<String> = {
