@@ -1,4 +1,4 @@
-//! What the kernel says of itself.
+//! The kernel's information about itself.
 
 use std::path::Path;
 

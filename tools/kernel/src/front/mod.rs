@@ -83,7 +83,7 @@ enum WorkKind {
     Cell,
     /// An interrupted cell that has its reply already, while evcxr still works on it.
     Abandoned,
-    /// The completion that makes evcxr read the sources; nobody waits for it.
+    /// The completion that makes evcxr read the sources; its reply is ignored.
     WarmUp,
     /// A completion or a question for documentation.
     Assist(Box<Message>),
@@ -270,7 +270,7 @@ impl Front {
                 if let Some(relay) = self.relays.iter_mut().find(|relay| relay.number == number) {
                     match report {
                         Report::Started { relay: process } => relay.process = Some(process),
-                        // Until it is ready, evcxr runs cells of its own, whose reports are nobody's.
+                        // Until it is ready, evcxr runs cells of its own, whose reports are ignored.
                         _ if !self.is_ready => {}
                         report => self.take_report(report),
                     }

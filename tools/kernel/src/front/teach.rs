@@ -1,4 +1,5 @@
-//! What rustc and evcxr cannot tell a newcomer to notebooks: a sentence for each of the mistakes that are made most.
+//! Hints for people who are new to notebooks, which rustc and evcxr cannot give: one sentence for each of the most
+//! frequent mistakes.
 
 use std::sync::LazyLock;
 

@@ -62,7 +62,7 @@ mod tests {
         let workspace = include_str!("../../../../Cargo.toml");
         let benchmark = table(workspace, &["profile", "release"]);
         assert_eq!(cells["codegen-units"], benchmark["codegen-units"]);
-        // The others are what a release build has of itself, but for parts of the kernel.
+        // The other settings are the defaults of a release build, except for some packages of the kernel.
         let (packages, settings): (Vec<_>, Vec<_>) =
             benchmark.iter().partition(|(name, _)| *name == "package");
         assert_eq!(settings.len(), 1, "{settings:?}");
