@@ -155,7 +155,7 @@ impl ImageFile {
         let order = self.order();
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
-        let mut range = Range { smallest: f64::INFINITY, largest: f64::NEG_INFINITY, index: 0 };
+        let mut range = Range::default();
         let mut index = 0;
         let plain = element.kind == Kind::Unsigned && element.bytes == 1;
         let sha256 = self.npy.each_piece_hashed(|piece| {
@@ -171,10 +171,7 @@ impl ImageFile {
                 if !value.is_finite() {
                     return Err(order.refuse(&path, index, value));
                 }
-                if value < range.smallest {
-                    (range.smallest, range.index) = (value, index);
-                }
-                range.largest = range.largest.max(value);
+                range.take(value, index);
                 index += 1;
             }
             Ok(())
@@ -184,7 +181,10 @@ impl ImageFile {
 
     /// The scaling rule for this range.
     fn scaling(&self, range: &Range) -> Result<Scaling> {
-        let Range { smallest, largest, index } = *range;
+        let Range { smallest, largest, index, .. } = *range;
+        if range.is_standardised() {
+            return Ok(Scaling::Range { black: smallest, white: largest });
+        }
         Scaling::of(smallest, largest).ok_or_else(|| {
             let path = self.npy.path();
             if Scaling::is_negative(smallest) {
@@ -281,11 +281,41 @@ fn range_of_bytes(piece: &[u8], before: (u8, u8)) -> (u8, u8) {
     piece.iter().fold(before, |(least, most), &byte| (byte.min(least), byte.max(most)))
 }
 
-/// Smallest and largest value of a file, and the index of the smallest.
+/// Smallest and largest value of a file, and the index of the smallest; what mean and deviation are made from.
 struct Range {
     smallest: f64,
     largest: f64,
     index: usize,
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Default for Range {
+    fn default() -> Range {
+        let (smallest, largest) = (f64::INFINITY, f64::NEG_INFINITY);
+        Range { smallest, largest, index: 0, count: 0.0, sum: 0.0, squares: 0.0 }
+    }
+}
+
+impl Range {
+    fn take(&mut self, value: f64, index: usize) {
+        if value < self.smallest {
+            (self.smallest, self.index) = (value, index);
+        }
+        self.largest = self.largest.max(value);
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    /// Whether the values have been standardised: a mean of 0 and a standard deviation of 1, each within a tenth. One
+    /// wrong negative value among those of 0 to 1 or 0 to 255 does not look like that.
+    fn is_standardised(&self) -> bool {
+        let mean = self.sum / self.count;
+        let deviation = (self.squares / self.count - mean * mean).sqrt();
+        Scaling::is_negative(self.smallest) && mean.abs() < 0.1 && (deviation - 1.0).abs() < 0.1
+    }
 }
 
 /// Which grey levels the values of a file become, and whether different values became the same level.
@@ -345,8 +375,13 @@ impl Order {
             found += &format!(", channel {channel}");
         }
         if value.is_finite() {
-            let advice = "if it is standardised, undo that, or shift it: X = (X - X.min()) / (X.max() - X.min())";
-            wrong(path, "no negative values, unless all are from -1 to 1", found, advice)
+            let advice = "if that is meant, shift it: X = (X - X.min()) / (X.max() - X.min())";
+            wrong(
+                path,
+                "no negative values, unless from -1 to 1 or standardised (mean 0, deviation 1)",
+                found,
+                advice,
+            )
         } else {
             wrong(
                 path,

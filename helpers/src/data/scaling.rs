@@ -14,7 +14,7 @@ pub enum Scaling {
     /// Values from 0 to 255 of which the largest is at least 32 are taken as they are, floats rounded.
     AsIs,
     /// `black..=white` is scaled to `0..=255` and rounded. Values within 0 to 1 or within -1 to 1 are scaled from there,
-    /// others up to 65535 from their own smallest to their own largest.
+    /// others up to 65535, and standardised ones, from their own smallest to their own largest.
     Range {
         /// The value that becomes 0.
         black: f64,

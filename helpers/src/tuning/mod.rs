@@ -18,6 +18,7 @@ pub mod rate_sweep;
 pub mod results;
 mod rows;
 mod runner;
+mod score_map;
 mod scoring;
 pub mod search;
 pub mod searches;

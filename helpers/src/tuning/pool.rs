@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::config::Trial;
-use super::grid::params_text;
+use super::grid::{Parameters, params_text};
 use super::results::ErrorScore;
 use super::runner::{TrialRunner, locked};
+use super::score_map::ScoreMap;
 use super::scoring::Scoring;
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::Board;
@@ -134,15 +135,22 @@ struct Log<'a> {
     best: Option<(usize, f64)>,
     /// The number of trials per combination.
     folds: usize,
+    /// The scores so far as a table, where a page shows it.
+    map: Option<ScoreMap>,
 }
 
 impl<'a> Log<'a> {
     fn new(pool: &'a Pool<'a>, kept: &[Option<TrialResult>]) -> Log<'a> {
         let last = pool.trials.last();
         let waiting = kept.iter().filter(|result| result.is_none()).count();
+        let board = Board::new("trials");
+        let mut combinations: Vec<(usize, &Parameters)> =
+            pool.trials.iter().map(|trial| (trial.candidate, &trial.params)).collect();
+        combinations.dedup_by_key(|(candidate, _)| *candidate);
+        let map = if board.is_live() { ScoreMap::new(&combinations) } else { None };
         let mut log = Log {
             pool,
-            board: Board::new("trials"),
+            board,
             started: Instant::now(),
             waiting,
             running: 0,
@@ -151,6 +159,7 @@ impl<'a> Log<'a> {
             scores: vec![Vec::new(); last.map_or(0, |trial| trial.candidate + 1)],
             best: None,
             folds: last.map_or(0, |trial| trial.fold + 1),
+            map,
         };
         for (trial, result) in pool.trials.iter().zip(kept) {
             result.iter().for_each(|result| log.score(trial, result));
@@ -229,7 +238,8 @@ impl<'a> Log<'a> {
         };
         let words = format!("{}, {} running{eta}{}", self.counts(), self.running, self.best());
         self.board.bar(over as f64 / trials.max(1) as f64, &words);
-        self.board.record(String::new);
+        let (map, scores, scoring) = (&self.map, &self.scores, self.pool.scoring);
+        self.board.record(|| scores_so_far(map.as_ref(), scores, scoring));
     }
 
     /// `12 of 60 trials done, 1 failed`.
@@ -258,6 +268,19 @@ impl<'a> Log<'a> {
             Ok(()) => format!("{} in {seconds}{}", self.counts(), self.best()),
             Err(error) => format!("{}; {error}{}", self.counts(), self.best()),
         };
-        self.board.finish(&sentence.replace("best so far", "best"), String::new);
+        // A search that has ended shows its results; of one that has not, these are all there is.
+        let map = self.map.as_ref().filter(|_| ended.is_err());
+        let found = || scores_so_far(map, &self.scores, self.pool.scoring);
+        self.board.finish(&sentence.replace("best so far", "best"), found);
     }
+}
+
+/// The table of the mean scores of all trials that have ended.
+fn scores_so_far(map: Option<&ScoreMap>, scores: &[Vec<f64>], scoring: Scoring) -> String {
+    let mean = |index: usize| {
+        let scores = &scores[index];
+        (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
+    };
+    let title = format!("Mean {} of the trials so far", scoring.name());
+    map.map_or_else(String::new, |map| map.html(&title, mean))
 }

@@ -21,7 +21,7 @@ xflags::xflags! {
             /// For which course; stands under the title.
             optional --course name: String
         }
-        /// Set up, then run every test: format, lints, Rust, Python, quick notebooks (on other data, and killed, too),
+        /// Set up, then run every test: format, lints, Rust, Python, quick notebooks (on imported pictures, and killed, too),
         /// pages in a browser.
         cmd test {
             /// Leave out what needs a browser, and say so at the end.

@@ -65,12 +65,17 @@ impl Check {
     }
 }
 
-/// Makes a data set unlike Fashion-MNIST, as a user may have: few RGB images of floats in Fortran order, classes by
-/// name.
-pub(crate) fn own_data(project: &Project, folder: &Path) -> Check {
-    let mut python = jupyter(project, "python");
-    python.arg("helpers/tests/colours.py").arg(folder);
-    Check::new("Own data", python, one)
+/// Pictures unlike our data set, as somebody may bring them, and what `import` makes of them: `folder`/X.npy and the
+/// files beside it. Coloured, 96 x 96, five classes of unlike size.
+pub(crate) fn own_pictures(project: &Project, folder: &Path) -> [Check; 2] {
+    let pictures = folder.join("pictures");
+    let mut draw = jupyter(project, "python");
+    draw.arg("tools/import/tests/shapes.py").arg(&pictures);
+    // The build that the tests of `import` have made.
+    let mut import = lint(project.cargo());
+    import.args(["run", "--locked", "--quiet", "--package", "import", "--"]);
+    import.arg(&pictures).args(["--size", "96", "--into"]).arg(folder);
+    [Check::new("Own pictures", draw, one), Check::new("Import", import, one)]
 }
 
 /// The checks that need neither libtorch nor the Python environment.

@@ -60,7 +60,8 @@ fn run_all(
     let first = checks::quick(project)?;
     let second = checks::thorough(project, with_browser);
     let in_browser = if with_browser { 2 } else { 0 };
-    let of_notebooks = plan.notebooks.len() + 1 + 1 + 1 + own_plan.notebooks.len();
+    // Beside the notebooks: pages, models in other programs, own pictures and their import.
+    let of_notebooks = plan.notebooks.len() + 4 + own_plan.notebooks.len();
     let mut progress = Progress::new(
         first.len()
             + setup_steps.len()
@@ -83,7 +84,9 @@ fn run_all(
     run_quick(project, &plan, &mut progress, with_browser, total)?;
     let clear = || remove(&own).map_err(|error| Failure::of_file("remove", &own, &error));
     clear()?;
-    checks::own_data(project, &own).run(project, &mut progress, total)?;
+    for check in checks::own_pictures(project, &own) {
+        check.run(project, &mut progress, total)?;
+    }
     notebooks::run(project, &own_plan, &mut progress, |_| total.add(Count::ONE))?;
     clear()?;
     // The killed runs take the lock themselves.

@@ -51,6 +51,8 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
     SetupStep::new("Jupyter kernel", stamp, product, make)
         .begun_early(begin)
         .making(&["kernel/notebook-kernel"])
+        // Beside the steps before it go another one and a half minutes.
+        .taking(250)
 }
 
 /// The log of the kernel's build.
@@ -117,6 +119,7 @@ pub(crate) fn template_step() -> SetupStep {
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })
     .making(&["kernel/template", "trial"])
+    .taking(240)
 }
 
 /// Copies the program to `.tools/kernel` and writes the kernelspec.

@@ -65,6 +65,7 @@ pub(crate) fn step(project: &Project, cuda: Option<bool>) -> SetupStep {
         Ok(bytes(fetched))
     })
     .making(&["torch", "libtorch"])
+    .taking(15)
 }
 
 /// Unpacks wheels; the CUDA part of torch, two thirds of it, is left out if nothing links it.

@@ -14,9 +14,11 @@ pub(crate) mod step;
 pub(crate) mod tools;
 pub(crate) mod weights;
 
+use std::time::Instant;
+
 use crate::failure::Failure;
 use crate::files::remove;
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
@@ -86,9 +88,87 @@ pub(crate) fn run(
             begin(project)?;
         }
     }
+    let mut ahead = Ahead::new(&steps, project);
     for step in steps {
+        if let Some(text) = ahead.text() {
+            say(&text);
+        }
+        let (usual, begun) = (Ahead::of(&step, project), Instant::now());
         step.run(project, progress)?;
+        ahead.done(usual, begun.elapsed().as_secs());
     }
     let _ = remove(&project.tools("tmp"));
     Ok(())
+}
+
+/// How long the steps that are left to do will take.
+#[derive(Default)]
+struct Ahead {
+    /// Seconds that they usually take.
+    left: u64,
+    /// Seconds that those before them usually take, and took.
+    usual: u64,
+    took: u64,
+    /// Minutes that the last text named.
+    said: u64,
+}
+
+impl Ahead {
+    fn new(steps: &[SetupStep], project: &Project) -> Ahead {
+        Ahead { left: steps.iter().map(|step| Ahead::of(step, project)).sum(), ..Ahead::default() }
+    }
+
+    /// Seconds that a step usually takes, if it is one to do.
+    fn of(step: &SetupStep, project: &Project) -> u64 {
+        if step.is_there(project) == Some(false) { step.usual } else { 0 }
+    }
+
+    /// A step that usually takes so long has ended.
+    fn done(&mut self, usual: u64, took: u64) {
+        self.left = self.left.saturating_sub(usual);
+        if usual > 0 {
+            (self.usual, self.took) = (self.usual + usual, self.took + took);
+        }
+    }
+
+    /// `about 9 min of set-up left`; none below a minute, or where the last one said the same.
+    fn text(&mut self) -> Option<String> {
+        // The steps before show how fast machine and network are, within limits: one of seconds says little.
+        let pace = match self.usual {
+            0 => 1.0,
+            usual => (self.took as f64 / usual as f64).clamp(0.5, 4.0),
+        };
+        let minutes = (self.left as f64 * pace / 60.0).round() as u64;
+        let is_new = std::mem::replace(&mut self.said, minutes) != minutes;
+        (is_new && minutes > 0).then(|| format!("about {minutes} min of set-up left"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::stamp::Stamp;
+
+    #[test]
+    fn the_steps_that_are_left_tell_how_long_set_up_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        std::fs::create_dir_all(project.tools("there")).unwrap();
+        let step = |name: &'static str, usual| {
+            let stamp = Stamp::new(&project, name);
+            if name == "there" {
+                stamp.keep(&project).unwrap();
+            }
+            SetupStep::new(name, stamp, project.tools(name), |_, _| Ok(String::new())).taking(usual)
+        };
+        let steps = [step("there", 600), step("first", 60), step("second", 240)];
+        let mut ahead = Ahead::new(&steps, &project);
+        assert_eq!(ahead.text().as_deref(), Some("about 5 min of set-up left"));
+        ahead.done(Ahead::of(&steps[0], &project), 0);
+        assert_eq!(ahead.text(), None, "what was there is none of it");
+        ahead.done(Ahead::of(&steps[1], &project), 120);
+        assert_eq!(ahead.text().as_deref(), Some("about 8 min of set-up left"), "a slow machine");
+        ahead.done(Ahead::of(&steps[2], &project), 480);
+        assert_eq!(ahead.text(), None);
+    }
 }

@@ -113,6 +113,7 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
     })
     .making(&["python"])
+    .taking(80)
 }
 
 /// A pip that only installs or downloads what a lock names, with the hashes of the lock.

@@ -1,0 +1,175 @@
+//! The scores of a search while it runs: a heat map of one or two parameters, as a table, which is made at once.
+//!
+//! The figure of a search that has ended is `SearchResults::heat_map`.
+
+use std::fmt::Write;
+
+use super::grid::{Parameters, value_text};
+use crate::text::escape_sentence;
+
+/// More values of a parameter are not read while they change.
+const MOST_VALUES: usize = 12;
+
+/// Where the combinations of a search stand in a table of the parameters that differ.
+pub(super) struct ScoreMap {
+    /// The parameter whose values go down, if there are two, and the one whose values go across.
+    down: Option<Axis>,
+    across: Axis,
+    /// The combination in each cell, row by row; none where the search has no such one.
+    cells: Vec<Option<usize>>,
+}
+
+/// A parameter and its values, in the grid's order.
+struct Axis {
+    name: String,
+    values: Vec<String>,
+}
+
+impl Axis {
+    /// The index of a combination's value.
+    fn index(&self, params: &Parameters) -> Option<usize> {
+        let value = value_text(params.get(&self.name)?);
+        self.values.iter().position(|one| *one == value)
+    }
+}
+
+impl ScoreMap {
+    /// The map of these combinations, each with its index; none unless one or two parameters differ and each has few
+    /// values.
+    pub(super) fn new(combinations: &[(usize, &Parameters)]) -> Option<ScoreMap> {
+        let mut axes = Vec::new();
+        for name in combinations.first()?.1.keys() {
+            let mut values: Vec<String> = Vec::new();
+            for (_, params) in combinations {
+                let value = value_text(params.get(name)?);
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+                if values.len() > MOST_VALUES {
+                    return None;
+                }
+            }
+            if values.len() > 1 {
+                axes.push(Axis { name: name.clone(), values });
+            }
+        }
+        let across = axes.pop()?;
+        let down = axes.pop();
+        if !axes.is_empty() {
+            return None;
+        }
+        let rows = down.as_ref().map_or(1, |down| down.values.len());
+        let mut cells = vec![None; rows * across.values.len()];
+        for &(index, params) in combinations {
+            let row = down.as_ref().map_or(Some(0), |down| down.index(params))?;
+            cells[row * across.values.len() + across.index(params)?] = Some(index);
+        }
+        Some(ScoreMap { down, across, cells })
+    }
+
+    /// The table: the darker a cell, the better its score; `score` gives what a combination has so far, if anything.
+    pub(super) fn html(&self, title: &str, score: impl Fn(usize) -> Option<f64>) -> String {
+        let scores: Vec<Option<f64>> = self
+            .cells
+            .iter()
+            .map(|&cell| cell.and_then(&score).filter(|score| score.is_finite()))
+            .collect();
+        let least = scores.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let most = scores.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        let head = |values: &[String]| -> String {
+            values
+                .iter()
+                .map(|value| format!("<th scope=\"col\">{}</th>", escape_sentence(value)))
+                .collect()
+        };
+        let down = self.down.as_ref();
+        let corner = match down {
+            Some(down) => format!("{} \\ {}", down.name, self.across.name),
+            None => self.across.name.clone(),
+        };
+        let mut html = format!(
+            "<table><caption style=\"text-align:left\">{}</caption><thead><tr><th>{}</th>{}</tr></thead><tbody>",
+            escape_sentence(title),
+            escape_sentence(&corner),
+            head(&self.across.values),
+        );
+        for (row, scores) in scores.chunks(self.across.values.len()).enumerate() {
+            let name = down.map_or("mean", |down| down.values[row].as_str());
+            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape_sentence(name));
+            for score in scores {
+                html += &cell(*score, least, most);
+            }
+            html += "</tr>";
+        }
+        html + "</tbody></table>"
+    }
+}
+
+/// A score on the colour of the train part, as strong as it is good among those from `least` to `most`.
+fn cell(score: Option<f64>, least: f64, most: f64) -> String {
+    let Some(score) = score else { return "<td>…</td>".to_owned() };
+    let share = if most > least { (score - least) / (most - least) } else { 1.0 };
+    // Text in the page's own colour is read on 50% of it, on a light page and on a dark one.
+    let strength = 0.05 + 0.45 * share;
+    let best = if score == most { " style=\"font-weight:bold\"" } else { "" };
+    format!(
+        "<td style=\"background:rgba(0,114,178,{strength:.2})\"><span{best}>{score:.4}</span></td>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::ParameterGrid;
+
+    fn map(grid: ParameterGrid) -> Option<ScoreMap> {
+        let combinations = grid.combinations().unwrap();
+        ScoreMap::new(&combinations.iter().enumerate().collect::<Vec<_>>())
+    }
+
+    /// The texts of the cells and heads, row by row.
+    fn texts(html: &str) -> Vec<Vec<&str>> {
+        html.split("<tr>")
+            .skip(1)
+            .map(|row| {
+                row.split('<').filter_map(|piece| piece.split('>').nth(1)).collect::<Vec<_>>()
+            })
+            .map(|row| row.into_iter().filter(|text| !text.is_empty()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn each_combination_has_a_cell_in_the_grids_order() {
+        let grid = ParameterGrid::new()
+            .parameter("units", [64, 32])
+            .parameter("dropout", [0.0, 0.5, 0.25])
+            .parameter("batch_size", [128]);
+        // In the grid's order: dropout before units, whose values change fastest.
+        let scores = [Some(0.5), None, Some(0.75), Some(f64::NAN), Some(0.25), None];
+        let html = map(grid).unwrap().html("<so far>", |index| scores[index]);
+        assert_eq!(
+            texts(&html),
+            [
+                vec!["dropout \\ units", "64", "32"],
+                vec!["0.0", "0.5000", "…"],
+                vec!["0.5", "0.7500", "…"],
+                vec!["0.25", "0.2500", "…"],
+            ]
+        );
+        assert!(html.contains("0.50)\"><span style=\"font-weight:bold\">0.7500"), "{html}");
+        assert!(html.contains("0.05)\"><span>0.2500") && html.contains("&lt;so far&gt;"), "{html}");
+    }
+
+    #[test]
+    fn one_parameter_is_one_row_and_other_grids_have_no_map() {
+        let one = map(ParameterGrid::new().parameter("units", [64, 32])).unwrap();
+        assert_eq!(texts(&one.html("t", |_| Some(0.5)))[1], ["mean", "0.5000", "0.5000"]);
+        let three = ParameterGrid::new()
+            .parameter("a", [1, 2])
+            .parameter("b", [1, 2])
+            .parameter("c", [1, 2]);
+        assert!(map(three).is_none(), "three parameters");
+        assert!(map(ParameterGrid::new().parameter("a", 0..13)).is_none(), "many values");
+        assert!(map(ParameterGrid::new().parameter("a", [1])).is_none(), "nothing differs");
+    }
+}
