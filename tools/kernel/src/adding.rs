@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::crates::{self, Crates};
-use crate::files::{lock, write_whole};
+use crate::files::{lock, write_lasting};
 use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::template;
@@ -43,7 +43,7 @@ fn change(paths: &Paths, how: impl FnOnce(&Crates) -> Outcome<Crates>) -> Outcom
     let _only_one = lock(&paths.kernel().join("crates.lock"))?;
     let crates = how(&Crates::of(paths))?;
     template::build(paths, &crates)?;
-    Ok(write_whole(&crates::file(paths), crates.text().as_bytes())?)
+    Ok(write_lasting(&crates::file(paths), crates.text().as_bytes())?)
 }
 
 /// The crate as a line of a manifest, with the version that cargo chooses; an error if there is no such crate.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::write_whole;
+use crate::files::write_lasting;
 use crate::paths::Paths;
 
 /// The crates, one a line: `itertools = "0.14.0"`.
@@ -30,7 +30,7 @@ impl Crates {
     }
 
     pub(crate) fn write_to_template(&self, template: &Path) -> io::Result<()> {
-        write_whole(&template.join("crates"), self.text().as_bytes())
+        write_lasting(&template.join("crates"), self.text().as_bytes())
     }
 
     pub(crate) fn text(&self) -> String {

@@ -22,16 +22,28 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file, and makes its folder. A reader sees either all of it or the old content, also after a crash of the
-/// machine.
+/// Writes a file, and makes its folder. A reader sees either all of it or the old content.
 pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    write(file, content, |_| Ok(()))
+}
+
+/// [`write_whole`] for a file that must also survive a crash of the machine: waits for the disk.
+pub(crate) fn write_lasting(file: &Path, content: &[u8]) -> io::Result<()> {
+    write(file, content, File::sync_all)
+}
+
+fn write(
+    file: &Path,
+    content: &[u8],
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     let fresh = file.with_extension(format!("new{}", process::id()));
     let write = |mut new: File| {
         new.write_all(content)?;
-        new.sync_all()?;
+        finish(&new)?;
         fs::rename(&fresh, file)
     };
     let written = File::create(&fresh).and_then(write);

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::environment::{RUST_VARIABLE, environment, rust_folder};
-use crate::files::write_whole;
+use crate::files::write_lasting;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
 
@@ -38,7 +38,7 @@ pub(crate) fn install(paths: &Paths, prefix: &Path) -> Outcome {
     });
     let folder = prefix.join("share/jupyter/kernels/rust");
     let text = format!("{}\n", serde_json::to_string_pretty(&specification)?);
-    write_whole(&folder.join("kernel.json"), text.as_bytes())?;
+    write_lasting(&folder.join("kernel.json"), text.as_bytes())?;
     // Older kernels configured the server to keep a kernel ready, through a module that no longer exists.
     let _ = fs::remove_file(prefix.join("etc/jupyter/jupyter_server_config.d/papermill_rust.json"));
     println!("kernel: installed as `rust` in {}", folder.display());

@@ -57,9 +57,11 @@ pub(crate) enum Report {
     Panicked {
         message: String,
     },
-    /// The cell returned an error through `?`; the error's text.
+    /// The cell returned an error through `?`: the error's text, and line and column of the `?` in evcxr's file if they are
+    /// known.
     Returned {
         message: String,
+        at: Option<(usize, usize)>,
     },
     /// The cell cannot be loaded, and so did not run.
     Unloadable {
@@ -90,6 +92,8 @@ pub(crate) enum Order {
     Allow(bool),
     /// Interrupts the cell that runs.
     Interrupt,
+    /// Ends the process that runs the cell.
+    Kill,
     /// A line for the cell that waits for one.
     Answer(String),
     /// The cell gets an end of input instead of a line.
@@ -106,6 +110,9 @@ pub(crate) fn keep_diagnostics(said: &[u8]) {
         let _ = fs::write(file, said);
     }
 }
+
+/// Begins the line with the place of the `?` through which a cell returns: line and column follow.
+pub(crate) const ERROR_AT: &str = "EVCXR_ERROR_AT:";
 
 /// Marks a `Compiling` line that gives the reason why cargo compiles a cell.
 pub(crate) const LEFT_TO_CARGO: &str = "this cell with cargo: ";

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     if let Some(code) = toolchain::run_if_called() {
         return code;
     }
-    runner::run_if_runner();
+    runner::run_if_runner(session::leave);
     relay::run_if_relay();
     runner::prepare_if_child();
     evcxr::runtime_hook();
@@ -68,10 +68,14 @@ fn main() -> ExitCode {
 fn run(arguments: Vec<String>) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["--control_file", _] if env::var_os(INNER_VARIABLE).is_some() => {
+        ["--control_file", file]
+            if env::var_os(INNER_VARIABLE).is_some_and(|own| own == **file) =>
+        {
             session::serve_behind_front()
         }
         ["--control_file", file] => {
+            // A cell may have started it.
+            session::leave();
             environment::find_rust();
             session::serve(&Paths::find(None)?, Path::new(file))
         }

@@ -48,13 +48,15 @@ pub(crate) fn prepare_if_child() {
     parent::end_with_it();
 }
 
-/// Runs cells and never returns, if this process is the runner.
-pub(crate) fn run_if_runner() {
+/// Runs cells and never returns, if this process is the runner. `leave` removes from the environment what programs that
+/// cells start must not inherit.
+pub(crate) fn run_if_runner(leave: impl FnOnce()) {
     let Ok(descriptor) = env::var(COMMAND_VARIABLE) else { return };
     let Ok(descriptor) = descriptor.parse::<RawFd>() else { return };
     remove_environment([COMMAND_VARIABLE]);
     let mut interrupts = Interrupts::of_cells();
     prepare_if_child();
+    leave();
     // SAFETY: the relay has opened the descriptor for this process, and nothing else here uses it.
     let command = unsafe {
         // Processes that a cell starts do not inherit it.

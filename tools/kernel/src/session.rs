@@ -18,15 +18,15 @@ use tempfile::TempDir;
 
 use crate::build_folder;
 use crate::crates::Crates;
-use crate::environment::{LIBTORCH_VARIABLE, environment, set_environment};
+use crate::environment::{LIBTORCH_VARIABLE, environment, remove_environment, set_environment};
 use crate::files::{lock, remove};
-use crate::front::inner::Surroundings;
+use crate::front::inner::{INNER_VARIABLE, Surroundings};
 use crate::front::{self, Prepared};
-use crate::link::DIAGNOSTICS_VARIABLE;
+use crate::link::{DIAGNOSTICS_VARIABLE, LINK_VARIABLE};
 use crate::outcome::Outcome;
 use crate::parent;
 use crate::paths::Paths;
-use crate::runner::BACKTRACE_VARIABLE;
+use crate::runner::{BACKTRACE_VARIABLE, CHILD_VARIABLE};
 use crate::template::{self, Stamp};
 use crate::toolchain::{self, Mode};
 
@@ -39,6 +39,11 @@ const FRUGAL: [(&str, &str); 3] = [
     ("MIMALLOC_PURGE_DELAY", "0"),
     ("MIMALLOC_PURGE_DECOMMITS", "1"),
 ];
+
+/// For evcxr: the folder in which it compiles, the folder with its settings, and a folder without kernelspecs.
+const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
+const CONFIGURATION_VARIABLE: &str = "EVCXR_CONFIG_DIR";
+const KERNELSPECS_VARIABLE: &str = "JUPYTER_PATH";
 
 /// Runs one kernel until Jupyter ends it.
 pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
@@ -57,6 +62,21 @@ pub(crate) fn serve_behind_front() -> Outcome {
     parent::end_with_it();
     // evcxr_jupyter reads the connection file's name from the command line by itself.
     Ok(evcxr_jupyter::main()?)
+}
+
+/// Removes the variables of the session in which this process was started, if it was started in one: programs that a cell
+/// starts do not belong to the session, another kernel least of all.
+pub(crate) fn leave() {
+    toolchain::restore_environment();
+    remove_environment([
+        CHILD_VARIABLE,
+        INNER_VARIABLE,
+        LINK_VARIABLE,
+        FOLDER_VARIABLE,
+        CONFIGURATION_VARIABLE,
+        KERNELSPECS_VARIABLE,
+        DIAGNOSTICS_VARIABLE,
+    ]);
 }
 
 fn prepare(paths: &Paths) -> Outcome<Prepared> {
@@ -119,14 +139,12 @@ impl Session {
     /// Starts on `template`, or on the current one.
     fn start(paths: &Paths, template: Option<PathBuf>) -> Outcome<Session> {
         let (template, template_lock) = hold_template(paths, template)?;
-        let cannot = |error: io::Error| {
-            format!("the kernel cannot write to {}: {error}", paths.kernel().display())
-        };
+        let cannot = |error: io::Error| cannot_write(paths, &error);
         let sessions = paths.sessions();
         fs::create_dir_all(&sessions).map_err(cannot)?;
         let (folder, lock_file, own) = {
             let _alone = lock(&paths.kernel().join("sessions.lock")).map_err(cannot)?;
-            remove_stale(&sessions)?;
+            remove_stale(&sessions).map_err(cannot)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let folder = sessions.join(format!("{}-{}", process::id(), now.as_micros()));
             let lock_file = folder.with_extension("lock");
@@ -169,11 +187,11 @@ impl Session {
         let backtrace = env::var("RUST_BACKTRACE").unwrap_or_else(|_| "0".to_owned());
         variables.extend([
             (BACKTRACE_VARIABLE, backtrace),
-            ("EVCXR_TMPDIR", self.folder.display().to_string()),
-            ("EVCXR_CONFIG_DIR", configuration.display().to_string()),
+            (FOLDER_VARIABLE, self.folder.display().to_string()),
+            (CONFIGURATION_VARIABLE, configuration.display().to_string()),
             // evcxr_jupyter updates the kernelspec that it finds. Here it finds none, so it does not touch a kernelspec
             // that the user has installed elsewhere.
-            ("JUPYTER_PATH", configuration.display().to_string()),
+            (KERNELSPECS_VARIABLE, configuration.display().to_string()),
             (DIAGNOSTICS_VARIABLE, self.diagnostics().display().to_string()),
         ]);
         Ok(variables)
@@ -184,10 +202,19 @@ impl Session {
     }
 }
 
+fn cannot_write(paths: &Paths, error: &io::Error) -> String {
+    format!("the kernel cannot write to {}: {error}", paths.kernel().display())
+}
+
 /// A complete template, and a lock that keeps it from being removed.
 fn hold_template(paths: &Paths, template: Option<PathBuf>) -> Outcome<(PathBuf, File)> {
     let missing = "it has no warm build yet; run `cargo xtask setup`";
-    let shared = File::create(paths.kernel().join("template.lock")).map_err(|_| missing)?;
+    let shared = match File::create(paths.kernel().join("template.lock")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(cannot_write(paths, &error).into());
+        }
+        opened => opened.map_err(|_| missing)?,
+    };
     // The current template cannot be replaced and removed while this lock is held.
     shared.lock_shared()?;
     let template = template.or_else(|| template::current(paths)).ok_or(missing)?;
@@ -206,19 +233,17 @@ impl Drop for Session {
     }
 }
 
-/// Removes what kernels that were killed have left.
+/// Removes what kernels that were killed have left, as far as it can be: somebody else's stays, and what a process still writes
+/// to goes next time.
 fn remove_stale(sessions: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(sessions)? {
-        let path = entry?.path();
+    for entry in fs::read_dir(sessions)?.flatten() {
+        let path = entry.path();
         let lock_file = path.with_extension("lock");
         let in_use = File::open(&lock_file).is_ok_and(|lock| lock.try_lock().is_err());
         if in_use {
             continue;
         }
-        remove(&path.with_extension(""))?;
-        if lock_file.exists() {
-            fs::remove_file(&lock_file)?;
-        }
+        let _ = remove(&path.with_extension("")).and_then(|()| fs::remove_file(&lock_file));
     }
     Ok(())
 }
@@ -245,6 +270,8 @@ mod tests {
         for name in ["alive", "killed", "lockless"] {
             fs::create_dir(path(name)).unwrap();
         }
+        // No folder, so that it cannot be removed as one.
+        fs::write(path("odd"), "").unwrap();
         let alive = lock(&path("alive.lock")).unwrap();
         drop(lock(&path("killed.lock")).unwrap());
 
@@ -255,7 +282,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         left.sort();
-        assert_eq!(left, ["alive", "alive.lock"]);
+        assert_eq!(left, ["alive", "alive.lock", "odd"]);
         drop(alive);
     }
 }

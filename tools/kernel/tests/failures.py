@@ -23,6 +23,7 @@ FAILURES = {
         "StackOverflow",
         "the stack overflowed",
     ),
+    "out of memory": ("Vec::<u8>::with_capacity(1 << 46).len()", "OutOfMemory", "memory allocation of"),
     "killed": (
         'std::process::Command::new("kill").arg("-9").arg(std::process::id().to_string()).status();\n'
         "std::thread::sleep(std::time::Duration::from_secs(30));",

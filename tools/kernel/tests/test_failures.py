@@ -40,6 +40,14 @@ def test_output_before_a_failure_stays(session):
     assert "line 3, column" in cell.traceback, cell
 
 
+@pytest.mark.parametrize("place", ["alone", "behind another statement"])
+def test_an_error_tells_the_line_that_returned_it(session, place):
+    line = 'std::fs::read("/nowhere")?;' if place == "alone" else 'let a = 1; std::fs::read("/nowhere")?;'
+    cell = session.run(f"let first = 1;\n{line}\nfirst")
+    assert f"cell [{cell.reply['execution_count']}], line 2, column {line.index('std') + 1}" in cell.traceback, cell
+    assert (cell.name, cell.text, cell.stream()) == ("Error", "No such file or directory (os error 2)", "")
+
+
 def test_variables_survive_a_panic_and_an_error(session):
     session.run("let kept = 41;")
     for source in ("panic!(\"no\");", "Err::<(), _>(\"no\")?;", "let bad = nowhere;", "let bad = (1;"):

@@ -57,7 +57,7 @@ def test_lines_that_look_like_evcxrs_own_are_text(session):
     cell = session.run("\n".join(f'println!("{line}");' for line in lines))
     assert (cell.status, cell.stream()) == ("ok", "\n".join(lines) + "\n")
     cell = session.run('println!("EVCXR_BEGIN_CONTENT text/html\\nnever ended");')
-    assert (cell.status, cell.stream()) == ("ok", "never ended\n")
+    assert (cell.status, cell.stream()) == ("ok", "EVCXR_BEGIN_CONTENT text/html\nnever ended\n")
     assert session.run("40 + 2").value == "42"
 
 

@@ -1,9 +1,12 @@
 """Jupyter's protocol: Jupyter's own tests of kernels, and cases that they do not cover."""
 
+import socket
+import struct
 from queue import Empty
 
 import jupyter_kernel_test
 import pytest
+import zmq
 from jupyter_client.session import Session as Signer
 
 
@@ -100,12 +103,35 @@ def test_the_kernel_answers_while_a_cell_runs(session, gate):
     request = session.send('println!("begins");\n' + gate.wait)
     session.wait_for_text("begins")
     assert session.ask("kernel_info_request")["status"] == "ok"
+    # What evcxr's analyser would know is not known now, what helpers' sources say is.
     assert session.ask("complete_request", code="let x = std::ve", cursor_pos=15)["matches"] == []
-    assert session.ask("inspect_request", code="std::vec::Vec", cursor_pos=13, detail_level=0)["found"] is False
+    assert "evaluate" in session.ask("complete_request", code="cnn.eva", cursor_pos=7)["matches"]
+    assert session.ask("inspect_request", code="nobody_knows", cursor_pos=13, detail_level=0)["found"] is False
+    found = session.ask("inspect_request", code="SplitConfig", cursor_pos=3, detail_level=0)
+    assert "pub struct SplitConfig" in found["data"]["text/plain"]
     assert session.ask("history_request", hist_access_type="tail", n=1, output=False, raw=True)["status"] == "ok"
-    assert session.client.is_alive()
+    assert session.client.hb_channel.is_beating()
     gate.open()
     assert session.finish(request).status == "ok"
+
+
+def test_the_heart_goes_on_beating_when_a_client_breaks_off(session):
+    address = session.manager.get_connection_info()
+    for _ in range(3):
+        with socket.create_connection((address["ip"], address["hb_port"])) as broken:
+            broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            broken.sendall(b"\xff")
+    context = zmq.Context.instance()
+    with context.socket(zmq.REQ) as heart:
+        heart.connect(f"tcp://{address['ip']}:{address['hb_port']}")
+        # And one that breaks off with a question open.
+        with context.socket(zmq.DEALER) as other:
+            other.connect(f"tcp://{address['ip']}:{address['hb_port']}")
+            other.send_multipart([b"", b"never read"])
+        for beat in (b"one", b"two"):
+            heart.send(beat)
+            assert heart.poll(10_000), "no answer"
+            assert heart.recv() == beat
 
 
 def test_a_restart_gives_a_fresh_kernel_with_the_history_of_the_one_before(own_session):

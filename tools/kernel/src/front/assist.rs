@@ -2,23 +2,53 @@
 //! at the end of a name; Jupyter counts code points, and its cursor may be anywhere. This file converts between the
 //! two.
 
-use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
+use std::collections::{BTreeSet, HashSet};
 
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, is_id_continue, tokenize};
 use serde_json::{Value, json};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The empty answer to a completion, for when evcxr is busy or gone.
-pub(crate) fn no_completion(request: &Value) -> Value {
-    let cursor = &request["cursor_pos"];
-    json!({"status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {}})
+use super::names::{Names, named};
+use super::notebook::Notebook;
+use super::source::declared;
+
+/// Answers a completion while evcxr runs a cell: after a dot with the public functions and fields of helpers, elsewhere
+/// with its public items and the variables that cells have declared.
+pub(crate) fn completion_from_names(request: &Value, names: &Names, notebook: &Notebook) -> Value {
+    let (code, cursor) = code_and_cursor(request);
+    let before = code[..cursor].trim_end_matches(is_id_continue);
+    let prefix = &code[before.len()..cursor];
+    let mut matches: BTreeSet<&str> = BTreeSet::new();
+    if before.ends_with('.') {
+        matches.extend(names.members());
+    } else if !prefix.is_empty() && !before.ends_with(':') {
+        matches.extend(names.items());
+        matches.extend(notebook.latest().flat_map(|ran| declared(&ran.code)));
+    }
+    matches.retain(|name| name.starts_with(prefix) && *name != prefix);
+    let start = before.chars().count();
+    let end = start + code[before.len()..].chars().take_while(|&c| is_id_continue(c)).count();
+    let (start, end) =
+        if matches.is_empty() { (cursor_of(request), cursor_of(request)) } else { (start, end) };
+    json!({"status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end, "metadata": {}})
 }
 
-/// The empty answer to a request for documentation, for when evcxr is busy or gone.
-pub(crate) fn no_inspection() -> Value {
-    json!({"status": "ok", "found": false, "data": {}, "metadata": {}})
+/// Answers a request for documentation while evcxr runs a cell, from helpers' sources.
+pub(crate) fn inspection_from_names(request: &Value, names: &Names) -> Value {
+    let (code, cursor) = code_and_cursor(request);
+    let end = name_end(code, cursor).or_else(|| called(code, cursor)).unwrap_or(cursor);
+    let start = code[..end].trim_end_matches(is_id_continue).len();
+    let data = match names.documentation(&code[start..end]) {
+        Some(text) => json!({"text/plain": text, "text/markdown": text}),
+        None => json!({}),
+    };
+    let found = data != json!({});
+    json!({"status": "ok", "found": found, "data": data, "metadata": {}})
+}
+
+fn cursor_of(request: &Value) -> usize {
+    let (code, cursor) = code_and_cursor(request);
+    code[..cursor].chars().count()
 }
 
 /// The request as evcxr needs it: the rest of the name behind the cursor is cut out of the code.
@@ -39,7 +69,8 @@ pub(crate) fn completion_from_evcxr(
     private: &HashSet<String>,
 ) -> Value {
     if answer["status"] != "ok" {
-        return no_completion(request);
+        let cursor = cursor_of(request);
+        return json!({"status": "ok", "matches": [], "cursor_start": cursor, "cursor_end": cursor, "metadata": {}});
     }
     let (code, cursor) = code_and_cursor(request);
     let tail = code[cursor..].chars().take_while(|&c| is_id_continue(c)).count();
@@ -56,12 +87,22 @@ pub(crate) fn completion_from_evcxr(
         let (name, rest) = text.split_at(text.find(|c| !is_id_continue(c)).unwrap_or(text.len()));
         private.contains(&named(name, rest.starts_with('(')))
     };
+    // After a dot private names are left out, unless nothing else matches: a type of the cell's own may have a field of
+    // that name. Elsewhere a variable may have it, so it comes last.
+    let of_a_value = code.chars().take(start).last() == Some('.');
     if let Some(matches) = answer["matches"].as_array_mut() {
+        if of_a_value && !matches.iter().all(&is_private) {
+            matches.retain(|name| !is_private(name));
+        }
         matches.sort_by_key(&is_private);
     }
     if let Some(types) = answer["metadata"]["_jupyter_types_experimental"].as_array_mut() {
         // The label shows a method with its arguments.
-        types.sort_by_key(|entry| is_private(&entry["text"]));
+        let is_private = |entry: &Value| is_private(&entry["text"]);
+        if of_a_value && !types.iter().all(is_private) {
+            types.retain(|entry| !is_private(entry));
+        }
+        types.sort_by_key(is_private);
         for entry in types {
             entry["start"] = start.min(end).into();
             entry["end"] = end.into();
@@ -119,59 +160,6 @@ fn code_and_cursor(request: &Value) -> (&str, usize) {
     (code, cursor)
 }
 
-/// Names of fields and functions that are private in a crate and not also the name of something public.
-pub(crate) fn private_names(sources: &Path) -> HashSet<String> {
-    let (mut public, mut private) = (HashSet::new(), HashSet::new());
-    read_folder(sources, &mut public, &mut private);
-    private.retain(|name| !public.contains(name));
-    private
-}
-
-fn read_folder(folder: &Path, public: &mut HashSet<String>, private: &mut HashSet<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            read_folder(&path, public, private);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            // Test modules are not part of the crate's interface.
-            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for line in text.lines() {
-                read_line(line.trim_start(), public, private);
-            }
-        }
-    }
-}
-
-/// Records the name if the line declares a function or a field; relies on rustfmt's layout, visibility and name first.
-fn read_line(line: &str, public: &mut HashSet<String>, private: &mut HashSet<String>) {
-    let (names, rest) = match line.strip_prefix("pub ") {
-        Some(rest) => (public, rest),
-        None => (
-            private,
-            line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub(super) ")).unwrap_or(line),
-        ),
-    };
-    let rest = ["const ", "unsafe ", "async "]
-        .iter()
-        .fold(rest, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-    let (is_function, rest) = match rest.strip_prefix("fn ") {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
-    let length = rest.len() - rest.trim_start_matches(is_id_continue).len();
-    let (name, after) = rest.split_at(length);
-    let is_field = after.starts_with(": ") && after.ends_with(',');
-    if !name.is_empty() && (is_function || is_field) {
-        names.insert(named(name, is_function));
-    }
-}
-
-/// The key under which a name is kept: a field and a function may have the same name.
-fn named(name: &str, is_function: bool) -> String {
-    if is_function { format!("{name}()") } else { name.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_dot_what_is_private_is_left_out() {
+        let private = ["weights".to_owned(), "step()".to_owned()].into();
+        let complete = |matches: Value| {
+            let answer = json!({"status": "ok", "matches": matches, "cursor_start": 2, "cursor_end": 2,
+                "metadata": {}});
+            completion_from_evcxr(&request("x.|"), answer, &private)["matches"].clone()
+        };
+        assert_eq!(complete(json!(["weights", "len()", "step()"])), json!(["len()"]));
+        assert_eq!(complete(json!(["weights"])), json!(["weights"]), "of a type of the cell's own");
+    }
+
+    #[test]
     fn documentation_is_asked_for_at_the_end_of_a_name() {
         let at = |code: &str| inspection_for_evcxr(&request(code))["cursor_pos"].clone();
         assert_eq!(at("cnn.fi|t(&split)"), 7);
@@ -228,13 +228,27 @@ mod tests {
     }
 
     #[test]
-    fn names_are_private_that_nobody_offers() {
+    fn while_a_cell_runs_names_are_completed_and_explained_from_the_sources() {
         let folder = tempfile::tempdir().unwrap();
-        let source = "pub struct Model {\n    pub name: String,\n    weights: Vec<f32>,\n    len: usize,\n}\n\
-            pub(crate) fn step(&self) {}\n    pub fn len(&self) -> usize {\n fn len(&self) {}\n\
-            #[cfg(test)]\nmod tests { fn used() {} }\n";
-        fs::write(folder.path().join("lib.rs"), source).unwrap();
-        let names = private_names(folder.path());
-        assert_eq!(names, ["weights".to_owned(), "len".to_owned(), "step()".to_owned()].into());
+        let source = "/// Learns.\npub fn fit(&mut self) {\n}\n/// A network.\npub struct Model {\n    pub fields: u8,\n    kept: u8,\n}\n";
+        std::fs::write(folder.path().join("lib.rs"), source).unwrap();
+        let names = Names::read(folder.path());
+        let mut notebook = Notebook::default();
+        notebook.ran(1, "let model_of_mine = load()?;", true);
+        let complete = |code: &str| {
+            let answer = completion_from_names(&request(code), &names, &notebook);
+            (
+                answer["matches"].clone(),
+                answer["cursor_start"].clone(),
+                answer["cursor_end"].clone(),
+            )
+        };
+        assert_eq!(complete("ü = x.f|"), (json!(["fields", "fit"]), json!(6), json!(7)));
+        assert_eq!(complete("mo|d"), (json!(["model_of_mine"]), json!(0), json!(3)));
+        assert_eq!(complete("Mod|"), (json!(["Model"]), json!(0), json!(3)));
+        assert_eq!(complete("std::ve|"), (json!([]), json!(7), json!(7)));
+        let found = inspection_from_names(&request("cnn.fi|t("), &names);
+        assert_eq!(found["data"]["text/plain"], "```rust\npub fn fit(&mut self)\n```\n\nLearns.");
+        assert_eq!(inspection_from_names(&request("kept|"), &names)["found"], false);
     }
 }

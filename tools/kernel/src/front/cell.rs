@@ -35,6 +35,8 @@ pub(crate) struct Cell {
     pub(crate) asks: bool,
     /// When to interrupt a cell that goes on after it was given an end of input.
     pub(crate) end_at: Option<Instant>,
+    /// When it got its first interrupt while it ran.
+    pub(crate) interrupted_at: Option<Instant>,
 }
 
 impl Cell {
@@ -49,6 +51,7 @@ impl Cell {
             compiling,
             asks: false,
             end_at: None,
+            interrupted_at: None,
         }
     }
 

@@ -8,20 +8,22 @@ use serde_json::{Value, json};
 
 use super::cell::{Cell, Stage};
 use super::failure::{Evidence, Failure};
-use super::output::{data, stream_message};
+use super::output::{Output, data};
 use super::source::{Shape, shape};
 use super::wire::Message;
 use super::{Concluding, Front, Work, WorkKind};
 use crate::link::{Bundle, Order, Report};
 
 /// How long the reply to a failed cell is held back, so that requests sent before it are queued and can be aborted.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
 
 impl Front {
     /// Starts queued cells until one is running.
     pub(super) fn next_cell(&mut self) {
         while self.cell.is_none() && self.concluding.is_none() {
             let Some(request) = self.queue.pop_front() else { return };
+            let (published, _) = std::mem::take(&mut self.afterwards).finish(true);
+            self.publish_all(published);
             let mut cell = Cell::new(request, self.count + 1);
             if cell.is_stored() {
                 self.count += 1;
@@ -132,24 +134,18 @@ impl Front {
         let now = Instant::now();
         match report {
             Report::Text { stream, text } => {
-                let published = match &mut self.cell {
-                    Some(cell) => cell.output.push_text(stream, &text, now),
-                    // Output of a thread that an earlier cell started and that still runs.
-                    None => vec![stream_message(stream, &text)],
-                };
+                let published = self.output().push_text(stream, &text, now);
                 self.publish_all(published);
             }
             Report::Shown(bundle) => {
-                let published = match &mut self.cell {
-                    Some(cell) => cell.output.push_bundle(bundle, now),
-                    None => vec![],
-                };
+                let published = self.output().push_bundle(bundle, now);
                 self.publish_all(published);
             }
             Report::Value(bundle) => {
                 let published = match &mut self.cell {
                     Some(cell) => cell.output.push_value(bundle, now),
-                    None => vec![],
+                    // No cell ends with it.
+                    None => self.afterwards.push_bundle(bundle, now),
                 };
                 self.publish_all(published);
             }
@@ -169,11 +165,16 @@ impl Front {
         }
     }
 
+    /// The output of the running cell, or of threads that an earlier cell started and that still run.
+    fn output(&mut self) -> &mut Output {
+        self.cell.as_mut().map_or(&mut self.afterwards, |cell| &mut cell.output)
+    }
+
     fn note_outcome(&mut self, report: Report) {
         let Some(cell) = &mut self.cell else { return };
         match report {
             Report::Panicked { message } => cell.outcome.panicked = Some(message),
-            Report::Returned { message } => cell.outcome.returned = Some(message),
+            Report::Returned { message, at } => cell.outcome.returned = Some((message, at)),
             Report::Unloadable { message } => cell.outcome.unloadable = Some(message),
             Report::Exited { code, signal } => cell.outcome.exited = Some((code, signal)),
             _ => {}
@@ -250,7 +251,8 @@ impl Front {
             self.notebook.lost_all(cell.number);
         }
         let (generated, diagnostics) = self.evidence_files();
-        let generated = match cell.outcome.refused || cell.outcome.panicked.is_some() {
+        let has_place = cell.outcome.panicked.is_some() || cell.outcome.returned.is_some();
+        let generated = match cell.outcome.refused || has_place {
             true => fs::read_to_string(generated).unwrap_or_default(),
             false => String::new(),
         };

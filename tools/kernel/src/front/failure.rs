@@ -36,7 +36,8 @@ const SIGNALS: [(i32, &str, &str); 6] = [
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) panicked: Option<String>,
-    pub(crate) returned: Option<String>,
+    /// The error's text, and where the `?` stands in evcxr's file.
+    pub(crate) returned: Option<(String, Option<(usize, usize)>)>,
     pub(crate) unloadable: Option<String>,
     /// The exit code or signal of the process that ran the cells.
     pub(crate) exited: Option<(Option<i32>, Option<i32>)>,
@@ -130,13 +131,17 @@ impl Failure {
         if let Some(message) = &outcome.panicked {
             return Some(of_panic(message, evidence));
         }
-        if let Some(message) = &outcome.returned {
+        if let Some((message, at)) = &outcome.returned {
             let name = if outcome.interrupted { "Interrupted" } else { "Error" };
             let text = match message.trim_end() {
                 "" => last_lines(&outcome.last_error),
                 text => text.to_owned(),
             };
-            return Some(Failure::new(name, text));
+            let mut failure = Failure::new(name, text);
+            let location = at.and_then(|(line, column)| sources(evidence).location(line, column));
+            let lines = location.map(|location| with_line(location, evidence)).unwrap_or_default();
+            failure.traceback.splice(0..0, lines);
+            return Some(failure);
         }
         if let Some(message) = &outcome.unloadable {
             let text =
@@ -158,6 +163,11 @@ fn of_exit(code: Option<i32>, signal: Option<i32>, outcome: &Outcome) -> Failure
             "the cell does not listen to interrupts, so the process that runs cells was ended, and {LOST}"
         );
         return Failure::new("Interrupted", text);
+    }
+    if outcome.last_error.contains("memory allocation of ") {
+        let text =
+            format!("there is not so much memory: {}; {LOST}", last_lines(&outcome.last_error));
+        return Failure::new("OutOfMemory", text);
     }
     if outcome.last_error.contains("has overflowed its stack") {
         let text = format!(
@@ -191,10 +201,9 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     let mut cell_lines = Vec::new();
     if let Some(found) = found {
         let number = |at: usize| found[at].parse().unwrap_or(0);
-        let sources =
-            Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook);
-        let location =
-            sources.location(number(2), number(3)).filter(|_| found[1].ends_with("src/lib.rs"));
+        let location = sources(evidence)
+            .location(number(2), number(3))
+            .filter(|_| found[1].ends_with("src/lib.rs"));
         match location {
             Some(location) => cell_lines = with_line(location, evidence),
             None if &found[1] == "src/lib.rs" => {}
@@ -206,6 +215,10 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     }
     failure.traceback.splice(0..0, cell_lines);
     failure
+}
+
+fn sources<'a>(evidence: &Evidence<'a>) -> Sources<'a> {
+    Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook)
 }
 
 /// A location, with its line of code.
@@ -226,8 +239,7 @@ fn with_line(location: Location, evidence: &Evidence) -> Vec<String> {
 }
 
 fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
-    let sources =
-        Sources::new(evidence.generated, evidence.number, evidence.code, evidence.notebook);
+    let sources = sources(evidence);
     let mut diagnostics = diagnostics::read(evidence.diagnostics);
     let mut texts: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
@@ -366,6 +378,10 @@ mod tests {
             of(None, Some(libc::SIGABRT), "thread 'main' has overflowed its stack\n").name,
             "StackOverflow"
         );
+        let full =
+            of(None, Some(libc::SIGABRT), "memory allocation of 70368744177664 bytes failed\n");
+        assert_eq!(full.name, "OutOfMemory");
+        assert!(full.text.contains("of 70368744177664 bytes failed; all variables"), "{full:?}");
         let killed = of(None, Some(libc::SIGKILL), "");
         assert!(
             killed.text.contains("memory was full") && killed.text.contains("variables are lost")
@@ -385,11 +401,20 @@ mod tests {
     #[test]
     fn an_error_that_came_without_its_text_is_what_was_written_last() {
         let outcome = Outcome {
-            returned: Some(String::new()),
+            returned: Some((String::new(), None)),
             last_error: "one\ngone\n".to_owned(),
             ..Outcome::default()
         };
         assert_eq!(failure(outcome).unwrap().text, "one\ngone");
+    }
+
+    #[test]
+    fn a_returned_error_tells_the_line_of_the_cell() {
+        let returned = Some(("no such file".to_owned(), Some((4, 1))));
+        let traceback =
+            failure(Outcome { returned, ..Outcome::default() }).unwrap().traceback.join("\n");
+        assert!(traceback.contains("cell [5], line 2, column 1"), "{traceback}");
+        assert!(traceback.ends_with("no such file"), "{traceback}");
     }
 
     #[test]

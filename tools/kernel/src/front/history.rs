@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::files::{lock, write_whole};
+use crate::files::{lock, write_lasting};
 
 /// The file is cut to this many cells when a kernel starts.
 const KEPT: usize = 5000;
@@ -38,7 +38,7 @@ impl History {
                 fs::read_to_string(&file).unwrap_or_default().lines().filter_map(read).collect();
             if cells.len() > KEPT {
                 cells.drain(..cells.len() - KEPT);
-                write_whole(&file, cells.iter().map(write).collect::<String>().as_bytes())?;
+                write_lasting(&file, cells.iter().map(write).collect::<String>().as_bytes())?;
             }
             let session = cells.iter().map(|cell| cell.session).max().unwrap_or(0) + 1;
             let mut history = History { file: file.clone(), session, cells };

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::outlet::Outlet;
 use super::wire::Message;
 
-/// Tells this program that it is evcxr and not the front.
+/// Holds the connection file with which this program is evcxr and not the front. Started with another file, as by a cell
+/// that runs a notebook, it is a new kernel.
 pub(crate) const INNER_VARIABLE: &str = "NOTEBOOK_INNER";
 
 /// What evcxr is started with.

@@ -5,21 +5,32 @@
 //! - A cell that runs gets SIGINT. Long work in helpers checks for it and returns an error; a loop in the cell itself
 //!   does not, so the process that runs it ends.
 //! - A cell that waits for input gets an end of input first, because that keeps all variables.
+//! - A cell that handles SIGINT itself and goes on is killed by an interrupt that comes [`DEAF`] after its first one.
+//! - A completion during which evcxr waits for cargo ends because cargo is killed.
 
 use std::time::{Duration, Instant};
 
 use super::cell::Stage;
 use super::failure::Failure;
-use super::{Front, WorkKind};
+use super::{Front, Work, WorkKind};
 use crate::link::Order;
 
 /// How long a cell may go on after its end of input before it is interrupted.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A cell that still runs this long after its first interrupt is killed by the next one. Work in helpers ends between two
+/// steps, and by itself at an interrupt that comes five seconds after the first.
+const DEAF: Duration = Duration::from_secs(10);
 /// How often compilers are killed again: evcxr starts one after the other.
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Front {
     pub(super) fn interrupt(&mut self) {
+        let waits_for = |work: &Work| matches!(work.kind, WorkKind::Assist(_) | WorkKind::WarmUp);
+        if let Some(inner) =
+            self.inner.as_ref().filter(|_| self.work.as_ref().is_some_and(waits_for))
+        {
+            inner.end_compilers(self.relays.last().and_then(|relay| relay.process));
+        }
         let Some(cell) = &mut self.cell else { return };
         cell.outcome.interrupted = true;
         match cell.stage {
@@ -35,7 +46,11 @@ impl Front {
                 cell.end_at = Some(Instant::now() + PATIENCE);
                 self.order(Order::EndOfInput);
             }
-            Stage::Running => self.order(Order::Interrupt),
+            Stage::Running => {
+                let first = *cell.interrupted_at.get_or_insert_with(Instant::now);
+                let is_deaf = first.elapsed() >= DEAF;
+                self.order(if is_deaf { Order::Kill } else { Order::Interrupt });
+            }
         }
     }
 

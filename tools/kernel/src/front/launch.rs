@@ -44,7 +44,7 @@ pub(crate) async fn start(
     let mut evcxr = Command::new(program()?);
     evcxr.arg("--control_file").arg(&file);
     evcxr.envs(surroundings.environment.iter().cloned());
-    evcxr.env(INNER_VARIABLE, "1").env(LINK_VARIABLE, &link).stderr(Stdio::piped());
+    evcxr.env(INNER_VARIABLE, &file).env(LINK_VARIABLE, &link).stderr(Stdio::piped());
     // In a process group of its own, so that an interrupt reaches only the front, which decides
     // what to interrupt.
     std::os::unix::process::CommandExt::process_group(&mut evcxr, 0);

@@ -17,6 +17,7 @@ pub(crate) mod inner;
 mod interrupt;
 mod launch;
 mod locate;
+mod names;
 mod notebook;
 mod outlet;
 mod output;
@@ -27,7 +28,7 @@ mod teach;
 mod warm_up;
 mod wire;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,8 +44,9 @@ use self::event::{Channel, Event};
 use self::failure::Failure;
 use self::history::History;
 use self::inner::Inner;
+use self::names::Names;
 use self::notebook::Notebook;
-use self::output::Published;
+use self::output::{Output, Published};
 use self::sockets::{Connection, Outside};
 use self::wire::Message;
 use crate::link::{Order, Report};
@@ -119,11 +121,13 @@ struct Front {
     refusing: bool,
     end_compilers_at: Option<Instant>,
     count: i64,
-    /// The request that output belongs to when no cell is running.
+    /// The request that output belongs to when no cell is running, and that output.
     last_request: Message,
+    afterwards: Output,
     history: History,
     notebook: Notebook,
-    private_names: Option<HashSet<String>>,
+    /// The names in helpers' sources, once they were needed.
+    names: Option<Names>,
     repository: PathBuf,
     events: mpsc::Sender<Event>,
 }
@@ -219,9 +223,10 @@ impl Front {
             end_compilers_at: None,
             count: 0,
             last_request: Message::new("start", json!({})),
+            afterwards: Output::default(),
             history: History::open(paths.kernel().join("history.jsonl")),
             notebook: Notebook::default(),
-            private_names: None,
+            names: None,
             repository: paths.root().to_owned(),
             events,
         }
@@ -289,11 +294,15 @@ impl Front {
         let concluding = self.concluding.as_ref().map(|concluding| concluding.at);
         let unanswered = self.work.as_ref().filter(|work| work.reply.is_none());
         let answered = unanswered.and_then(|work| work.idle).map(|idle| idle + ANSWERED);
-        [cell, concluding, answered, self.end_compilers_at].into_iter().flatten().min()
+        let afterwards = self.afterwards.deadline();
+        [cell, afterwards, concluding, answered, self.end_compilers_at].into_iter().flatten().min()
     }
 
     fn tick(&mut self, now: Instant) {
-        let published = self.cell.as_mut().map(|cell| cell.tick(now)).unwrap_or_default();
+        let published = match &mut self.cell {
+            Some(cell) => cell.tick(now),
+            None => self.afterwards.tick(now),
+        };
         self.publish_all(published);
         self.end_what_is_late(now);
         if self.concluding.as_ref().is_some_and(|concluding| concluding.at <= now) {

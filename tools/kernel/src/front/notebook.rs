@@ -18,6 +18,9 @@ pub(crate) struct Ran {
 
 impl Notebook {
     pub(crate) fn ran(&mut self, number: i64, code: &str, well: bool) {
+        if well && code.lines().any(|line| [":clear", ":restart"].contains(&line.trim())) {
+            self.lost_all(number);
+        }
         self.cells.push(Ran { number, code: code.to_owned(), well });
     }
 
@@ -35,8 +38,7 @@ impl Notebook {
     pub(crate) fn what_became_of(&self, name: &str) -> Option<String> {
         let set = self.cells.iter().rposition(|ran| declares(&ran.code, name))?;
         let number = self.cells[set].number;
-        if let Some((cells, by)) = self.lost.filter(|(cells, _)| set < *cells) {
-            let _ = cells;
+        if let Some((_, by)) = self.lost.filter(|(cells, _)| set < *cells) {
             return Some(format!(
                 "`{name}` was lost with all other variables when cell [{by}] ended; run the cells above once more, cell \
                  [{number}] sets it"
@@ -48,11 +50,13 @@ impl Notebook {
             ));
         }
         let later = &self.cells[set + 1..];
-        let moved = later
-            .iter()
-            .rev()
-            .find(|ran| mentions(&ran.code, name))
-            .map_or(number, |ran| ran.number);
+        let Some(moved) = later.iter().rev().find(|ran| mentions(&ran.code, name)) else {
+            return Some(format!(
+                "cell [{number}] set `{name}`, which is gone: it was moved there, or its type was declared anew; run that \
+                 cell again"
+            ));
+        };
+        let moved = moved.number;
         Some(format!(
             "`{name}` was moved away in cell [{moved}]; use `&{name}` or `{name}.clone()` there, and run cell [{number}] \
              again, which sets it"
@@ -93,6 +97,8 @@ mod tests {
             told("theirs", &notebook).contains("lost with all other variables when cell [5] ended")
         );
         notebook.ran(6, "let theirs = load()?;", true);
-        assert!(told("theirs", &notebook).starts_with("`theirs` was moved away in cell [6]"));
+        assert!(told("theirs", &notebook).starts_with("cell [6] set `theirs`, which is gone"));
+        notebook.ran(7, ":clear", true);
+        assert!(told("theirs", &notebook).contains("when cell [7] ended"));
     }
 }

@@ -23,7 +23,7 @@ const END: usize = 64 * 1024;
 /// A message to publish: its type and content.
 pub(crate) type Published = (&'static str, Value);
 
-/// The output of one cell.
+/// The output of one cell, or of what it has left behind.
 #[derive(Default)]
 pub(crate) struct Output {
     text: Vec<(Stream, String)>,
@@ -53,13 +53,13 @@ struct Live {
 
 impl Output {
     pub(crate) fn push_text(&mut self, stream: Stream, text: &str, now: Instant) -> Vec<Published> {
-        let published = self.publish_value();
+        let mut published = self.publish_value();
         if stream == Stream::Stderr {
             self.last_error.push_str(text);
             keep_end(&mut self.last_error, 4096);
         }
         if self.shown >= SHOWN {
-            self.hold(stream, text);
+            published.extend(self.hold(stream, text));
             return published;
         }
         match self.text.last_mut() {
@@ -148,9 +148,10 @@ impl Output {
         let mut published = Vec::new();
         for (stream, mut text) in text {
             let room = SHOWN.saturating_sub(self.shown);
+            let mut note = None;
             if text.len() > room {
                 let rest = text.split_off(last_line_end(&text, room));
-                self.hold(stream, &rest);
+                note = self.hold(stream, &rest);
             }
             // A progress bar that redraws one line does not count towards the limit.
             if !text.starts_with('\r') || text.contains('\n') {
@@ -162,11 +163,14 @@ impl Output {
             if !text.is_empty() {
                 published.push(stream_message(stream, &text));
             }
+            published.extend(note);
         }
         published
     }
 
-    fn hold(&mut self, stream: Stream, text: &str) {
+    /// Keeps what is too much to be shown as it comes; the message that says so, the first time.
+    fn hold(&mut self, stream: Stream, text: &str) -> Option<Published> {
+        let is_first = self.held.is_none();
         let held = self.held.get_or_insert_default();
         held.bytes += text.len();
         held.lines += text.matches('\n').count();
@@ -179,6 +183,12 @@ impl Output {
         if held.end_bytes > 16 * END {
             held.cut();
         }
+        let note = format!(
+            "\n[{} kB of text are shown; what follows is held back until the cell ends, which shows the last {} kB of it]\n",
+            SHOWN / 1024,
+            END / 1024
+        );
+        is_first.then(|| stream_message(Stream::Stderr, &note))
     }
 
     fn publish_value(&mut self) -> Vec<Published> {
@@ -285,12 +295,17 @@ mod tests {
             published.extend(output.push_text(Stream::Stdout, &format!("line {line}\n"), now));
             published.extend(output.tick(now));
         }
+        assert_eq!(
+            texts(&published).matches("is held back until").count(),
+            1,
+            "said before the end"
+        );
         published.extend(output.finish(true).0);
         let all = texts(&published);
-        assert!(published.len() < 100, "{} messages", published.len());
+        assert!(published.len() < 101, "{} messages", published.len());
         assert!(all.len() < SHOWN + END + 1000, "{} bytes", all.len());
         assert!(all.starts_with("line 0\nline 1\n") && all.ends_with("line 999999\n"));
-        let note = all.lines().find(|line| line.starts_with('[')).unwrap();
+        let note = all.lines().find(|line| line.contains("are left out here")).unwrap();
         let left_out: usize = note[1..].split(' ').next().unwrap().parse().unwrap();
         let lines = all.lines().filter(|line| line.starts_with("line ")).count();
         assert_eq!(lines + left_out, 1_000_000, "{note}");

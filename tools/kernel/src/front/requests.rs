@@ -1,7 +1,10 @@
 //! Requests, and the answers that need no compiler.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
+use super::names::Names;
 use super::source::{Shape, shape};
 use super::wire::Message;
 use super::{Front, WorkKind, assist, info};
@@ -150,10 +153,8 @@ impl Front {
     pub(super) fn answer_assist(&mut self, request: &Message, answer: Value) {
         let content = match request.kind() {
             "complete_request" => {
-                let sources = self.repository.join("helpers/src");
-                let private =
-                    self.private_names.get_or_insert_with(|| assist::private_names(&sources));
-                assist::completion_from_evcxr(&request.content, answer, private)
+                let names = names(&mut self.names, &self.repository);
+                assist::completion_from_evcxr(&request.content, answer, names.private())
             }
             _ => answer,
         };
@@ -161,12 +162,20 @@ impl Front {
         self.idle(request);
     }
 
-    pub(super) fn answer_without_evcxr(&self, request: &Message) {
+    pub(super) fn answer_without_evcxr(&mut self, request: &Message) {
+        let names = names(&mut self.names, &self.repository);
         let content = match request.kind() {
-            "complete_request" => assist::no_completion(&request.content),
-            _ => assist::no_inspection(),
+            "complete_request" => {
+                assist::completion_from_names(&request.content, names, &self.notebook)
+            }
+            _ => assist::inspection_from_names(&request.content, names),
         };
         self.outside.shell.send(request.reply(content));
         self.idle(request);
     }
+}
+
+/// The names in helpers' sources, read when they are first needed.
+fn names<'a>(known: &'a mut Option<Names>, repository: &Path) -> &'a Names {
+    known.get_or_insert_with(|| Names::read(&repository.join("helpers/src")))
 }

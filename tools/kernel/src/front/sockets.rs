@@ -116,8 +116,12 @@ impl Outside {
         let iopub = outlet(Outlet::new(iopub, signer));
         let mut heartbeat: RepSocket = bind(connection, "hb").await?;
         tokio::spawn(async move {
-            while let Ok(beat) = heartbeat.recv().await {
-                let _ = heartbeat.send(beat).await;
+            // One client that breaks off is no reason to let down the others.
+            loop {
+                match heartbeat.recv().await {
+                    Ok(beat) => drop(heartbeat.send(beat).await),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
             }
         });
         let [shell, control, stdin] =

@@ -173,21 +173,32 @@ pub(crate) fn mentions(code: &str, name: &str) -> bool {
         })
 }
 
-/// Whether a cell declares a variable by `let`, outside of any block.
-pub(crate) fn declares(code: &str, name: &str) -> bool {
+/// The variables that a cell declares by `let`, outside of any block.
+pub(crate) fn declared(code: &str) -> Vec<&str> {
+    let mut names = Vec::new();
     let mut depth = 0usize;
     let mut in_pattern = false;
+    let mut before = (TokenKind::Semi, "");
     for (kind, _, text) in tokens(code) {
+        // One of a condition, whose names are its block's.
+        let in_condition =
+            matches!(before, (TokenKind::Ident, "if" | "while") | (TokenKind::And, _));
+        before = (kind, text);
         match kind {
             TokenKind::OpenBrace if !in_pattern => depth += 1,
             TokenKind::CloseBrace if !in_pattern => depth = depth.saturating_sub(1),
-            TokenKind::Ident if text == "let" => in_pattern = depth == 0,
+            TokenKind::Ident if text == "let" => in_pattern = depth == 0 && !in_condition,
             TokenKind::Eq | TokenKind::Semi | TokenKind::Colon => in_pattern = false,
-            TokenKind::Ident if in_pattern && text == name => return true,
+            TokenKind::Ident if in_pattern && text != "mut" => names.push(text),
             _ => {}
         }
     }
-    false
+    names
+}
+
+/// Whether a cell declares this variable.
+pub(crate) fn declares(code: &str, name: &str) -> bool {
+    declared(code).contains(&name)
 }
 
 #[cfg(test)]
@@ -253,5 +264,7 @@ mod tests {
         assert!(declares("let (a, b): (i32, i32) = (1, 2);", "b"));
         assert!(!declares("{ let a = 1; }", "a"));
         assert!(!declares("let b = a;", "a"));
+        assert!(!declares("if let Some(a) = found() {}", "a"));
+        assert!(!declares("while is_there && let Some(a) = next() {}", "a"));
     }
 }

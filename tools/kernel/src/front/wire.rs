@@ -116,7 +116,7 @@ impl Signer {
             header: part(0).filter(Value::is_object)?,
             parent: part(1)?,
             metadata: part(2)?,
-            content: part(3)?,
+            content: part(3).filter(Value::is_object)?,
         })
     }
 

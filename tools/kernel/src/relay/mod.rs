@@ -68,6 +68,7 @@ struct Relay {
     runner: RunnerProcess,
     reader: Reader,
     errors: Errors,
+    errors_closed: bool,
     input: Input,
     /// A question that waits until the text printed before it has arrived, at the latest until this time.
     question: Option<(Question, Instant)>,
@@ -81,6 +82,8 @@ struct Relay {
     from_evcxr: Lines,
     from_front: Lines,
     from_runner: Lines,
+    /// Where the cell returns an error, once it has said so.
+    error_at: Option<(usize, usize)>,
     running: bool,
     /// False until the runner reports that the cell has begun; an earlier interrupt waits for that.
     begun: bool,
@@ -96,11 +99,13 @@ impl Relay {
             link,
             reader: Reader::default(),
             errors: Errors::default(),
+            errors_closed: false,
             input: Input::new(runner.pid()),
             question: None,
             settles: Instant::now(),
             unsure: 0,
             wrote: None,
+            error_at: None,
             runner,
             from_evcxr: Lines::default(),
             from_front: Lines::default(),
@@ -144,7 +149,7 @@ impl Relay {
             libc::STDIN_FILENO,
             self.link.as_raw_fd(),
             self.runner.command.as_raw_fd(),
-            self.runner.errors.as_raw_fd(),
+            if self.errors_closed { -1 } else { self.runner.errors.as_raw_fd() },
             self.runner.output.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         ];
         let mut polled =
@@ -213,7 +218,12 @@ impl Relay {
         let mut buffer = [0; 1 << 13];
         let mut taken = 0;
         while taken < most {
-            let Ok(count @ 1..) = self.runner.errors.read(&mut buffer) else { break };
+            let Ok(count) = self.runner.errors.read(&mut buffer) else { break };
+            // The cell has closed it, and polling would say so for ever.
+            self.errors_closed = count == 0;
+            if self.errors_closed {
+                break;
+            }
             taken += count;
             self.errors.push(&buffer[..count], Instant::now());
         }
@@ -279,10 +289,12 @@ impl Relay {
                     self.tell(&Report::Panicked { message });
                     to_evcxr(&line);
                 }
+                Piece::ErrorAt(line, column) => self.error_at = Some((line, column)),
                 Piece::Error(line) => {
                     let (before, message) = self.errors.returned();
                     self.tell_text(Stream::Stderr, before);
-                    self.tell(&Report::Returned { message });
+                    let at = self.error_at.take();
+                    self.tell(&Report::Returned { message, at });
                     to_evcxr(&line);
                 }
                 Piece::ForEvcxr(line) => to_evcxr(&line),
@@ -317,9 +329,10 @@ impl Relay {
                     self.runner.signal(libc::SIGINT);
                 }
                 Ok(Order::Interrupt) if self.running => self.interrupted = true,
+                Ok(Order::Kill) if self.running => self.runner.signal(libc::SIGKILL),
                 Ok(Order::Answer(line)) => self.input.answer(&line, &self.runner.input),
                 Ok(Order::EndOfInput) => self.input.end(&self.runner.input),
-                Ok(Order::Interrupt) | Err(_) => {}
+                Ok(Order::Interrupt | Order::Kill) | Err(_) => {}
             }
         }
         true

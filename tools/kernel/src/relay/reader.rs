@@ -3,7 +3,7 @@
 //! A protocol line must match to its last character. Only text that a cell printed without a line break may stand
 //! before it. Anything that only resembles one is text.
 
-use crate::link::Bundle;
+use crate::link::{Bundle, ERROR_AT};
 
 const PREFIX: &[u8] = b"EVCXR_";
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
@@ -24,6 +24,8 @@ pub(crate) enum Piece {
     Shown(Bundle),
     /// The cell panicked; the line for evcxr.
     Panic(String),
+    /// Where the `?` stands through which the cell returns: line and column, counted from 1.
+    ErrorAt(usize, usize),
     /// The cell returned through `?`; the line for evcxr.
     Error(String),
     /// A line that concerns evcxr alone.
@@ -47,6 +49,8 @@ pub(crate) struct Reader {
 
 /// A thing to show of which the end has not been read.
 struct Block {
+    /// The line that began it.
+    begin: String,
     mime: String,
     bundle: Bundle,
     content: Vec<u8>,
@@ -91,6 +95,7 @@ impl Reader {
         if let Some(block) = self.block.take() {
             // It never ended, so it was text.
             self.tell_bundle();
+            self.text(format!("{}\n", block.begin).as_bytes());
             self.text(&block.content);
         }
         let tail = std::mem::take(&mut self.tail);
@@ -122,12 +127,14 @@ impl Reader {
 
     fn marker(&mut self, line: String) {
         if let Some((mime, bundle)) = line.strip_prefix(BEGIN).and_then(read_begin) {
-            self.block = Some(Block { mime, bundle, content: Vec::new() });
+            self.block = Some(Block { begin: line, mime, bundle, content: Vec::new() });
             return;
         }
         self.tell_bundle();
         let input = |prompt: &str, password| Piece::Input { prompt: prompt.to_owned(), password };
-        let piece = if let Some(prompt) = line.strip_prefix(PASSWORD) {
+        let piece = if let Some((line, column)) = line.strip_prefix(ERROR_AT).and_then(read_at) {
+            Piece::ErrorAt(line, column)
+        } else if let Some(prompt) = line.strip_prefix(PASSWORD) {
             input(prompt, true)
         } else if let Some(prompt) = line.strip_prefix(INPUT) {
             input(prompt, false)
@@ -142,7 +149,7 @@ impl Reader {
     }
 
     fn end_block(&mut self) {
-        let Some(Block { mime, bundle, mut content }) = self.block.take() else { return };
+        let Some(Block { mime, bundle, mut content, .. }) = self.block.take() else { return };
         if content.last() == Some(&b'\n') {
             content.pop();
         }
@@ -213,11 +220,18 @@ fn is_marker(line: &[u8]) -> bool {
         || line.starts_with(INPUT)
         || line.starts_with(PASSWORD)
         || line.strip_prefix(CHANGED_TYPE).is_some_and(is_name)
+        || line.strip_prefix(ERROR_AT).is_some_and(|rest| read_at(rest).is_some())
         || line.strip_prefix(BEGIN).is_some_and(|rest| read_begin(rest).is_some())
 }
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '#')
+}
+
+/// Line and column: `12:5`.
+fn read_at(rest: &str) -> Option<(usize, usize)> {
+    let (line, column) = rest.split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
 }
 
 /// The MIME type of a thing to show, and how it is to be shown: `text/html display_id=chart update`.
@@ -279,7 +293,7 @@ mod tests {
 
     #[test]
     fn text_and_markers_come_apart_wherever_the_output_is_cut() {
-        let output = b"one\nloading ... EVCXR_ERROR_OCCURRED\n\
+        let output = b"one\nloading ... EVCXR_ERROR_AT:12:5\nEVCXR_ERROR_OCCURRED\n\
             EVCXR_BEGIN_CONTENT text/html display_id=bar\n<b>\nEVCXR_END_CONTENT\n\
             EVCXR_BEGIN_CONTENT text/plain display_id=bar\nb\n\nEVCXR_END_CONTENT\n\
             EVCXR_BEGIN_CONTENT text/plain display_id=bar update\nc\nEVCXR_END_CONTENT\n\
@@ -290,6 +304,7 @@ mod tests {
         };
         let expected = [
             text("one\nloading ... "),
+            Piece::ErrorAt(12, 5),
             Piece::Error("EVCXR_ERROR_OCCURRED".to_owned()),
             bundle(&[("text/html", "<b>"), ("text/plain", "b\n")], false),
             bundle(&[("text/plain", "c")], true),
@@ -309,6 +324,7 @@ mod tests {
             "EVCXR_BEGIN_CONTENT nothing\n",
             "EVCXR_BEGIN_CONTENT text/html of a class\n",
             "EVCXR_PANIC_NOTIFICATION.\n",
+            "EVCXR_ERROR_AT:12:five\n",
             "EVCXR_\n",
             "class 3: EVCXR_ERROR_OCCURRED, 12 images\n",
         ] {
@@ -321,7 +337,7 @@ mod tests {
     #[test]
     fn a_thing_to_show_that_never_ends_is_told_at_the_end_of_the_cell() {
         let begun = "EVCXR_BEGIN_CONTENT text/html\nhalf a table\n";
-        assert_eq!(read(begun.as_bytes(), 9), [text("half a table\n")]);
+        assert_eq!(read(begun.as_bytes(), 9), [text(begun)]);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
 
     // evcxr's own process for cells needs the number in the function's name.
     let source = match env::var_os(LINK_VARIABLE) {
-        Some(_) => cell::with_function_without_number(&source),
+        Some(_) => cell::with_place_of_error(&cell::with_function_without_number(&source)),
         None => source,
     };
 
@@ -156,9 +156,10 @@ impl Room {
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(signal) = output.status.signal() {
-            // The compiler was killed, as by an interrupt: cargo must not try again.
-            eprintln!("error: the compiler was ended by signal {signal}");
-            return Ok(ExitCode::from(REFUSED));
+            // An interrupt or a lack of memory: cargo must not try again.
+            return Ok(refuse(&format!(
+                "the compiler was ended by signal {signal}; run the cell again"
+            )));
         }
         let is_linking = |message: &Value| {
             message["message"].as_str().is_some_and(|text| text.starts_with("linking with"))

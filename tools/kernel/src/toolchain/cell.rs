@@ -7,6 +7,7 @@ use ra_ap_syntax::{Edition, SourceFile};
 use serde_json::Value;
 
 use crate::files::digest;
+use crate::link::ERROR_AT;
 
 /// The library that cells are linked with (`template/library/mod.rs`).
 pub(crate) const LIBRARY: &str = "notebook_library";
@@ -36,6 +37,23 @@ fn with_store_of_library(source: &str) -> Option<String> {
     let lines = "\n".repeat(store.matches('\n').count());
     let (before, after) = (&source[..begin], &source[end..]);
     Some(format!("{before}use {LIBRARY}::store as evcxr_internal_runtime;{lines}{after}"))
+}
+
+/// evcxr's error type for `?` in a cell; the head of its conversion, and the statement in it that reports the error.
+const ERROR: &str = "struct EvcxrUserCodeError {}";
+const MADE: &str = "fn from(error: T) -> Self {";
+const SAID: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+
+/// Has the conversion also report the place of the `?`. All lines keep their numbers.
+pub(super) fn with_place_of_error(source: &str) -> String {
+    let Some(at) = source.rfind(ERROR) else { return source.to_owned() };
+    let (before, after) = source.split_at(at);
+    let says_place = format!(
+        "let at = std::panic::Location::caller(); if at.file() == \"src/lib.rs\" \
+         {{ println!(\"{ERROR_AT}{{}}:{{}}\", at.line(), at.column()); }} {SAID}"
+    );
+    let after = after.replacen(MADE, &format!("#[track_caller] {MADE}"), 1);
+    format!("{before}{}", after.replacen(SAID, &says_place, 1))
 }
 
 /// The start of a cell's function, up to its number.
@@ -304,6 +322,21 @@ mod tests {
         assert_eq!(one, with_function_without_number(&cell(23)));
         assert!(one.contains(&format!("fn {}(", without_number("run_user_code_23"))), "{one}");
         assert_eq!(with_function_without_number("fn f() {}"), "fn f() {}");
+    }
+
+    #[test]
+    fn an_error_says_where_it_was_returned_and_lines_stay() {
+        let source = format!(
+            "fn f() {{}}\n{ERROR}\nimpl<T: A> From<T> for EvcxrUserCodeError {{\n{MADE}\n{SAID}\nX\n}}\n}}\nlast();\n"
+        );
+        let told = with_place_of_error(&source);
+        assert_eq!(told.lines().count(), source.lines().count());
+        assert!(told.contains("#[track_caller] fn from(error: T)"), "{told}");
+        assert!(
+            told.contains("println!(\"EVCXR_ERROR_AT:{}:{}\", at.line(), at.column())"),
+            "{told}"
+        );
+        assert_eq!(with_place_of_error("fn f() {}\n"), "fn f() {}\n", "another evcxr's");
     }
 
     #[test]

@@ -66,14 +66,14 @@ pub(super) fn build(context: &Context, words: &[&str], reason: &str) -> ExitCode
     code
 }
 
-/// Copies what cargo has compiled for the template to the session, unless that was done before.
+/// Copies what cargo has compiled for the template to the session, unless that was done before, and says why cargo compiles.
 fn copy_warm_build(context: &Context, reason: &str) -> io::Result<()> {
     let target = context.session.join("target");
+    // In cargo's format, which evcxr passes on; the front shows it once compiling takes long.
+    eprintln!("   Compiling {LEFT_TO_CARGO}{reason}");
     if target.exists() {
         return Ok(());
     }
-    // In cargo's format, which evcxr passes on.
-    eprintln!("   Compiling {LEFT_TO_CARGO}{reason}");
     let fresh = context.session.join("target.new");
     remove(&fresh)?;
     build_folder::copy(&context.template.join("target"), &fresh)?;
