@@ -1,5 +1,7 @@
 //! Augmentation: random changes to training images before they reach the network.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -86,22 +88,28 @@ impl Augmentation {
 }
 
 impl Change {
-    /// The row and column of the source pixel that moves to (`row`, `column`); none where the result is black.
-    pub(crate) fn source(
-        &self,
-        row: usize,
-        column: usize,
-        height: usize,
-        width: usize,
-    ) -> Option<(usize, usize)> {
-        let [top, left, tall, wide] = self.erased;
-        if (top..top + tall).contains(&row) && (left..left + wide).contains(&column) {
-            return None;
+    /// The row of the image that moves to `row`; none if that row is black.
+    pub(crate) fn source_row(&self, row: usize, height: usize) -> Option<usize> {
+        let source = row as i64 - self.down;
+        (0..height as i64).contains(&source).then_some(source as usize)
+    }
+
+    /// The columns of the changed image that are not black, but for the erased rectangle, and the column of the image that
+    /// moves to the first of them: those after it follow on its right, or on its left if the image is mirrored.
+    pub(crate) fn columns(&self, width: usize) -> (Range<usize>, usize) {
+        let (width, right) = (width as i64, if self.flip { -self.right } else { self.right });
+        let (start, end) = (right.max(0), width.min(width + right));
+        if start >= end {
+            return (0..0, 0);
         }
-        let column = if self.flip { width - 1 - column } else { column };
-        let (row, column) = (row as i64 - self.down, column as i64 - self.right);
-        let inside = (0..height as i64).contains(&row) && (0..width as i64).contains(&column);
-        inside.then_some((row as usize, column as usize))
+        let first = if self.flip { width - 1 - start + right } else { start - right };
+        (start as usize..end as usize, first as usize)
+    }
+
+    /// The columns of `row` that are erased.
+    pub(crate) fn erased_columns(&self, row: usize) -> Range<usize> {
+        let [top, left, tall, wide] = self.erased;
+        if (top..top + tall).contains(&row) { left..left + wide } else { 0..0 }
     }
 }
 
@@ -112,25 +120,25 @@ mod tests {
     #[test]
     fn a_shift_moves_down_and_right_and_lets_black_in() {
         let change = Change { down: 1, right: 2, ..Change::default() };
-        assert_eq!(change.source(1, 2, 3, 4), Some((0, 0)));
-        assert_eq!(change.source(0, 3, 3, 4), None);
-        assert_eq!(change.source(2, 1, 3, 4), None);
+        assert_eq!([0, 1, 2].map(|row| change.source_row(row, 3)), [None, Some(0), Some(1)]);
+        assert_eq!(change.columns(4), (2..4, 0));
+        assert_eq!(Change { right: -1, ..change }.columns(4), (0..3, 1));
+        assert_eq!(Change { right: 5, ..change }.columns(4), (0..0, 0));
     }
 
     #[test]
-    fn a_flip_mirrors_columns_alone() {
+    fn a_flip_mirrors_columns_and_then_they_move() {
         let change = Change { flip: true, ..Change::default() };
-        assert_eq!(change.source(1, 0, 3, 4), Some((1, 3)));
+        assert_eq!(change.columns(4), (0..4, 3));
+        // The image's columns 3, 2, 1, 0 and one to the right: 2, 1, 0 are left.
+        assert_eq!(Change { right: 1, ..change }.columns(4), (0..3, 2));
+        assert_eq!(Change { right: -1, ..change }.columns(4), (1..4, 3));
     }
 
     #[test]
     fn the_erased_rectangle_is_black() {
         let change = Change { erased: [1, 1, 1, 2], ..Change::default() };
-        let black: Vec<(usize, usize)> = (0..3)
-            .flat_map(|row| (0..4).map(move |column| (row, column)))
-            .filter(|&(row, column)| change.source(row, column, 3, 4).is_none())
-            .collect();
-        assert_eq!(black, [(1, 1), (1, 2)]);
+        assert_eq!([0, 1, 2].map(|row| change.erased_columns(row)), [0..0, 1..3, 0..0]);
     }
 
     #[test]

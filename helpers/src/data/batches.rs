@@ -190,14 +190,32 @@ fn write_changed<E: Element>(
     [height, width]: [usize; 2],
 ) {
     let channels = levels.len();
-    for row in 0..height {
-        for column in 0..width {
-            let source = change.source(row, column, height, width);
-            for (channel, levels) in levels.iter().enumerate() {
-                let level = source.map_or(0, |(y, x)| image[(y * width + x) * channels + channel]);
-                out[(row * width + column) * channels + channel] = levels[level as usize];
-            }
+    let line = width * channels;
+    let black = |out: &mut [E]| {
+        for pixel in out.chunks_exact_mut(channels) {
+            pixel.iter_mut().zip(levels).for_each(|(out, levels)| *out = levels[0]);
         }
+    };
+    let (columns, first) = change.columns(width);
+    let (start, end) = (columns.start * channels, columns.end * channels);
+    for (row, out) in out.chunks_exact_mut(line).enumerate() {
+        let Some(source) = change.source_row(row, height) else {
+            black(out);
+            continue;
+        };
+        black(&mut out[..start]);
+        black(&mut out[end..]);
+        let (pixels, image) = (&mut out[start..end], &image[source * line..][..line]);
+        if change.flip {
+            let mirrored = image[..(first + 1) * channels].chunks_exact(channels).rev();
+            for (out, pixel) in pixels.chunks_exact_mut(channels).zip(mirrored) {
+                write_image(levels, out, pixel);
+            }
+        } else {
+            write_image(levels, pixels, &image[first * channels..][..end - start]);
+        }
+        let erased = change.erased_columns(row);
+        black(&mut out[erased.start * channels..erased.end * channels]);
     }
 }
 
@@ -231,4 +249,57 @@ pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> 
         hash.update(pixels);
         hash.update(labels[position].to_le_bytes());
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value at a row and column of a changed image, and a channel, worked out for each pixel by itself.
+    fn expected(
+        image: &[u8],
+        change: &Change,
+        [height, width, channels]: [usize; 3],
+        [row, column, channel]: [usize; 3],
+    ) -> f32 {
+        let [top, left, tall, wide] = change.erased;
+        let is_erased = (top..top + tall).contains(&row) && (left..left + wide).contains(&column);
+        let column = if change.flip { width - 1 - column } else { column };
+        let (y, x) = (row as i64 - change.down, column as i64 - change.right);
+        let is_inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
+        match is_inside && !is_erased {
+            true => image[(y as usize * width + x as usize) * channels + channel].into(),
+            false => 0.0,
+        }
+    }
+
+    #[test]
+    fn images_are_changed_row_by_row_as_pixel_by_pixel() {
+        let (height, width) = (3, 4);
+        for channels in [1, 3] {
+            let image: Vec<u8> = (1..=(height * width * channels) as u8).collect();
+            let levels = vec![std::array::from_fn(|level| level as f32); channels];
+            for flip in [false, true] {
+                for (down, right) in
+                    (-4..=4).flat_map(|down| (-5..=5).map(move |right| (down, right)))
+                {
+                    for erased in [[0; 4], [0, 1, 2, 2], [2, 3, 1, 1]] {
+                        let change = Change { flip, down, right, erased };
+                        let mut out = vec![-1f32; image.len()];
+                        write_changed(&levels, &mut out, &image, &change, [height, width]);
+                        for (index, &value) in out.iter().enumerate() {
+                            let (pixel, channel) = (index / channels, index % channels);
+                            let place = [pixel / width, pixel % width, channel];
+                            let sides = [height, width, channels];
+                            assert_eq!(
+                                value,
+                                expected(&image, &change, sides, place),
+                                "{change:?} {place:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

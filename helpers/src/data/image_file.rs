@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::file_errors::{no_truth_values, shown_shape, wrong};
 use super::images::{
-    Examined, FoundImages, ImageShape, Images, Pixels, PixelsInFile, UNKNOWN_HASH, Whole,
+    Examined, FoundImages, ImageShape, Images, Pixels, PixelsInFile, Whole, unknown_hash,
 };
 use super::npy::{Accepted, Element, Header, Kind, NpyFile};
 use super::scaling::{DARKEST, Scaling};
@@ -263,7 +263,7 @@ fn examine_file(
     while done < bytes {
         let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
         if read_at(file, now, start + done).is_err() {
-            return Examined { found, sha256: UNKNOWN_HASH.to_owned() };
+            return Examined { found, sha256: unknown_hash() };
         }
         range = range_of_bytes(now, range);
         head.update(&*now);

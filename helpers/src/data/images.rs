@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -87,9 +88,13 @@ pub(super) struct Examined {
     pub(super) sha256: String,
 }
 
-/// Used as hash if the file changed or could not be read to its end. Reading an image that is no longer there gives the
-/// error.
-pub(super) const UNKNOWN_HASH: &str = "unknown: the file changed while it was in use";
+/// Used as hash if the file changed or could not be read to its end; equal to no other, so that nothing passes for made of
+/// the same file. Reading an image that is no longer there gives the error.
+pub(super) fn unknown_hash() -> String {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    format!("unknown: the file changed while it was in use ({process}-{number})")
+}
 
 impl Whole {
     pub(super) fn known(examined: Examined) -> Whole {

@@ -16,6 +16,7 @@ use super::batches::{BatchSource, ImageSource, Normalization};
 use super::subset::Subset;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
+use crate::system::parallel::in_parallel;
 
 /// Noise from a normal distribution, added to each value independently.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -232,9 +233,9 @@ impl BatchSource for NoisySource<'_> {
             _ => unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) },
         };
         let images = out.chunks_exact_mut((values / positions.len().max(1)).max(1));
-        for (image, &position) in images.zip(positions) {
+        in_parallel(values, images.zip(positions).collect(), |(image, &position)| {
             self.noise.add_to(image, self.seed, self.indices[position]);
-        }
+        });
         Ok((noisy.f_permute([0, 3, 1, 2])?, clean))
     }
 }

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
+use crate::layers::Weight;
 
 /// Statistics and factors of each channel.
 pub(super) struct Channels {
@@ -34,6 +35,13 @@ impl Common {
 }
 
 impl Channels {
+    /// From gamma, beta, running mean and running variance, which are the same for every batch of a prediction.
+    pub(super) fn of_running_statistics(weights: &[Weight], epsilon: f64) -> Result<Channels> {
+        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|offset| &weights[offset].tensor);
+        let [mean, variance] = [mean, variance].map(Vec::<f64>::try_from);
+        Channels::new(&mean?, &variance?, gamma, beta, epsilon)
+    }
+
     pub(super) fn new(
         mean: &[f64],
         variance: &[f64],

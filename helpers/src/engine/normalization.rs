@@ -9,6 +9,7 @@
 //! `f32`, and sums over many values are in `f64`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use half::bf16;
 use tch::{Kind, Tensor};
@@ -31,8 +32,9 @@ pub(super) struct NormalizationStep {
     pub gamma: usize,
     pub momentum: f64,
     pub epsilon: f64,
-    /// True to normalise by the batch's statistics and update the running ones.
-    pub training: bool,
+    /// What predictions normalise with, by the running statistics; none to normalise by the batch's and update the running
+    /// ones.
+    pub running: Option<Arc<Channels>>,
     pub after: After,
 }
 
@@ -52,8 +54,10 @@ impl Step for NormalizationStep {
         let After { relu, pool, dropout } = self.after;
         let mask = dropout.map(DropoutMask::draw).transpose()?;
         let fused = Fused { relu, pool, mask };
-        if !self.training {
-            let output = by_running_statistics(&input, weights, self.epsilon, fused)?;
+        if let Some(channels) = &self.running {
+            let layout = ChannelsLast::of(&input);
+            let (input, channels) = (layout.dense(&input)?, Arc::clone(channels));
+            let output = Normalized { input, layout, fused, channels }.output()?;
             return Ok(Forward { output, kept: None });
         }
         let [gamma, beta, mean, variance] = weights;
@@ -99,7 +103,7 @@ struct Normalized {
     input: Tensor,
     layout: ChannelsLast,
     fused: Fused,
-    channels: Channels,
+    channels: Arc<Channels>,
 }
 
 /// The gradients of a normalisation's input and of its weights.
@@ -114,20 +118,6 @@ struct Statistics {
     mean: Tensor,
     /// The unbiased variance, which updates the running one.
     variance: Tensor,
-}
-
-/// Normalises `input` by gamma, beta, running mean and running variance, as predictions do.
-fn by_running_statistics(
-    input: &Tensor,
-    [gamma, beta, mean, variance]: [&Tensor; 4],
-    epsilon: f64,
-    fused: Fused,
-) -> Result<Tensor> {
-    let layout = ChannelsLast::of(input);
-    let input = layout.dense(input)?;
-    let [mean, variance] = [mean, variance].map(Vec::<f64>::try_from);
-    let channels = Channels::new(&mean?, &variance?, gamma, beta, epsilon)?;
-    Normalized { input, layout, fused, channels }.output()
 }
 
 impl Normalized {
@@ -152,7 +142,7 @@ impl Normalized {
             variance: Tensor::f_from_slice(&unbiased)?.f_to_kind(Kind::Float)?,
         };
         let variance: Vec<f64> = squares.iter().map(|sum| sum / rows).collect();
-        let channels = Channels::new(&mean, &variance, gamma, beta, epsilon)?;
+        let channels = Arc::new(Channels::new(&mean, &variance, gamma, beta, epsilon)?);
         let normalized = Normalized { input, layout, fused, channels };
         Ok((normalized.output()?, statistics, normalized))
     }

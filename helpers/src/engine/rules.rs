@@ -20,10 +20,12 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use super::chain::{Chain, ChainStep, ResidualStep, Step};
+use super::channels::Channels;
 use super::convolution::ConvolutionStep;
 use super::depthwise::{Depthwise, DepthwiseStep};
 use super::dropout::DropoutStep;
@@ -224,7 +226,10 @@ fn normalization(context: &Context, items: &[Item]) -> Result<Option<Match>> {
         gamma,
         momentum: layer.momentum,
         epsilon: layer.epsilon,
-        training: context.training,
+        running: (!context.training)
+            .then(|| Channels::of_running_statistics(&context.weights[gamma..], layer.epsilon))
+            .transpose()?
+            .map(Arc::new),
         after: After { relu, pool, dropout },
     };
     Ok(Some(Match { layers, step: Box::new(step), fresh: false }))

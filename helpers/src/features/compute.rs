@@ -49,6 +49,7 @@ pub(super) fn compute(
     let predictor = model.predictor(0..layers, config.precision)?;
     let interrupts = InterruptGuard::new();
     let mut threads = AdaptiveThreads::new();
+    threads.enter();
     for mirrored in [false, true].into_iter().take(if config.mirrored { 2 } else { 1 }) {
         for batch in positions.chunks(BATCH) {
             interrupts.check("the computation of features", "run it again, and it starts anew")?;

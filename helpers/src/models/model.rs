@@ -182,6 +182,7 @@ impl Model {
         let predictor = self.predictor(source.first_layer()..depth, self.precision)?;
         let positions: Vec<usize> = (0..source.len()).collect();
         let (mut batches, mut threads) = (Vec::new(), AdaptiveThreads::new());
+        threads.enter();
         for batch in positions.chunks(PREDICT_BATCH) {
             guard.check("prediction", "run it again")?;
             let (inputs, _) = source.batch(batch, false, self.precision.kind())?;

@@ -89,7 +89,7 @@ mod openmp {
     use std::any::Any;
     use std::ffi::{c_int, c_uint, c_void};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, OnceLock, PoisonError};
 
     /// `GOMP_parallel` of GCC's `libgomp`: what a compiler makes of `#pragma omp parallel`.
     type Parallel = unsafe extern "C" fn(
@@ -120,8 +120,14 @@ mod openmp {
     }
 
     impl Team {
-        /// The team of GCC's OpenMP as libtorch has loaded it; none with another OpenMP.
+        /// The team of GCC's OpenMP as libtorch has loaded it; none with another OpenMP. Looked for until it is found: the
+        /// look takes some microseconds, and a training step asks dozens of times.
         pub(super) fn loaded() -> Option<Team> {
+            static FOUND: OnceLock<Team> = OnceLock::new();
+            FOUND.get().copied().or_else(|| Team::find().map(|team| *FOUND.get_or_init(|| team)))
+        }
+
+        fn find() -> Option<Team> {
             // SAFETY: all names end in 0, and with RTLD_NOLOAD nothing is loaded, so nothing is run. libtorch stays
             // loaded as long as this code, which is linked with it, and so does what it needs.
             let [parallel, set_num_threads] = unsafe {
