@@ -54,13 +54,14 @@ struct Loaded {
 }
 
 impl Dataset {
-    /// [`Dataset::load`] that repeatedly calls `on_progress` with the share of `X.npy` that was read, in 0..=1.
+    /// [`Dataset::load`] that repeatedly calls `on_progress` with the share of `X.npy` that was read, in 0..=1; an error from it
+    /// ends the loading.
     ///
     /// # Errors
     /// As [`Dataset::load`].
     pub fn load_with_progress(
         folder: impl AsRef<Path>,
-        on_progress: &mut dyn FnMut(f64),
+        on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Dataset> {
         Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now(), on_progress)
     }
@@ -69,7 +70,7 @@ impl Dataset {
         folder: &Path,
         largest_copy: u64,
         memory: Memory,
-        on_progress: &mut dyn FnMut(f64),
+        on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Dataset> {
         // Both headers first, so that a wrong file is reported before a large one is read.
         let images = ImageFile::open(&folder.join("X.npy"))?;
@@ -94,7 +95,7 @@ impl Dataset {
     /// As [`Dataset::load`] for `X.npy`.
     pub fn load_unlabelled(path: impl AsRef<Path>) -> Result<Dataset> {
         let path = path.as_ref();
-        let images = ImageFile::open(path)?.read(LARGEST_COPY, Memory::now(), &mut |_| {})?;
+        let images = ImageFile::open(path)?.read(LARGEST_COPY, Memory::now(), &mut |_| Ok(()))?;
         Ok(Dataset::without_labels(path.parent().unwrap_or(Path::new("")), images))
     }
 
@@ -292,11 +293,17 @@ mod tests {
     fn images_that_stay_in_their_file_have_the_pixels_of_copied_ones() {
         let folder = ten_images();
         let copied =
-            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }, &mut |_| {})
-                .unwrap();
-        let in_file =
-            Dataset::load_copying(folder.path(), 29, Memory { available: Some(0) }, &mut |_| {})
-                .unwrap();
+            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }, &mut |_| {
+                Ok(())
+            })
+            .unwrap();
+        let in_file = Dataset::load_copying(
+            folder.path(),
+            29,
+            Memory { available: Some(0) },
+            &mut |_| Ok(()),
+        )
+        .unwrap();
         assert!(!copied.found_images().in_file && in_file.found_images().in_file);
         assert_eq!(*in_file.image(7).unwrap(), [70, 71, 72]);
         for image in 0..10 {
@@ -306,13 +313,28 @@ mod tests {
         assert!(in_file.table().to_text().contains("read from the file"));
     }
 
+    /// As an interrupt does: `Dataset::load` asks for one with each piece.
+    #[test]
+    fn an_error_of_who_watches_ends_the_loading() {
+        let bytes = ten_images();
+        let floats = [0.25f32; 30].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        let labels = npy("|u1", &[10], &[0, 1, 0, 0, 1, 0, 1, 0, 1, 0]);
+        let floats = folder(&npy("<f4", &[10, 1, 3], &floats), &labels);
+        for data in [bytes, floats] {
+            let mut stop = |_| Err(Error::Interrupted { work: "it".into(), advice: String::new() });
+            let stopped = Dataset::load_with_progress(data.path(), &mut stop);
+            assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+        }
+    }
+
     #[test]
     fn a_batch_of_images_in_their_file_is_that_of_copied_ones() {
         let folder = ten_images();
         let load = |largest_copy| {
             let memory = Memory { available: Some(30) };
             let dataset =
-                Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| {}).unwrap();
+                Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(()))
+                    .unwrap();
             dataset.take_stratified(9, 1).unwrap().subset(vec![8, 0, 3, 3, 1]).unwrap()
         };
         let (copied, in_file) = (load(30), load(29));
@@ -338,7 +360,7 @@ mod tests {
     fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
         let folder = ten_images();
         let memory = Memory { available: Some(0) };
-        let dataset = Dataset::load_copying(folder.path(), 29, memory, &mut |_| {}).unwrap();
+        let dataset = Dataset::load_copying(folder.path(), 29, memory, &mut |_| Ok(())).unwrap();
         let copied = Dataset::load(folder.path()).unwrap();
         let path = folder.path().join("X.npy");
         let file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -374,7 +396,7 @@ mod tests {
         let folder = ten_images();
         let load = |available| {
             let memory = Memory { available: Some(available) };
-            Dataset::load_copying(folder.path(), 30, memory, &mut |_| {})
+            Dataset::load_copying(folder.path(), 30, memory, &mut |_| Ok(()))
                 .map_err(|error| error.to_string())
         };
         assert_eq!(load(30).unwrap().len(), 10);
@@ -389,7 +411,7 @@ mod tests {
         let mask: Vec<u8> = (0..30).map(|value| value % 2).collect();
         std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &mask)).unwrap();
         let memory = Memory { available: Some(29) };
-        assert!(Dataset::load_copying(folder.path(), 29, memory, &mut |_| {}).is_err());
+        assert!(Dataset::load_copying(folder.path(), 29, memory, &mut |_| Ok(())).is_err());
     }
 
     #[test]

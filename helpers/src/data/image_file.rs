@@ -61,7 +61,7 @@ impl ImageFile {
         mut self,
         largest_copy: u64,
         memory: Memory,
-        watch: &mut dyn FnMut(f64),
+        watch: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Images> {
         let Header { element, fortran_order, .. } = *self.npy.header();
         // Checked before the file is read once; a file that is not copied needs no memory.
@@ -77,7 +77,7 @@ impl ImageFile {
         let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
         let mut watch = |bytes: usize| {
             read += bytes;
-            watch(read as f64 / total);
+            watch(read as f64 / total)
         };
         let (range, sha256) = self.range(&mut watch)?;
         let scaling = self.scaling(&range)?;
@@ -91,7 +91,11 @@ impl ImageFile {
 
     /// For a `uint8` file in C order whose values need no scaling: copies it in one pass, or leaves it in place if it
     /// is `large`. None if the values need scaling. Everything else is computed in the background.
-    fn read_plain(&mut self, large: bool, watch: &mut dyn FnMut(f64)) -> Result<Option<Images>> {
+    fn read_plain(
+        &mut self,
+        large: bool,
+        watch: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Option<Images>> {
         let (shape, count) = (self.shape, self.count);
         let head = Sha256::new_with_prefix(self.npy.head());
         if large {
@@ -111,8 +115,7 @@ impl ImageFile {
         self.npy.each_piece(|piece| {
             (least, most) = range_of_bytes(piece, (least, most));
             pixels.extend_from_slice(piece);
-            watch(pixels.len() as f64 / total);
-            Ok(())
+            watch(pixels.len() as f64 / total)
         })?;
         let (smallest, largest) = (f64::from(least), f64::from(most));
         if Scaling::of(smallest, largest) != Some(Scaling::AsIs) {
@@ -151,7 +154,7 @@ impl ImageFile {
     }
 
     /// The range of the values, and the hash of the file. Fails at the first value that is not finite.
-    fn range(&mut self, watch: &mut dyn FnMut(usize)) -> Result<(Range, String)> {
+    fn range(&mut self, watch: &mut dyn FnMut(usize) -> Result<()>) -> Result<(Range, String)> {
         let order = self.order();
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
@@ -159,7 +162,7 @@ impl ImageFile {
         let mut index = 0;
         let plain = element.kind == Kind::Unsigned && element.bytes == 1;
         let sha256 = self.npy.each_piece_hashed(|piece| {
-            watch(piece.len());
+            watch(piece.len())?;
             if plain {
                 // Every byte is a valid value.
                 let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
@@ -197,7 +200,11 @@ impl ImageFile {
     }
 
     /// All pixels as `u8`, in C order.
-    fn copy(&mut self, scaling: Scaling, watch: &mut dyn FnMut(usize)) -> Result<Vec<u8>> {
+    fn copy(
+        &mut self,
+        scaling: Scaling,
+        watch: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<u8>> {
         let order = self.order();
         let element = self.npy.header().element;
         let path = self.npy.path().to_owned();
@@ -207,7 +214,7 @@ impl ImageFile {
         }
         let (mut index, mut levels) = (0, Levels::new(scaling));
         self.npy.each_piece(|piece| {
-            watch(piece.len());
+            watch(piece.len())?;
             for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
                 let level = levels.of(value);
                 if order.fortran {

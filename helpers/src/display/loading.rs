@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Bar;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::system::interrupt::InterruptGuard;
 use crate::text::duration;
 
 impl Dataset {
@@ -21,14 +22,16 @@ impl Dataset {
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, the pixels' range does not fit grey levels, there are
-    /// fewer than two classes, a class has fewer than two images, or the pixels do not fit into memory.
+    /// fewer than two classes, a class has fewer than two images, the pixels do not fit into memory, or the user interrupts it
+    /// (SIGINT).
     pub fn load(folder: impl AsRef<Path>) -> Result<Dataset> {
-        let mut bar = Bar::new(STEPS);
+        let (mut bar, interrupts) = (Bar::new(STEPS), InterruptGuard::new());
         let dataset = Dataset::load_with_progress(folder, &mut |share| {
             bar.tick((share * STEPS as f64) as usize, |share, remaining| {
                 let (percent, remaining) = (100.0 * share, duration(remaining));
                 format!("reading X.npy: {percent:.0}%, {remaining} left")
             });
+            interrupts.check("loading", "run it again, and it starts anew")
         })?;
         bar.close("X.npy is read");
         Ok(dataset)

@@ -13,6 +13,7 @@ use crate::data::batches::BatchSource;
 use crate::data::noise::{DenoisedImages, GaussianNoise, NoisyImages};
 use crate::data::{ImageShape, Subset};
 use crate::display::Bar;
+use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::Memory;
 use crate::text::duration;
 use crate::{Error, Result};
@@ -221,8 +222,10 @@ impl LinearDenoiser {
         let mut sums = Sums::new(frame.dimensions())?;
         let draws = needed.div_ceil(images.len());
         let (mut bar, mut done, all) = (Bar::new(draws * images.len()), 0, draws * images.len());
+        let interrupts = InterruptGuard::new();
         for draw in 0..draws as u64 {
             each_batch(&noise.on(images, seed.wrapping_add(draw)), |noisy, clean| {
+                interrupts.check("fitting the linear denoiser", "run it again")?;
                 done += BATCH.min(all - done);
                 bar.tick(done, |share, left| {
                     format!(

@@ -15,6 +15,7 @@ use tch::Kind;
 use crate::display::Bar;
 use crate::error::{Error, Result};
 use crate::system::files::{PendingFile, open_regular, read_at};
+use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
 
 /// What determines a file of features, apart from the values.
@@ -105,8 +106,9 @@ impl FeatureFile {
         let mut hash = Sha256::new();
         let mut piece = vec![0; format.bytes().min(1 << 20) as usize];
         let (mut offset, end) = (features.start, features.start + format.bytes());
-        let mut bar = Bar::new(format.bytes() as usize);
+        let (mut bar, interrupts) = (Bar::new(format.bytes() as usize), InterruptGuard::new());
         while offset < end {
+            interrupts.check("reading the features", "run it again")?;
             let now = (end - offset).min(piece.len() as u64) as usize;
             read_at(&features.file, &mut piece[..now], offset)
                 .map_err(|error| unreadable(path, error))?;
