@@ -13,6 +13,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -107,7 +108,9 @@ impl ImageFile {
             let pixels = PixelsInFile { file, path, start: self.npy.header().data_start as u64 };
             let (file, bytes) = (self.npy.file()?, self.npy.data_bytes());
             let (start, found) = (pixels.start, self.found(0.0, 0.0, Scaling::AsIs, true));
-            let whole = Whole::later(move || examine_file(&file, start, bytes, head, found));
+            let whole = Whole::later(move |wanted| {
+                examine_file(&file, start, bytes, (head, found), wanted)
+            });
             return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), whole }));
         }
         let (mut pixels, total) = (self.room()?, self.npy.data_bytes() as f64);
@@ -124,9 +127,11 @@ impl ImageFile {
         let pixels = Arc::new(pixels);
         let (bytes, found) =
             (Arc::clone(&pixels), self.found(smallest, largest, Scaling::AsIs, false));
-        let whole = Whole::later(move || {
-            let sha256 = format!("{:x}", head.chain_update(&*bytes).finalize());
-            Examined { found, sha256 }
+        let whole = Whole::later(move |wanted| {
+            let mut hash = head;
+            let pieces = bytes.chunks(1 << 20).take_while(|_| wanted.load(Ordering::Relaxed));
+            pieces.for_each(|piece| hash.update(piece));
+            Examined { found, sha256: format!("{:x}", hash.finalize()) }
         });
         Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), whole }))
     }
@@ -263,13 +268,14 @@ fn examine_file(
     file: &File,
     start: u64,
     bytes: u64,
-    mut head: Sha256,
-    found: FoundImages,
+    (mut head, found): (Sha256, FoundImages),
+    wanted: &AtomicBool,
 ) -> Examined {
     let (mut range, mut done, mut piece) = ((u8::MAX, 0), 0, vec![0; 1 << 20]);
     while done < bytes {
         let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
-        if read_at(file, now, start + done).is_err() {
+        let is_read = wanted.load(Ordering::Relaxed) && read_at(file, now, start + done).is_ok();
+        if !is_read {
             return Examined { found, sha256: unknown_hash() };
         }
         range = range_of_bytes(now, range);

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,11 +77,17 @@ pub(super) struct PixelsInFile {
     pub(super) start: u64,
 }
 
+/// How long the background thread waits before it reads the file, so that it takes neither disk nor processor from the first
+/// batches; whoever needs the results ends the wait.
+const AHEAD: Duration = Duration::from_millis(250);
+
 /// Results that need the whole file: its range and its hash.
 pub(super) struct Whole {
     known: OnceLock<Examined>,
     /// The thread that computes them, until the result is taken.
     thread: Mutex<Option<JoinHandle<Examined>>>,
+    /// False once nobody can ask for the results.
+    wanted: Arc<AtomicBool>,
 }
 
 pub(super) struct Examined {
@@ -98,12 +105,19 @@ pub(super) fn unknown_hash() -> String {
 
 impl Whole {
     pub(super) fn known(examined: Examined) -> Whole {
-        Whole { known: OnceLock::from(examined), thread: Mutex::new(None) }
+        let wanted = Arc::new(AtomicBool::new(true));
+        Whole { known: OnceLock::from(examined), thread: Mutex::new(None), wanted }
     }
 
-    /// Computes the results in the background.
-    pub(super) fn later(examine: impl FnOnce() -> Examined + Send + 'static) -> Whole {
-        Whole { known: OnceLock::new(), thread: Mutex::new(Some(in_background(examine))) }
+    /// Computes the results in the background. `examine` may give up when its argument has become false.
+    pub(super) fn later(examine: impl FnOnce(&AtomicBool) -> Examined + Send + 'static) -> Whole {
+        let wanted = Arc::new(AtomicBool::new(true));
+        let still_wanted = Arc::clone(&wanted);
+        let thread = in_background(move || {
+            std::thread::park_timeout(AHEAD);
+            examine(&still_wanted)
+        });
+        Whole { known: OnceLock::new(), thread: Mutex::new(Some(thread)), wanted }
     }
 
     /// Waits for the results.
@@ -112,8 +126,20 @@ impl Whole {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             #[allow(clippy::expect_used, reason = "`OnceLock` asks one caller")]
             let thread = thread.expect("it is asked once, by the first one");
+            thread.thread().unpark();
             thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
         })
+    }
+}
+
+/// A data set that is gone has no use for a thread that reads gigabytes.
+impl Drop for Whole {
+    fn drop(&mut self) {
+        self.wanted.store(false, Ordering::Relaxed);
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread {
+            thread.thread().unpark();
+        }
     }
 }
 
@@ -208,5 +234,44 @@ impl PixelsInFile {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn examined() -> Examined {
+        let shape = ImageShape { height: 1, width: 1, channels: 1 };
+        let images = Images::in_memory(shape, vec![7]);
+        Examined { found: images.found().clone(), sha256: "known".to_owned() }
+    }
+
+    #[test]
+    fn a_file_is_examined_beside_what_goes_on_and_waited_for_when_it_is_asked_for() {
+        let (go, wait) = mpsc::channel();
+        let whole = Whole::later(move |_| {
+            wait.recv().unwrap();
+            examined()
+        });
+        // Not known yet: the thread waits for this.
+        go.send(()).unwrap();
+        assert_eq!(whole.get().sha256, "known");
+    }
+
+    #[test]
+    fn the_thread_of_a_data_set_that_is_gone_ends() {
+        let (ends, ended) = mpsc::channel();
+        let whole = Whole::later(move |wanted| {
+            while wanted.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            ends.send(()).unwrap();
+            examined()
+        });
+        drop(whole);
+        ended.recv().unwrap();
     }
 }
