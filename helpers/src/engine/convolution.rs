@@ -48,7 +48,7 @@ struct ConvolutionTape {
 
 /// How a convolution moves over its input.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Geometry {
+pub(super) struct Geometry {
     strides: i64,
     groups: i64,
     /// Zeros that were added to the input beforehand: left, right, top and bottom.
@@ -134,7 +134,17 @@ impl Backward for ConvolutionTape {
 }
 
 impl Geometry {
-    fn forward(&self, input: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    /// Pixel by pixel over an image with a border of `padding` zeros.
+    pub(super) fn same(padding: i64) -> Geometry {
+        Geometry { strides: 1, groups: 1, added: [0; 4], padding: [padding; 2], product: false }
+    }
+
+    pub(super) fn forward(
+        &self,
+        input: &Tensor,
+        kernel: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
         if self.product {
             let output = linear(&pixels(input)?, &kernel.f_flatten(1, 3)?, bias)?;
             return image_of(&output, input);
@@ -144,7 +154,7 @@ impl Geometry {
     }
 
     /// The gradients of input, kernel and bias, those that are `needed`.
-    fn backward(
+    pub(super) fn backward(
         &self,
         gradient: &Tensor,
         input: &Tensor,

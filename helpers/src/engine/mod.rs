@@ -29,6 +29,7 @@ mod reference;
 mod relu6;
 mod rules;
 mod simple;
+mod upsampled;
 
 use std::fmt;
 

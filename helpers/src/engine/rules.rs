@@ -9,6 +9,7 @@
 //! | `folded_convolution` | convolution without bias, frozen normalisation | the normalisation is a factor on the kernel and a bias |
 //! | `normalization` | normalisation, ReLU if there, then max pooling 2 × 2 or dropout if there | two passes each way instead of a dozen |
 //! | `relu6` | ReLU6 | in place after a convolution, which does not need its output again |
+//! | `upsampled_convolution` | upsampling by 2, convolution of 5 × 5 or more | kernel values that meet equal pixels are added first: a third of the products |
 //! | `convolution`, `dense` | the layer | libtorch's products without autograd around them |
 //! | `residual` | the layers inside, compiled by these rules | |
 //! | `dropout` | dropout after something else | the mask is a hash of the index, drawn again and not kept |
@@ -34,6 +35,7 @@ use super::normalization::{After, NormalizationStep};
 use super::reference::ReferenceStep;
 use super::relu6::Relu6Step;
 use super::simple::{DenseStep, SimpleStep};
+use super::upsampled::{FACTOR, KernelShape, UpsampledConvolutionStep};
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
 
@@ -70,12 +72,13 @@ struct Match {
 
 type Rule = fn(&Context, &[Item]) -> Result<Option<Match>>;
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("relu6_depthwise", relu6_depthwise),
     ("depthwise", depthwise),
     ("folded_convolution", folded_convolution),
     ("normalization", normalization),
     ("relu6", relu6),
+    ("upsampled_convolution", upsampled_convolution),
     ("convolution", convolution),
     ("dense", dense),
     ("residual", residual),
@@ -239,6 +242,30 @@ fn relu6(context: &Context, items: &[Item]) -> Result<Option<Match>> {
     let [Item { layer: Layer::Relu6(_), .. }, ..] = items else { return Ok(None) };
     let step = Relu6Step { in_place: context.fresh };
     Ok(Some(Match { layers: 1, step: Box::new(step), fresh: false }))
+}
+
+fn upsampled_convolution(context: &Context, items: &[Item]) -> Result<Option<Match>> {
+    let [
+        Item { layer: Layer::UpSampling2d(upsampling), .. },
+        Item { layer: Layer::Conv2d(layer), weights, .. },
+        ..,
+    ] = items
+    else {
+        return Ok(None);
+    };
+    let shape = KernelShape::of(&context.weights[weights.start].tensor);
+    let fits = upsampling.size == FACTOR as i64 && layer.strides == 1 && layer.groups == 1;
+    let Some(shape) = shape.filter(|_| fits && layer.kernel_size >= 5) else { return Ok(None) };
+    let own = &context.weights[weights.clone()];
+    let is_trained = context.training && own.iter().any(|weight| weight.trainable);
+    let constant = (!is_trained).then(|| shape.fold_weights(&own[0], own.get(1), context.kind));
+    let step = UpsampledConvolutionStep {
+        kernel: weights.start,
+        bias: layer.use_bias.then_some(weights.start + 1),
+        shape,
+        constant: constant.transpose()?,
+    };
+    Ok(Some(Match { layers: 2, step: Box::new(step), fresh: true }))
 }
 
 fn convolution(context: &Context, items: &[Item]) -> Result<Option<Match>> {

@@ -235,6 +235,33 @@ fn convolutions_of_all_shapes() {
 }
 
 #[test]
+fn convolutions_of_enlarged_images() {
+    let up = |size: i64| -> Layer { UpSampling2d { size }.into() };
+    let rule = r#"["upsampled_convolution"]"#;
+    for input in [[1, 6, 6], [3, 4, 7], [2, 1, 2]] {
+        Case::new(vec![up(2), conv2d(1, 5, 1, 1, true)], &input).check(rule);
+        Case::new(vec![up(2), conv2d(3, 5, 1, 1, false)], &input).check(rule);
+        Case::new(vec![up(2), conv2d(2, 7, 1, 1, true)], &input).check(rule);
+    }
+    let layers =
+        vec![conv2d(4, 3, 1, 1, true), up(2), conv2d(2, 5, 1, 1, false), norm(), Relu.into()];
+    let all = Case::new(layers, &[1, 5, 6]);
+    all.check(r#"["convolution", "upsampled_convolution", "normalization"]"#);
+    // Frozen, but for what comes before; and the bias alone.
+    for trained in [[true, true, false, false], [true, true, false, true]] {
+        let layers = vec![conv2d(4, 3, 1, 1, true), up(2), conv2d(2, 5, 1, 1, true)];
+        let case = Case::new(layers, &[1, 5, 6]).trained(|index| trained[index]);
+        case.check(r#"["convolution", "upsampled_convolution"]"#);
+    }
+    // What the rule would not speed up, or does not know.
+    let others = [(2, 3, 1, 1), (3, 5, 1, 1), (2, 5, 2, 1), (2, 4, 1, 1), (2, 5, 1, 2)];
+    for (size, side, strides, groups) in others {
+        let layers = vec![up(size), conv2d(2, side, strides, groups, true)];
+        Case::new(layers, &[2, 4, 5]).check(r#"["simple", "convolution"]"#);
+    }
+}
+
+#[test]
 fn dense_layers() {
     Case::new(vec![dense(9, true), dense(4, false)], &[13]).check(r#"["dense", "dense"]"#);
 }
