@@ -2,13 +2,17 @@
 
 Times start when a kernel is requested; with `warm` at its first cell, for a kernel that was started earlier and has
 answered a completion, as in a notebook that was opened some seconds ago; with `restart` at the restart of a kernel that
-has run the notebook's first cell. A cell's time is from its request until the kernel is idle again.
+has run the same cells. A cell's time is from its request until the kernel is idle again.
+
+Each measurement runs cells that no kernel has run before: compiled cells are kept, so that others would be compiled in the
+first round alone. After a restart they are the same as before it: unchanged cells in a new session.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import statistics
 import sys
 import time
@@ -44,6 +48,18 @@ PYTHON = {
 }
 
 
+# A mistake that the compiler or the interpreter finds.
+MISTAKES = {"rust": "let mistake: i32 = nowhere;", "python": "mistake = nowhere"}
+
+
+def unseen(codes: list[str], language: str) -> list[str]:
+    """The cells with a statement in each that was in none before."""
+    statement = {"rust": "let _ = {}_u64;", "python": "_ = {}"}[language]
+    # A cell's last line is its value, but for the first one, whose first lines are the kernel's.
+    first, *rest = [(statement.format(secrets.randbits(62)), code) for code in codes]
+    return ["\n".join(reversed(first)), *("\n".join(pair) for pair in rest)]
+
+
 def cells_of(spec: dict) -> list[str]:
     """The code to run, with the data folder set as papermill would set it."""
     folder = json.dumps(spec["data"])
@@ -69,7 +85,8 @@ def measure(spec: dict) -> dict:
     folder = str(ROOT / "notebooks")
     sessions = Path(spec["sessions"]) if spec["sessions"] else None
     before = set(sessions.iterdir()) if sessions and sessions.is_dir() else set()
-    cells = cells_of(spec)
+    language = spec["language"]
+    cells = unseen(cells_of(spec), language)
     started = time.perf_counter()
     manager.start_kernel(cwd=folder)
     client = manager.client()
@@ -80,24 +97,35 @@ def measure(spec: dict) -> dict:
             client.complete("let", reply=True, timeout=LONGEST_CELL)
             started = time.perf_counter()
         elif spec["start"] == "restart":
-            run(client, cells[0], spec["language"])
+            for code in cells:
+                run(client, code, language)
             started = time.perf_counter()
             manager.restart_kernel(now=False)
             client.wait_for_ready(timeout=LONGEST_CELL)
         start = time.perf_counter() - started
-        first, seconds = None, []
+        first, empty, seconds = None, None, []
         for code in cells:
             begun = time.perf_counter()
-            shown = run(client, code, spec["language"])
+            shown = run(client, code, language)
             seconds.append(time.perf_counter() - begun)
+            if empty is None:
+                # The first cell loads libraries and sets no variable. Reading this takes time, which counts for no cell.
+                begun = time.perf_counter()
+                empty = memory(manager.provisioner.pid)
+                started += time.perf_counter() - begun
             if first is None and any(kind in ("execute_result", "display_data") for kind, _ in shown):
                 first = time.perf_counter() - started
+        begun = time.perf_counter()
+        run(client, MISTAKES[language], language, fails=True)
+        mistake = time.perf_counter() - begun
         own = [folder for folder in sessions.iterdir() if folder not in before] if sessions else []
         return {
             "start_seconds": start,
             "first_value_seconds": first,
             "cell_seconds": statistics.median(seconds),
             "cells_seconds": seconds,
+            "error_seconds": mistake,
+            "empty_megabytes": empty,
             "memory_megabytes": memory(manager.provisioner.pid),
             "disk_megabytes": sum(disk(folder) for folder in own),
         }
@@ -106,16 +134,16 @@ def measure(spec: dict) -> dict:
         manager.shutdown_kernel(now=False)
 
 
-def run(client: BlockingKernelClient, code: str, language: str) -> list:
-    """Runs a cell; returns what the page would show."""
+def run(client: BlockingKernelClient, code: str, language: str, fails: bool = False) -> list:
+    """Runs a cell, which succeeds or `fails`; returns what the page would show."""
     shown = []
     reply = client.execute_interactive(
         code, timeout=LONGEST_CELL, output_hook=lambda message: note(message, shown)
     )
     errors = [message for kind, message in shown if kind in ("error", "stderr")]
     # evcxr reports `ok` for a cell that panics or returns early; both leave a message on stderr.
-    if reply["content"]["status"] != "ok" or (errors and language == "rust"):
-        raise RuntimeError(f"the cell failed: {code}\n{errors}")
+    if (reply["content"]["status"] != "ok" or bool(errors and language == "rust")) != fails:
+        raise RuntimeError(f"the cell {'succeeded' if fails else 'failed'}: {code}\n{errors}")
     return shown
 
 

@@ -2,7 +2,7 @@
 
 Our kernel runs the first cells of notebooks 01 and 04, a Python kernel the equivalent cells with Keras; both use the
 Jupyter protocol, as JupyterLab does, and the same X.npy. Both are measured three times: started when the first cell is
-run, opened before, and restarted.
+run, opened before, and restarted with the same cells. In the end comes a mistake.
 `--stock` adds evcxr without our kernel, which first compiles for minutes.
 """
 
@@ -20,7 +20,9 @@ FIGURES = [
     # The first ones are drawn.
     Figure("first_value_seconds", "first value", "s", higher_is_better=False),
     Figure("cell_seconds", "median cell", "s", higher_is_better=False),
+    Figure("error_seconds", "first compile error", "s", higher_is_better=False),
     Figure("start_seconds", "kernel start", "s", higher_is_better=False),
+    Figure("empty_megabytes", "memory without data", "MB", higher_is_better=False),
     Figure("memory_megabytes", "memory", "MB", higher_is_better=False),
     Figure("disk_megabytes", "disk", "MB", higher_is_better=False),
 ]

@@ -192,7 +192,7 @@ RESULT = {
     "peak_megabytes": 9.0, "own_megabytes": 4.0, "flop": {"train": 9e7, "predict": 3e7}, "parameters": 100,
     "float32_gflops": 190.0, "bfloat16_gflops": 400.0, "copy_gigabytes_per_second": 30.0, "format": "bfloat16",
     "first_value_seconds": 4.0, "cell_seconds": 0.3, "cells_seconds": [0.3], "start_seconds": 1.0,
-    "memory_megabytes": 300.0, "disk_megabytes": 50.0, "versions": {}, "cpu_capability": "AVX2",
+    "error_seconds": 0.2, "empty_megabytes": 250.0, "memory_megabytes": 300.0, "disk_megabytes": 50.0, "versions": {}, "cpu_capability": "AVX2",
     "trials": 300,
     "trials_per_second": 100.0,
     "seconds_taken": 3.0,
