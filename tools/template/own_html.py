@@ -35,6 +35,8 @@ LOADING = {"src", "srcset", "poster", "background", "data", "ping", "action", "f
 PAGES = ("http:", "https:", "mailto:")
 TABLE = "helpers-table"
 LARGE = 1080  # CSS pixels: a picture loses at most an eighth of its size in the text's column of some 950
+PARTS = re.compile(r"(?P<width>\d+)x(?P<height>\d+):(?P<rows>(\d+(\.\d+)?(,\d+(\.\d+)?){3}([ ;](?=\d)|$))+)")
+PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
 NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—-]$", re.IGNORECASE)
 
 
@@ -61,6 +63,7 @@ class Cleaner:
             del element["style"]  # the page has its own
         for picture in soup.select("figure img"):
             frame_picture(soup, picture)
+            add_parts(soup, picture)
         if in_output:
             for heading in soup.find_all(HEADINGS):  # only the text's headings belong to the outline
                 heading.name = "p"
@@ -147,6 +150,39 @@ def frame_picture(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
     width = str(picture.get("width") or "")
     if width.isdigit() and int(width) > LARGE:
         frame["class"].append("large")
+
+
+def add_parts(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
+    """Adds the parts of a figure of helpers (`Figure::in_parts`), which a narrow page shows in place of the picture.
+
+    They are areas of the same picture, so it is in the page twice, but cut by the style and not into files."""
+    found = PARTS.fullmatch(str(picture.attrs.pop("data-parts", "")))
+    title = str(picture.attrs.pop("data-title", ""))
+    if not found or not PNG.fullmatch(picture["src"]):
+        return
+    whole = [int(found["width"]), int(found["height"])]
+    attributes = {"class": ["parts"], "role": "img", "aria-label": picture["alt"], "style": f"--picture:url({picture['src']})"}
+    block = soup.new_tag("div", attrs=attributes)
+    if title:
+        heading = soup.new_tag("p")
+        heading.string = title
+        block.append(heading)
+    for areas in found["rows"].split(";"):
+        row = soup.new_tag("div")
+        for area in areas.split(" "):
+            numbers = [float(number) for number in area.split(",")]
+            row.append(soup.new_tag("i", attrs={"style": area_style(numbers[:2], numbers[2:], whole)}))
+        block.append(row)
+    picture.find_parent(class_="scroll").insert_after(block)
+
+
+def area_style(start: list[float], size: list[float], whole: list[int]) -> str:
+    """Shows an area of a picture in an element that may also be smaller: all lengths but its width are relative."""
+    scale = [100 * side / own for side, own in zip(whole, size, strict=True)]
+    shift = [100 * at / max(side - own, 1e-6) for at, own, side in zip(start, size, whole, strict=True)]
+    lengths = [" ".join(f"{length:.2f}%" for length in pair) for pair in (scale, shift)]
+    ratio = "/".join(f"{side:g}" for side in size)
+    return f"width:{size[0]:g}px;aspect-ratio:{ratio};background-size:{lengths[0]};background-position:{lengths[1]}"
 
 
 def objection(element: str, attribute: str, value: str) -> str:

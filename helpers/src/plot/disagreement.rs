@@ -71,6 +71,16 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
             style,
         )
     })
+    .map(|figure| {
+        // The names of the rows stand at the first matrix alone, the name of the columns below all of them.
+        let step = size + gap;
+        let start =
+            |index: usize| if index == 0 { 0.0 } else { left + step * index as f64 - gap / 2.0 };
+        let height = top + size + widest + 16.0;
+        let part = |index: usize| [start(index), 0.0, start(index + 1) - start(index), height];
+        let name = [(left + right - gap) / 2.0 - 60.0, height, 120.0, 28.0];
+        figure.in_parts("", vec![(0..models.len()).map(part).collect(), vec![name]])
+    })
 }
 
 /// One matrix: its shares, the names of its rows (empty for all but the first matrix) and those of its columns.

@@ -31,6 +31,20 @@ pub struct Figure {
     height: usize,
     caption: String,
     alt: String,
+    /// For pages that are narrower than the picture.
+    parts: Option<Parts>,
+}
+
+/// A part of a picture on the page: left, top, width, height.
+pub(crate) type PartArea = [f64; 4];
+
+/// The parts of a picture that a narrow page shows below each other instead of beside each other, and the words that are
+/// lost then.
+#[derive(Clone, PartialEq)]
+struct Parts {
+    title: String,
+    /// Parts of one row stay together as far as they fit.
+    rows: Vec<Vec<PartArea>>,
 }
 
 impl Figure {
@@ -43,7 +57,12 @@ impl Figure {
     ) -> Result<Figure> {
         let png = encode_png(&rgb, DENSITY * width, DENSITY * height)
             .map_err(|error| Error::Drawing { message: format!("PNG: {error}") })?;
-        Ok(Figure { png, width, height, caption: String::new(), alt })
+        Ok(Figure { png, width, height, caption: String::new(), alt, parts: None })
+    }
+
+    /// The figure with the parts that a narrow page may move, row by row, and its title if no part holds it.
+    pub(crate) fn in_parts(self, title: &str, rows: Vec<Vec<PartArea>>) -> Figure {
+        Figure { parts: Some(Parts { title: title.to_owned(), rows }), ..self }
     }
 
     /// The figure with this sentence below it, which says what it shows.
@@ -95,9 +114,17 @@ impl Figure {
                 escape_sentence(&self.caption)
             )
         };
+        let parts = self.parts.as_ref().map_or_else(String::new, |parts| {
+            let (width, height) = (self.width, self.height);
+            let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
+            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(" ");
+            let rows: Vec<String> = parts.rows.iter().map(row).collect();
+            let title = escape_sentence(&parts.title);
+            format!(" data-title=\"{title}\" data-parts=\"{width}x{height}:{}\"", rows.join(";"))
+        });
         format!(
-            "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\" style=\"max-width:100%;height:auto\" \
-             src=\"data:image/png;base64,{data}\">{caption}</figure>",
+            "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\"{parts} \
+             style=\"max-width:100%;height:auto\" src=\"data:image/png;base64,{data}\">{caption}</figure>",
             alt = escape_sentence(&self.alt),
             width = self.width,
         )
@@ -208,7 +235,20 @@ mod tests {
             height: 30,
             caption: String::new(),
             alt: "one <dot>".into(),
+            parts: None,
         }
+    }
+
+    #[test]
+    fn a_narrow_page_is_told_the_parts() {
+        let rows = vec![
+            vec![[0.0, 2.5, 20.0, 10.0], [20.0, 2.5, 20.0, 10.0]],
+            vec![[0.0, 12.5, 9.0, 9.0]],
+        ];
+        let html = figure().in_parts("<Dots>", rows).to_html();
+        let expected = "data-title=\"&lt;Dots&gt;\" \
+            data-parts=\"40x30:0.0,2.5,20.0,10.0 20.0,2.5,20.0,10.0;0.0,12.5,9.0,9.0\"";
+        assert!(html.contains(expected), "{html}");
     }
 
     #[test]

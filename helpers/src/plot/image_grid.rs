@@ -375,7 +375,7 @@ pub(super) fn draw_tiles(
     let shift = (right - left - columns * cell) / 2.0;
     let bottom = TOP
         + rows.iter().map(|(_, tiles)| height + text_height(tiles.as_ref()) + 10.0).sum::<f64>();
-    draw((right, bottom + 2.0), alt, |page| {
+    let figure = draw((right, bottom + 2.0), alt, |page| {
         page.text_in(right - 16.0, title, (right / 2.0, 22.0), bold)?;
         let mut top = TOP;
         for (row, tiles) in rows.iter().map(|(row, tiles)| (row, tiles.as_ref())) {
@@ -398,7 +398,19 @@ pub(super) fn draw_tiles(
             top += height + texts + 10.0;
         }
         Ok(())
-    })
+    })?;
+    if named {
+        // Pictures below each other belong together.
+        return Ok(figure);
+    }
+    let (mut parts, mut top) = (Vec::new(), TOP);
+    for tiles in rows.iter().map(|(_, tiles)| tiles.as_ref()) {
+        let tall = height + text_height(tiles) + 10.0;
+        let part = |column: usize| [left + shift + column as f64 * cell, top, cell, tall];
+        parts.extend((0..tiles.len()).map(part));
+        top += tall;
+    }
+    Ok(figure.in_parts(title, vec![parts]))
 }
 
 /// Tiles in rows of `columns`, without names.

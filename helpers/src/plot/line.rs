@@ -43,6 +43,11 @@ impl<R: Record> History<R> {
             }
             legend(page, &entries, (2.0 * (width + 10.0) + 4.0, 36.0))
         })
+        .map(|figure| {
+            let (first, second) = (width + 13.0, 2.0 * width + 21.0);
+            let halves = [[0.0, 0.0, first, 340.0], [first, 0.0, second - first, 340.0]];
+            figure.in_parts("", vec![vec![[second, 30.0, 900.0 - second, 64.0]], halves.into()])
+        })
     }
 
     /// The learning rate at the end of each epoch, on a logarithmic axis where none is 0.

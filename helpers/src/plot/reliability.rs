@@ -50,6 +50,11 @@ pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure>
         }
         legend(page, &entries, (8.0 + diagrams, 36.0))
     })
+    .map(|figure| {
+        let part = |index: usize| [WIDTH * index as f64 + 2.0, 0.0, WIDTH, 450.0];
+        let beside = [diagrams + 2.0, 30.0, legend_width(&entries) + 10.0, 64.0];
+        figure.in_parts("", vec![vec![beside], (0..calibrations.len()).map(part).collect()])
+    })
 }
 
 impl Calibrated {

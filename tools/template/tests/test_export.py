@@ -343,6 +343,26 @@ def test_a_wide_figure_scrolls_on_a_desk_too(exported):
     assert [frame["class"] for frame in page.select(".scroll")] == [["scroll"], ["scroll", "large"], ["scroll"]]
 
 
+def test_a_figure_in_parts_has_them_beside_the_picture(exported):
+    attributes = 'alt="Dots" width="40" src="data:image/png;base64,AQID"'
+    parts = "40x30:0.0,0.0,20.0,15.0 20.0,0.0,20.0,15.0;0.0,15.0,40.0,15.0"
+    figures = [
+        f'<figure><img {attributes} data-title="&lt;b&gt;" data-parts="{parts}"><figcaption>Figure 4.1.</figcaption></figure>',
+        f'<figure><img {attributes} data-parts="40x30:1,2"></figure>',
+        f'<figure><img {attributes.replace("AQID", "AQID);position:fixed")} data-parts="{parts}"></figure>',
+    ]
+    page = exported(n04_baseline_model=with_output(synthetic.shown("".join(figures))))["04_baseline_model"]
+    (block,) = page.select(".parts")
+    assert (block["role"], block["aria-label"], block.p.text) == ("img", "Dots", "<b>")
+    assert block["style"] == "--picture:url(data:image/png;base64,AQID)"
+    assert [len(row.find_all("i")) for row in block.find_all("div")] == [2, 1]
+    assert block.find_all("i")[1]["style"] == (
+        "width:20px;aspect-ratio:20/15;background-size:200.00% 200.00%;background-position:100.00% 0.00%"
+    )
+    assert [element.name for element in block.parent.find_all(recursive=False)] == ["div", "div", "figcaption"]
+    assert not page.select("[data-parts], [data-title]")
+
+
 def test_a_caption_stands_above_its_table_and_names_it(exported):
     table = synthetic.shown("<table><caption>Table 4.1. Two.</caption><tr><td>1</td></tr></table>")
     page = exported(n04_baseline_model=with_output(table, table))["submission"]
