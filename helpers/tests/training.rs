@@ -145,6 +145,34 @@ fn the_same_seed_repeats_to_the_last_digit_and_another_does_not() {
 }
 
 #[test]
+fn predictions_are_those_of_an_image_and_its_mirror_image_averaged_when_asked() {
+    let images = sample(40).subset((0..40).collect()).unwrap();
+    let shape = images.dataset().image_shape();
+    let mut pixels = Vec::new();
+    for index in 0..images.len() {
+        let image = images.image(index).unwrap();
+        pixels.extend(image.chunks(shape.width).flat_map(|row| row.iter().rev().copied()));
+    }
+    let mirrored = Dataset::unlabelled(shape, pixels).unwrap();
+    let mirrored = mirrored.subset((0..40).collect()).unwrap();
+    let mut model = CnnConfig { filters: [8; 4], dense: 16, ..CnnConfig::default() }
+        .network(shape, 10)
+        .build(3)
+        .unwrap();
+    let [one, other] = [&images, &mirrored].map(|images| model.predict(images).unwrap());
+    let expected = (&*one + &*other) / 2.0;
+    assert!(one.iter().zip(&expected).any(|(one, mean)| (one - mean).abs() > 1e-3));
+    model.average_mirrored(true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    model.save(&path).unwrap();
+    for model in [model, Model::load(&path).unwrap()] {
+        let found = model.predict(&images).unwrap();
+        assert!(found.iter().zip(&expected).all(|(found, mean)| (found - mean).abs() < 1e-6));
+    }
+}
+
+#[test]
 fn a_saved_model_predicts_the_same_with_no_other_file() {
     let split = split(200);
     let mut model = dense(&split, 1);

@@ -33,9 +33,13 @@ def to_onnx(model: ModelFile) -> onnx.ModelProto:
         raise ExportError(f"{model.path}: expected a network that takes images, found one that takes vectors; export the whole one")
     graph = graphs.Graph("images", model.input_shape)
     takes = graphs.add_input(graph, model)
+    if model.mirrored:
+        graphs.add_mirrored(graph)
     for layer, name in zip(model.layers, graphs.names(model.layers)):
         graphs.add(graph, layer, graphs.Weights(model, name))
     gives = graphs.add_output(graph)
+    if model.mirrored:
+        graphs.average_mirrored(graph)
     name = "probabilities" if len(gives) == 2 else "restored"
     graph.nodes[-1].output[0] = name
     made = helper.make_model(

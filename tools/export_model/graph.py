@@ -261,6 +261,21 @@ def add_input(graph: Graph, model: ModelFile) -> list[int | str]:
     return ["N", height, width] if channels == 1 else ["N", height, width, channels]
 
 
+def add_mirrored(graph: Graph) -> None:
+    """Adds the mirror images, left and right, behind the images of the batch."""
+    images = graph.value
+    starts, ends, axes, steps = (graph.constant(np.array([number])) for number in (-1, np.iinfo(np.int64).min, 3, -1))
+    graph.add("Slice", starts, ends, axes, steps)
+    mirrored, graph.value = graph.value, images
+    graph.add("Concat", mirrored, axis=0)
+
+
+def average_mirrored(graph: Graph) -> None:
+    """The mean of each image's output and of its mirror image's."""
+    graph.add("Reshape", graph.constant(np.array([2, -1, *graph.shape])))
+    graph.add("ReduceMean", graph.constant(np.array([0])), keepdims=0)
+
+
 def add_output(graph: Graph) -> list[int | str]:
     """Adds the output, probabilities or images in the order of the input; returns its shape."""
     if len(graph.shape) == 1:

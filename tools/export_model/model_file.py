@@ -48,6 +48,8 @@ class ModelFile:
     mean: list[float]
     std: list[float]
     """A pixel goes in as `(value / 255 - mean) / std`, each channel for itself."""
+    mirrored: bool
+    """Whether a prediction is the mean of an image's and of its mirror image's."""
     class_names: list[str]
     """By class id; empty where the file names none."""
     weights: dict[str, np.ndarray]
@@ -84,6 +86,7 @@ class ModelFile:
             layers=config["network"]["layers"],
             mean=normalization["mean"],
             std=normalization["std"],
+            mirrored=config.get("mirrored", False),
             class_names=trained_on[-1]["class_names"],
             weights=weights,
         )

@@ -242,6 +242,25 @@ impl BatchSource for ImageSource<'_> {
     }
 }
 
+/// The mirror images, left and right, of a source of images.
+pub(crate) struct Mirrored<'a>(pub(crate) &'a dyn BatchSource);
+
+impl BatchSource for Mirrored<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn identify(&self, hash: &mut Sha256) -> Result<()> {
+        hash.update(b"mirrored");
+        self.0.identify(hash)
+    }
+
+    fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)> {
+        let (images, targets) = self.0.batch(positions, training, kind)?;
+        Ok((images.f_flip([3])?, targets))
+    }
+}
+
 /// Hashes the pixels and labels of `images`, in order.
 pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> {
     let labels = images.labels();

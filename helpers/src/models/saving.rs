@@ -22,6 +22,8 @@ struct ModelConfig {
     network: Sequential,
     normalization: Option<Normalization>,
     precision: Precision,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mirrored: bool,
     /// Names of the weights that were frozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     frozen: Vec<String>,
@@ -49,6 +51,7 @@ impl Model {
             network: self.network().clone(),
             normalization: self.normalization.clone(),
             precision: self.precision,
+            mirrored: self.mirrored,
             frozen: self.frozen(),
             trained_on: self.trained_on.clone(),
         };
@@ -93,6 +96,7 @@ impl Model {
         let mut model = Model::assemble(config.network, plan, weights);
         model.normalization = config.normalization;
         model.precision = config.precision;
+        model.mirrored = config.mirrored;
         model.trained_on = config.trained_on;
         let frozen: HashSet<&str> = config.frozen.iter().map(String::as_str).collect();
         model.set_trainable(|_, name| !frozen.contains(name))?;

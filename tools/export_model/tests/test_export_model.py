@@ -93,12 +93,13 @@ def write_model(path, shape, layers, weights, mean=(0.25,), std=(0.5,), class_na
 DENSE = {"dense": {"units": 2, "use_bias": True, "kernel_initializer": "he_normal"}}
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("shape, mean, std", [([1, 2, 3], [0.25], [0.5]), ([3, 2, 3], [0.1, 0.2, 0.3], [0.5, 1.0, 2.0])])
-def test_bytes_go_in_and_probabilities_come_out(tmp_path, shape, mean, std):
+def test_bytes_go_in_and_probabilities_come_out(tmp_path, shape, mean, std, mirrored):
     rng = np.random.default_rng(1)
     kernel, bias = rng.normal(size=(2, int(np.prod(shape)))).astype(np.float32), np.array([0.5, -0.5], np.float32)
     weights = {"dense.kernel": kernel, "dense.bias": bias}
-    path = write_model(tmp_path / "m.safetensors", shape, [{"flatten": None}, DENSE], weights, mean, std)
+    path = write_model(tmp_path / "m.safetensors", shape, [{"flatten": None}, DENSE], weights, mean, std, mirrored=mirrored)
     assert export_model.main([str(path), str(tmp_path / "m.onnx")]) == 0
     made = onnx.load(tmp_path / "m.onnx")
     assert json.loads({prop.key: prop.value for prop in made.metadata_props}["class_names"]) == ["bag", "boot"]
@@ -106,8 +107,9 @@ def test_bytes_go_in_and_probabilities_come_out(tmp_path, shape, mean, std):
         size = (images, 2, 3) if shape[0] == 1 else (images, 2, 3, 3)
         pixels = rng.integers(0, 256, size, np.uint8)
         normal = (pixels.reshape(images, 2, 3, -1) / 255 - mean) / std
-        logits = normal.reshape(images, -1) @ kernel.T + bias
-        expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        sides = [normal, normal[:, :, ::-1]] if mirrored else [normal]
+        logits = np.array([side.reshape(images, -1) @ kernel.T + bias for side in sides])
+        expected = (np.exp(logits) / np.exp(logits).sum(2, keepdims=True)).mean(0)
         np.testing.assert_allclose(run(made, {"images": pixels}), expected, atol=1e-6)
 
 
