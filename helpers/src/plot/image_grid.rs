@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use ndarray::{Array2, ArrayView1, Axis};
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::figure::{DENSITY, Figure};
+use super::figure::{DENSITY, Figure, PartArea};
 use super::page::{Rect, Text, draw};
 use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
 use crate::data::batches::ImageSource;
@@ -403,14 +403,23 @@ pub(super) fn draw_tiles(
         // Pictures below each other belong together.
         return Ok(figure);
     }
-    let (mut parts, mut top) = (Vec::new(), TOP);
-    for tiles in rows.iter().map(|(_, tiles)| tiles.as_ref()) {
-        let tall = height + text_height(tiles) + 10.0;
-        let part = |column: usize| [left + shift + column as f64 * cell, top, cell, tall];
-        parts.extend((0..tiles.len()).map(part));
-        top += tall;
+    let rows = rows.iter().map(|(_, tiles)| tiles.as_ref());
+    let rows = rows.map(|tiles| (tiles.len(), height + text_height(tiles) + 10.0));
+    Ok(figure.in_parts(title, vec![tile_areas((left + shift, TOP), cell, rows)]))
+}
+
+/// The areas of tiles, row by row, of rows with this number of tiles and this height.
+fn tile_areas(
+    (left, top): (f64, f64),
+    width: f64,
+    rows: impl Iterator<Item = (usize, f64)>,
+) -> Vec<PartArea> {
+    let (mut areas, mut top) = (Vec::new(), top);
+    for (tiles, height) in rows {
+        areas.extend((0..tiles).map(|column| [left + column as f64 * width, top, width, height]));
+        top += height;
     }
-    Ok(figure.in_parts(title, vec![parts]))
+    areas
 }
 
 /// Tiles in rows of `columns`, without names.
