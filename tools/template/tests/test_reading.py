@@ -200,11 +200,19 @@ def test_the_first_column_stays_and_the_last_is_reached(browser, made_up):
 def test_text_in_figures_is_about_as_large_as_it_was_drawn(browser, pages, width):
     with browser.open(pages / "submission.html", width=width) as page:
         small = page.ask(
-            """[...document.querySelectorAll("figure img[width]")].map((image) => [
-              image.alt, (image.getBoundingClientRect().width - 2 * parseFloat(getComputedStyle(image).paddingLeft)) / image.getAttribute("width")
+            """[...document.querySelectorAll("figure img[width], .parts i")].filter((shown) => shown.checkVisibility()).map((shown) => [
+              shown.alt || shown.parentElement.parentElement.ariaLabel,
+              (shown.getBoundingClientRect().width - 2 * parseFloat(getComputedStyle(shown).paddingLeft))
+                / (shown.getAttribute("width") || parseFloat(shown.style.width))
             ]).filter(([, scale]) => scale < 0.85)"""
         )
+        ways = page.ask(
+            """["img[width]", ".parts"].map((way) =>
+              [...document.querySelectorAll("figure:has(.parts) " + way)].filter((shown) => shown.checkVisibility()).length)"""
+        )
     assert small == []
+    # A narrow screen shows the parts of a figure in place of the whole picture.
+    assert min(ways) == 0 < max(ways) and (ways[1] > 0) == (width == PHONE)
 
 
 # ---------------------------------------------------------------- for everybody
