@@ -48,6 +48,7 @@ def made_up(tmp_path_factory) -> Path:
         folder,
         {
             "01_data_loading": synthetic.data_loading(quick=True),
+            "02_data_visualization": synthetic.data_visualization(quick=True),
             "06_cnn_training": synthetic.cnn_training(quick=True),
             "07_performance_evaluation": synthetic.hostile(quick=True),
             "08_transfer_learning": synthetic.failed(),

@@ -43,8 +43,10 @@ TINY = f"src='data:image/png;base64,{png(20, 20)}' alt='A line'"
 def figure(
     alt: str = "Loss per epoch, falling",
     caption: str = "Figure 1. Loss per epoch. The curves part after epoch 9.",
+    parts: str = "",
 ) -> str:
-    return f'<figure style="margin:0.5em 0"><img alt="{alt}" width="640" style="max-width:100%" src="data:image/png;base64,{png()}"><figcaption>{caption}</figcaption></figure>'
+    data = f' data-parts="{parts}"' if parts else ""
+    return f'<figure style="margin:0.5em 0"><img alt="{alt}" width="640"{data} style="max-width:100%" src="data:image/png;base64,{png()}"><figcaption>{caption}</figcaption></figure>'
 
 
 def shown(html: str, plain: str = "Figure"):
@@ -126,6 +128,21 @@ def data_loading(**kw):
                 "plot::class_counts(&dataset)", outputs=[shown(figure("Bar chart: images of each class"))]
             ),
             new_markdown_cell("## Conclusion\n\nThe data is ready for [the network](06_cnn_training.ipynb)."),
+        ],
+        minute=1,
+        **kw,
+    )
+
+
+def data_visualization(**kw):
+    """A figure in two parts."""
+    tiles = figure("Two images side by side", parts="640x260:0,0,320,260 320,0,320,260")
+    return notebook(
+        [
+            new_markdown_cell("# 2. Data visualization\n\nImages side by side."),
+            setup(),
+            parameters(),
+            new_code_cell("plot::images(&split)", outputs=[shown(tiles)]),
         ],
         minute=1,
         **kw,

@@ -471,7 +471,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 def test_the_command_reports_what_it_wrote(made_up, tmp_path):
     result = run("--executed", made_up, "--out", tmp_path)
     assert result.returncode == 0
-    assert "4 notebooks" in result.stdout
+    assert "5 notebooks" in result.stdout
     assert "warning: 07_performance_evaluation" in result.stderr
 
 
