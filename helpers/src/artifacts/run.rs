@@ -188,6 +188,7 @@ impl Run {
         let seed = split.config.random_state;
         self.config("split", &split.config)?;
         self.config("model", model.network())?;
+        self.config("average_mirrored", &model.averages_mirrored())?;
         self.config("fit", fit)?;
         let metrics = Metrics::new(&self.name, split, seed, self.quick)
             .parameters(model.count_trainable())

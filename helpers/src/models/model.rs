@@ -146,6 +146,11 @@ impl Model {
         self.mirrored = mirrored;
     }
 
+    /// True if predictions average each image with its mirror image ([`Model::average_mirrored`]).
+    pub(crate) fn averages_mirrored(&self) -> bool {
+        self.mirrored
+    }
+
     /// The weights of the first `layers` layers.
     pub(crate) fn weights_before(&self, layers: usize) -> &[Weight] {
         &self.weights[..if layers == 0 { 0 } else { self.ends[layers - 1] }]

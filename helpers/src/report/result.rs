@@ -38,7 +38,7 @@ impl TestResult {
         if let Some(Scores::Classification(validation)) = self.metrics.validation {
             let gap = 100.0 * (validation.accuracy - test.accuracy);
             lines.push(format!(
-                "The validation accuracy, which steered the training, is {:.2}%: {:.2} points {} the test accuracy.",
+                "The validation part, which steered the training, gives {:.2}%: {:.2} points {} the test accuracy.",
                 100.0 * validation.accuracy,
                 gap.abs(),
                 if gap >= 0.0 { "above" } else { "below" }
