@@ -5,8 +5,10 @@ use std::path::Path;
 use helpers::architectures::{CnnConfig, DenseConfig};
 use helpers::data::Split;
 use helpers::layers::Layer;
-use helpers::models::{Model, Precision};
+use helpers::models::{Device, Model, Precision};
 use helpers::prelude::*;
+use helpers::training::{Callback, Callbacks, EpochRecord, TrainingState};
+use helpers::{Error, Result};
 
 /// `images` of the committed sample, stratified.
 fn sample(images: usize) -> Dataset {
@@ -142,6 +144,68 @@ fn the_same_seed_repeats_to_the_last_digit_and_another_does_not() {
     let _ = tch::Tensor::rand([100], tch::kind::FLOAT_CPU);
     assert_eq!(first, run(1));
     assert_ne!(first.0, run(2).0);
+}
+
+/// On the processor, but as on a GPU: images gathered and changed there, layers by libtorch's own operations, weights in one
+/// tensor, sums that are read late.
+#[test]
+fn a_training_as_on_a_gpu_is_that_of_the_fast_path_up_to_rounding() {
+    let split = split(300);
+    let augmentation = Augmentation { horizontal_flip: true, shift: 0.1, erase: 0.3 };
+    let network =
+        CnnConfig { filters: [4, 4, 8, 8], dense: 16, dropout: 0.0, ..CnnConfig::default() };
+    let network = network.network(split.image_shape(), split.classes());
+    for (mixup, cutmix) in [(0.0, 0.0), (0.4, 0.4)] {
+        let config = FitConfig { augmentation, mixup, cutmix, ..quick(3) };
+        let run = |device| {
+            let mut model = network.clone().build(3).unwrap();
+            model.set_device(device).unwrap();
+            let history = model.fit(&split, config.clone()).unwrap();
+            let losses = |record: &EpochRecord| [record.loss, record.val_loss, record.accuracy];
+            let losses: Vec<f64> = history.epochs.iter().flat_map(losses).collect();
+            (losses, model.predict(&split.test).unwrap())
+        };
+        let (fast, reference) = (run(Device::Cpu), run(Device::CpuReference));
+        for (fast, reference) in fast.0.iter().zip(&reference.0) {
+            assert!((fast - reference).abs() < 0.01, "{fast} {reference}");
+        }
+        let apart = fast.1.iter().zip(reference.1.iter()).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) < 0.02);
+    }
+}
+
+/// To what it would have reached, up to rounding: without the fast path a sum depends on the number of threads.
+#[test]
+fn a_training_as_on_a_gpu_goes_on_from_its_checkpoint() {
+    struct Unplugged(usize);
+    impl Callback for Unplugged {
+        fn on_epoch_end(&mut self, training: &mut TrainingState) -> Result<()> {
+            match training.epochs().len() == self.0 {
+                true => Err(Error::Internal { message: "unplugged".to_owned() }),
+                false => Ok(()),
+            }
+        }
+    }
+    let (split, folder) = (split(200), tempfile::tempdir().unwrap());
+    let ends = ["whole", "cut"].map(|name| {
+        let fit = |stop: usize| {
+            let mut model = dense(&split, 4);
+            model.set_device(Device::CpuReference).unwrap();
+            let callbacks = Callbacks::default().backup_and_restore(folder.path().join(name));
+            let callbacks = callbacks.with(Unplugged(stop));
+            let result = model.fit_with(&split, quick(5), callbacks);
+            (result.map(|history| history.epochs.last().unwrap().val_loss), model)
+        };
+        if name == "cut" {
+            assert!(fit(2).0.is_err());
+        }
+        let (loss, model) = fit(99);
+        (loss.unwrap(), model.predict(&split.test).unwrap())
+    });
+    let [(loss, whole), (other_loss, cut)] = &ends;
+    assert!((loss - other_loss).abs() < 1e-3, "{loss} {other_loss}");
+    let apart = whole.iter().zip(cut.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-3, "{apart}");
 }
 
 #[test]

@@ -189,6 +189,7 @@ impl Run {
         self.config("split", &split.config)?;
         self.config("model", model.network())?;
         self.config("average_mirrored", &model.averages_mirrored())?;
+        self.config("device", &model.device())?;
         self.config("fit", fit)?;
         let metrics = Metrics::new(&self.name, split, seed, self.quick)
             .parameters(model.count_trainable())

@@ -300,7 +300,7 @@ fn a_run_keeps_what_it_trained_and_found_and_another_notebook_reads_it() {
     let test = result.metrics.test_evaluation().unwrap();
     assert_eq!((accuracy, 24), ((test.accuracy * 24.0).round() as usize, split.test.len()));
     let settings: Vec<&str> = result.metrics.config.keys().map(String::as_str).collect();
-    assert_eq!(settings, ["average_mirrored", "fit", "model", "remark", "split"]);
+    assert_eq!(settings, ["average_mirrored", "device", "fit", "model", "remark", "split"]);
     let read = later.load_result("cnn", &split).unwrap();
     assert_eq!((&read.metrics, &read.predictions), (&result.metrics, &result.predictions));
     let text = result.findings(std::slice::from_ref(&read)).unwrap();

@@ -10,8 +10,10 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::augment::{Augmentation, Change};
+use super::device_images::DeviceImages;
 use super::subset::Subset;
 use crate::error::Result;
+use crate::system::device;
 use crate::system::elements::{Element, write};
 use crate::system::parallel::in_parallel;
 
@@ -108,7 +110,11 @@ pub(crate) struct ImageSource<'a> {
     labels: Vec<i64>,
     levels: Vec<[f32; 256]>,
     augmentation: Augmentation,
+    on_device: Option<DeviceImages>,
 }
+
+/// Images of more bytes than this stay in the processor's memory, and go to a GPU batch by batch.
+const MOST_ON_DEVICE: usize = 4 << 30;
 
 impl ImageSource<'_> {
     pub(crate) fn new(
@@ -122,7 +128,21 @@ impl ImageSource<'_> {
             labels: images.labels(),
             levels: normalization.levels(channels),
             augmentation,
+            on_device: None,
         }
+    }
+
+    /// Copies the images to where a network computes, unless that can read them here.
+    ///
+    /// # Errors
+    /// If an image cannot be read, or the device has no memory for them.
+    pub(crate) fn on(mut self, device: device::Device) -> Result<Self> {
+        let bytes = self.images.len() * self.images.dataset().image_shape().pixels();
+        if !device.is_fused() && (1..=MOST_ON_DEVICE).contains(&bytes) {
+            let copied = DeviceImages::new(self.images, &self.labels, &self.levels, device.tch());
+            self.on_device = Some(copied?);
+        }
+        Ok(self)
     }
 
     /// The images alone, `(B, C, H, W)`, `f32`.
@@ -154,7 +174,7 @@ impl ImageSource<'_> {
         let mut buffer = Vec::new();
         let pixels = self.images.fetch(positions, &mut buffer)?;
         if training && !self.augmentation.is_none() {
-            let changes = self.augmentation.draw(positions.len(), height, width)?;
+            let changes = self.draw(positions.len())?;
             let tasks = images.zip(&pixels).zip(&changes).collect();
             in_parallel(values, tasks, |((out, image), change)| {
                 write_changed(&levels, out, image, change, [height, width]);
@@ -164,6 +184,11 @@ impl ImageSource<'_> {
             in_parallel(values, tasks, |(out, image)| write_image(&levels, out, image));
         }
         Ok(batch.f_permute([0, 3, 1, 2])?)
+    }
+
+    fn draw(&self, images: usize) -> Result<Vec<Change>> {
+        let shape = self.images.dataset().image_shape();
+        self.augmentation.draw(images, shape.height, shape.width)
     }
 }
 
@@ -233,6 +258,13 @@ impl BatchSource for ImageSource<'_> {
     }
 
     fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)> {
+        if let Some(images) = &self.on_device {
+            let changes = match training && !self.augmentation.is_none() {
+                true => self.draw(positions.len())?,
+                false => Vec::new(),
+            };
+            return images.batch(positions, &changes, kind);
+        }
         let labels: Vec<i64> = positions.iter().map(|&position| self.labels[position]).collect();
         let pixels = match kind {
             Kind::BFloat16 => self.pixels_as::<bf16>(positions, training, kind)?,
@@ -273,6 +305,45 @@ pub(crate) fn identify_images(images: &Subset, hash: &mut Sha256) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Dataset;
+    use crate::data::test_files::{folder, npy};
+
+    /// Every change of `Augmentation` at once, and images of one and of three channels.
+    #[test]
+    fn batches_made_on_a_device_are_those_of_the_processor() {
+        let augmentation = Augmentation { horizontal_flip: true, shift: 0.4, erase: 0.7 };
+        for channels in [1, 3] {
+            let [images, height, width] = [40, 7, 5];
+            let pixels: Vec<u8> = (0..images * height * width * channels)
+                .map(|index| (index * 37 % 251) as u8)
+                .collect();
+            let labels: Vec<u8> = (0..images).map(|image| (image % 4) as u8).collect();
+            let files = folder(
+                &npy("|u1", &[images, height, width, channels], &pixels),
+                &npy("|u1", &[images], &labels),
+            );
+            let dataset = Dataset::load(files.path()).unwrap();
+            let part = dataset.subset((0..images).rev().step_by(2).collect()).unwrap();
+            let normalization = Normalization::of(&part).unwrap();
+            let source = |device: device::Device| {
+                ImageSource::new(&part, normalization.clone(), augmentation).on(device).unwrap()
+            };
+            let here = source(device::Device::Cpu);
+            let there = source(device::Device::CpuReference);
+            assert!(here.on_device.is_none() && there.on_device.is_some());
+            let positions: Vec<usize> = (0..part.len()).chain([3, 3]).collect();
+            for (kind, training) in
+                [(Kind::Float, false), (Kind::Float, true), (Kind::BFloat16, true)]
+            {
+                let [(x, y), (other_x, other_y)] = [&here, &there].map(|source| {
+                    tch::manual_seed(6);
+                    source.batch(&positions, training, kind).unwrap()
+                });
+                assert_eq!((x.kind(), x.size()), (other_x.kind(), other_x.size()));
+                assert!(x.equal(&other_x) && y.equal(&other_y), "{channels} {kind:?} {training}");
+            }
+        }
+    }
 
     /// The value at a row and column of a changed image, and a channel, worked out for each pixel by itself.
     fn expected(

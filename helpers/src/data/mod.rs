@@ -6,6 +6,7 @@ pub mod augment;
 pub mod batches;
 mod class_names;
 pub mod dataset;
+mod device_images;
 pub mod duplicates;
 mod file_errors;
 pub mod image_file;

@@ -233,8 +233,9 @@ impl BatchSource for NoisySource<'_> {
             _ => unsafe { std::slice::from_raw_parts_mut(noisy.data_ptr().cast::<f32>(), values) },
         };
         let images = out.chunks_exact_mut((values / positions.len().max(1)).max(1));
+        let NoisySource { noise, seed, indices, .. } = self;
         in_parallel(values, images.zip(positions).collect(), |(image, &position)| {
-            self.noise.add_to(image, self.seed, self.indices[position]);
+            noise.add_to(image, *seed, indices[position]);
         });
         Ok((noisy.f_permute([0, 3, 1, 2])?, clean))
     }

@@ -39,12 +39,14 @@ use self::chain::{Chain, ChainTape};
 use self::rules::Context;
 use crate::error::Result;
 use crate::layers::{Layer, Weight, cast};
+use crate::system::device::Device;
 
 /// A compiled chain of layers. Its only weights are frozen ones, converted to the number format. So a new engine is
 /// compiled whenever layers are frozen or unfrozen, and for each prediction and epoch.
 pub(crate) struct Engine {
     chain: Chain,
     kind: Kind,
+    device: Device,
 }
 
 /// The record of a training step, for its gradients.
@@ -62,6 +64,8 @@ pub(crate) struct Layers<'a> {
     pub input: &'a [i64],
     /// Index in the model's weights of the first one of these layers.
     pub first_weight: usize,
+    /// Where the weights are.
+    pub device: Device,
 }
 
 impl Engine {
@@ -87,16 +91,21 @@ impl Engine {
         needs_input_grad: bool,
     ) -> Result<Engine> {
         let _guard = tch::no_grad_guard();
-        let Layers { layers, input, first_weight } = layers;
+        let Layers { layers, input, first_weight, device } = layers;
         let items = rules::items(layers, input, first_weight, training);
         let context = Context { weights, kind, training, needs_input_grad, fresh: false };
-        Ok(Engine { chain: rules::compile(context, &items)?, kind })
+        let chain = match device.is_fused() {
+            true => rules::compile(context, &items)?,
+            false => rules::references(context, &items)?,
+        };
+        Ok(Engine { chain, kind, device })
     }
 
-    /// The output for a batch, in the engine's number format.
+    /// The output for a batch, in the engine's number format and in the processor's memory.
     pub(crate) fn predict(&self, input: &Tensor, weights: &[Weight]) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        self.chain.forward(cast(input, self.kind)?, weights, None)
+        let output = self.chain.forward(self.take(input)?, weights, None)?;
+        Ok(if self.device.is_fused() { output } else { output.f_to(tch::Device::Cpu)? })
     }
 
     /// The output for a batch in training, as an `f32` leaf for the loss, whose gradient [`Tape::backward`] reads.
@@ -104,9 +113,17 @@ impl Engine {
     pub(crate) fn forward(&self, input: &Tensor, weights: &[Weight]) -> Result<(Tensor, Tape)> {
         let _guard = tch::no_grad_guard();
         let mut chain = ChainTape::default();
-        let output = self.chain.forward(cast(input, self.kind)?, weights, Some(&mut chain))?;
+        let output = self.chain.forward(self.take(input)?, weights, Some(&mut chain))?;
         let output = cast(&output, Kind::Float)?.f_detach()?.f_set_requires_grad(true)?;
         Ok((output, Tape { chain, kind: self.kind }))
+    }
+
+    /// The input in the engine's number format, on its device.
+    fn take(&self, input: &Tensor) -> Result<Tensor> {
+        match self.device.is_fused() {
+            true => cast(input, self.kind),
+            false => cast(&input.f_to(self.device.tch())?, self.kind),
+        }
     }
 }
 

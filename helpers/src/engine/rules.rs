@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::chain::{Chain, ChainStep, ResidualStep, Step};
 use super::channels::Channels;
@@ -111,13 +111,25 @@ pub(super) fn items<'a>(
     items
 }
 
-/// Compiles these layers. On other devices than the processor every layer is its reference.
-pub(super) fn compile(mut context: Context, mut items: &[Item]) -> Result<Chain> {
+/// Compiles these layers by the rules.
+pub(super) fn compile(context: Context, items: &[Item]) -> Result<Chain> {
+    compile_by(&RULES, context, items)
+}
+
+/// Compiles these layers without a rule: each is its reference, which computes on any device.
+pub(super) fn references(context: Context, items: &[Item]) -> Result<Chain> {
+    compile_by(&[], context, items)
+}
+
+fn compile_by(
+    rules: &[(&'static str, Rule)],
+    mut context: Context,
+    mut items: &[Item],
+) -> Result<Chain> {
     let mut chain = Chain::default();
-    let on_processor = context.weights.iter().all(|weight| weight.tensor.device() == Device::Cpu);
     while !items.is_empty() {
         let mut found = None;
-        for (name, rule) in RULES.iter().filter(|_| on_processor) {
+        for (name, rule) in rules {
             if let Some(matched) = rule(&context, items)? {
                 found = Some((*name, matched));
                 break;

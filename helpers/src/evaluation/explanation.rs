@@ -106,13 +106,16 @@ impl Model {
     fn class_map(&self, input: &Tensor, classes: &[i64], depth: usize) -> Result<Tensor> {
         let (first, rest) = self.network().layers().split_at(depth);
         let below = self.weights_before(depth);
+        let device = self.device().tch();
         let channels = {
             let _guard = tch::no_grad_guard();
-            forward(first, input, below, false)?.f_detach()?.f_set_requires_grad(true)?
+            forward(first, &input.f_to(device)?, below, false)?
+                .f_detach()?
+                .f_set_requires_grad(true)?
         };
         let outputs =
             tch::with_grad(|| forward(rest, &channels, &self.weights[below.len()..], false))?;
-        let classes = Tensor::f_from_slice(classes)?.f_view([-1, 1])?;
+        let classes = Tensor::f_from_slice(classes)?.f_view([-1, 1])?.f_to(device)?;
         let asked = tch::with_grad(|| outputs.f_gather(1, &classes, false)?.f_sum(Kind::Float))?;
         let gradients = Tensor::f_run_backward(&[asked], &[&channels], false, false)?;
         let weights = gradients[0].f_mean_dim(&[2i64, 3][..], true, None::<Kind>)?;

@@ -18,3 +18,5 @@ pub use precision::Precision;
 pub use sequential::Sequential;
 pub use summary::Summary;
 pub use trained_on::TrainedOn;
+
+pub use crate::system::device::Device;

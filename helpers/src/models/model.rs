@@ -17,6 +17,7 @@ use crate::data::batches::{BatchSource, ImageSource, Mirrored, Normalization};
 use crate::engine::{Engine, Layers};
 use crate::error::{Error, Result};
 use crate::layers::{Weight, cast, show_shape};
+use crate::system::device::{Device, manual_seed};
 use crate::system::interrupt::InterruptGuard;
 use crate::system::memory::Memory;
 use crate::system::threads::AdaptiveThreads;
@@ -37,6 +38,8 @@ pub struct Model {
     /// How pixels are normalised for the network; `fit` computes it from its training images.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) precision: Precision,
+    /// Where the weights are; never [`Device::Auto`].
+    pub(super) device: Device,
     /// True if predictions average each image with its mirror image.
     pub(super) mirrored: bool,
     /// The images that the weights were trained on.
@@ -44,7 +47,7 @@ pub struct Model {
 }
 
 impl Sequential {
-    /// Checks the chain and draws the first weights from `seed`.
+    /// Checks the chain and draws the first weights from `seed`, the same on any [`Device`].
     ///
     /// # Errors
     /// If a layer does not fit what comes before it, or has a setting it cannot have (the message names the layer), or
@@ -52,9 +55,11 @@ impl Sequential {
     pub fn build(self, seed: u64) -> Result<Model> {
         let plan = Plan::new(&self)?;
         plan.check_room(Memory::now())?;
-        tch::manual_seed(seed as i64);
+        manual_seed(seed as i64);
         let weights = plan.specs.iter().map(|spec| spec.draw()).collect::<Result<_>>()?;
-        Ok(Model::assemble(self, plan, weights))
+        let mut model = Model::assemble(self, plan, weights);
+        model.set_device(Device::Auto)?;
+        Ok(model)
     }
 }
 
@@ -70,6 +75,7 @@ impl Model {
             shapes,
             normalization: None,
             precision: Precision::Auto,
+            device: Device::Cpu,
             mirrored: false,
             trained_on: Vec::new(),
         }
@@ -79,7 +85,7 @@ impl Model {
     pub fn summary(&self) -> Summary {
         let trainable = self.count_trainable();
         let non_trainable = self.count_params() - trainable;
-        Summary { rows: self.rows.clone(), trainable, non_trainable }
+        Summary { rows: self.rows.clone(), trainable, non_trainable, device: self.device }
     }
 
     /// Values a prediction has for each image: the number of classes for a classifier.
@@ -138,6 +144,27 @@ impl Model {
         self.precision = precision;
     }
 
+    /// Where this network computes: a GPU where there is one, until [`Model::set_device`] moves it.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Moves the network to a device, on which it is then trained and predicts: PyTorch's `model.to(device)`.
+    ///
+    /// # Errors
+    /// If libtorch does not find the device, or the weights do not fit into its memory.
+    pub fn set_device(&mut self, device: Device) -> Result<()> {
+        let device = device.resolve()?;
+        for weight in &mut self.weights {
+            if weight.tensor.device() != device.tch() {
+                let moved = weight.tensor.f_detach()?.f_to(device.tch())?;
+                weight.tensor = moved.f_set_requires_grad(weight.trainable)?;
+            }
+        }
+        self.device = device;
+        Ok(())
+    }
+
     /// Has [`Model::predict`] average the probabilities of each image and of its mirror image (left and right), or not:
     /// test-time augmentation (Krizhevsky et al. 2012). Predictions then take twice as long.
     ///
@@ -170,6 +197,7 @@ impl Model {
     pub fn predict(&self, images: &Subset) -> Result<Probabilities> {
         self.check_images(images)?;
         let source = ImageSource::new(images, self.normalization(), Default::default());
+        let source = source.on(self.device)?;
         let mut probabilities = self.probabilities(&source)?;
         if self.mirrored {
             let mirrored = self.probabilities(&Mirrored(&source))?;
@@ -241,6 +269,7 @@ impl Model {
         Layers {
             input: self.input_of(layers.start),
             first_weight: self.weights_before(layers.start).len(),
+            device: self.device,
             layers: &self.network.layers()[layers],
         }
     }

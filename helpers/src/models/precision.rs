@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
+use crate::system::device::has_cuda;
+
 /// The number format of a network's convolutions and matrix products. Weights, optimiser state, losses and
 /// probabilities are `f32` in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// [`Precision::BFloat16`] if the processor has instructions for it, else [`Precision::Float32`].
+    /// [`Precision::BFloat16`] if there is a GPU or the processor has instructions for it, else [`Precision::Float32`].
     #[default]
     Auto,
     /// 32 bits throughout.
@@ -18,10 +20,10 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Resolves [`Precision::Auto`] for this processor; other values are unchanged.
+    /// Resolves [`Precision::Auto`] for this machine; other values are unchanged.
     pub fn resolve(self) -> Precision {
         match self {
-            Precision::Auto if has_bf16() => Precision::BFloat16,
+            Precision::Auto if has_bf16() || has_cuda() => Precision::BFloat16,
             Precision::Auto => Precision::Float32,
             chosen => chosen,
         }

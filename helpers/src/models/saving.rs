@@ -13,6 +13,7 @@ use super::sequential::Sequential;
 use super::trained_on::TrainedOn;
 use crate::data::batches::Normalization;
 use crate::error::{Error, Result};
+use crate::system::device::Device;
 
 /// The description of a model in its file.
 #[derive(Serialize, Deserialize)]
@@ -100,6 +101,7 @@ impl Model {
         model.trained_on = config.trained_on;
         let frozen: HashSet<&str> = config.frozen.iter().map(String::as_str).collect();
         model.set_trainable(|_, name| !frozen.contains(name))?;
+        model.set_device(Device::Auto)?;
         Ok(model)
     }
 }

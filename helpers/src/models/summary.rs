@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::system::device::Device;
 use crate::text::thousands;
 
 /// The layers of a network, their output shapes and numbers of parameters, as Keras's `summary()`.
@@ -12,6 +13,8 @@ pub struct Summary {
     pub trainable: usize,
     /// Running statistics and frozen parameters.
     pub non_trainable: usize,
+    /// Where the network computes.
+    pub device: Device,
 }
 
 /// One layer.

@@ -20,6 +20,7 @@ use crate::data::{
 use crate::evaluation::image_psnr_db;
 use crate::evaluation::metrics::{argmax, check_lengths};
 use crate::models::Model;
+use crate::system::device::manual_seed;
 use crate::text::{clean_text, thousands};
 use crate::{Error, Result};
 
@@ -151,7 +152,7 @@ pub fn show_augmented(
         return Err(Error::parameter("versions", "at least 1", 0, "11 fill two rows"));
     }
     let one = dataset.subset(vec![all[index]])?;
-    tch::manual_seed(seed as i64);
+    manual_seed(seed as i64);
     let source = ImageSource::new(&one, Normalization::default(), *augmentation);
     let changed = source.pixels(&vec![0; versions], true)?.f_permute([0, 2, 3, 1])?;
     let values = Vec::<f32>::try_from(changed.f_contiguous()?.f_view([-1])?)?;

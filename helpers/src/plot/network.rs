@@ -111,7 +111,11 @@ pub fn plot_filters(model: &Model) -> Result<Figure> {
         let advice = "ask a convolutional network";
         return Err(Error::parameter("model", "one with a convolution", "one without", advice));
     };
-    let summed = kernel.tensor.f_detach()?.f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?;
+    let summed = kernel.tensor.f_detach()?.f_to(tch::Device::Cpu)?.f_sum_dim_intlist(
+        &[1i64][..],
+        false,
+        Kind::Float,
+    )?;
     let (filters, height, width) = summed.size3()?;
     let values = Vec::<f32>::try_from(summed.f_contiguous()?.f_view([-1])?)?;
     let shape = ImageShape { height: height as usize, width: width as usize, channels: 3 };

@@ -24,6 +24,18 @@ impl MovingAverage {
         MovingAverage { momentum, values }
     }
 
+    /// Replaces the values by those of a checkpoint.
+    ///
+    /// # Errors
+    /// If they are another model's.
+    pub(super) fn restore(&mut self, values: &[Tensor]) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (average, value) in self.values.iter_mut().zip(values) {
+            average.f_copy_(value)?;
+        }
+        Ok(())
+    }
+
     /// The factor of the average in step `step`, counted from 1: small at first, so that the initial weights are soon
     /// forgotten (as in TensorFlow's `ExponentialMovingAverage(num_updates=step)`).
     fn momentum_in(&self, step: u64) -> f64 {

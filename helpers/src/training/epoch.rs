@@ -14,10 +14,13 @@ use super::objective::Totals;
 use super::state::TrainingState;
 use crate::error::{Error, Result};
 use crate::layers::cast;
+use crate::system::device::manual_seed;
 use crate::system::interrupt::InterruptGuard;
 
 /// Images per batch of validation.
 const VALIDATION_BATCH: usize = 512;
+/// Steps after which a GPU's sums are read.
+const STEPS_UNREAD: usize = 50;
 
 impl TrainingState<'_> {
     /// Trains and validates the next epoch; returns its figures.
@@ -59,11 +62,12 @@ impl TrainingState<'_> {
         guard: &InterruptGuard,
     ) -> Result<(Totals, f64)> {
         let (train, batch_size) = (self.train, self.config.batch_size);
-        tch::manual_seed(epoch_seed(self.config.seed, epoch));
+        manual_seed(epoch_seed(self.config.seed, epoch));
         let order = shuffled(train.len())?;
         let batches = order.len().div_ceil(batch_size);
         let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
+        let device = self.model.device();
         let (mixing, mut totals) = (Mixing::of(self.config), Totals::default());
         // Mixing needs `f32`: the mixed images are rounded afterwards.
         let kind = if mixing.is_none() { self.model.precision.kind() } else { Kind::Float };
@@ -73,17 +77,26 @@ impl TrainingState<'_> {
             let epochs_done = (epoch - 1) as f64 + (step + 1) as f64 / batches as f64;
             learning_rate = self.config.learning_rate * self.learning_rate.factor(epochs_done);
             let (inputs, targets) = train.batch(indices, true, kind)?;
+            let (inputs, targets) = (inputs.f_to(device.tch())?, targets.f_to(device.tch())?);
             let (inputs, mixed) = mixing.mix(inputs, &targets)?;
             let (outputs, tape) = engine.forward(&inputs, &self.model.weights)?;
             let loss = self.objective.loss(&outputs, &targets, mixed.as_ref())?;
-            let value = loss.f_double_value(&[])?;
+            let value = if device.is_fused() {
+                self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
+                loss.f_double_value(&[])?
+            } else {
+                self.objective.count_later(&outputs, &targets, mixed.as_ref(), &mut totals)?;
+                if step % STEPS_UNREAD == 0 || step + 1 == steps {
+                    totals.settle()?;
+                }
+                totals.loss()
+            };
             if !value.is_finite() {
                 return Err(Error::Diverged { epoch, loss: value, learning_rate });
             }
-            self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
             loss.f_backward()?;
             let gradients = tape.backward(&outputs, &self.model.weights)?;
-            let done = self.optimizer.state().0 + 1;
+            let done = self.optimizer.steps() + 1;
             let followers = self.average.as_mut().map(|average| average.followers(done));
             let weights = &mut self.model.weights;
             self.optimizer.step(weights, &gradients, learning_rate, followers)?;

@@ -88,7 +88,9 @@ impl Model {
         }
         let normalization = self.normalization();
         let train = ImageSource::new(train, normalization.clone(), config.augmentation);
+        let train = train.on(self.device())?;
         let validation = ImageSource::new(validation, normalization, Default::default());
+        let validation = validation.on(self.device())?;
         let objective = Objective::CrossEntropy { label_smoothing: config.label_smoothing };
         run(self, [&train, &validation], images, objective, config, callbacks)
     }

@@ -43,6 +43,7 @@ impl Mixing {
         };
         let share = beta(if cuts { self.cutmix } else { self.mixup })?;
         let order = Tensor::f_randperm(inputs.size()[0], (Kind::Int64, Device::Cpu))?;
+        let order = order.f_to(inputs.device())?;
         let partners = targets.f_index_select(0, &order)?;
         let others = inputs.f_index_select(0, &order)?;
         let (inputs, share) = match cuts {

@@ -2,11 +2,13 @@
 //!
 //! Start at [`FitConfig`]; `Model::fit` runs the loop, `Model::fit_with` takes [`Callbacks`] too.
 
+mod adam;
 mod average;
 pub mod callbacks;
 mod config;
 mod epoch;
 mod fit;
+mod flat;
 pub mod history;
 mod mixing;
 mod objective;

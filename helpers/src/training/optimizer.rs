@@ -1,12 +1,15 @@
 //! The optimiser. It makes one pass over each weight; libtorch's own optimisers walk every tensor several times and
-//! cannot be saved.
+//! cannot be saved. On other devices than the processor, whose memory it cannot read, [`FlatWeights`] takes its place.
 
 use half::bf16;
 use tch::{Kind, TchError, Tensor};
 
+use super::adam::{BETA_1, BETA_2, EPSILON, Factors, Moments};
 use super::average::{Followers, follow};
+use super::flat::FlatWeights;
 use crate::error::{Error, Result};
 use crate::layers::Weight;
+use crate::system::device::Device;
 use crate::system::elements::{Element, read, vectorised};
 use crate::system::parallel::in_parallel;
 
@@ -16,37 +19,60 @@ pub(crate) struct AdamW {
     weight_decay: f64,
     /// Steps so far.
     steps: u64,
-    moments: Vec<Moments>,
+    state: State,
 }
 
-/// First and second moments of a weight; empty where it is not trained.
-pub(crate) type Moments = (Vec<f32>, Vec<f32>);
+enum State {
+    /// The moments of each weight.
+    Fused(Vec<Moments>),
+    Flat(FlatWeights),
+}
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-7;
 /// Values that one thread updates at a time.
 const CHUNK: usize = 1 << 15;
 
 impl AdamW {
-    pub(crate) fn new(weights: &[Weight], weight_decay: f64) -> AdamW {
+    /// For weights on this device.
+    ///
+    /// # Errors
+    /// If there is no memory for the moments.
+    pub(crate) fn new(weights: &mut [Weight], weight_decay: f64, device: Device) -> Result<AdamW> {
         let zeros =
             |weight: &Weight| vec![0f32; if weight.trainable { weight.tensor.numel() } else { 0 }];
-        AdamW {
-            weight_decay,
-            steps: 0,
-            moments: weights.iter().map(|w| (zeros(w), zeros(w))).collect(),
+        let state = match device.is_fused() {
+            true => State::Fused(weights.iter().map(|w| (zeros(w), zeros(w))).collect()),
+            false => State::Flat(FlatWeights::new(weights)?),
+        };
+        Ok(AdamW { weight_decay, steps: 0, state })
+    }
+
+    /// Steps so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Both moments of each weight: with the steps, what a checkpoint keeps of the optimiser.
+    ///
+    /// # Errors
+    /// If they cannot be copied from their device.
+    pub(crate) fn moments(&self, weights: &[Weight]) -> Result<Vec<Moments>> {
+        match &self.state {
+            State::Fused(moments) => Ok(moments.clone()),
+            State::Flat(flat) => flat.moments(weights),
         }
     }
 
-    /// Steps so far, and both moments of each weight: the part of the optimiser that a checkpoint keeps.
-    pub(crate) fn state(&self) -> (u64, &[Moments]) {
-        (self.steps, &self.moments)
-    }
-
-    /// Continues from the [`AdamW::state`] of an optimiser for the same weights.
-    pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) {
-        (self.steps, self.moments) = (steps, moments);
+    /// Continues from the steps and moments of an optimiser for the same weights.
+    ///
+    /// # Errors
+    /// If they cannot be copied to their device.
+    pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) -> Result<()> {
+        self.steps = steps;
+        match &mut self.state {
+            State::Fused(own) => *own = moments,
+            State::Flat(flat) => flat.set_moments(&moments)?,
+        }
+        Ok(())
     }
 
     /// Updates each trainable weight by its gradient, `f32` or bf16. A weight with an undefined gradient is unchanged.
@@ -62,20 +88,18 @@ impl AdamW {
         followers: Option<Followers>,
     ) -> Result<()> {
         self.steps += 1;
-        let corrected = |beta: f64| 1.0 - beta.powf(self.steps as f64);
-        let step = Step {
-            size: (learning_rate / corrected(BETA_1)) as f32,
-            root: (1.0 / corrected(BETA_2).sqrt()) as f32,
-            keep: 1.0,
+        let size = Factors::of_step(self.steps, learning_rate, self.weight_decay);
+        let moments = match &mut self.state {
+            State::Flat(flat) => return flat.step(weights, gradients, size, followers),
+            State::Fused(moments) => moments,
         };
-        let decayed = (1.0 - learning_rate * self.weight_decay) as f32;
+        let step = Factors { size: size.size as f32, root: size.root as f32, keep: 1.0 };
+        let decayed = size.keep as f32;
         let gradients = gradients.iter().map(laid_out).collect::<Result<Vec<Tensor>, _>>()?;
         let share = followers.as_ref().map_or(0.0, |followers| followers.share as f32);
         let followers = followers.map_or(&[][..], |followers| &*followers.values);
         let (mut tasks, mut total) = (Vec::new(), 0);
-        for (index, (weight, (first, second))) in
-            weights.iter_mut().zip(&mut self.moments).enumerate()
-        {
+        for (index, (weight, (first, second))) in weights.iter_mut().zip(moments).enumerate() {
             let length = first.len();
             if !weight.trainable || length == 0 {
                 continue;
@@ -93,7 +117,7 @@ impl AdamW {
             };
             total += length;
             let mut averages = average.chunks_mut(CHUNK);
-            let step = Step { keep: if weight.decay { decayed } else { 1.0 }, ..step };
+            let step = Factors { keep: if weight.decay { decayed } else { 1.0 }, ..step };
             let moments = first.chunks_mut(CHUNK).zip(second.chunks_mut(CHUNK));
             for ((values, slopes), moments) in
                 values.chunks_mut(CHUNK).zip(slopes.chunks(CHUNK)).zip(moments)
@@ -153,20 +177,9 @@ impl<'a> Gradient<'a> {
     }
 }
 
-/// The factors of one step.
-#[derive(Clone, Copy)]
-struct Step {
-    /// Learning rate divided by the first moment's bias correction.
-    size: f32,
-    /// One over the square root of the second moment's bias correction.
-    root: f32,
-    /// Factor of weight decay; 1 without it.
-    keep: f32,
-}
-
 vectorised! {
     /// One step for some weights and their moments.
-    fn descend(values: &mut [f32], slopes: &[E], first: &mut [f32], second: &mut [f32], step: Step) {
+    fn descend(values: &mut [f32], slopes: &[E], first: &mut [f32], second: &mut [f32], step: Factors<f32>) {
         let (beta_1, beta_2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
         for (((value, slope), m), v) in values.iter_mut().zip(slopes).zip(first).zip(second) {
             let slope = slope.load();
@@ -180,14 +193,14 @@ vectorised! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     /// Two steps on one weight of 1 with gradients 0.5 and -0.25, worked by hand.
     #[test]
     fn two_steps_follow_the_formula() {
-        let tensor = Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let tensor = Tensor::ones([1, 1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
         let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
-        let mut adam = AdamW::new(&weights, 0.1);
+        let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
         let (mut value, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for (step, slope) in [0.5, -0.25].into_iter().enumerate() {
             (&weights[0].tensor * slope).sum(Kind::Float).backward();
@@ -205,11 +218,12 @@ mod tests {
 
     #[test]
     fn a_frozen_weight_stays() {
-        let frozen = Tensor::ones([3], (Kind::Float, Device::Cpu));
+        let frozen = Tensor::ones([3], (Kind::Float, tch::Device::Cpu));
         let mut weights =
             [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
-        let gradients = [Tensor::ones([3], (Kind::Float, Device::Cpu))];
-        AdamW::new(&weights, 0.1).step(&mut weights, &gradients, 0.01, None).unwrap();
+        let gradients = [Tensor::ones([3], (Kind::Float, tch::Device::Cpu))];
+        let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
+        adam.step(&mut weights, &gradients, 0.01, None).unwrap();
         assert_eq!(weights[0].tensor.sum(Kind::Double).double_value(&[]), 3.0);
     }
 
@@ -218,15 +232,15 @@ mod tests {
     fn twenty_steps_agree_with_libtorch() {
         use tch::nn::{self, OptimizerConfig};
         tch::manual_seed(5);
-        let store = nn::VarStore::new(Device::Cpu);
+        let store = nn::VarStore::new(tch::Device::Cpu);
         let mut theirs = store.root().var("w", &[7, 5], nn::Init::Randn { mean: 0.0, stdev: 1.0 });
         let config = nn::AdamW { wd: 0.05, eps: EPSILON, ..nn::AdamW::default() };
         let mut libtorch = config.build(&store, 0.02).unwrap();
         let tensor = theirs.detach().copy().set_requires_grad(true);
         let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
-        let mut adam = AdamW::new(&weights, 0.05);
+        let mut adam = AdamW::new(&mut weights, 0.05, Device::Cpu).unwrap();
         for _ in 0..20 {
-            let target = Tensor::randn([7, 5], (Kind::Float, Device::Cpu));
+            let target = Tensor::randn([7, 5], (Kind::Float, tch::Device::Cpu));
             let loss = |weight: &Tensor| (weight - &target).pow_tensor_scalar(2).sum(Kind::Float);
             libtorch.backward_step(&loss(&theirs));
             loss(&weights[0].tensor).backward();
@@ -240,12 +254,14 @@ mod tests {
 
     #[test]
     fn a_gradient_in_bf16_steps_as_the_same_numbers_in_32_bits() {
-        let slopes = Tensor::linspace(-2.0, 3.0, 1000, (Kind::Float, Device::Cpu)).view([20, 50]);
+        let slopes =
+            Tensor::linspace(-2.0, 3.0, 1000, (Kind::Float, tch::Device::Cpu)).view([20, 50]);
         let narrow = slopes.to_kind(Kind::BFloat16);
         let [wide, narrow] = [narrow.to_kind(Kind::Float), narrow].map(|gradient| {
-            let tensor = Tensor::ones([20, 50], (Kind::Float, Device::Cpu));
+            let tensor = Tensor::ones([20, 50], (Kind::Float, tch::Device::Cpu));
             let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
-            AdamW::new(&weights, 0.1).step(&mut weights, &[gradient], 0.01, None).unwrap();
+            let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
+            adam.step(&mut weights, &[gradient], 0.01, None).unwrap();
             weights[0].tensor.copy()
         });
         assert!(wide.equal(&narrow) && wide.min().double_value(&[]) < 1.0);

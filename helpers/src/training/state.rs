@@ -12,7 +12,7 @@ use super::optimizer::AdamW;
 use super::schedule::LearningRate;
 use crate::data::batches::BatchSource;
 use crate::error::Result;
-use crate::models::Model;
+use crate::models::{Device, Model};
 use crate::system::threads::AdaptiveThreads;
 
 /// A training between two epochs, as a [`Callback`](super::Callback) sees it.
@@ -51,13 +51,15 @@ impl<'a> TrainingState<'a> {
         objective: Objective,
         config: &'a FitConfig,
     ) -> Result<TrainingState<'a>> {
+        let device = model.device();
+        let on_another_device = (device != Device::Cpu).then(|| format!("trains on {device}"));
         let average = match config.ema_momentum {
             Some(momentum) => Some(MovingAverage::new(momentum, model.snapshot()?)),
             None => None,
         };
         Ok(TrainingState {
             average,
-            optimizer: AdamW::new(&model.weights, config.weight_decay),
+            optimizer: AdamW::new(&mut model.weights, config.weight_decay, device)?,
             learning_rate: LearningRate::new(config.schedule, config.epochs),
             threads: AdaptiveThreads::new(),
             best_weights: model.snapshot()?,
@@ -70,7 +72,7 @@ impl<'a> TrainingState<'a> {
             epochs: Vec::new(),
             stop_reason: None,
             resumable_after: None,
-            notes: config.remark().into_iter().collect(),
+            notes: config.remark().into_iter().chain(on_another_device).collect(),
             started: Instant::now(),
             seconds_before: 0.0,
             step_seconds: 0.0,

@@ -9,6 +9,7 @@ use super::objective::Objective;
 use super::optimizer::AdamW;
 use super::schedule::{LearningRate, Schedule};
 use crate::layers::Weight;
+use crate::models::Device;
 
 #[derive(Deserialize)]
 struct Cases {
@@ -78,7 +79,8 @@ fn the_moving_average_is_pytorch_s() {
             }
             let gradients = [Tensor::new(), Tensor::new()];
             let followers = Some(average.followers(step as u64));
-            AdamW::new(&now, 0.0).step(&mut now, &gradients, 0.0, followers).unwrap();
+            let mut adam = AdamW::new(&mut now, 0.0, Device::Cpu).unwrap();
+            adam.step(&mut now, &gradients, 0.0, followers).unwrap();
             average.update_statistics(&now, step as u64).unwrap();
             for (ours, theirs) in average.values.iter().zip(averages) {
                 assert_close(ours, theirs);

@@ -5,7 +5,7 @@
 //! if the result is complete. Messages for people, such as the lines of the training, go to stderr; if something goes
 //! wrong, the last one starts with `error: `. With `--serve` each line of stdin is a specification, and each line of
 //! stdout its result or a `Failed`; the program ends when its input ends. `trial --code` prints the version of its
-//! code.
+//! code, and `trial --device` says whether it computes on a GPU.
 
 use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use super::launcher::Failed;
 use super::trial::{TrialResult, TrialSpec};
 use crate::data::Dataset;
+use crate::system::device::about_gpu;
 use crate::system::environment::code_version;
 
 /// The most bytes of a specification: enough for a hundred million rows.
@@ -28,7 +29,13 @@ pub fn main() -> ExitCode {
             println!("{}", code_version());
             Ok(())
         }
-        _ => Err("usage: trial < spec.json > result.json, trial --serve, or trial --code".into()),
+        ["--device"] => {
+            println!("{}", about_gpu());
+            Ok(())
+        }
+        _ => {
+            Err("usage: trial < spec.json > result.json, trial --serve, --code or --device".into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

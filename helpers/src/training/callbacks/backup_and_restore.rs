@@ -19,12 +19,12 @@ use tch::Tensor;
 use super::{Callback, EarlyStopping};
 use crate::display::print_line;
 use crate::error::Result;
-use crate::models::Model;
 use crate::models::model_file::{self, ModelFile, as_bytes};
+use crate::models::{Device, Model};
 use crate::system::environment::{Environment, code_version};
 use crate::text::shown_path;
+use crate::training::adam::Moments;
 use crate::training::history::EpochRow;
-use crate::training::optimizer::Moments;
 use crate::training::state::TrainingState;
 
 /// The only layout of a checkpoint so far.
@@ -125,20 +125,20 @@ impl BackupAndRestore {
     }
 
     fn write(&self, training: &TrainingState) -> Result<()> {
-        let (steps, moments) = training.optimizer.state();
+        let moments = training.optimizer.moments(&training.model.weights)?;
         let epochs = training.epochs().iter().map(|row| {
             let EpochRow { loss, metric, val_loss, val_metric, learning_rate, seconds, .. } = *row;
             [loss, metric, val_loss, val_metric, learning_rate, seconds].map(f64::to_bits)
         });
         let state = State {
-            steps,
+            steps: training.optimizer.steps(),
             seconds: training.seconds().to_bits(),
             step_seconds: training.step_seconds.to_bits(),
             epochs: epochs.collect(),
         };
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         for ((weight, best), (first, second)) in
-            training.model.weights.iter().zip(&training.best_weights).zip(moments)
+            training.model.weights.iter().zip(&training.best_weights).zip(&moments)
         {
             let name = &weight.name;
             tensors.push((format!("weights/{name}"), weight.tensor.shallow_clone()));
@@ -215,12 +215,18 @@ fn read(
     training.model.restore(&tensors.weights)?;
     training.best_weights = tensors.best;
     if let Some(average) = &mut training.average {
-        average.values = tensors.average;
+        average.restore(&tensors.average)?;
     }
-    training.optimizer.restore(state.steps, tensors.moments);
+    training.optimizer.restore(state.steps, tensors.moments)?;
     training.seconds_before = f64::from_bits(state.seconds);
     training.step_seconds = f64::from_bits(state.step_seconds);
     epochs.into_iter().for_each(|row| training.record(row));
+    if of.machine != identity.machine {
+        training.notes.push(format!(
+            "the epochs so far were trained on {}, the others will be on {}, which rounds differently",
+            of.machine, identity.machine
+        ));
+    }
     Ok(None)
 }
 
@@ -308,11 +314,15 @@ impl Identity {
             data: format!("{:x}", data.finalize()),
             first_weights: hash_of_weights(model, model.weights.iter().map(|w| &w.tensor))?,
             code: code_version(),
-            machine: format!("{threads} threads, {cpu_capability}"),
+            machine: match model.device() {
+                Device::Cpu => format!("{threads} threads, {cpu_capability}"),
+                device => device.to_string(),
+            },
         })
     }
 
-    /// How `other` differs, in words; does not compare the first weights.
+    /// How `other` differs, in words; does not compare the first weights. A training may move to a GPU or from it, but
+    /// not to another kind of processor, on which its end would be the same but for the last digits without a reason.
     fn difference(&self, other: &Identity) -> Option<String> {
         let parts = [
             (self.format == other.format, "has another layout, from another version of helpers"),
@@ -324,7 +334,9 @@ impl Identity {
         if let Some((_, difference)) = parts.iter().find(|(same, _)| !same) {
             return Some(format!("it {difference}"));
         }
-        (self.machine != other.machine)
+        let gpu = Device::Cuda.to_string();
+        let moves = [&self.machine, &other.machine].contains(&&gpu);
+        (self.machine != other.machine && !moves)
             .then(|| format!("it was made with {}, and here are {}", other.machine, self.machine))
     }
 }

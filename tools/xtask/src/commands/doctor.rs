@@ -64,13 +64,23 @@ fn on_this_machine(project: &Project) -> Vec<(String, Finding)> {
         ("C++ compiler", tools::compiler(project).map_err(said)),
         ("Python with venv", python.map_err(said)),
         ("Free disk space", free_disk_space(project)),
-        ("GPU", Ok(gpu.unwrap_or_else(|| "none, not needed".to_owned()))),
+        ("GPU", Ok(gpu.map_or("none, not needed".to_owned(), |gpu| about_gpu(project, &gpu)))),
         (
             "Browser (for tests)",
             Ok(browser.unwrap_or_else(|| format!("none; {}", browser::ADVICE))),
         ),
     ];
     findings.map(|(name, finding)| (name.to_owned(), finding)).into()
+}
+
+/// The name of the GPU, and what the program that runs trials says of it: it tries a product there.
+fn about_gpu(project: &Project, gpu: &str) -> String {
+    let trial = project.tools("trial");
+    let found = trial.exists().then(|| process::ask(project.command(trial).arg("--device")));
+    match found.flatten() {
+        Some(found) => format!("{}: {}", gpu.lines().next().unwrap_or_default(), found.trim()),
+        None => format!("{gpu}; `cargo xtask setup` makes what can try it"),
+    }
 }
 
 fn free_disk_space(project: &Project) -> Finding {
