@@ -38,12 +38,11 @@ pub struct Figure {
 /// A part of a picture on the page: left, top, width, height.
 pub(crate) type PartArea = [f64; 4];
 
-/// The parts of a picture that a narrow page shows below each other instead of beside each other, and the words that are
-/// lost then.
+/// Areas of a picture that a narrow page stacks, and the title, which lies outside of all of them.
 #[derive(Clone, PartialEq)]
 struct Parts {
     title: String,
-    /// Parts of one row stay together as far as they fit.
+    /// Row by row: the areas of a row stay beside each other where there is room.
     rows: Vec<Vec<PartArea>>,
 }
 

@@ -160,7 +160,8 @@ impl SearchResults {
         let (column_names, column_of) = self.values_of(columns)?;
         let mut values = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
         let mut spread = values.clone();
-        // The worst first, so that the best stays; a failed one has the last rank. Of a combination the last round stays.
+        // The worst first, so that the best stays; a failed one has the last rank. For a combination that was in several
+        // rounds, the last one counts.
         for candidate in self.cv_results.by_rank().into_iter().rev() {
             let cell = (row_of[candidate], column_of[candidate]);
             values[cell] = self.cv_results.mean_test_score[candidate];
@@ -536,7 +537,7 @@ mod tests {
             "After 1 epoch the best combination was dropout 0 (75.00% on the images that steer early stopping): rank 2 of \
              2 in the whole search, 12.50 points below the best."
         );
-        // The first one's best epoch is still its first; they tie, and the first in the grid's order is named.
+        // After two epochs both have the same best accuracy; the one that comes first in the grid is named.
         assert!(found.short_trials_sentence(2).contains("was dropout 0 (75.00%"));
         found.histories[1][1] = history([0.25, 0.875]);
         let same = found.short_trials_sentence(2);
