@@ -4,7 +4,7 @@ use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_wi
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
 use super::style::{GREY, INK, Marker, Point, RULE, SeriesStyle, TICK_SIZE};
-use crate::text::{clean_text, short};
+use crate::text::{clean_text, counted, short};
 use crate::training::history::{EpochRow, History, Metric, Record};
 use crate::{Error, Result};
 
@@ -129,10 +129,10 @@ impl<R: Record> History<R> {
             .map(|phase| format!("; {} from epoch {} on", phase.name, phase.first_epoch))
             .collect();
         format!(
-            "Loss and {what} per epoch for train and validation over {} epochs{phases}. Best epoch {}: validation loss \
+            "Loss and {what} per epoch for train and validation over {}{phases}. Best epoch {}: validation loss \
              {:.digits$}, validation {what} {reached}. Last epoch: training loss {:.digits$}, validation loss \
              {:.digits$}.",
-            rows.len(),
+            counted(rows.len(), "epoch"),
             best.epoch,
             best.val_loss,
             last.loss,
