@@ -4,7 +4,7 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use super::shows_its_table;
-use crate::artifacts::Metrics;
+use crate::artifacts::{Metrics, name_in_sentence};
 use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
@@ -345,7 +345,7 @@ impl SearchResults {
 
     /// The rank of another model's settings, read from its metrics, in this search; as a sentence.
     pub fn rank_of(&self, other: &Metrics) -> String {
-        let name = clean_text(&other.name);
+        let name = name_in_sentence(&other.name);
         let Some(candidate) = self.row_of(other) else {
             return format!(
                 "The grid does not hold the settings of {name}, so the search does not say what they are worth."
@@ -617,7 +617,7 @@ mod tests {
             assert_eq!(found.settings_of(&metrics), Some(found.cv_results.params[1].clone()));
             assert_eq!(
                 found.rank_of(&metrics),
-                "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \
+                "The search puts the settings of the dense network (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \
                  rank 2 of 3, 25.00 points below the best."
             );
         }
@@ -628,7 +628,10 @@ mod tests {
         let end = "at rank 1 of 2 in round 2 of 2, the last that they were in, 0.00 points below the best.";
         assert!(text.ends_with(end), "{text}");
         let absent = found.rank_of(&settings(0.25));
-        assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
+        assert!(
+            absent.starts_with("The grid does not hold the settings of the dense network"),
+            "{absent}"
+        );
     }
 
     #[test]
