@@ -44,6 +44,8 @@ struct Parts {
     title: String,
     /// Row by row: the areas of a row stay beside each other where there is room.
     rows: Vec<Vec<PartArea>>,
+    /// True if the areas of a row are one thing, and get smaller rather than stand below each other.
+    joined: bool,
 }
 
 impl Figure {
@@ -61,7 +63,13 @@ impl Figure {
 
     /// The figure with the parts that a narrow page may move, row by row, and its title if no part holds it.
     pub(crate) fn in_parts(self, title: &str, rows: Vec<Vec<PartArea>>) -> Figure {
-        Figure { parts: Some(Parts { title: title.to_owned(), rows }), ..self }
+        Figure { parts: Some(Parts { title: title.to_owned(), rows, joined: false }), ..self }
+    }
+
+    /// The same where the areas of a row are one thing: names of rows, and what they name. An area may stand in several
+    /// rows.
+    pub(crate) fn in_joined_parts(self, rows: Vec<Vec<PartArea>>) -> Figure {
+        Figure { parts: Some(Parts { title: String::new(), rows, joined: true }), ..self }
     }
 
     /// The figure with this sentence below it, which says what it shows.
@@ -115,8 +123,9 @@ impl Figure {
         };
         let parts = self.parts.as_ref().map_or_else(String::new, |parts| {
             let (width, height) = (self.width, self.height);
+            let between = if parts.joined { "+" } else { " " };
             let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
-            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(" ");
+            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(between);
             let rows: Vec<String> = parts.rows.iter().map(row).collect();
             let title = escape_sentence(&parts.title);
             format!(" data-title=\"{title}\" data-parts=\"{width}x{height}:{}\"", rows.join(";"))
