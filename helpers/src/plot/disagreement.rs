@@ -34,22 +34,8 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
         Ok((display_name(&model.name), Array2::from_shape_fn(matrix.dim(), share)))
     });
     let shares = shares.collect::<Result<Vec<(String, Array2<f64>)>>>()?;
-    let described: Vec<String> = shares
-        .iter()
-        .map(|(name, share)| {
-            // The row of a class without images is all zeros: it is not described.
-            let found: Vec<String> = class_names
-                .iter()
-                .zip(share.rows())
-                .enumerate()
-                .filter(|(_, (_, row))| row.sum() > 0.0)
-                .map(|(class, (name, row))| {
-                    format!("{} {:.0}%", clean_text(name), 100.0 * row[class])
-                })
-                .collect();
-            format!("{name} finds {}", found.join(", "))
-        })
-        .collect();
+    let described: Vec<String> =
+        shares.iter().map(|(name, share)| found_by(name, share, class_names)).collect();
     let alt = format!("Confusion matrices side by side. {}.", described.join("; "));
     let (count, classes) = (models.len() as f64, class_names.len() as f64);
     let style = Text::new(TICK_SIZE);
@@ -84,6 +70,17 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
         let rows = (0..models.len()).map(|index| vec![names, matrix(index)]);
         figure.in_joined_parts(rows.chain([vec![name]]).collect())
     })
+}
+
+/// What a model finds of each class, in words.
+fn found_by(name: &str, share: &Array2<f64>, class_names: &[String]) -> String {
+    // The row of a class without images is all zeros: it is not described.
+    let shown =
+        class_names.iter().zip(share.rows()).enumerate().filter(|(_, (_, row))| row.sum() > 0.0);
+    let found: Vec<String> = shown
+        .map(|(class, (name, row))| format!("{} {:.0}%", clean_text(name), 100.0 * row[class]))
+        .collect();
+    format!("{name} finds {}", found.join(", "))
 }
 
 /// One matrix: its shares, the names of its rows (empty for all but the first matrix) and those of its columns.
@@ -218,7 +215,9 @@ pub fn plot_only_one_right(
             tiles.push(tile(dataset, images.indices()[image], lines)?);
         }
         described.push(format!("{name} alone on {}", alone.len()));
-        rows.push((format!("{name}: {}", alone.len()), tiles));
+        // Names of several words stand in two lines, which leaves room for the pictures.
+        let label = name.rsplit_once(' ').map(|(first, last)| format!("{first}\n{last}"));
+        rows.push((format!("{}: {}", label.unwrap_or(name), alone.len()), tiles));
     }
     let title = "Images that one model alone predicts correctly, and how many there are";
     let alt = format!("{title}: {} of {} images.", list(described), images.len());
