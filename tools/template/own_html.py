@@ -206,11 +206,12 @@ def mark_cells(soup: bs4.BeautifulSoup, table: bs4.Tag) -> None:
         if len(cell.get_text(strip=True)) <= SHORT and "number" not in classes:
             cell["class"] = [*classes, "short"]
     for cell in table.select("tr > :first-child"):
-        if cell.string and "_" in cell.string:
-            first, *others = str(cell.string).split("_")
-            cell.string = first
-            for part in others:
-                cell.extend(["_", soup.new_tag("wbr"), part])
+        if [type(content) for content in cell.contents] != [bs4.NavigableString]:
+            continue
+        first, *others = str(cell.string).split("_")
+        cell.string = first
+        for part in others:
+            cell.extend(["_", soup.new_tag("wbr"), part])
 
 
 def number_columns(table: bs4.Tag) -> None:

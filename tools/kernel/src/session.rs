@@ -57,7 +57,7 @@ pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
 }
 
 /// Runs an unchanged evcxr in the process behind the front, until the front ends.
-pub(crate) fn serve_behind_front() -> Outcome {
+pub(crate) fn serve_evcxr() -> Outcome {
     silence_stdout()?;
     parent::end_with_it();
     // evcxr_jupyter reads the connection file's name from the command line by itself.

@@ -395,10 +395,12 @@ def test_names_of_rows_stay_beside_what_they_name(exported):
 def test_short_cells_are_not_broken_and_names_of_layers_only_at_their_underscores(exported):
     long = "accuracy alone does not tell them apart"
     rows = f"<tr><td>batch_normalization_1</td><td>not told apart</td><td>{long}</td><td>12</td></tr>"
+    rows += "<tr><td><code>batch_size</code></td><td>a_b</td><td>1</td><td>3</td></tr>"
     page = exported(n04_baseline_model=with_output(synthetic.shown(f"<table>{rows}</table>")))["04_baseline_model"]
     cells = page.select(".table td")
-    assert ["short" in cell.get("class", []) for cell in cells] == [True, True, False, False]
+    assert ["short" in cell.get("class", []) for cell in cells[:4]] == [True, True, False, False]
     assert cells[0].text == "batch_normalization_1" and len(cells[0].select("wbr")) == 2
+    assert cells[4].code.text == "batch_size" and not cells[5].select("wbr")
 
 
 def test_a_caption_stands_above_its_table_and_names_it(exported):
