@@ -43,10 +43,10 @@ impl NoiseLevels {
             _ => format!("not ahead of the linear denoiser at {}", behind.join(", ")),
         };
         format!(
-            "Trained at a variance of {}, the autoencoder gains most over its input at {}: {:.2} dB. It is {ahead}.",
+            "Trained at a variance of {}, the autoencoder gains most over its input at {}: {} dB. It is {ahead}.",
             self.trained,
             self.variances[most],
-            gain(&most)
+            decimals(gain(&most), 2)
         )
     }
 }

@@ -9,7 +9,7 @@ use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
-use crate::text::{clean_text, duration, thousands};
+use crate::text::{clean_text, decimals, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{CvResults, Parameters, Resource, Scoring, SearchResults};
 
@@ -438,8 +438,8 @@ pub(super) fn number(scoring: Scoring, name: String) -> Column {
 /// The difference between two scores as text: accuracies in percentage points.
 pub(super) fn difference(scoring: Scoring, value: f64) -> String {
     match scoring {
-        Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
-        Scoring::NegLogLoss => format!("{value:.4}"),
+        Scoring::Accuracy => format!("{} points", decimals(100.0 * value, 2)),
+        Scoring::NegLogLoss => decimals(value, 4),
     }
 }
 

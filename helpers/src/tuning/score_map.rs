@@ -1,6 +1,7 @@
 //! The scores of a search while it runs: a heat map of one or two parameters, as a table, which is made at once.
 //!
-//! The figure of a search that has ended is `SearchResults::heat_map`.
+//! The figure of a search that has ended is `SearchResults::heat_map`. This one is HTML by hand, colours included: a cell of
+//! `display::Table` has no shade, and nothing else needs one.
 
 use std::fmt::Write;
 
