@@ -1,7 +1,7 @@
 //! Deep learning on image data, for Rust notebooks: Keras's words for models and training, scikit-learn's for splits
 //! and search.
 //!
-//! The rooms, in the order a project meets them; data flows down the list and nothing reaches back:
+//! The rooms, in the order a project meets them (which of them may use which: `docs/architecture.md`):
 //!
 //! - [`data`]: `X.npy` and `y.npy` become a [`data::Dataset`], split and served in batches
 //! - [`layers`]: what each layer does, a file each, and kernel initializers

@@ -141,6 +141,29 @@ pub fn thousands(number: usize) -> String {
     with_thousands(number as f64, 0)
 }
 
+/// A number of things in words: `1 epoch`, `1,200 epochs`.
+pub(crate) fn counted(number: usize, one: &str) -> String {
+    format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number with this many digits after the point, and never `-0.00`.
+pub(crate) fn decimals(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$}");
+    match text.strip_prefix('-') {
+        Some(zero) if zero.chars().all(|digit| matches!(digit, '0' | '.')) => zero.to_owned(),
+        _ => text,
+    }
+}
+
+/// A PSNR in words: `7.12 dB`, or that it is infinite because the images are equal.
+pub fn decibels_text(psnr_db: f64) -> String {
+    if psnr_db == f64::INFINITY {
+        "infinitely many dB (the images are equal)".to_owned()
+    } else {
+        format!("{} dB", decimals(psnr_db, 2))
+    }
+}
+
 /// A number with about four digits.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
@@ -220,6 +243,14 @@ mod tests {
     fn durations_are_said_as_people_say_them() {
         let texts = [0.84, 9.96, 41.2, 185.0, 4200.0].map(duration);
         assert_eq!(texts, ["0.8 s", "10 s", "41 s", "3 min 05 s", "1 h 10 min"]);
+    }
+
+    #[test]
+    fn one_thing_has_no_plural_and_zero_no_sign() {
+        let texts = [0, 1, 2, 1200].map(|number| counted(number, "epoch"));
+        assert_eq!(texts, ["0 epochs", "1 epoch", "2 epochs", "1,200 epochs"]);
+        let texts = [-0.004, -0.0, 0.004, -0.006].map(|number| decimals(number, 2));
+        assert_eq!(texts, ["0.00", "0.00", "0.00", "-0.01"]);
     }
 
     #[test]

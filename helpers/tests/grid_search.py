@@ -17,7 +17,7 @@ draw = np.random.default_rng(20260301)
 y = np.load(sys.argv[1])
 
 
-class Given(ClassifierMixin, BaseEstimator):
+class StubClassifier(ClassifierMixin, BaseEstimator):
     """Its score is in a table: by combination, by fold, by part. A classifier: then an integer means stratified folds."""
 
     tables = {}
@@ -73,11 +73,11 @@ for number in range(24):
         values = np.round(draw.random((len(points), n_splits)), digits).tolist()
         return [[None if draw.random() < failing else value for value in line] for line in values]
 
-    Given.tables = {"folds": tests, "points": points, "test": table(failing), "train": table(0.0)}
+    StubClassifier.tables = {"folds": tests, "points": points, "test": table(failing), "train": table(0.0)}
     error_score = np.nan if draw.random() < 0.7 else 0.25
     train_scores = bool(draw.random() < 0.5)
     search = GridSearchCV(
-        Given(), grid, cv=splitter, refit=False, error_score=error_score, return_train_score=train_scores)
+        StubClassifier(), grid, cv=splitter, refit=False, error_score=error_score, return_train_score=train_scores)
     try:
         search.fit(rows[:, None], y[rows])
         found = search.cv_results_
@@ -94,7 +94,7 @@ for number in range(24):
         answer = None
     cases.append({
         "seed": seed, "images": images, "grid": grid, "folds": kind, "n_splits": n_splits, "shuffle": shuffle,
-        "fold_rows": tests, "test": Given.tables["test"], "train": Given.tables["train"],
+        "fold_rows": tests, "test": StubClassifier.tables["test"], "train": StubClassifier.tables["train"],
         "error_score": None if np.isnan(error_score) else error_score, "return_train_score": train_scores,
         "answer": answer,
     })

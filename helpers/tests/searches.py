@@ -31,7 +31,7 @@ y = np.load(sys.argv[1])
 PRIME = 1_000_003
 
 
-class Given(ClassifierMixin, BaseEstimator):
+class StubClassifier(ClassifierMixin, BaseEstimator):
     """Scores by a formula of whole numbers; one in `failing` trials fails."""
 
     failing = 0
@@ -134,11 +134,11 @@ for number in range(120):
     stratified, shuffle = bool(draw.random() < 0.5), bool(draw.random() < 0.7)
     folds = {"n_splits": n_splits, "shuffle": shuffle, "random_state": seed if shuffle else None}
     # Few enough that no candidate without a score goes on: in which order those would, NumPy's sort does not say.
-    Given.failing = int(draw.choice([0, 0, 29, 17]))
-    search = KINDS[kind](Given(), **settings, cv=(StratifiedKFold if stratified else KFold)(**folds), refit=False)
+    StubClassifier.failing = int(draw.choice([0, 0, 29, 17]))
+    search = KINDS[kind](StubClassifier(), **settings, cv=(StratifiedKFold if stratified else KFold)(**folds), refit=False)
     case = {
         "kind": kind, "seed": seed, "images": images, "n_splits": n_splits, "stratified": stratified, "shuffle": shuffle,
-        "search": given, "failing": Given.failing, "answer": None,
+        "search": given, "failing": StubClassifier.failing, "answer": None,
     }  # fmt: skip
     try:
         search.fit(rows[:, None], y[rows])

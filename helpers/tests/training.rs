@@ -358,8 +358,8 @@ fn a_last_batch_of_one_image_does_no_harm() {
 fn the_baseline_and_the_cnn_have_the_layers_of_the_task() {
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
     let kinds = |network: Sequential| -> Vec<&'static str> {
-        let wanted = ["conv2d", "max_pooling2d", "dense"];
-        network.layers().iter().map(Layer::kind).filter(|kind| wanted.contains(kind)).collect()
+        let shown = ["conv2d", "max_pooling2d", "dense"];
+        network.layers().iter().map(Layer::kind).filter(|kind| shown.contains(kind)).collect()
     };
     assert_eq!(kinds(DenseConfig::default().network(shape, 10)), ["dense"; 5]);
     assert_eq!(

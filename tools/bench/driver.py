@@ -30,7 +30,7 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True)
-class Part:
+class Measurement:
     """One thing to measure, and the module that shows it."""
 
     run: Callable[[argparse.Namespace, dict | None], dict]
@@ -40,16 +40,16 @@ class Part:
 
 
 PARTS = {
-    "ceilings": Part(ceilings.run, ceilings),
-    "grid_search": Part(grid_search.run, grid_search),
-    **{name: Part(partial(throughput.run, name), throughput, shares=True) for name in throughput.SPECS},
-    "features": Part(throughput.features, throughput, shares=True),
-    "time_to_accuracy": Part(time_to_accuracy.run, time_to_accuracy),
-    "busy": Part(busy.run, busy),
-    "cells": Part(cells.run, cells),
-    "opening": Part(opening.run, opening),
-    "search_scale": Part(search_scale.run, search_scale),
-    "growth": Part(growth.run, growth, shares=True),
+    "ceilings": Measurement(ceilings.run, ceilings),
+    "grid_search": Measurement(grid_search.run, grid_search),
+    **{name: Measurement(partial(throughput.run, name), throughput, shares=True) for name in throughput.SPECS},
+    "features": Measurement(throughput.features, throughput, shares=True),
+    "time_to_accuracy": Measurement(time_to_accuracy.run, time_to_accuracy),
+    "busy": Measurement(busy.run, busy),
+    "cells": Measurement(cells.run, cells),
+    "opening": Measurement(opening.run, opening),
+    "search_scale": Measurement(search_scale.run, search_scale),
+    "growth": Measurement(growth.run, growth, shares=True),
 }
 
 

@@ -10,7 +10,7 @@ import bs4
 import jinja2
 import nbformat
 from executed import Notebook, duration, open_notebook, when
-from folds import code_label, is_bookkeeping, log_parts
+from folds import code_label, is_bookkeeping, log_parts, printed
 from headings import name_headings
 from latex2mathml.converter import convert as tex_to_mathml
 from nbconvert.exporters import HTMLExporter
@@ -100,7 +100,11 @@ class NotebookExporter(HTMLExporter):
         environment = super()._create_environment()
         environment.globals["alternative"] = self.alternative
         environment.globals.update(
-            focusable=focusable, code_label=code_label, is_bookkeeping=is_bookkeeping, log_parts=log_parts
+            focusable=focusable,
+            code_label=code_label,
+            is_bookkeeping=is_bookkeeping,
+            log_parts=log_parts,
+            printed=printed,
         )
         return environment
 

@@ -106,6 +106,8 @@ def moment(text: str | None) -> datetime | None:
 
 
 def duration(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

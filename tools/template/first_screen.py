@@ -41,7 +41,7 @@ def first_screen(results: Results, figures: Path, notebooks: list[Notebook]) -> 
 
 def row_of(score: Score, known: set[str]) -> dict:
     return {
-        "name": score.name,
+        "name": score.name[0].upper() + score.name[1:],
         "link": score.notebook if score.notebook in known else "",
         "accuracy": percent(score.accuracy),
         "interval": f"{percent(score.low)} to {percent(score.high)}",
@@ -57,7 +57,7 @@ def findings(results: Results) -> list[str]:
     if results.scores:
         best, *others = results.scores
         said.append(
-            f"The {best.name.lower()} is right most often, on {percent(best.accuracy)}% of {best.images:,} test images "
+            f"The {best.name} is right most often, on {percent(best.accuracy)}% of {best.images:,} test images "
             f"(95% interval {percent(best.low)} to {percent(best.high)}%)."
         )
         near = [other for other in others if other.high >= best.low]
@@ -81,7 +81,7 @@ def percent(share: float) -> str:
 
 def listed(scores: list[Score]) -> str:
     """Names with their accuracy, as in a sentence."""
-    texts = [f"the {score.name.lower()} ({percent(score.accuracy)}%)" for score in scores]
+    texts = [f"the {score.name} ({percent(score.accuracy)}%)" for score in scores]
     names = texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
     return f"{'that' if len(texts) == 1 else 'those'} of {names}"
 

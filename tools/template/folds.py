@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
+
 import nbformat
 
 # A log with more lines than this only shows its end, where the result is.
 LONG, END = 24, 12
+# A line of at least three words, none of them aligned by blanks, that ends as a sentence does.
+SENTENCE = re.compile(r"\S+( \S+){2,}[.!?]")
 
 
 def is_bookkeeping(cell: nbformat.NotebookNode) -> bool:
@@ -33,3 +38,9 @@ def log_parts(text: str) -> tuple[str, str]:
     if len(lines) <= LONG:
         return "", text
     return "".join(lines[:-END]), "".join(lines[-END:])
+
+
+def printed(text: str) -> list[tuple[bool, str]]:
+    """What code printed, in blocks: of sentences (True), which a page sets like its text, and of other lines."""
+    lines = text.splitlines(keepends=True)
+    return [(said, "".join(block)) for said, block in groupby(lines, lambda line: bool(SENTENCE.fullmatch(line.rstrip())))]

@@ -11,17 +11,23 @@ from executed import Notebook
 
 # The public types of helpers, whose `Debug` texts begin with their names. If an output is such a text, a table or a
 # figure is missing (evcxr did not call `evcxr_display`), or it has no meaning for a reader.
+# Within a macro a declaration is indented; the types that `search!` and `halving_search!` make are named in their calls.
+DECLARED = re.compile(
+    r"^(?: *pub (?:struct|enum)|\w*search! \{\n(?: *///.*\n)*) *(\w+)",
+    re.MULTILINE,
+)
 SOURCES = Path(__file__).parents[2] / "helpers" / "src"
 TYPES = sorted(
     {
         name
         for path in SOURCES.rglob("*.rs")
-        for name in re.findall(r"^pub (?:struct|enum) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in DECLARED.findall(path.read_text(encoding="utf-8"))
     }
 )
 # The class of the charts and folded lines that a training or a search showed while it ran (helpers/src/display).
 LIVE = "helpers-live"
-DEBUG = re.compile(rf"(?:(?:Ok|Some)\()?(?:{'|'.join(TYPES)})(?:\(|:| \{{)")
+# Also the first of several in a list or a tuple.
+DEBUG = re.compile(rf"(?:Ok\(|Some\(|\[|\()*(?:{'|'.join(TYPES)})(?:\(|:| \{{)")
 
 
 def prepare(source: nbformat.NotebookNode, notebook: Notebook) -> None:

@@ -34,8 +34,9 @@ UNWANTED = [
 LOADING = {"src", "srcset", "poster", "background", "data", "ping", "action", "formaction"}
 PAGES = ("http:", "https:", "mailto:")
 TABLE = "helpers-table"
+SHORT = 24  # characters of a cell
 LARGE = 1080  # CSS pixels: a picture loses at most an eighth of its size in the text's column of some 950
-PARTS = re.compile(r"(?P<width>\d+)x(?P<height>\d+):(?P<rows>(\d+(\.\d+)?(,\d+(\.\d+)?){3}([ ;](?=\d)|$))+)")
+PARTS = re.compile(r"(?P<width>\d+)x(?P<height>\d+):(?P<rows>(\d+(\.\d+)?(,\d+(\.\d+)?){3}([ +;](?=\d)|$))+)")
 PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
 NUMBER = re.compile(r"^[+\-−±]?\s?[\d.,\s]*\d(\s?(%|[a-zµ]{1,4}))?$|^[–—-]$", re.IGNORECASE)
 
@@ -99,6 +100,7 @@ class Cleaner:
             if not header.get_text(strip=True) and not header.find(["img", "svg"]):
                 header.name = "td"  # an empty corner is no heading, but a screen reader would read it as one
                 del header["scope"]
+        mark_cells(soup, table)
         empty = not table.find("td")
         frame = scrolling(soup, table, "Table")
         frame["class"] = ["table", *frame["class"]]
@@ -168,8 +170,8 @@ def add_parts(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
         heading.string = title
         block.append(heading)
     for areas in found["rows"].split(";"):
-        row = soup.new_tag("div")
-        for area in areas.split(" "):
+        row = soup.new_tag("div", attrs={"class": "joined"} if "+" in areas else {})
+        for area in re.split("[ +]", areas):
             numbers = [float(number) for number in area.split(",")]
             row.append(soup.new_tag("i", attrs={"style": area_style(numbers[:2], numbers[2:], whole)}))
         block.append(row)
@@ -195,6 +197,21 @@ def objection(element: str, attribute: str, value: str) -> str:
     if (attribute in LOADING and element != "img") or attribute in ("srcset", "ping"):
         return "something to load"
     return ""
+
+
+def mark_cells(soup: bs4.BeautifulSoup, table: bs4.Tag) -> None:
+    """Marks short cells, which a narrow page does not break, and lets names of layers break at their underscores."""
+    for cell in table.find_all("td"):
+        classes = cell.get("class", [])
+        if len(cell.get_text(strip=True)) <= SHORT and "number" not in classes:
+            cell["class"] = [*classes, "short"]
+    for cell in table.select("tr > :first-child"):
+        if [type(content) for content in cell.contents] != [bs4.NavigableString]:
+            continue
+        first, *others = str(cell.string).split("_")
+        cell.string = first
+        for part in others:
+            cell.extend(["_", soup.new_tag("wbr"), part])
 
 
 def number_columns(table: bs4.Tag) -> None:

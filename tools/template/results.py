@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SCHEMA = 1
-# The file, what it contains, and the notebook that makes it.
+# The file, what readers call the model (as in helpers/src/artifacts/names.rs), and the notebook that makes it.
 MODELS = {
-    "baseline": ("Dense network", "nb04"),
-    "cnn": ("Convolutional network", "nb06"),
-    "transfer": ("Transferred network", "nb08"),
-    "tuning": ("Tuned network", "nb10"),
+    "baseline": ("dense network", "nb04"),
+    "cnn": ("convolutional network", "nb06"),
+    "transfer": ("fine-tuned EfficientNet", "nb08"),
+    "tuning": ("tuned dense network", "nb10"),
 }
 AUTOENCODER = "autoencoder"
 

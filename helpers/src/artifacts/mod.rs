@@ -14,6 +14,7 @@
 pub mod comparison;
 pub mod folder;
 pub mod metrics;
+mod names;
 pub mod predictions;
 mod provenance;
 pub mod run;
@@ -21,6 +22,7 @@ pub mod run;
 pub use comparison::{by_accuracy, compare_predictions};
 pub use folder::Artifacts;
 pub use metrics::{Denoising, Metrics, Scores, SplitSizes};
+pub(crate) use names::{display_name, name_in_sentence};
 pub use predictions::Predictions;
 pub use run::{DenoisingResult, ModelResult, ModelResults, Run, TestResult};
 

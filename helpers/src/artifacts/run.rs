@@ -315,14 +315,19 @@ impl Run {
     }
 }
 
-/// Prints a warning if at least a hundredth of the test images are in another part, too: fewer change an accuracy by
-/// less than its interval, and notebook 3 reports them.
+/// Prints a warning if many of the test images are in another part, too.
 fn tell_of_copies(split: &Split) -> Result<()> {
-    let found = split.duplicates()?;
-    if 100 * found.test.len() >= split.test.len() {
-        print_line(&found.to_string());
+    if let Some(warning) = warning_of_copies(split)? {
+        print_line(&warning);
     }
     Ok(())
+}
+
+/// The warning, if at least a hundredth of the test images are in another part, too: fewer change an accuracy by less than
+/// its interval, and notebook 3 reports them.
+fn warning_of_copies(split: &Split) -> Result<Option<String>> {
+    let found = split.duplicates()?;
+    Ok((100 * found.test.len() >= split.test.len()).then(|| found.to_string()))
 }
 
 /// The kept result of a notebook about a model.
@@ -410,5 +415,30 @@ impl DenoisingResult {
 
     fn scores(&self) -> Denoising {
         Denoising::new(self.network, self.noisy, self.linear)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::test_files::images_of;
+
+    /// Two images to train on, two to validate, the others to test; the first of these is the first train image.
+    fn with_a_copy(test_images: u8) -> Split {
+        let mut pixels: Vec<u8> = (100..104 + test_images).collect();
+        pixels[4] = pixels[0];
+        let labels: Vec<u8> = (0..pixels.len()).map(|image| (image % 2) as u8).collect();
+        let (_folder, dataset) = images_of(&pixels, &labels);
+        let part = |rows: std::ops::Range<usize>| dataset.subset(rows.collect()).unwrap();
+        let (train, validation, test) = (part(0..2), part(2..4), part(4..pixels.len()));
+        Split { train, validation, test, config: Default::default() }
+    }
+
+    #[test]
+    fn copies_are_told_from_a_hundredth_of_the_test_images_on() {
+        let warning = warning_of_copies(&with_a_copy(100)).unwrap().unwrap();
+        assert!(warning.contains("1 of 100 test images have the pixels of one in"), "{warning}");
+        assert!(warning.contains("image 4 is image 0"), "{warning}");
+        assert_eq!(warning_of_copies(&with_a_copy(101)).unwrap(), None);
     }
 }

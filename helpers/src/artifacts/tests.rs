@@ -267,7 +267,7 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     assert_eq!(read(&full).dataset.sampled_from, None);
     let found = read(&next);
     assert_eq!(found.dataset.sampled_from, Some(4000));
-    assert!(found.to_string().contains("On 200 of 4,000 images: baseline: "), "{found}");
+    assert!(found.to_string().contains("A run on 200 of 4,000 images."), "{found}");
 }
 
 /// A network of few weights, and settings for a short training.
@@ -304,17 +304,20 @@ fn a_run_keeps_what_it_trained_and_found_and_another_notebook_reads_it() {
     let read = later.load_result("cnn", &split).unwrap();
     assert_eq!((&read.metrics, &read.predictions), (&result.metrics, &result.predictions));
     let text = result.findings(std::slice::from_ref(&read)).unwrap();
-    let equal = "Its predictions are those of cnn, image for image.";
+    let equal = "Its predictions are those of the convolutional network, image for image.";
     assert!(text.contains(equal) && text.contains("Hardest classes: "), "{text}");
     let searched =
         TestResult { metrics: result.metrics.best(BTreeMap::new(), 0.5), ..result.clone() };
     let text = searched.findings(std::slice::from_ref(&read)).unwrap();
-    assert!(text.contains("those of cnn: the search changed nothing."), "{text}");
+    let nothing = "those of the convolutional network: the search changed nothing.";
+    assert!(text.contains(nothing), "{text}");
     let mut other = read;
     other.predictions.y_pred[0] = (other.predictions.y_pred[0] + 1) % 10;
     let text = result.findings(&[other]).unwrap();
     assert!(
-        text.contains("0.00 points more than cnn. Of 24 images, cnn alone is right on "),
+        text.contains(
+            "0.00 points more than the convolutional network. Of 24 images, the convolutional network alone is right on "
+        ),
         "{text}"
     );
     let other = later.load_split(&data, 200, 2).unwrap();

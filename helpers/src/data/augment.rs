@@ -94,8 +94,8 @@ impl Change {
         (0..height as i64).contains(&source).then_some(source as usize)
     }
 
-    /// The columns of the changed image that are not black, but for the erased rectangle, and the column of the image that
-    /// moves to the first of them: those after it follow on its right, or on its left if the image is mirrored.
+    /// The columns of a changed image that show the original, and the original column of the first one. The next columns
+    /// follow to its right, in a mirrored image to its left. The erased rectangle is not considered.
     pub(crate) fn columns(&self, width: usize) -> (Range<usize>, usize) {
         let (width, right) = (width as i64, if self.flip { -self.right } else { self.right });
         let (start, end) = (right.max(0), width.min(width + right));

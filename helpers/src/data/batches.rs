@@ -379,12 +379,12 @@ mod tests {
                         write_changed(&levels, &mut out, &image, &change, [height, width]);
                         for (index, &value) in out.iter().enumerate() {
                             let (pixel, channel) = (index / channels, index % channels);
-                            let place = [pixel / width, pixel % width, channel];
+                            let at = [pixel / width, pixel % width, channel];
                             let sides = [height, width, channels];
                             assert_eq!(
                                 value,
-                                expected(&image, &change, sides, place),
-                                "{change:?} {place:?}"
+                                expected(&image, &change, sides, at),
+                                "{change:?} {at:?}"
                             );
                         }
                     }

@@ -366,7 +366,7 @@ mod tests {
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         let length = file.metadata().unwrap().len();
         file.set_len(length - 4).unwrap();
-        // What is still there can be used.
+        // The pixels before the cut can still be read.
         assert_eq!(*dataset.image(7).unwrap(), [70, 71, 72]);
         let expected = format!(
             "{}: expected the file to stay as it was, found that it got shorter while it was in use; put it back and \
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(predicted.unwrap_err().to_string(), expected);
         let shown = crate::plot::show_images(&dataset, &[9], 1);
         assert_eq!(shown.unwrap_err().to_string(), expected);
-        // Images in memory do not ask the file.
+        // Images that were copied into memory do not need the file.
         file.set_len(0).unwrap();
         assert_eq!(*copied.image(9).unwrap(), [90, 91, 92]);
     }
@@ -407,7 +407,7 @@ mod tests {
         );
         assert!(text.starts_with(&start), "{text}");
         assert!(text.contains("; close other programs, or save fewer or smaller images"), "{text}");
-        // A mask is plain, but black and white become 0 and 255: it is copied, whatever its size.
+        // A mask of 0 and 1 is scaled to 0 and 255, so it is copied even beyond the limit.
         let mask: Vec<u8> = (0..30).map(|value| value % 2).collect();
         std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &mask)).unwrap();
         let memory = Memory { available: Some(29) };

@@ -19,9 +19,9 @@ use sha2::{Digest, Sha256};
 
 use super::file_errors::{no_truth_values, shown_shape, wrong};
 use super::images::{
-    Examined, FoundImages, ImageShape, Images, Pixels, PixelsInFile, Whole, unknown_hash,
+    Facts, FileFacts, FoundImages, ImageShape, Images, Pixels, PixelsInFile, unknown_hash,
 };
-use super::npy::{Accepted, Element, Header, Kind, NpyFile};
+use super::npy::{AcceptedTypes, Element, Header, Kind, NpyFile};
 use super::scaling::{DARKEST, Scaling};
 use crate::error::{Error, Result};
 use crate::system::files::read_at;
@@ -34,7 +34,7 @@ pub const LARGEST_COPY: u64 = 1 << 30;
 /// Fewer grey levels than this are an error, unless the file holds no more different values.
 const FEWEST_LEVELS: usize = 16;
 
-const ACCEPTED: Accepted = Accepted {
+const ACCEPTED: AcceptedTypes = AcceptedTypes {
     what: "images of uint8, another integer or a float",
     takes: Element::is_number,
     instead: "save it as numbers, as X.astype(np.uint8)",
@@ -56,13 +56,13 @@ impl ImageFile {
         Ok(ImageFile { npy, shape, count })
     }
 
-    /// Reads all pixels. A `uint8` file in C order with more than `largest_copy` bytes of pixels is not copied. `watch`
+    /// Reads all pixels. A `uint8` file in C order with more than `largest_copy` bytes of pixels is not copied. `on_progress`
     /// is called with the share of the work that is done.
     pub(super) fn read(
         mut self,
         largest_copy: u64,
         memory: Memory,
-        watch: &mut dyn FnMut(f64) -> Result<()>,
+        on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Images> {
         let Header { element, fortran_order, .. } = *self.npy.header();
         // Checked before the file is read once; a file that is not copied needs no memory.
@@ -71,23 +71,23 @@ impl ImageFile {
         if !(plain && large) {
             self.check_room(memory)?;
         }
-        if plain && let Some(images) = self.read_plain(large, watch)? {
+        if plain && let Some(images) = self.read_plain(large, on_progress)? {
             return Ok(images);
         }
         // The file is read once for its range and hash, and once more to be copied.
         let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
-        let mut watch = |bytes: usize| {
+        let mut on_progress = |bytes: usize| {
             read += bytes;
-            watch(read as f64 / total)
+            on_progress(read as f64 / total)
         };
-        let (range, sha256) = self.range(&mut watch)?;
+        let (range, sha256) = self.range(&mut on_progress)?;
         let scaling = self.scaling(&range)?;
         // Scaled values are always copied, so now a large `uint8` file needs memory, too.
         self.check_room(memory)?;
-        let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut watch)?));
+        let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut on_progress)?));
         let found = self.found(range.smallest, range.largest, scaling, false);
-        let whole = Whole::known(Examined { found, sha256 });
-        Ok(Images { shape: self.shape, count: self.count, pixels, whole })
+        let file_facts = FileFacts::known(Facts { found, sha256 });
+        Ok(Images { shape: self.shape, count: self.count, pixels, file_facts })
     }
 
     /// For a `uint8` file in C order whose values need no scaling: copies it in one pass, or leaves it in place if it
@@ -95,7 +95,7 @@ impl ImageFile {
     fn read_plain(
         &mut self,
         large: bool,
-        watch: &mut dyn FnMut(f64) -> Result<()>,
+        on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Option<Images>> {
         let (shape, count) = (self.shape, self.count);
         let head = Sha256::new_with_prefix(self.npy.head());
@@ -108,17 +108,17 @@ impl ImageFile {
             let pixels = PixelsInFile { file, path, start: self.npy.header().data_start as u64 };
             let (file, bytes) = (self.npy.file()?, self.npy.data_bytes());
             let (start, found) = (pixels.start, self.found(0.0, 0.0, Scaling::AsIs, true));
-            let whole = Whole::later(move |wanted| {
-                examine_file(&file, start, bytes, (head, found), wanted)
+            let file_facts = FileFacts::later(move |needed| {
+                examine_file(&file, start, bytes, (head, found), needed)
             });
-            return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), whole }));
+            return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), file_facts }));
         }
         let (mut pixels, total) = (self.room()?, self.npy.data_bytes() as f64);
         let (mut least, mut most) = (u8::MAX, 0);
         self.npy.each_piece(|piece| {
             (least, most) = range_of_bytes(piece, (least, most));
             pixels.extend_from_slice(piece);
-            watch(pixels.len() as f64 / total)
+            on_progress(pixels.len() as f64 / total)
         })?;
         let (smallest, largest) = (f64::from(least), f64::from(most));
         if Scaling::of(smallest, largest) != Some(Scaling::AsIs) {
@@ -127,13 +127,13 @@ impl ImageFile {
         let pixels = Arc::new(pixels);
         let (bytes, found) =
             (Arc::clone(&pixels), self.found(smallest, largest, Scaling::AsIs, false));
-        let whole = Whole::later(move |wanted| {
+        let file_facts = FileFacts::later(move |needed| {
             let mut hash = head;
-            let pieces = bytes.chunks(1 << 20).take_while(|_| wanted.load(Ordering::Relaxed));
+            let pieces = bytes.chunks(1 << 20).take_while(|_| needed.load(Ordering::Relaxed));
             pieces.for_each(|piece| hash.update(piece));
-            Examined { found, sha256: format!("{:x}", hash.finalize()) }
+            Facts { found, sha256: format!("{:x}", hash.finalize()) }
         });
-        Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), whole }))
+        Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), file_facts }))
     }
 
     fn found(&self, smallest: f64, largest: f64, scaling: Scaling, in_file: bool) -> FoundImages {
@@ -159,7 +159,10 @@ impl ImageFile {
     }
 
     /// The range of the values, and the hash of the file. Fails at the first value that is not finite.
-    fn range(&mut self, watch: &mut dyn FnMut(usize) -> Result<()>) -> Result<(Range, String)> {
+    fn range(
+        &mut self,
+        on_progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<(Range, String)> {
         let order = self.order();
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
@@ -167,7 +170,7 @@ impl ImageFile {
         let mut index = 0;
         let plain = element.kind == Kind::Unsigned && element.bytes == 1;
         let sha256 = self.npy.each_piece_hashed(|piece| {
-            watch(piece.len())?;
+            on_progress(piece.len())?;
             if plain {
                 // Every byte is a valid value.
                 let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
@@ -208,7 +211,7 @@ impl ImageFile {
     fn copy(
         &mut self,
         scaling: Scaling,
-        watch: &mut dyn FnMut(usize) -> Result<()>,
+        on_progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<u8>> {
         let order = self.order();
         let element = self.npy.header().element;
@@ -219,7 +222,7 @@ impl ImageFile {
         }
         let (mut index, mut levels) = (0, Levels::new(scaling));
         self.npy.each_piece(|piece| {
-            watch(piece.len())?;
+            on_progress(piece.len())?;
             for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
                 let level = levels.of(value);
                 if order.fortran {
@@ -269,21 +272,21 @@ fn examine_file(
     start: u64,
     bytes: u64,
     (mut head, found): (Sha256, FoundImages),
-    wanted: &AtomicBool,
-) -> Examined {
+    needed: &AtomicBool,
+) -> Facts {
     let (mut range, mut done, mut piece) = ((u8::MAX, 0), 0, vec![0; 1 << 20]);
     while done < bytes {
         let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
-        let is_read = wanted.load(Ordering::Relaxed) && read_at(file, now, start + done).is_ok();
+        let is_read = needed.load(Ordering::Relaxed) && read_at(file, now, start + done).is_ok();
         if !is_read {
-            return Examined { found, sha256: unknown_hash() };
+            return Facts { found, sha256: unknown_hash() };
         }
         range = range_of_bytes(now, range);
         head.update(&*now);
         done += now.len() as u64;
     }
     let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
-    Examined {
+    Facts {
         found: FoundImages { smallest, largest, ..found },
         sha256: format!("{:x}", head.finalize()),
     }

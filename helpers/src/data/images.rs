@@ -62,7 +62,7 @@ pub(super) struct Images {
     pub(super) shape: ImageShape,
     pub(super) count: usize,
     pub(super) pixels: Pixels,
-    pub(super) whole: Whole,
+    pub(super) file_facts: FileFacts,
 }
 
 pub(super) enum Pixels {
@@ -82,46 +82,47 @@ pub(super) struct PixelsInFile {
 const AHEAD: Duration = Duration::from_millis(250);
 
 /// Results that need the whole file: its range and its hash.
-pub(super) struct Whole {
-    known: OnceLock<Examined>,
+pub(super) struct FileFacts {
+    known: OnceLock<Facts>,
     /// The thread that computes them, until the result is taken.
-    thread: Mutex<Option<JoinHandle<Examined>>>,
+    thread: Mutex<Option<JoinHandle<Facts>>>,
     /// False once nobody can ask for the results.
-    wanted: Arc<AtomicBool>,
+    needed: Arc<AtomicBool>,
 }
 
-pub(super) struct Examined {
+pub(super) struct Facts {
     pub(super) found: FoundImages,
     pub(super) sha256: String,
 }
 
-/// Used as hash if the file changed or could not be read to its end; equal to no other, so that nothing passes for made of
-/// the same file. Reading an image that is no longer there gives the error.
+/// Stands in for the hash of a file that changed while in use, or could not be read to its end. It is unique, so no kept
+/// result can claim to come from the same file. Reading an image that is no longer there gives the error.
 pub(super) fn unknown_hash() -> String {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
     format!("unknown: the file changed while it was in use ({process}-{number})")
 }
 
-impl Whole {
-    pub(super) fn known(examined: Examined) -> Whole {
-        let wanted = Arc::new(AtomicBool::new(true));
-        Whole { known: OnceLock::from(examined), thread: Mutex::new(None), wanted }
+impl FileFacts {
+    pub(super) fn known(examined: Facts) -> FileFacts {
+        let needed = Arc::new(AtomicBool::new(true));
+        FileFacts { known: OnceLock::from(examined), thread: Mutex::new(None), needed }
     }
 
-    /// Computes the results in the background. `examine` may give up when its argument has become false.
-    pub(super) fn later(examine: impl FnOnce(&AtomicBool) -> Examined + Send + 'static) -> Whole {
-        let wanted = Arc::new(AtomicBool::new(true));
-        let still_wanted = Arc::clone(&wanted);
+    /// Computes the results in the background. `examine` should stop early when its flag turns false: nobody waits for the
+    /// result any more.
+    pub(super) fn later(examine: impl FnOnce(&AtomicBool) -> Facts + Send + 'static) -> FileFacts {
+        let needed = Arc::new(AtomicBool::new(true));
+        let still_needed = Arc::clone(&needed);
         let thread = in_background(move || {
             std::thread::park_timeout(AHEAD);
-            examine(&still_wanted)
+            examine(&still_needed)
         });
-        Whole { known: OnceLock::new(), thread: Mutex::new(Some(thread)), wanted }
+        FileFacts { known: OnceLock::new(), thread: Mutex::new(Some(thread)), needed }
     }
 
     /// Waits for the results.
-    fn get(&self) -> &Examined {
+    fn get(&self) -> &Facts {
         self.known.get_or_init(|| {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             #[allow(clippy::expect_used, reason = "`OnceLock` asks one caller")]
@@ -132,10 +133,10 @@ impl Whole {
     }
 }
 
-/// A data set that is gone has no use for a thread that reads gigabytes.
-impl Drop for Whole {
+/// Stops the thread: with the data set gone, nobody can ask for its results.
+impl Drop for FileFacts {
     fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Relaxed);
+        self.needed.store(false, Ordering::Relaxed);
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread {
             thread.thread().unpark();
@@ -161,18 +162,18 @@ impl Images {
             in_file: false,
         };
         let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
-        let whole = Whole::known(Examined { found, sha256 });
-        Images { shape, count, whole, pixels: Pixels::Memory(Arc::new(pixels)) }
+        let file_facts = FileFacts::known(Facts { found, sha256 });
+        Images { shape, count, file_facts, pixels: Pixels::Memory(Arc::new(pixels)) }
     }
 
     /// What was found in the file. Waits until all of it was read.
     pub(super) fn found(&self) -> &FoundImages {
-        &self.whole.get().found
+        &self.file_facts.get().found
     }
 
     /// SHA-256 of the file. Waits as [`Images::found`].
     pub(super) fn sha256(&self) -> &str {
-        &self.whole.get().sha256
+        &self.file_facts.get().sha256
     }
 
     /// Bytes of the pixels of all images.
@@ -243,35 +244,35 @@ mod tests {
 
     use super::*;
 
-    fn examined() -> Examined {
+    fn examined() -> Facts {
         let shape = ImageShape { height: 1, width: 1, channels: 1 };
         let images = Images::in_memory(shape, vec![7]);
-        Examined { found: images.found().clone(), sha256: "known".to_owned() }
+        Facts { found: images.found().clone(), sha256: "known".to_owned() }
     }
 
     #[test]
     fn a_file_is_examined_beside_what_goes_on_and_waited_for_when_it_is_asked_for() {
         let (go, wait) = mpsc::channel();
-        let whole = Whole::later(move |_| {
+        let file_facts = FileFacts::later(move |_| {
             wait.recv().unwrap();
             examined()
         });
         // Not known yet: the thread waits for this.
         go.send(()).unwrap();
-        assert_eq!(whole.get().sha256, "known");
+        assert_eq!(file_facts.get().sha256, "known");
     }
 
     #[test]
     fn the_thread_of_a_data_set_that_is_gone_ends() {
         let (ends, ended) = mpsc::channel();
-        let whole = Whole::later(move |wanted| {
-            while wanted.load(Ordering::Relaxed) {
+        let file_facts = FileFacts::later(move |needed| {
+            while needed.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
             ends.send(()).unwrap();
             examined()
         });
-        drop(whole);
+        drop(file_facts);
         ended.recv().unwrap();
     }
 }

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::class_names::{check_name, choose_names, read_classes};
 use super::file_errors::{no_truth_values, quoted, shown_shape, wrong};
-use super::npy::{Accepted, Element, Header, Kind, NpyFile};
+use super::npy::{AcceptedTypes, Element, Header, Kind, NpyFile};
 use crate::error::{Error, Result};
 
-const ACCEPTED: Accepted = Accepted {
+const ACCEPTED: AcceptedTypes = AcceptedTypes {
     what: "labels that are integers, one-hot rows or strings",
     takes: |element| element.is_number() || matches!(element.kind, Kind::Text | Kind::Bytes),
     instead: "save class ids, as y.astype(np.int64)",

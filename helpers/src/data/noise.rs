@@ -296,8 +296,8 @@ mod tests {
         assert!(clipped.noise().on(&none, 1).moments().is_err());
     }
 
-    /// Training draws its noise by other code than `to_array`: were it another noise, a model would learn to take off
-    /// what it is not scored on.
+    /// Training and `to_array` draw noise by different code. If its distribution differed, the model would be scored on
+    /// noise it never saw.
     #[test]
     fn training_gets_the_noise_of_the_settings_and_clean_targets() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");

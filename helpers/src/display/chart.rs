@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::text::escape_sentence;
+use crate::text::{counted, escape_sentence};
 
 /// The colour of the train part in every picture; it can be told from [`VALIDATION`] by colour-blind readers.
 pub(crate) const TRAIN: [u8; 3] = [0, 114, 178];
@@ -87,9 +87,10 @@ impl Chart<'_> {
         };
         let (epochs, best) = (self.train.len(), self.best.max(1));
         format!(
-            "{}, {}, over {epochs} epochs. In the last: train {}, validation {}. Best epoch {best}: validation {}.",
+            "{}, {}, over {}. In the last: train {}, validation {}. Best epoch {best}: validation {}.",
             self.title,
             self.values,
+            counted(epochs, "epoch"),
             value(self.train, epochs.max(1)),
             value(self.validation, epochs.max(1)),
             value(self.validation, best),

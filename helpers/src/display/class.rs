@@ -11,5 +11,7 @@ pub const BEST: &str = "best";
 pub const TOTAL: &str = "total";
 /// The progress of a cell: a bar and words.
 pub const PROGRESS_BAR: &str = "helpers-progress";
+/// The line that takes the place of a bar when the work has ended.
+pub const ENDED: &str = "helpers-ended";
 /// The results of a running cell: charts, and folded lines.
 pub const LIVE: &str = "helpers-live";

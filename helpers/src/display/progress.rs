@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::class::{LIVE, PROGRESS_BAR};
+use super::class::{ENDED, LIVE, PROGRESS_BAR};
 use super::live::LiveDisplay;
-use crate::text::{clean_sentence, escape_sentence};
+use crate::text::{clean_sentence, counted, escape_sentence};
 
 /// The beginning of each line that only matters while a cell runs.
 pub const PROGRESS: &str = "… ";
@@ -82,6 +82,14 @@ impl Bar {
         Bar { ticker: Ticker::new(steps, interval), display, words: String::new() }
     }
 
+    /// Shows the bar at once, where it can be replaced.
+    pub(crate) fn show(&mut self, words: &str) {
+        if self.display.is_live() {
+            self.words = words.to_owned();
+            self.display.replace(&bar_html(0.0, words), &clean_sentence(words));
+        }
+    }
+
     /// Shows the result of `words`, called with the share that is done and the seconds that remain, from time to time.
     pub(crate) fn tick(&mut self, done: usize, words: impl FnOnce(f64, f64) -> String) {
         if !self.display.is_live() {
@@ -108,7 +116,7 @@ impl Bar {
     pub(crate) fn close(mut self, line: &str) {
         self.words.clear();
         if self.display.is_shown() {
-            self.display.update(line);
+            self.display.replace(&ended_html(line), &clean_sentence(line));
         }
     }
 }
@@ -117,7 +125,8 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         if !self.words.is_empty() {
-            self.display.update(&format!("ended early: {}", self.words));
+            let line = format!("ended early: {}", self.words);
+            self.display.replace(&ended_html(&line), &clean_sentence(&line));
         }
     }
 }
@@ -129,7 +138,7 @@ impl Drop for Bar {
 pub(crate) struct Board {
     bar: LiveDisplay,
     record: LiveDisplay,
-    /// What the lines are about: `epochs`.
+    /// What a line is about: `epoch`.
     what: &'static str,
     lines: Vec<String>,
 }
@@ -140,9 +149,14 @@ const LINES_SO_FAR: usize = 100;
 const LINES_AT_END: usize = 1000;
 
 impl Board {
-    /// An empty record of `what`.
+    /// An empty record of `what`, such as `epochs`.
     pub(crate) fn new(what: &'static str) -> Board {
-        Board { bar: LiveDisplay::new(), record: LiveDisplay::new(), what, lines: Vec::new() }
+        Board {
+            bar: LiveDisplay::new(),
+            record: LiveDisplay::new(),
+            what: what.trim_end_matches('s'),
+            lines: Vec::new(),
+        }
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -183,7 +197,7 @@ impl Board {
         if !self.is_live() {
             return;
         }
-        self.bar.update(sentence);
+        self.bar.replace(&ended_html(sentence), &clean_sentence(sentence));
         if !self.lines.is_empty() {
             self.show_record(&found(), LINES_AT_END);
         }
@@ -196,7 +210,7 @@ impl Board {
             true => String::new(),
             false => format!(", the last {most} of them"),
         };
-        let head = format!("{} {}{last}", self.lines.len(), self.what);
+        let head = counted(self.lines.len(), self.what) + &last;
         self.record.replace(&record_html(found, &head, lines), &lines.join("\n"));
     }
 }
@@ -213,6 +227,11 @@ fn record_html(found: &str, head: &str, lines: &[String]) -> String {
     html + "</pre></details></div>"
 }
 
+/// The line that takes the place of a bar.
+fn ended_html(line: &str) -> String {
+    format!("<div class=\"{ENDED}\">{}</div>", escape_sentence(line))
+}
+
 /// A bar with words next to it.
 fn bar_html(share: f64, words: &str) -> String {
     let words = escape_sentence(words);
@@ -227,7 +246,6 @@ fn bar_html(share: f64, words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Show;
     use super::super::chart::{Chart, Point, side_by_side};
     use super::*;
 
@@ -277,7 +295,7 @@ mod tests {
         let record = record_html(&side_by_side(&[loss, accuracy]), "18 epochs", &lines);
         let sentence = "stopped after epoch 18 of 30: no better val_loss for 5 epochs";
         let outputs = [
-            [Show::html(sentence), Show::text(sentence)],
+            [ended_html(sentence), sentence.to_owned()],
             [record, lines.join("\n")],
             [bar_html(0.25, "epoch 8/30, step 1/4, <loss> 0.1"), "epoch 8/30".to_owned()],
         ];

@@ -288,7 +288,7 @@ fn spread_tile<E: Element, const L: usize>(
     }
 }
 
-/// The output that a padded pixel of the input reaches through this row or column of the filter.
+/// The output row (or column) to which this filter tap carries a padded input row (or column); none if there is none.
 #[inline(always)]
 fn reached(padded: usize, tap: usize, strides: usize, length: usize) -> Option<usize> {
     let offset = padded.checked_sub(tap)?;
@@ -344,7 +344,7 @@ mod tests {
             let found = backward(false).unwrap();
             let apart = (&found - input.grad()).abs().max().double_value(&[]);
             assert!(apart < 1e-4, "{side} {strides} {shape:?}: {apart:e} backward");
-            // A ReLU6 before it passes no gradient where it has cut off.
+            // Where the ReLU6 before it has clipped, the gradient is 0.
             let inside = image.gt(0.0).logical_and(&image.lt(6.0)).to_kind(Kind::Float);
             assert!(backward(true).unwrap().equal(&(found * inside)));
 

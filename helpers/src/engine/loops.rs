@@ -7,7 +7,7 @@ use crate::system::elements::{Element, add_lanes, in_tiles, lanes, lanes_mut, ve
 /// Rows whose sum is kept in 32 bits before it is added to a sum in 64 bits.
 const ROWS_OF_A_SUM: usize = 128;
 
-/// [`Channels`], `L` of them.
+/// The [`Channels`] of one tile: `L` channels, kept in registers.
 struct Tile<const L: usize> {
     mean: [f32; L],
     scale: [f32; L],
@@ -39,7 +39,7 @@ impl<const L: usize> CommonTile<L> {
         CommonTile { constant: *lanes(&common.constant, from), slope: *lanes(&common.slope, from) }
     }
 
-    /// The gradient of an input; `own` is the output's gradient at the same value.
+    /// The input gradient at one value; `own` is the output gradient there.
     #[inline(always)]
     fn gradient(&self, tile: &Tile<L>, lane: usize, value: f32, own: f32) -> f32 {
         let common = self.constant[lane] + (value - tile.mean[lane]) * self.slope[lane];

@@ -32,8 +32,7 @@ pub(super) struct NormalizationStep {
     pub gamma: usize,
     pub momentum: f64,
     pub epsilon: f64,
-    /// What predictions normalise with, by the running statistics; none to normalise by the batch's and update the running
-    /// ones.
+    /// The running statistics, for predictions. `None` in training: the batch's own are used, and the running ones updated.
     pub running: Option<Arc<Channels>>,
     pub after: After,
 }

@@ -14,7 +14,7 @@ pub(super) struct DenseStep {
     pub kernel: usize,
     /// Index of the bias.
     pub bias: Option<usize>,
-    /// Both in the format of the products, where they are the same at every step.
+    /// Frozen kernel and bias in the number format of the products; none if one of them is trained.
     pub constant: Option<(Tensor, Option<Tensor>)>,
 }
 

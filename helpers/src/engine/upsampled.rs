@@ -1,4 +1,4 @@
-//! A convolution of an image that was enlarged to twice its sides, computed at the sides before.
+//! Upsampling by 2 and a convolution, computed on the image before it is enlarged.
 //!
 //! Nearest-neighbour upsampling makes 2 × 2 equal pixels of each one, so kernel values that meet the same pixel can be
 //! added before they are multiplied. Which these are depends on whether an output pixel's row and column are even or
@@ -128,12 +128,12 @@ impl KernelShape {
         Geometry::same(self.reach() as i64)
     }
 
-    /// Calls `add` with the indices of each kernel value and of each folded value that it is a part of.
+    /// Calls `add(i, j)` for each kernel value `i` and each folded value `j` that it is added to.
     fn each_part(self, mut add: impl FnMut(usize, usize)) {
         let KernelShape { filters, channels, side } = self;
         let folded = self.folded_side();
-        // The row of a folded kernel in which row `u` is, for output pixels in even or odd rows (`phase`); the same for
-        // columns. Above the middle pixel rows are negative, and are rounded down.
+        // The folded row that kernel row `u` is added to, for output rows of this parity (`phase`); the same for columns.
+        // Rows above the middle are negative, so the division rounds down.
         let row = |phase: usize, u: usize| {
             let shift = phase as i64 + u as i64 - (side / 2) as i64;
             (shift.div_euclid(FACTOR as i64) + self.reach() as i64) as usize
@@ -145,8 +145,8 @@ impl KernelShape {
                     for phase in 0..PHASES {
                         let (down, across) = (phase / FACTOR, phase % FACTOR);
                         let filter = filter * PHASES + phase;
-                        let place = (filter * channels + channel) * folded + row(down, u);
-                        add(value, place * folded + row(across, v));
+                        let row_index = (filter * channels + channel) * folded + row(down, u);
+                        add(value, row_index * folded + row(across, v));
                     }
                 }
             }
@@ -173,7 +173,7 @@ impl KernelShape {
         let values = Vec::<f32>::try_from(kernel.f_detach()?.f_reshape([-1])?)?;
         let (filters, channels) = (self.filters * PHASES, self.channels);
         let mut folded = vec![0f32; filters * channels * self.folded_side().pow(2)];
-        self.each_part(|value, place| folded[place] += values[value]);
+        self.each_part(|value, index| folded[index] += values[value]);
         let sides = [filters, channels, self.folded_side(), self.folded_side()];
         Ok(Tensor::f_from_slice(&folded)?.f_view(sides.map(|side| side as i64))?)
     }
@@ -183,7 +183,7 @@ impl KernelShape {
         let slopes = Vec::<f32>::try_from(cast(folded, Kind::Float)?.f_reshape([-1])?)?;
         let KernelShape { filters, channels, side } = self;
         let mut kernel = vec![0f32; filters * channels * side * side];
-        self.each_part(|value, place| kernel[value] += slopes[place]);
+        self.each_part(|value, index| kernel[value] += slopes[index]);
         let sides = [filters, channels, side, side].map(|side| side as i64);
         Ok(Tensor::f_from_slice(&kernel)?.f_view(sides)?)
     }
@@ -204,7 +204,7 @@ mod tests {
         let column = |phase: i64, column: i64| -> Vec<f32> {
             Vec::try_from(folded.select(0, phase).select(0, 0).select(1, column)).unwrap()
         };
-        // Even rows: two rows from the pixel above, two from their own, one from below; columns alike.
+        // Even output rows: two kernel rows meet the pixel above, two its own, one the pixel below. The same for columns.
         assert_eq!(column(0, 0), [22.0, 2200.0, 20000.0]);
         assert_eq!(column(0, 2), [11.0, 1100.0, 10000.0]);
         // Odd rows and columns: one, two, two.

@@ -44,7 +44,7 @@ impl Tsne {
             let expected = format!("from 1 to below the number of points, {}", rows.nrows());
             return Err(Error::parameter("perplexity", expected, perplexity, "30 is usual"));
         }
-        let watch = InterruptGuard::new();
+        let interrupts = InterruptGuard::new();
         keep_freed_memory();
         let _guard = tch::no_grad_guard();
         let joint = joint_probabilities(rows, perplexity)?.f_to_kind(Kind::Float)?;
@@ -59,7 +59,7 @@ impl Tsne {
             bar.tick(step, |share, left| {
                 format!("t-SNE: {:.0}% of {STEPS} steps, {} left", 100.0 * share, duration(left))
             });
-            watch.check("t-SNE", "run it again, or map fewer images")?;
+            interrupts.check("t-SNE", "run it again, or map fewer images")?;
             let (momentum, joint) =
                 if step < EXAGGERATED { (0.5, &exaggerated) } else { (0.8, &joint) };
             let gradient = gradient(joint, &map)?;

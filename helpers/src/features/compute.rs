@@ -67,7 +67,7 @@ pub(super) fn compute(
             done += batch.len();
             bar.tick(done, |share, remaining| {
                 format!(
-                    "features: {:.0}% of {} images, {:.0} images/s, ETA {}",
+                    "features: {:.0}% of {} images, {:.0} images a second, ETA {}",
                     100.0 * share,
                     thousands(format.images),
                     done as f64 / started.elapsed().as_secs_f64(),
@@ -79,7 +79,7 @@ pub(super) fn compute(
     let seconds = started.elapsed().as_secs_f64();
     writer.finish(seconds)?;
     bar.finish(&format!(
-        "features: {} images in {}, {:.0} images/s",
+        "features: {} images in {}, {:.0} images a second",
         thousands(format.images),
         duration(seconds),
         format.images as f64 / seconds

@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::page::{Page, Rect, Surface, Text};
 use super::style::{
-    BORDER, Color, Dash, GREY, GRID, INK, Look, Marker, NAME_SIZE, Point, RULE, TICK_SIZE,
+    BORDER, Color, Dash, GREY, GRID, INK, Marker, NAME_SIZE, Point, RULE, SeriesStyle, TICK_SIZE,
     TITLE_SIZE, WHITE,
 };
 use crate::display::chart::tick_step;
@@ -305,7 +305,7 @@ impl<'a, 'b> Panel<'a, 'b> {
 
     /// Draws a series: a line through pairs of values, interrupted where one is not finite, with only as many marks as
     /// stay distinguishable.
-    pub(crate) fn series(&self, values: &[Point], look: Look) -> Result<()> {
+    pub(crate) fn series(&self, values: &[Point], look: SeriesStyle) -> Result<()> {
         for run in values.split(|&value| !is_finite(value)) {
             let points: Vec<Point> = run.iter().map(|&value| self.place(value)).collect();
             self.page.line(&points, 2.0, look.color, look.dash)?;
@@ -351,7 +351,7 @@ pub(crate) fn is_finite((x, y): Point) -> bool {
 }
 
 /// An entry of the legend: the name of a series, its look, and the sign before the name.
-pub(crate) type LegendEntry = (String, Look, Sign);
+pub(crate) type LegendEntry = (String, SeriesStyle, Sign);
 
 /// The sign before a name in the legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -384,7 +384,7 @@ pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Poin
     let frame = Rect::new(left, top, legend_width(entries), height);
     page.fill(frame, WHITE)?;
     page.frame(frame, 0.75, BORDER)?;
-    for (index, (name, Look { color, dash, marker }, sign)) in entries.iter().enumerate() {
+    for (index, (name, SeriesStyle { color, dash, marker }, sign)) in entries.iter().enumerate() {
         let y = top + 4.5 + LEGEND_ROW * (index as f64 + 0.5);
         let (start, end) = (left + 9.0, left + 3.0 + LEGEND_SIGN);
         let middle = ((start + end) / 2.0, y);

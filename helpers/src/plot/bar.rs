@@ -5,7 +5,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::axes::{Axis, LegendEntry, Panel, Sign, bar, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Rect, Text, draw};
-use super::style::{Look, TICK_SIZE};
+use super::style::{SeriesStyle, TICK_SIZE};
 use crate::text::{clean_text, short, with_thousands};
 use crate::{Error, Result};
 
@@ -96,7 +96,7 @@ impl BarChart {
             Axis::new(&self.value_name, 0.0, if longest > 0.0 { 1.04 * longest } else { 1.0 });
         x.whole = self.digits == Some(0);
         let entry = |(index, (name, _)): (usize, &(String, Vec<f64>))| {
-            (name.clone(), Look::of_part(name, index), Sign::Block(index))
+            (name.clone(), SeriesStyle::of_part(name, index), Sign::Block(index))
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
         let beside = if many { legend_width(&entries) + 10.0 } else { 0.0 };
@@ -113,7 +113,7 @@ impl BarChart {
                     let (left, upper) = panel.place((0.0, top));
                     let end = panel.place((length(value), top + (thickness - 1.5) / group));
                     let area = Rect::new(left, upper, end.0 - left, end.1 - upper);
-                    bar(page, area, Look::of_part(series, index).color, index)?;
+                    bar(page, area, SeriesStyle::of_part(series, index).color, index)?;
                     let end = (area.right() + 6.0, area.centre().1);
                     page.text_on_white(&self.text(value), end, value_style)?;
                 }

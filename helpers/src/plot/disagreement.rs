@@ -7,8 +7,8 @@ use super::axes::{Axis, Panel};
 use super::figure::Figure;
 use super::image_grid::{Tile, centred, check_indices, draw_tiles, grid, list, nothing, tile};
 use super::page::{Page, Rect, Text, draw};
-use super::style::{INK, RIGHT, RULE, TICK_SIZE, WRONG, blues, ink_on};
-use crate::artifacts::Predictions;
+use super::style::{INK, RIGHT, RULE, TICK_SIZE, TITLE_SIZE, WRONG, blues, ink_on};
+use crate::artifacts::{Predictions, display_name};
 use crate::data::Subset;
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::check_lengths;
@@ -31,25 +31,11 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
         let matrix = confusion_matrix(&model.y_true, &model.y_pred, class_names.len())?;
         let share =
             |(row, column)| matrix[(row, column)] as f64 / matrix.row(row).sum().max(1) as f64;
-        Ok((clean_text(&model.name), Array2::from_shape_fn(matrix.dim(), share)))
+        Ok((display_name(&model.name), Array2::from_shape_fn(matrix.dim(), share)))
     });
     let shares = shares.collect::<Result<Vec<(String, Array2<f64>)>>>()?;
-    let described: Vec<String> = shares
-        .iter()
-        .map(|(name, share)| {
-            // The row of a class without images is all zeros: it is not described.
-            let found: Vec<String> = class_names
-                .iter()
-                .zip(share.rows())
-                .enumerate()
-                .filter(|(_, (_, row))| row.sum() > 0.0)
-                .map(|(class, (name, row))| {
-                    format!("{} {:.0}%", clean_text(name), 100.0 * row[class])
-                })
-                .collect();
-            format!("{name} finds {}", found.join(", "))
-        })
-        .collect();
+    let described: Vec<String> =
+        shares.iter().map(|(name, share)| found_by(name, share, class_names)).collect();
     let alt = format!("Confusion matrices side by side. {}.", described.join("; "));
     let (count, classes) = (models.len() as f64, class_names.len() as f64);
     let style = Text::new(TICK_SIZE);
@@ -57,10 +43,13 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     let gap = 16.0;
     let side = ((836.0 - widest - 44.0 - count * gap) / count / classes).clamp(2.0, 32.0);
     let (size, left, top) = (side * classes, widest + 40.0, 38.0);
-    let right = left + count * (size + gap);
+    // A matrix of few classes is narrower than the name above it.
+    let title = Text::new(TITLE_SIZE).bold().widest(shares.iter().map(|(name, _)| name), 300.0);
+    let step = size.max(title) + gap;
+    let right = left + count * step;
     draw((right, top + size + widest + 44.0), alt, |page| {
         for (index, (name, share)) in shares.iter().enumerate() {
-            let area = Rect::new(left + (size + gap) * index as f64, top, size, size);
+            let area = Rect::new(left + step * index as f64, top, size, size);
             let rows = if index == 0 { class_names } else { &[] };
             draw_matrix(page, area, name, (share, rows, class_names))?;
         }
@@ -72,15 +61,26 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
         )
     })
     .map(|figure| {
-        // The names of the rows stand at the first matrix alone, the name of the columns below all of them.
-        let step = size + gap;
-        let start =
-            |index: usize| if index == 0 { 0.0 } else { left + step * index as f64 - gap / 2.0 };
+        // The names of the rows stand at the first matrix alone, so they are shown again beside each of the others.
         let height = top + size + widest + 16.0;
-        let part = |index: usize| [start(index), 0.0, start(index + 1) - start(index), height];
+        let names = [0.0, 0.0, left - 1.0, height];
+        let matrix =
+            |index: usize| [left - 1.0 + step * index as f64, 0.0, step + 1.0 - gap / 2.0, height];
         let name = [(left + right - gap) / 2.0 - 60.0, height, 120.0, 28.0];
-        figure.in_parts("", vec![(0..models.len()).map(part).collect(), vec![name]])
+        let rows = (0..models.len()).map(|index| vec![names, matrix(index)]);
+        figure.in_joined_parts(rows.chain([vec![name]]).collect())
     })
+}
+
+/// What a model finds of each class, in words.
+fn found_by(name: &str, share: &Array2<f64>, class_names: &[String]) -> String {
+    // The row of a class without images is all zeros: it is not described.
+    let shown =
+        class_names.iter().zip(share.rows()).enumerate().filter(|(_, (_, row))| row.sum() > 0.0);
+    let found: Vec<String> = shown
+        .map(|(class, (name, row))| format!("{} {:.0}%", clean_text(name), 100.0 * row[class]))
+        .collect();
+    format!("{name} finds {}", found.join(", "))
 }
 
 /// One matrix: its shares, the names of its rows (empty for all but the first matrix) and those of its columns.
@@ -201,7 +201,7 @@ pub fn plot_only_one_right(
             .filter(|&image| model.y_pred[image] == y_true[image])
             .filter(|&image| others.iter().all(|other| other.y_pred[image] != y_true[image]))
             .collect();
-        let name = clean_text(&model.name);
+        let name = display_name(&model.name);
         let mut tiles: Vec<Tile> = Vec::new();
         for &image in alone.iter().take(examples) {
             let mut wrong: Vec<String> =
@@ -215,7 +215,9 @@ pub fn plot_only_one_right(
             tiles.push(tile(dataset, images.indices()[image], lines)?);
         }
         described.push(format!("{name} alone on {}", alone.len()));
-        rows.push((format!("{name}: {}", alone.len()), tiles));
+        // Names of several words stand in two lines, which leaves room for the pictures.
+        let label = name.rsplit_once(' ').map(|(first, last)| format!("{first}\n{last}"));
+        rows.push((format!("{}: {}", label.unwrap_or(name), alone.len()), tiles));
     }
     let title = "Images that one model alone predicts correctly, and how many there are";
     let alt = format!("{title}: {} of {} images.", list(described), images.len());

@@ -38,13 +38,14 @@ pub struct Figure {
 /// A part of a picture on the page: left, top, width, height.
 pub(crate) type PartArea = [f64; 4];
 
-/// The parts of a picture that a narrow page shows below each other instead of beside each other, and the words that are
-/// lost then.
+/// Areas of a picture that a narrow page stacks, and the title, which lies outside of all of them.
 #[derive(Clone, PartialEq)]
 struct Parts {
     title: String,
-    /// Parts of one row stay together as far as they fit.
+    /// Row by row: the areas of a row stay beside each other where there is room.
     rows: Vec<Vec<PartArea>>,
+    /// True if the areas of a row are one thing, and get smaller rather than stand below each other.
+    joined: bool,
 }
 
 impl Figure {
@@ -62,7 +63,13 @@ impl Figure {
 
     /// The figure with the parts that a narrow page may move, row by row, and its title if no part holds it.
     pub(crate) fn in_parts(self, title: &str, rows: Vec<Vec<PartArea>>) -> Figure {
-        Figure { parts: Some(Parts { title: title.to_owned(), rows }), ..self }
+        Figure { parts: Some(Parts { title: title.to_owned(), rows, joined: false }), ..self }
+    }
+
+    /// The same where the areas of a row are one thing: names of rows, and what they name. An area may stand in several
+    /// rows.
+    pub(crate) fn in_joined_parts(self, rows: Vec<Vec<PartArea>>) -> Figure {
+        Figure { parts: Some(Parts { title: String::new(), rows, joined: true }), ..self }
     }
 
     /// The figure with this sentence below it, which says what it shows.
@@ -116,8 +123,9 @@ impl Figure {
         };
         let parts = self.parts.as_ref().map_or_else(String::new, |parts| {
             let (width, height) = (self.width, self.height);
+            let between = if parts.joined { "+" } else { " " };
             let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
-            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(" ");
+            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(between);
             let rows: Vec<String> = parts.rows.iter().map(row).collect();
             let title = escape_sentence(&parts.title);
             format!(" data-title=\"{title}\" data-parts=\"{width}x{height}:{}\"", rows.join(";"))

@@ -10,8 +10,10 @@ use ndarray::{Array2, ArrayView1, Axis};
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::{DENSITY, Figure, PartArea};
-use super::page::{Rect, Text, draw};
-use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
+use super::page::{Page, Rect, Text, draw};
+use super::style::{
+    BORDER, Color, GREY, INK, NAME_SIZE, Point, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG,
+};
 use crate::data::batches::ImageSource;
 use crate::data::random_state::RandomState;
 use crate::data::{
@@ -347,7 +349,11 @@ pub(super) fn centred(size: f64, color: Color) -> Text {
     Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
-/// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it.
+/// Between two lines of text below a picture or beside a row.
+const LINE: f64 = 16.0;
+
+/// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it. The name of
+/// a row may have several lines.
 pub(super) fn draw_tiles(
     shape: ImageShape,
     title: &str,
@@ -355,11 +361,10 @@ pub(super) fn draw_tiles(
     least: f64,
     alt: String,
 ) -> Result<Figure> {
-    const LINE: f64 = 16.0;
     const TOP: f64 = 36.0;
     let (width, height) = picture_size(shape, least);
     let name = Text::new(NAME_SIZE).bold().anchor(HPos::Right, VPos::Center);
-    let widest_name = name.widest(rows.iter().map(|(name, _)| name), 300.0);
+    let widest_name = name.widest(rows.iter().flat_map(|(name, _)| name.lines()), 300.0);
     let named = widest_name > 0.0;
     let left = if named { widest_name + 20.0 } else { 8.0 };
     let tiles = rows.iter().flat_map(|(_, tiles)| tiles.as_ref());
@@ -382,8 +387,8 @@ pub(super) fn draw_tiles(
         for (row, tiles) in rows.iter().map(|(row, tiles)| (row, tiles.as_ref())) {
             let texts = text_height(tiles);
             let picture = if named { top } else { top + texts };
-            let at = (left + shift - 10.0, picture + height / 2.0);
-            page.text_in(widest_name, row, at, name)?;
+            let middle = (left + shift - 10.0, picture + height / 2.0);
+            draw_row_name(page, row, middle, widest_name, name)?;
             for (column, tile) in tiles.iter().enumerate() {
                 let middle = left + shift + (column as f64 + 0.5) * cell;
                 let first = if named { picture + height + 14.0 } else { top + 10.0 };
@@ -407,6 +412,21 @@ pub(super) fn draw_tiles(
     let rows = rows.iter().map(|(_, tiles)| tiles.as_ref());
     let rows = rows.map(|tiles| (tiles.len(), height + text_height(tiles) + 10.0));
     Ok(figure.in_parts(title, vec![tile_areas((left + shift, TOP), cell, rows)]))
+}
+
+/// The lines of a row's name, around this height.
+fn draw_row_name(
+    page: &Page<'_>,
+    name: &str,
+    (right, middle): Point,
+    widest: f64,
+    style: Text,
+) -> Result<()> {
+    let first = middle - (name.lines().count() as f64 - 1.0) * LINE / 2.0;
+    for (line, text) in name.lines().enumerate() {
+        page.text_in(widest, text, (right, first + line as f64 * LINE), style)?;
+    }
+    Ok(())
 }
 
 /// The areas of tiles, row by row, of rows with this number of tiles and this height.

@@ -3,8 +3,8 @@
 use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
-use super::style::{GREY, INK, Look, Marker, Point, RULE, TICK_SIZE};
-use crate::text::{clean_text, short};
+use super::style::{GREY, INK, Marker, Point, RULE, SeriesStyle, TICK_SIZE};
+use crate::text::{clean_text, counted, short};
 use crate::training::history::{EpochRow, History, Metric, Record};
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ impl<R: Record> History<R> {
             (title, name, [|row| row.metric, |row| row.val_metric]),
         ];
         let entries =
-            PARTS.map(|part| (part.to_owned(), Look::of_part(part, 0), Sign::LineAndMarker));
+            PARTS.map(|part| (part.to_owned(), SeriesStyle::of_part(part, 0), Sign::LineAndMarker));
         let width = (868.0 - legend_width(&entries)) / 2.0;
         draw((900.0, 340.0), self.alt(&rows), |page| {
             for (half, rises) in halves.into_iter().zip([false, true]) {
@@ -98,7 +98,7 @@ impl<R: Record> History<R> {
             panel.upright(epoch, GREY, Some((2.0, 3.0)))?;
         }
         for (values, part) in parts.iter().zip(PARTS) {
-            panel.series(values, Look::of_part(part, 0))?;
+            panel.series(values, SeriesStyle::of_part(part, 0))?;
         }
         for (begin, name) in phases {
             panel.beside(begin, y(26.0, 30.0), name, Text::new(TICK_SIZE))?;
@@ -129,10 +129,10 @@ impl<R: Record> History<R> {
             .map(|phase| format!("; {} from epoch {} on", phase.name, phase.first_epoch))
             .collect();
         format!(
-            "Loss and {what} per epoch for train and validation over {} epochs{phases}. Best epoch {}: validation loss \
+            "Loss and {what} per epoch for train and validation over {}{phases}. Best epoch {}: validation loss \
              {:.digits$}, validation {what} {reached}. Last epoch: training loss {:.digits$}, validation loss \
              {:.digits$}.",
-            rows.len(),
+            counted(rows.len(), "epoch"),
             best.epoch,
             best.val_loss,
             last.loss,
@@ -244,7 +244,7 @@ impl LineChart {
         x.whole = xs().all(|value| value.fract() == 0.0);
         let entry = |(index, (name, x, _)): (usize, &(String, Vec<f64>, Vec<f64>))| {
             let sign = if x.len() > MOST_MARKED { Sign::Line } else { Sign::LineAndMarker };
-            (name.clone(), Look::of_part(name, index), sign)
+            (name.clone(), SeriesStyle::of_part(name, index), sign)
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
         let many = entries.len() > 1;
@@ -267,9 +267,9 @@ impl LineChart {
             let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
             for &[x, low, high] in self.intervals.iter().filter(finite) {
                 let ends = [panel.place((x, low)), panel.place((x, high))];
-                page.line(&ends, 1.6, Look::of(0).color, None)?;
+                page.line(&ends, 1.6, SeriesStyle::of(0).color, None)?;
                 for (x, y) in ends {
-                    page.line(&[(x - 5.0, y), (x + 5.0, y)], 1.6, Look::of(0).color, None)?;
+                    page.line(&[(x - 5.0, y), (x + 5.0, y)], 1.6, SeriesStyle::of(0).color, None)?;
                 }
             }
             for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {

@@ -1,6 +1,6 @@
 //! The inside of a network: its first filters, the feature maps of an image, and the regions that decide a prediction.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use tch::Kind;
 
 use super::figure::Figure;
@@ -218,18 +218,26 @@ pub fn plot_last_features(
 }
 
 /// The codes of an autoencoder in their first two principal components, a mark for each image and a colour for each
-/// class; the title gives the share of the variance that these two explain.
+/// class; the title gives the share of the variance that these two explain. Codes of one value lie on a line for each
+/// class.
 ///
 /// # Errors
-/// If a code has one value alone, there are fewer than two images, or they differ in shape from what the model was built for.
+/// If there are fewer than two images, or they differ in shape from what the model was built for.
 pub fn plot_codes(model: &Model, noisy: &NoisyImages) -> Result<Figure> {
-    let found = principal_components(&model.encode(noisy)?, 2)?;
+    let (codes, labels) = (model.encode(noisy)?, noisy.clean().labels());
+    let mut found = principal_components(&codes, codes.ncols().min(2))?;
     let share = 100.0 * found.explained.iter().sum::<f64>();
     let title =
         format!("Codes of {} images: {share:.0}% of their variance", thousands(noisy.len()));
-    let (axes, names) =
-        (["First component", "Second component"], noisy.clean().dataset().class_names());
-    plot_scatter(&title, axes[0], axes[1], &found.points, &noisy.clean().labels(), names)
+    let upwards = if found.points.ncols() == 2 {
+        "Second component"
+    } else {
+        let classes: Array1<f32> = labels.iter().map(|&label| label as f32).collect();
+        found.points.push_column(classes.view()).map_err(Error::internal)?;
+        "Class id"
+    };
+    let names = noisy.clean().dataset().class_names();
+    plot_scatter(&title, "First component", upwards, &found.points, &labels, names)
 }
 
 /// Up to five layers, evenly spread over those with a non-linearity that output images.

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::axes::Axis;
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
-use super::style::{GREY, INK, Look, Marker, NAME_SIZE, RULE, TICK_SIZE, TITLE_SIZE, blues};
+use super::style::{GREY, INK, Marker, NAME_SIZE, RULE, SeriesStyle, TICK_SIZE, TITLE_SIZE, blues};
 use crate::text::clean_text;
 use crate::{Error, Result};
 
@@ -61,7 +61,7 @@ pub(crate) fn plot_parallel(
             let color = blues(0.3 + 0.7 * axes[last].position(rows[row][last]));
             page.line(&path(&rows[row]), 1.6, color, None)?;
         }
-        let look = Look::of_part("validation", 1);
+        let look = SeriesStyle::of_part("validation", 1);
         let through = path(chosen);
         page.line(&through, 3.0, look.color, None)?;
         for (index, coordinate) in coordinates.iter().enumerate() {

@@ -5,7 +5,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::axes::{Axis, Panel, Sign, bar, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
-use super::style::{INK, Look, NAME_SIZE};
+use super::style::{INK, NAME_SIZE, SeriesStyle};
 use crate::error::{Error, Result};
 use crate::evaluation::{Calibrated, Calibration, CalibrationBin};
 use crate::text::clean_text;
@@ -36,7 +36,10 @@ pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure>
         "Reliability diagrams, accuracy over the probability of the prediction. Expected calibration error: {}.",
         described.join(", ")
     );
-    let (bars, line) = (Look::of(0), Look { dash: Some((6.0, 3.5)), color: INK, ..Look::of(0) });
+    let (bars, line) = (
+        SeriesStyle::of(0),
+        SeriesStyle { dash: Some((6.0, 3.5)), color: INK, ..SeriesStyle::of(0) },
+    );
     let entries = [
         ("accuracy".to_owned(), bars, Sign::Block(0)),
         ("perfectly calibrated".to_owned(), line, Sign::Line),
@@ -113,5 +116,5 @@ fn draw_bar(
     let ((left, bottom), (right, top)) =
         (panel.place((100.0 * low, 0.0)), panel.place((100.0 * high, 100.0 * share)));
     let area = Rect::new(left + 0.75, top, (right - left - 1.5).max(0.5), bottom - top);
-    bar(page, area, Look::of(0).color, 0)
+    bar(page, area, SeriesStyle::of(0).color, 0)
 }

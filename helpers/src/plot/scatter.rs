@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw, rgb};
-use super::style::{INK, Look, NAME_SIZE, Point};
+use super::style::{INK, NAME_SIZE, Point, SeriesStyle};
 use crate::evaluation::metrics::check_classes;
 use crate::text::{clean_text, short};
 use crate::{Error, Result};
@@ -40,7 +40,8 @@ pub fn plot_scatter(
         points.rows().into_iter().map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
     let x = Axis::around(x_name, points.iter().map(|point| point.0), false)?;
     let y = Axis::around(y_name, points.iter().map(|point| point.1), false)?;
-    let entry = |(class, name): (usize, &String)| (name.clone(), Look::of(class), Sign::Marker);
+    let entry =
+        |(class, name): (usize, &String)| (name.clone(), SeriesStyle::of(class), Sign::Marker);
     let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
     // With more classes than fit into the legend there is none, and the names are only in the chart.
     const MOST_ENTRIES: usize = 24;
@@ -58,7 +59,7 @@ pub fn plot_scatter(
         // In the order of the points, so that no class covers all others.
         let radius = if labels.len() > 2000 { 1.8 } else { 2.6 };
         for (&at, &label) in points.iter().zip(labels).filter(|(at, _)| is_finite(**at)) {
-            let Look { color, marker, .. } = Look::of(label as usize);
+            let SeriesStyle { color, marker, .. } = SeriesStyle::of(label as usize);
             page.shape(marker, panel.place(at), radius, rgb(color).mix(0.6))?;
         }
         let mut names = Vec::new();
@@ -204,7 +205,7 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         };
         let bars: Vec<Rect> = points.iter().map(bar).collect();
         for (index, point) in points.iter().enumerate() {
-            let Look { color, marker, .. } = Look::of(index);
+            let SeriesStyle { color, marker, .. } = SeriesStyle::of(index);
             let at = |share: f64| panel.place((point.cost, 100.0 * share));
             let (ends, (x, y)) = (point.interval.map(at), at(point.accuracy));
             page.line(&ends, 1.8, color, None)?;

@@ -65,18 +65,18 @@ const DASHES: [Dash; 4] = [None, Some((6.0, 3.5)), Some((2.0, 2.5)), Some((10.0,
 
 /// How one series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct SeriesStyle {
     pub(crate) color: Color,
     pub(crate) dash: Dash,
     pub(crate) marker: Marker,
 }
 
-impl Look {
+impl SeriesStyle {
     /// The look of the series with this index in its chart.
     ///
     /// When the colours repeat, the marks start at another one, so that the looks differ.
-    pub(crate) fn of(index: usize) -> Look {
-        Look {
+    pub(crate) fn of(index: usize) -> SeriesStyle {
+        SeriesStyle {
             color: PALETTE[index % PALETTE.len()],
             dash: DASHES[index % DASHES.len()],
             marker: Marker::ALL[(index + index / PALETTE.len()) % Marker::ALL.len()],
@@ -84,12 +84,12 @@ impl Look {
     }
 
     /// The look of a part of the split, the same in every picture; other names get the look of their index.
-    pub(crate) fn of_part(name: &str, index: usize) -> Look {
+    pub(crate) fn of_part(name: &str, index: usize) -> SeriesStyle {
         match name.to_lowercase().as_str() {
-            "train" | "training" => Look::of(0),
-            "validation" => Look::of(1),
-            "test" => Look::of(2),
-            _ => Look::of(index),
+            "train" | "training" => SeriesStyle::of(0),
+            "validation" => SeriesStyle::of(1),
+            "test" => SeriesStyle::of(2),
+            _ => SeriesStyle::of(index),
         }
     }
 }
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn no_two_series_look_the_same_and_neighbours_differ_without_colour() {
-        let looks: Vec<Look> = (0..40).map(Look::of).collect();
+        let looks: Vec<SeriesStyle> = (0..40).map(SeriesStyle::of).collect();
         for (index, look) in looks.iter().enumerate() {
             assert!(!looks[..index].contains(look), "{index}");
             if index > 0 {
@@ -225,8 +225,11 @@ mod tests {
                 assert!(look.marker != before.marker && look.dash != before.dash, "{index}");
             }
         }
-        assert_eq!(Look::of_part("Validation", 7).color, VALIDATION);
-        assert_ne!(Look::of_part("validation", 0).dash, Look::of_part("train", 0).dash);
+        assert_eq!(SeriesStyle::of_part("Validation", 7).color, VALIDATION);
+        assert_ne!(
+            SeriesStyle::of_part("validation", 0).dash,
+            SeriesStyle::of_part("train", 0).dash
+        );
     }
 
     #[test]

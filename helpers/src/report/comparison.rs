@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::{interval_text, shows_its_table};
+use super::{interval_text, run_note, shows_its_table};
 use crate::Result;
-use crate::artifacts::{Metrics, by_accuracy};
+use crate::artifacts::{Metrics, by_accuracy, display_name, name_in_sentence};
 use crate::display::{Cell, Column, Table};
 use crate::evaluation::{Comparison, Comparisons};
-use crate::text::{clean_text, thousands, with_thousands};
+use crate::text::{duration, thousands};
 
 /// One table of several models' test scores, the most accurate first and marked.
 ///
@@ -22,28 +22,27 @@ pub fn comparative_table(models: &[Metrics]) -> Result<Table> {
         Column::decimal("Test loss", 4),
         Column::integer("Trained parameters"),
         Column::number_text("Epochs, best of run"),
-        Column::decimal("Training", 0).unit("s"),
+        Column::number_text("Training"),
         Column::decimal("Prediction", 0).unit("images/s"),
     ];
     let mut table = Table::new(columns);
     for (metrics, test) in &scored {
         let [low, high] = test.accuracy_ci95;
         table.push([
-            metrics.name.as_str().into(),
+            display_name(&metrics.name).into(),
             test.accuracy.into(),
             interval_text(low, high).into(),
             test.loss.into(),
             metrics.parameters.into(),
             format!("{} of {}", metrics.best_epoch, metrics.epochs_run).into(),
-            metrics.fit_seconds.into(),
+            duration(metrics.fit_seconds).into(),
             metrics.predict_images_per_second.into(),
         ]);
     }
     Ok(table.best(0).caption(format!(
-        "{}{}Scores on the same {} test images, the most accurate model first.",
-        if models[0].quick { "Quick run, whose scores mean little. " } else { "" },
-        if models[0].dataset.sampled_from.is_some() { "Run on a sample. " } else { "" },
-        with_thousands(models[0].split.test as f64, 0),
+        "Scores on the same {} test images, the most accurate model first.{}",
+        thousands(models[0].split.test),
+        run_note(&models[0]),
     )))
 }
 
@@ -51,14 +50,14 @@ impl Comparison {
     /// The result of the test as a sentence: the probability of a split at least as uneven; where it differs, the
     /// probability corrected for the number of pairs; and the verdict, which uses the corrected one.
     pub fn sentence(&self) -> String {
-        let (first, second) = (clean_text(&self.first), clean_text(&self.second));
+        let [first, second] = [&self.first, &self.second].map(|name| name_in_sentence(name));
         let corrected = if self.p_adjusted > self.p_value {
             format!("; corrected for the number of pairs, p = {}", probability(self.p_adjusted))
         } else {
             String::new()
         };
         let meaning = match self.better() {
-            Some(better) => format!("{} is better on images like these", clean_text(better)),
+            Some(better) => format!("{} is better on images like these", name_in_sentence(better)),
             None => "these images do not tell the two apart".to_owned(),
         };
         format!(
@@ -92,13 +91,13 @@ impl Comparisons {
         ];
         let rows = self.pairs.iter().map(|pair| -> Vec<Cell> {
             vec![
-                pair.first.as_str().into(),
-                pair.second.as_str().into(),
+                display_name(&pair.first).into(),
+                display_name(&pair.second).into(),
                 pair.only_first.into(),
                 pair.only_second.into(),
                 probability(pair.p_value).into(),
                 probability(pair.p_adjusted).into(),
-                pair.better().unwrap_or("not told apart").into(),
+                pair.better().map_or_else(|| "not told apart".to_owned(), display_name).into(),
             ]
         });
         let caption = "McNemar's exact test between each pair of models, on the same test images; corrected for the \
@@ -137,11 +136,15 @@ mod tests {
         let table = comparative_table(&[metrics("baseline", 0.625), metrics("cnn", 0.75)]).unwrap();
         let text = table.to_text();
         let rows: Vec<&str> = text.lines().skip(3).collect();
-        assert!(rows[0].starts_with("cnn ★") && rows[1].starts_with("baseline "), "{text}");
+        assert!(
+            rows[0].starts_with("convolutional network ★") && rows[1].starts_with("dense network "),
+            "{text}"
+        );
         assert!(
             rows[0].contains("75.00") && rows[0].contains("1 of 1") && rows[0].contains("1,234"),
             "{text}"
         );
+        assert!(rows[0].contains(" 1.5 s "), "{text}");
     }
 
     #[test]

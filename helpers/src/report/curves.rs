@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::evaluation::{LabelIssue, NoiseLevels};
 use crate::plot::{Figure, LineChart};
-use crate::text::{clean_text, thousands};
+use crate::text::{clean_text, decimals, thousands};
 use crate::tuning::{LearningCurve, RateSweep};
 
 use super::gain_text;
@@ -35,15 +35,18 @@ impl NoiseLevels {
             .filter(|&level| self.network[level] <= self.linear[level])
             .map(|level| format!("{}", self.variances[level]))
             .collect();
-        let ahead = match behind.is_empty() {
-            true => "ahead of the linear denoiser at every level".to_owned(),
-            false => format!("not ahead of the linear denoiser at {}", behind.join(", ")),
+        let ahead = match behind.len() {
+            0 => "ahead of the linear denoiser at every level".to_owned(),
+            all if all == self.variances.len() => {
+                "ahead of the linear denoiser at none of the levels".to_owned()
+            }
+            _ => format!("not ahead of the linear denoiser at {}", behind.join(", ")),
         };
         format!(
-            "Trained at a variance of {}, the autoencoder gains most over its input at {}: {:.2} dB. It is {ahead}.",
+            "Trained at a variance of {}, the autoencoder gains most over its input at {}: {} dB. It is {ahead}.",
             self.trained,
             self.variances[most],
-            gain(&most)
+            decimals(gain(&most), 2)
         )
     }
 }
@@ -83,16 +86,22 @@ impl LearningCurve {
             }
         };
         format!(
-            "From {} to {} training images the validation accuracy goes from {:.2} to {:.2}%: {:+.2} points for {:.1} \
-             times as many. {verdict}.",
+            "From {} to {} training images the validation accuracy goes from {:.2} to {:.2}%: {} points for {:.1} times \
+             as many. {verdict}.",
             thousands(fewer),
             thousands(more),
             100.0 * before.accuracy,
             100.0 * last.accuracy,
-            100.0 * (last.accuracy - before.accuracy),
+            signed(100.0 * (last.accuracy - before.accuracy)),
             more as f64 / fewer as f64
         )
     }
+}
+
+/// A difference with its sign and two digits; `0.00` has none.
+fn signed(difference: f64) -> String {
+    let text = decimals(difference, 2);
+    if text.starts_with('-') || text == "0.00" { text } else { format!("+{text}") }
 }
 
 impl RateSweep {
@@ -133,7 +142,7 @@ impl RateSweep {
         }
         let steps: Vec<f64> = self.network.windows(2).map(|pair| pair[1] - pair[0]).collect();
         if steps.len() > 1 && steps.iter().all(|step| step.is_finite()) {
-            let listed: Vec<String> = steps.iter().map(|step| format!("{step:.2}")).collect();
+            let listed: Vec<String> = steps.iter().map(|&step| decimals(step, 2)).collect();
             let word = match steps.is_sorted_by(|before, next| before > next) {
                 true => "each larger code adds less",
                 false => "the steps do not shrink throughout",
@@ -189,6 +198,9 @@ mod tests {
              the linear denoiser at 0.1."
         );
         assert!(levels.plot().unwrap().alt_text().contains("autoencoder from 15 to 19"));
+        let weak = NoiseLevels { network: vec![15.0, 16.0], ..levels.clone() };
+        let end = "It is ahead of the linear denoiser at none of the levels.";
+        assert!(weak.sentence().ends_with(end), "{}", weak.sentence());
         // No noise at all: the input is the image itself.
         let with = |variance: f64, noisy: f64| NoiseLevels {
             variances: [vec![variance], levels.variances.clone()].concat(),

@@ -32,11 +32,14 @@ impl Dataset {
         let counts = self.class_counts();
         let most = counts.iter().copied().max().unwrap_or(0);
         let largest = counts.iter().position(|&count| count == most).unwrap_or(0);
+        let named = match counts.iter().all(|&count| count == most) {
+            true => "any one class, since all are equally large,".to_owned(),
+            false => clean_text(&self.class_names()[largest]),
+        };
         format!(
-            "{} images, and as many labels, from 0 to {}. Always naming {} is right for {:.1}% of the images.",
+            "{} images, and as many labels, from 0 to {}. Always naming {named} is right for {:.1}% of the images.",
             thousands(self.len()),
             self.labels().iter().max().unwrap_or(&0),
-            clean_text(&self.class_names()[largest]),
             100.0 * most as f64 / self.len() as f64
         )
     }
@@ -51,11 +54,11 @@ impl Dataset {
         let ImageShape { height, width, channels } = self.image_shape();
         let colour = if channels == 1 { "grey" } else { "red, green and blue" };
         let all = if self.is_sample() {
-            format!("; a sample of {}", thousands(self.found_images().shape[0]))
+            format!("; drawn from the {} of the files", thousands(self.found_images().shape[0]))
         } else {
             String::new()
         };
-        format!("{} of {height} x {width} pixels, {colour}{all}", thousands(self.len()))
+        format!("{} of {height} × {width} pixels, {colour}{all}", thousands(self.len()))
     }
 
     fn x_sentence(&self) -> String {
@@ -78,9 +81,13 @@ impl Dataset {
 
     fn memory_sentence(&self) -> String {
         let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
-        let held = if self.found_images().in_file { "read from the file" } else { "copied" };
+        let held = match self.found_images().in_file {
+            true => "read from the file as they are used",
+            false => "in memory",
+        };
+        let all = if self.is_sample() { " for all images of the files" } else { "" };
         let floats = with_thousands(4.0 * self.pixel_bytes() as f64 / 1e6, 1);
-        format!("{megabytes} MB of uint8, {held}; {floats} MB as 32-bit floats")
+        format!("{megabytes} MB of uint8{all}, {held}; {floats} MB as 32-bit floats")
     }
 
     fn y_sentence(&self) -> String {
@@ -121,7 +128,7 @@ impl fmt::Debug for Dataset {
         let ImageShape { height, width, channels } = self.image_shape();
         write!(
             formatter,
-            "Dataset: {} images {height} x {width} x {channels}, {} classes",
+            "Dataset: {} images {height} × {width} × {channels}, {} classes",
             self.len(),
             self.classes()
         )

@@ -3,7 +3,7 @@
 use super::shows_its_table;
 use crate::display::{Cell, Column, Table};
 use crate::evaluation::Quality;
-use crate::text::thousands;
+use crate::text::{decibels_text, thousands};
 
 impl Quality {
     /// The scores as a table of one row.
@@ -50,15 +50,6 @@ fn beside(images: &Quality, other: &Quality, name: &str) -> String {
         (false, false) if difference.abs() < 0.005 => format!("as much as {name}"),
         (false, false) if difference < 0.0 => format!("{:.2} dB below {name}", -difference),
         (false, false) => format!("{difference:.2} dB above {name}"),
-    }
-}
-
-/// A PSNR in words: `7.12 dB`, or that it is infinite because the images are equal.
-pub fn decibels_text(psnr_db: f64) -> String {
-    if psnr_db == f64::INFINITY {
-        "infinitely many dB (the images are equal)".to_owned()
-    } else {
-        format!("{psnr_db:.2} dB")
     }
 }
 
@@ -136,6 +127,7 @@ mod tests {
              values and where the noisy input reaches 10.00 dB."
         );
         assert_eq!(decibels_text(psnr_db(0.0)), "infinitely many dB (the images are equal)");
+        assert_eq!(gain_text(20.0, 19.999), "0.00 dB");
         assert_eq!(gain_text(10.0, f64::INFINITY), "all there is (its images become exact)");
         assert_eq!(gain_text(f64::INFINITY, f64::INFINITY), "nothing (its images are exact)");
         assert_eq!(gain_text(20.0, 19.5), "-0.50 dB");

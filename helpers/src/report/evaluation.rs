@@ -76,7 +76,8 @@ impl ClassificationReport {
             table.push([name.into(), precision.into(), recall.into(), f1.into(), support.into()]);
         }
         table.rule_above_last(means.len()).caption(
-            "Scores of each class, and their means; each class, or each image, counts alike.",
+            "Scores of each class, and two means: each class counts alike (scikit-learn's macro average), or each image \
+             does (its weighted average).",
         )
     }
 }

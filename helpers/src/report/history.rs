@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use super::decibels_text;
 use crate::Result;
-use crate::artifacts::Metrics;
+use crate::artifacts::{Metrics, name_in_sentence};
 use crate::display::{Column, Show, Table};
-use crate::text::{clean_text, duration, thousands};
+use crate::text::{decibels_text, duration, thousands};
 use crate::training::history::{EpochRow, History, Metric, Record};
 
 impl<R: Record> History<R> {
@@ -88,7 +87,7 @@ impl History {
             100.0 * accuracy,
             gain.abs(),
             if gain >= 0.0 { "above" } else { "below" },
-            clean_text(&other.name)
+            name_in_sentence(&other.name)
         ))
     }
 }
@@ -135,7 +134,7 @@ mod tests {
             phases: Vec::new(),
         };
         let text = history.beside(&metrics("baseline", 0.8)).unwrap();
-        assert_eq!(text, "37.50% on the validation part, 12.50 points below baseline");
+        assert_eq!(text, "37.50% on the validation part, 12.50 points below the dense network");
         let unscored = Metrics { validation: None, ..metrics("baseline", 0.8) };
         let error = history.beside(&unscored).unwrap_err().to_string();
         assert!(error.contains("with its validation scores"), "{error}");

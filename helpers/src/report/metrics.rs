@@ -1,10 +1,10 @@
 //! The metrics of a notebook as a table.
 
-use super::{interval_text, shows_its_table};
-use crate::artifacts::{Denoising, Metrics, Scores};
+use super::{interval_text, run_note, shows_its_table};
+use crate::artifacts::{Denoising, Metrics, Scores, name_in_sentence};
 use crate::display::{Cell, Column, Table};
 use crate::evaluation::Evaluation;
-use crate::text::thousands;
+use crate::text::{duration, thousands};
 
 impl Metrics {
     /// The figures as a table: one row for each part that was scored.
@@ -54,20 +54,37 @@ impl Metrics {
         table.caption(self.sentence())
     }
 
-    pub(crate) fn sentence(&self) -> String {
-        let sample = self.dataset.sampled_from.map_or_else(String::new, |of| {
-            format!("On {} of {} images: ", thousands(self.dataset.images), thousands(of))
-        });
+    fn sentence(&self) -> String {
         format!(
-            "{}{sample}{}: {} parameters, best epoch {} of {}, trained in {:.0} s.",
-            if self.quick { "Quick run: " } else { "" },
-            self.name,
+            "Scores of {}: {} trained parameters, best epoch {} of {}, trained in {}.{}",
+            name_in_sentence(&self.name),
             thousands(self.parameters),
             self.best_epoch,
             self.epochs_run,
-            self.fit_seconds,
+            duration(self.fit_seconds),
+            run_note(self),
         )
     }
 }
 
 shows_its_table!(Metrics);
+
+#[cfg(test)]
+mod tests {
+    use crate::artifacts::Metrics;
+    use crate::artifacts::tests::metrics;
+
+    #[test]
+    fn the_caption_names_the_model_and_its_cost_in_words() {
+        let sample = Metrics { fit_seconds: 2589.0, ..metrics("cnn", 0.75) };
+        let mut full = sample.clone();
+        full.dataset.sampled_from = None;
+        let sentence = "Scores of the convolutional network: 1,234 trained parameters, best epoch 1 of 1, trained in \
+                        43 min 09 s.";
+        assert_eq!(full.sentence(), sentence);
+        assert_eq!(sample.sentence(), format!("{sentence} A run on 200 of 4,000 images."));
+        let quick = Metrics { quick: true, ..sample }.sentence();
+        let end = " A quick run on 200 of 4,000 images: its scores mean little.";
+        assert_eq!(quick, format!("{sentence}{end}"));
+    }
+}

@@ -1,7 +1,7 @@
 //! Which mistakes are frequent, and which of them a better model avoids: tables, figures and sentences.
 
 use super::shows_its_table;
-use crate::artifacts::{Metrics, Predictions, by_accuracy};
+use crate::artifacts::{Metrics, Predictions, by_accuracy, display_name};
 use crate::display::{Column, Table};
 use crate::error::Result;
 use crate::evaluation::{ClassificationReport, Confusion, confusion_matrix, most_confused};
@@ -134,7 +134,7 @@ pub fn mistakes_sentence(models: &[Predictions]) -> String {
         model.y_true.iter().zip(&model.y_pred).filter(|(truth, said)| truth != said).count()
     };
     let mut mistakes: Vec<(usize, String)> =
-        models.iter().map(|model| (wrong(model), clean_text(&model.name))).collect();
+        models.iter().map(|model| (wrong(model), display_name(&model.name))).collect();
     mistakes.sort();
     let counts: Vec<String> =
         mistakes.iter().map(|(wrong, name)| format!("{name} {}", thousands(*wrong))).collect();
@@ -163,7 +163,7 @@ pub fn plot_models_cost(models: &[Metrics], cost: Cost) -> Result<Figure> {
     let points: Vec<CostPoint> = by_accuracy(models)?
         .into_iter()
         .map(|(metrics, test)| CostPoint {
-            name: metrics.name.clone(),
+            name: display_name(&metrics.name),
             cost: match cost {
                 Cost::Training => metrics.fit_seconds,
                 Cost::Prediction => 1000.0 / metrics.predict_images_per_second,

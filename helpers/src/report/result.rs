@@ -1,14 +1,14 @@
 //! The results of a notebook's model, as a table and as sentences.
 
-use super::{comparative_table, compare_denoisers, denoising_sentence, shows_its_table};
+use super::{comparative_table, compare_denoisers, denoising_sentence, run_note, shows_its_table};
 use crate::Result;
 use crate::artifacts::{
     DenoisingResult, ModelResult, ModelResults, Scores, TestResult, by_accuracy,
-    compare_predictions,
+    compare_predictions, display_name, name_in_sentence,
 };
 use crate::display::Table;
 use crate::evaluation::{ClassificationReport, classification_report};
-use crate::text::{clean_text, duration, thousands};
+use crate::text::{duration, thousands};
 
 impl TestResult {
     /// The scores on the validation and on the test part.
@@ -34,7 +34,7 @@ impl TestResult {
         let test = self.metrics.test_evaluation()?;
         let quick = if self.metrics.quick { "A quick run. " } else { "" };
         let mut lines =
-            vec![format!("{quick}Test part, {}: {test}.", clean_text(&self.metrics.name))];
+            vec![format!("{quick}Test part, {}: {test}.", display_name(&self.metrics.name))];
         if let Some(Scores::Classification(validation)) = self.metrics.validation {
             let gap = 100.0 * (validation.accuracy - test.accuracy);
             lines.push(format!(
@@ -54,7 +54,7 @@ impl TestResult {
 
     fn beside(&self, other: &ModelResult) -> Result<String> {
         if self.predictions.y_pred == other.predictions.y_pred {
-            let name = clean_text(&other.metrics.name);
+            let name = name_in_sentence(&other.metrics.name);
             let search = match self.metrics.best_params {
                 Some(_) => ": the search changed nothing",
                 None => ", image for image",
@@ -68,7 +68,7 @@ impl TestResult {
             "{:.2} points {} {}. {}",
             100.0 * gain.abs(),
             if gain >= 0.0 { "more than" } else { "less than" },
-            clean_text(&other.metrics.name),
+            name_in_sentence(&other.metrics.name),
             compare_predictions(&pair)?.pairs[0].sentence()
         ))
     }
@@ -85,7 +85,7 @@ impl TestResult {
             text += &format!(
                 "; {:.1} times the training time of {}",
                 seconds / other.metrics.fit_seconds,
-                clean_text(&other.metrics.name)
+                name_in_sentence(&other.metrics.name)
             );
         }
         text + "."
@@ -97,15 +97,15 @@ shows_its_table!(TestResult);
 impl DenoisingResult {
     /// The scores of the noisy images, the linear denoiser and the network on the test part.
     pub fn table(&self) -> Table {
-        let quick = if self.metrics.quick { "Quick run. " } else { "" };
         compare_denoisers(&[
             ("noisy input", self.noisy),
             ("linear, same code", self.linear),
             (&self.metrics.name, self.network),
         ])
         .caption(format!(
-            "{quick}Closeness to the {} clean test images.",
-            thousands(self.test.len())
+            "Closeness to the {} clean test images.{}",
+            thousands(self.test.len()),
+            run_note(&self.metrics)
         ))
     }
 
@@ -144,7 +144,7 @@ impl ModelResults {
         let (best, score) = &ranked[0];
         let quick = if best.quick { "A quick run. " } else { "" };
         let mut text =
-            format!("{quick}Best on the test part: {}, {score}.", clean_text(&best.name));
+            format!("{quick}Best on the test part: {}, {score}.", name_in_sentence(&best.name));
         for (other, scored) in &ranked[1..] {
             let gain = 100.0 * (score.accuracy - scored.accuracy);
             let [training, prediction] = [
@@ -155,7 +155,7 @@ impl ModelResults {
             text += &format!(
                 "\n{gain:.2} points more than {}, for {training:.1} times its training time and {prediction:.1} times its \
                  time of prediction.",
-                clean_text(&other.name)
+                name_in_sentence(&other.name)
             );
         }
         Ok(text)

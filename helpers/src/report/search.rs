@@ -4,12 +4,12 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use super::shows_its_table;
-use crate::artifacts::Metrics;
+use crate::artifacts::{Metrics, name_in_sentence};
 use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
-use crate::text::{clean_text, duration, thousands};
+use crate::text::{clean_text, decimals, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::{CvResults, Parameters, Resource, Scoring, SearchResults};
 
@@ -160,7 +160,8 @@ impl SearchResults {
         let (column_names, column_of) = self.values_of(columns)?;
         let mut values = Array2::from_elem((row_names.len(), column_names.len()), f64::NAN);
         let mut spread = values.clone();
-        // The worst first, so that the best stays; a failed one has the last rank. Of a combination the last round stays.
+        // The worst first, so that the best stays; a failed one has the last rank. For a combination that was in several
+        // rounds, the last one counts.
         for candidate in self.cv_results.by_rank().into_iter().rev() {
             let cell = (row_of[candidate], column_of[candidate]);
             values[cell] = self.cv_results.mean_test_score[candidate];
@@ -344,7 +345,7 @@ impl SearchResults {
 
     /// The rank of another model's settings, read from its metrics, in this search; as a sentence.
     pub fn rank_of(&self, other: &Metrics) -> String {
-        let name = clean_text(&other.name);
+        let name = name_in_sentence(&other.name);
         let Some(candidate) = self.row_of(other) else {
             return format!(
                 "The grid does not hold the settings of {name}, so the search does not say what they are worth."
@@ -437,8 +438,8 @@ pub(super) fn number(scoring: Scoring, name: String) -> Column {
 /// The difference between two scores as text: accuracies in percentage points.
 pub(super) fn difference(scoring: Scoring, value: f64) -> String {
     match scoring {
-        Scoring::Accuracy => format!("{:.2} points", 100.0 * value),
-        Scoring::NegLogLoss => format!("{value:.4}"),
+        Scoring::Accuracy => format!("{} points", decimals(100.0 * value, 2)),
+        Scoring::NegLogLoss => decimals(value, 4),
     }
 }
 
@@ -536,7 +537,7 @@ mod tests {
             "After 1 epoch the best combination was dropout 0 (75.00% on the images that steer early stopping): rank 2 of \
              2 in the whole search, 12.50 points below the best."
         );
-        // The first one's best epoch is still its first; they tie, and the first in the grid's order is named.
+        // After two epochs both have the same best accuracy; the one that comes first in the grid is named.
         assert!(found.short_trials_sentence(2).contains("was dropout 0 (75.00%"));
         found.histories[1][1] = history([0.25, 0.875]);
         let same = found.short_trials_sentence(2);
@@ -616,7 +617,7 @@ mod tests {
             assert_eq!(found.settings_of(&metrics), Some(found.cv_results.params[1].clone()));
             assert_eq!(
                 found.rank_of(&metrics),
-                "The search puts the settings of baseline (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \
+                "The search puts the settings of the dense network (batch_size 64, dropout 0.35, kernel_initializer he_uniform) at \
                  rank 2 of 3, 25.00 points below the best."
             );
         }
@@ -627,7 +628,10 @@ mod tests {
         let end = "at rank 1 of 2 in round 2 of 2, the last that they were in, 0.00 points below the best.";
         assert!(text.ends_with(end), "{text}");
         let absent = found.rank_of(&settings(0.25));
-        assert!(absent.starts_with("The grid does not hold the settings of baseline"), "{absent}");
+        assert!(
+            absent.starts_with("The grid does not hold the settings of the dense network"),
+            "{absent}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::artifacts::Run;
+use crate::artifacts::{Run, display_name};
 use crate::display::{Column, Table};
 use crate::system::files::{ReadError, read_regular};
 use crate::text::clean_text;
@@ -69,7 +69,7 @@ impl Run {
             let shown = |value: f64| format!("{:.2}{unit}", factor * value);
             let listed: Vec<String> = scores.seed.iter().map(u64::to_string).collect();
             table.push([
-                clean_text(name).into(),
+                display_name(name).into(),
                 listed.join(", ").into(),
                 shown(scores.validation_mean).into(),
                 scores.validation_std.map(shown).into(),
@@ -108,8 +108,9 @@ mod tests {
             let row = text.lines().find(|line| line.starts_with(name)).unwrap();
             row.split_whitespace().map(str::to_owned).collect()
         };
-        let expected = ["cnn", "3,", "1,", "2", "92.00%", "2.00%", "91.25%", "1.00%"];
-        assert_eq!(row("cnn"), expected, "{text}");
+        let expected =
+            ["convolutional", "network", "3,", "1,", "2", "92.00%", "2.00%", "91.25%", "1.00%"];
+        assert_eq!(row("convolutional"), expected, "{text}");
         let expected = ["autoencoder", "3", "19.00", "dB", "–", "19.12", "dB", "–"];
         assert_eq!(row("autoencoder"), expected, "{text}");
         std::fs::write(folder.path().join("seeds.json"), "[]").unwrap();

@@ -252,7 +252,7 @@ mod tests {
     /// Runs a loop over batches of 128 images for this many seconds; returns the share of `best` that it reached
     /// between `from` and the end, and the number of threads at the end.
     fn reached(most: usize, machine: Machine, from: f64, seconds: f64, best: f64) -> (f64, usize) {
-        // Where all threads together are slower than fewer, others are there.
+        // The machine counts as busy while all threads are slower than one fewer.
         let is_busy = |now: f64| machine(most, now) < machine(most - 1, now);
         reached_beside(most, machine, from, seconds, (best, &is_busy))
     }
@@ -300,7 +300,7 @@ mod tests {
     fn beside_a_busy_neighbour_it_is_as_fast_as_the_best_number_of_threads() {
         let (dense, threads) = reached(2, |t, _| [70_000.0, 9_200.0][t - 1], 0.0, 20.0, 70_000.0);
         assert!(dense > 0.95 && threads == 1, "{dense}");
-        // On eight cores the one that the neighbour has is given up, not all but one.
+        // With eight cores, only the core that the other program uses is given up.
         let busy: Machine = |t, _| if t == 8 { 2_000.0 } else { 1_000.0 * t as f64 };
         let (eight, threads) = reached(8, busy, 0.0, 20.0, 7_000.0);
         assert!(eight > 0.9 && threads == 7, "{eight} {threads}");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::system::write_atomically;
+use crate::text::counted;
 
 /// One epoch's figures. Losses and accuracies are means over images, so a short last batch has the right weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -255,8 +256,8 @@ impl<R: Record> fmt::Debug for History<R> {
         let best = self.best().row();
         write!(
             f,
-            "History: {} epochs in {:.1} s, best epoch {} (val_loss {:.digits$}, {})",
-            self.epochs_run(),
+            "History: {} in {:.1} s, best epoch {} (val_loss {:.digits$}, {})",
+            counted(self.epochs_run(), "epoch"),
             self.fit_seconds,
             self.best_epoch,
             best.val_loss,

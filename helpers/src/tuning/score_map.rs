@@ -1,13 +1,14 @@
 //! The scores of a search while it runs: a heat map of one or two parameters, as a table, which is made at once.
 //!
-//! The figure of a search that has ended is `SearchResults::heat_map`.
+//! The figure of a search that has ended is `SearchResults::heat_map`. This one is HTML by hand, colours included: a cell of
+//! `display::Table` has no shade, and nothing else needs one.
 
 use std::fmt::Write;
 
 use super::grid::{Parameters, value_text};
 use crate::text::escape_sentence;
 
-/// More values of a parameter are not read while they change.
+/// With more values than this no table is shown: nobody could follow it while it changes.
 const MOST_VALUES: usize = 12;
 
 /// Where the combinations of a search stand in a table of the parameters that differ.
@@ -105,7 +106,7 @@ impl ScoreMap {
     }
 }
 
-/// A score on the colour of the train part, as strong as it is good among those from `least` to `most`.
+/// A cell shaded from pale (`least`) to strong (`most`), in the colour of the train part.
 fn cell(score: Option<f64>, least: f64, most: f64) -> String {
     let Some(score) = score else { return "<td>…</td>".to_owned() };
     let share = if most > least { (score - least) / (most - least) } else { 1.0 };

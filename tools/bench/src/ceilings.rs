@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-use crate::Format;
+use crate::format::Format;
 
 /// How large the matrices and the copies are.
 #[derive(Debug, Deserialize)]

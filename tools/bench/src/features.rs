@@ -9,8 +9,8 @@ use helpers::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Format;
 use crate::flop::{Flop, Trained};
+use crate::format::Format;
 
 /// The images and the network; the peers' function takes the same fields.
 #[derive(Debug, Deserialize)]

@@ -42,13 +42,13 @@ impl Flop {
     }
 }
 
-/// A count that has come as far as some layer.
+/// The operations counted so far.
 struct Count<'a> {
-    /// What comes out there: channels, height, width, or so many values.
+    /// The output shape of the last counted layer.
     shape: Vec<i64>,
     flop: Flop,
     trained: Trained<'a>,
-    /// True once the first trained layer has come.
+    /// True from the first trained layer on.
     begun: bool,
     /// True once a layer is trained: those after it need the gradient of their input.
     needs_input_grad: bool,
@@ -81,7 +81,7 @@ impl Count<'_> {
         self.shape = output;
     }
 
-    /// Adds a layer of so many multiplications.
+    /// Adds a layer with this many multiplications.
     fn products(&mut self, multiplications: i64, can_be_trained: bool) {
         let flop = 2.0 * multiplications as f64;
         let is_trained = self.begun && can_be_trained;
@@ -138,7 +138,8 @@ mod tests {
         assert_eq!(flop.predict, 2.0 * (down + dense + up));
     }
 
-    /// The paper gives 0.39 thousand million multiplications at 224 pixels for B0; table 1, gone through by hand, this.
+    /// The paper gives 0.39 billion multiplications for B0 at 224 pixels; the number below is worked out by hand from its
+    /// table 1, for Lite0.
     #[test]
     fn lite0_costs_what_its_table_says_and_less_to_train_from_a_late_block_on() {
         let config = TransferConfig { input_size: 224, ..TransferConfig::default() };

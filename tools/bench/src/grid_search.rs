@@ -9,7 +9,7 @@ use helpers::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Format;
+use crate::format::Format;
 
 /// The search; the peers' functions take the same fields.
 #[derive(Debug, Deserialize)]

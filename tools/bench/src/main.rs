@@ -7,6 +7,7 @@ mod ceilings;
 mod chart;
 mod features;
 mod flop;
+mod format;
 mod grid_search;
 mod network;
 mod opening;
@@ -17,7 +18,6 @@ mod time_to_accuracy;
 use std::io::Read;
 use std::process::ExitCode;
 
-use helpers::models::Precision;
 use serde::Deserialize;
 
 /// What is to be done: one of the peers' tasks, or one that only this program has.
@@ -32,32 +32,6 @@ enum Spec {
     SearchScale(search_scale::Spec),
     Throughput(throughput::Spec),
     TimeToAccuracy(time_to_accuracy::Spec),
-}
-
-/// The number format, by the names that all sides know.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    /// As this side does when nobody says anything.
-    Default,
-    Float32,
-}
-
-impl Format {
-    fn precision(self) -> Precision {
-        match self {
-            Format::Default => Precision::Auto,
-            Format::Float32 => Precision::Float32,
-        }
-    }
-
-    /// What it comes to on this processor.
-    fn name(self) -> &'static str {
-        match self.precision().resolve() {
-            Precision::BFloat16 => "bfloat16",
-            _ => "float32",
-        }
-    }
 }
 
 fn main() -> ExitCode {

@@ -29,7 +29,7 @@ impl Spec {
         let dataset = Dataset::load(&self.data)?;
         let mut rows = RandomState::new(self.seed)?.permutation(dataset.len());
         rows.truncate(self.batch_size);
-        // What a network without weights lets through is the batch as a network gets it.
+        // A network of `flatten` alone returns the batch unchanged.
         let model = Sequential::new(dataset.image_shape()).flatten().build(0)?;
         let batch = model.activations(&dataset.subset(rows)?, "flatten", Precision::Float32)?;
         let seconds = started.elapsed().as_secs_f64();

@@ -12,7 +12,7 @@ use helpers::training::Callbacks;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Format;
+use crate::format::Format;
 use crate::network::Network;
 
 /// One network, trained and asked for predictions; the peers' functions take the same fields.

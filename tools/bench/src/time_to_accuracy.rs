@@ -8,7 +8,7 @@ use helpers::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Format;
+use crate::format::Format;
 use crate::network::Network;
 
 /// The training; the peers' function takes the same fields.
@@ -62,7 +62,7 @@ impl Spec {
         let history = model.fit_on(&train, &validation, fit)?;
         let passed = history.epochs.iter().position(|epoch| epoch.val_accuracy >= self.mark);
         let epochs = &history.epochs[..passed.map_or(history.epochs.len(), |index| index + 1)];
-        // What lies before and between the epochs counts for all of them.
+        // Time before and between epochs is always counted in full.
         let between =
             history.fit_seconds - history.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let seconds = between + epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();

@@ -167,7 +167,7 @@ def test_a_quick_run_only_shows_that_all_sides_run(monkeypatch, capsys, tmp_path
         section["sides"]["peer 0"]["check"] = measure.check("accuracy", [0.9331], [0.9], 0.02)
         return section
 
-    monkeypatch.setitem(driver.PARTS, "grid_search", driver.Part(run, grid_search))
+    monkeypatch.setitem(driver.PARTS, "grid_search", driver.Measurement(run, grid_search))
     monkeypatch.setattr(driver, "draw", lambda *given: [])
     words = ["--data", "data", "--out", str(tmp_path / "bench.json"), "--only", "grid_search"]
     monkeypatch.setattr(sys, "argv", ["driver.py", *words, *(["--quick"] if quick else [])])

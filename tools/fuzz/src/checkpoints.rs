@@ -11,8 +11,9 @@ use helpers::{Error, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::{bounded, scratch, write};
+use crate::models;
 use crate::npy::{array, two_classes};
-use crate::{bounded, models, scratch, write};
 
 const EPOCHS: usize = 2;
 

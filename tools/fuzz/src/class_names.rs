@@ -3,8 +3,9 @@
 use fastrand::Rng;
 use helpers::prelude::*;
 
+use crate::common::{bounded, check_message, scratch, write};
 use crate::npy::array;
-use crate::{bounded, check_message, display, mutate, scratch, write};
+use crate::{display, mutate};
 
 /// Takes the input as `classes.txt`, beside labels of as many classes as it has lines.
 pub(crate) fn run(input: &[u8]) {

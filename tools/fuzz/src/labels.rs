@@ -7,8 +7,9 @@ use helpers::data::npy::Kind;
 use helpers::prelude::*;
 
 use crate::class_names::without_markers;
+use crate::common::{bounded, check_message, scratch, write};
+use crate::display;
 use crate::npy::{array, elements, first_side, numbers, parse};
-use crate::{bounded, check_message, display, scratch, write};
 
 /// Takes the input as `y.npy`, beside images that fit.
 pub(crate) fn run(input: &[u8]) {

@@ -9,7 +9,8 @@ use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{bounded, check_message, mutate, scratch, write};
+use crate::common::{bounded, check_message, scratch, write};
+use crate::mutate;
 
 /// Takes the input as a model file, as it is and with its checksum set right; a model that loads is written and read
 /// again.
@@ -119,7 +120,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Option<(Map<String, Value>, &[u8])> {
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Map<String, Value>>();
     let header = values.next()?.ok()?;
     let data = rest[values.byte_offset()..].trim_ascii_start();
-    // As far as it can be known where the blanks end that fill the header up.
+    // The header's declared length says where its padding ends, if it is in range.
     let length = u64::from_le_bytes(bytes[..8].try_into().ok()?);
     let data = usize::try_from(length).ok().and_then(|length| rest.get(length..)).unwrap_or(data);
     Some((header, data))

@@ -70,7 +70,7 @@ fn change(random: &mut Rng, bytes: &mut Vec<u8>, tokens: &[&str]) {
     }
 }
 
-/// Replaces with `text` a run of bytes that are `inside`, one that follows a byte that is `before`.
+/// Replaces by `text` a run of bytes for which `inside` holds, after a byte for which `before` holds.
 fn replace(
     random: &mut Rng,
     bytes: &mut Vec<u8>,

@@ -7,7 +7,8 @@ use helpers::data::npy::{Header, Kind};
 use helpers::data::scaling::Scaling;
 use helpers::prelude::*;
 
-use crate::{bounded, check_message, mutate, scratch, write};
+use crate::common::{bounded, check_message, scratch, write};
+use crate::mutate;
 
 /// Takes the input as `X.npy`, beside labels that fit.
 pub(crate) fn run(input: &[u8]) {

@@ -10,8 +10,9 @@ use helpers::tuning::trial::{TrialResult, TrialSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::{bounded, check_message, scratch, write};
+use crate::mutate;
 use crate::npy::{array, two_classes};
-use crate::{bounded, check_message, mutate, scratch, write};
 
 /// Images, rows and columns of the data that trials run on; the convolutional network needs 8 pixels.
 const SHAPE: [usize; 3] = [24, 8, 8];

@@ -11,24 +11,25 @@ use crate::paths::Paths;
 use crate::template;
 
 /// Rebuilds the warm build with this crate (`NAME` or `NAME@VERSION`) in it; if that fails, everything stays as it was.
-pub(crate) fn add(paths: &Paths, wanted: &str) -> Outcome {
-    let line = resolve(wanted)?;
+pub(crate) fn add(paths: &Paths, requested: &str) -> Outcome {
+    let line = resolve(requested)?;
     change(paths, |crates| Ok(crates.with(&line))).map_err(|error| {
-        format!("`{wanted}` cannot be added, and the warm build is as it was before: {error}")
+        format!("`{requested}` cannot be added, and the warm build is as it was before: {error}")
     })?;
     println!("`:dep {line}` costs no wait from now on, in kernels that start after this");
     Ok(())
 }
 
 /// Makes a warm build without this crate.
-pub(crate) fn remove(paths: &Paths, wanted: &str) -> Outcome {
-    change(paths, |crates| match crates.has(wanted) {
-        true => Ok(crates.without(wanted)),
+pub(crate) fn remove(paths: &Paths, requested: &str) -> Outcome {
+    change(paths, |crates| match crates.has(requested) {
+        true => Ok(crates.without(requested)),
         false => {
-            Err(format!("`{wanted}` was not added; `cargo xtask kernel list` says what was").into())
+            Err(format!("`{requested}` was not added; `cargo xtask kernel list` says what was")
+                .into())
         }
     })?;
-    println!("`{wanted}` is no part of the warm build any longer");
+    println!("`{requested}` is no part of the warm build any longer");
     Ok(())
 }
 
@@ -47,12 +48,12 @@ fn change(paths: &Paths, how: impl FnOnce(&Crates) -> Outcome<Crates>) -> Outcom
 }
 
 /// The crate as a line of a manifest, with the version that cargo chooses; an error if there is no such crate.
-fn resolve(wanted: &str) -> Outcome<String> {
-    let (name, _) = wanted.split_once('@').unwrap_or((wanted, ""));
+fn resolve(requested: &str) -> Outcome<String> {
+    let (name, _) = requested.split_once('@').unwrap_or((requested, ""));
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(format!(
-            "`{wanted}` is no crate's name; write it as `itertools` or `itertools@0.14`"
+            "`{requested}` is no crate's name; write it as `itertools` or `itertools@0.14`"
         )
         .into());
     }
@@ -62,14 +63,14 @@ fn resolve(wanted: &str) -> Outcome<String> {
     fs::create_dir(folder.path().join("src"))?;
     fs::write(folder.path().join("src/lib.rs"), "")?;
     let said = Command::new("cargo")
-        .args(["add", "--quiet", wanted])
+        .args(["add", "--quiet", requested])
         .current_dir(folder.path())
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     if !said.status.success() {
         let said = String::from_utf8_lossy(&said.stderr);
         let said = said.trim().trim_start_matches("error: ").to_owned();
-        return Err(format!("cargo finds no crate `{wanted}`: {said}").into());
+        return Err(format!("cargo finds no crate `{requested}`: {said}").into());
     }
     let text = fs::read_to_string(manifest)?;
     let line = text.lines().find(|line| crates::name(line) == name && line.contains(" = "));
@@ -84,8 +85,8 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for wanted in ["", "@1", "--git=x", "a b", "../a"] {
-            assert!(resolve(wanted).unwrap_err().to_string().contains("is no crate's name"));
+        for requested in ["", "@1", "--git=x", "a b", "../a"] {
+            assert!(resolve(requested).unwrap_err().to_string().contains("is no crate's name"));
         }
     }
 }

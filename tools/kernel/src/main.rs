@@ -71,7 +71,7 @@ fn run(arguments: Vec<String>) -> Outcome {
         ["--control_file", file]
             if env::var_os(INNER_VARIABLE).is_some_and(|own| own == **file) =>
         {
-            session::serve_behind_front()
+            session::serve_evcxr()
         }
         ["--control_file", file] => {
             // A cell may have started it.

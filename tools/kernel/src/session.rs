@@ -57,7 +57,7 @@ pub(crate) fn serve(paths: &Paths, connection_file: &Path) -> Outcome {
 }
 
 /// Runs an unchanged evcxr in the process behind the front, until the front ends.
-pub(crate) fn serve_behind_front() -> Outcome {
+pub(crate) fn serve_evcxr() -> Outcome {
     silence_stdout()?;
     parent::end_with_it();
     // evcxr_jupyter reads the connection file's name from the command line by itself.
@@ -179,9 +179,9 @@ impl Session {
         let configuration = build_folder::write_configuration(&self.folder)?;
         // Values that are set already win, except for `LIBTORCH`: with another libtorch than the warm build's
         // everything would be compiled anew, and cargo sets this variable for every program it starts.
-        let wanted = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
+        let is_needed = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
         let mut variables = environment(paths);
-        variables.retain(|(name, _)| wanted(name));
+        variables.retain(|(name, _)| is_needed(name));
         variables.extend(toolchain::environment(&self.folder, &self.template, mode));
         variables.extend(FRUGAL.map(|(name, value)| (name, value.to_owned())));
         let backtrace = env::var("RUST_BACKTRACE").unwrap_or_else(|_| "0".to_owned());
@@ -270,7 +270,7 @@ mod tests {
         for name in ["alive", "killed", "lockless"] {
             fs::create_dir(path(name)).unwrap();
         }
-        // No folder, so that it cannot be removed as one.
+        // A file, which `remove_dir_all` refuses.
         fs::write(path("odd"), "").unwrap();
         let alive = lock(&path("alive.lock")).unwrap();
         drop(lock(&path("killed.lock")).unwrap());

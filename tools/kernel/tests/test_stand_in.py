@@ -63,7 +63,7 @@ def digest(*parts):
     return whole.hexdigest()
 
 
-class Place:
+class Project:
     """A repository with a warm build, and a session on it."""
 
     def __init__(self, folder):
@@ -143,7 +143,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path):
-    return Place(tmp_path)
+    return Project(tmp_path)
 
 
 def made(done):

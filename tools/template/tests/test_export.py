@@ -159,6 +159,22 @@ def test_fifty_epochs_are_one_block(exported):
     assert shown["tabindex"] == "0"
 
 
+def test_sentences_stand_as_text_and_other_lines_as_they_were_printed(exported):
+    lines = [
+        "Fitting 3 folds for each of 20 candidates",
+        "Test part, <b>: accuracy 91.70% (95% interval 91.09 to 92.27%) on 8,400 images.",
+        "Hardest classes: Shirt (F1 77.3%).",
+        "epoch  1/3  loss 0.5.",
+        "0.5.",
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    page = exported(n04_baseline_model=with_output(new_output("stream", name="stdout", text=text)))["04_baseline_model"]
+    block = page.select_one(".output.stream")
+    assert [element.name for element in block.find_all(recursive=False)] == ["pre", "div", "pre"]
+    assert [said.text for said in block.select(".said p")] == lines[1:3]
+    assert [pre.text for pre in block.select("pre")] == [f"{lines[0]}\n", f"{lines[3]}\n{lines[4]}\n"]
+
+
 def test_how_far_a_cell_had_come_is_left_out(exported):
     lines = "features: read\n… epoch 1: 20% of the images\n… epoch 1: 70%\nepoch  1/3  … loss 0.5\n"
     only = "… features: 10%\n"
@@ -218,6 +234,9 @@ def test_the_value_of_a_loop_is_not_shown(exported):
         "SearchResults: 20 trials",
         "History { epochs: 3 }",
         "RateSweep { rates: [0.1] }",
+        "GridSearchCv { param_grid: [] }",
+        "[Evaluation: 24 images]",
+        "(Figure(900 x 350: Loss per epoch), 1)",
     ],
 )
 def test_the_name_of_a_type_instead_of_the_thing_stops_the_export(exported, text, tmp_path):
@@ -241,6 +260,8 @@ def test_the_name_of_a_type_beside_the_thing_or_in_a_text_is_fine(exported):
 
 def test_every_type_of_helpers_is_known():
     assert {"Table", "Figure", "Dataset", "Model", "RateSweep"} <= set(outputs.TYPES)
+    made_by_macros = {"GridSearchCv", "RandomizedSearchCv", "HalvingGridSearchCv", "HalvingRandomSearchCv", "Layer"}
+    assert made_by_macros <= set(outputs.TYPES)
 
 
 def test_a_picture_keeps_its_alternative_text_and_caption(exported):
@@ -361,6 +382,25 @@ def test_a_figure_in_parts_has_them_beside_the_picture(exported):
     )
     assert [element.name for element in block.parent.find_all(recursive=False)] == ["div", "div", "figcaption"]
     assert not page.select("[data-parts], [data-title]")
+
+
+def test_names_of_rows_stay_beside_what_they_name(exported):
+    parts = "40x30:0.0,0.0,10.0,15.0+10.0,0.0,20.0,15.0;0.0,15.0,40.0,15.0"
+    figure = f'<figure><img alt="Dots" width="40" src="data:image/png;base64,AQID" data-parts="{parts}"></figure>'
+    page = exported(n04_baseline_model=with_output(synthetic.shown(figure)))["04_baseline_model"]
+    rows = page.select(".parts > div")
+    assert [(row.get("class"), len(row.find_all("i"))) for row in rows] == [(["joined"], 2), (None, 1)]
+
+
+def test_short_cells_are_not_broken_and_names_of_layers_only_at_their_underscores(exported):
+    long = "accuracy alone does not tell them apart"
+    rows = f"<tr><td>batch_normalization_1</td><td>not told apart</td><td>{long}</td><td>12</td></tr>"
+    rows += "<tr><td><code>batch_size</code></td><td>a_b</td><td>1</td><td>3</td></tr>"
+    page = exported(n04_baseline_model=with_output(synthetic.shown(f"<table>{rows}</table>")))["04_baseline_model"]
+    cells = page.select(".table td")
+    assert ["short" in cell.get("class", []) for cell in cells[:4]] == [True, True, False, False]
+    assert cells[0].text == "batch_normalization_1" and len(cells[0].select("wbr")) == 2
+    assert cells[4].code.text == "batch_size" and not cells[5].select("wbr")
 
 
 def test_a_caption_stands_above_its_table_and_names_it(exported):

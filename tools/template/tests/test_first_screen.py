@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import executed
 import export
@@ -94,10 +95,10 @@ def test_the_models_stand_in_a_table_the_best_first_with_intervals(with_results)
     page = with_results(synthetic_results.all_metrics())
     found = rows(page)
     assert [row[:3] for row in found] == [
-        ["Transferred network", "95.25", "94.77 to 95.68"],
+        ["Fine-tuned EfficientNet", "95.25", "94.77 to 95.68"],
         ["Convolutional network", "94.98", "94.50 to 95.40"],
         ["Dense network", "91.14", "90.52 to 91.73"],
-        ["Tuned network", "90.71", "90.08 to 91.31"],
+        ["Tuned dense network", "90.71", "90.08 to 91.31"],
     ]
     assert found[0][3:] == ["1,496,074", "41", "2 min 34 s"]
     assert "same 8,400 test images" in page.select_one(".first .caption").text
@@ -105,10 +106,21 @@ def test_the_models_stand_in_a_table_the_best_first_with_intervals(with_results)
     assert [(link.text, link["href"]) for link in page.select(".first a")] == [("Convolutional network", "#nb06")]
 
 
+def test_helpers_and_the_first_screen_call_a_model_the_same():
+    names = (Path(__file__).parents[3] / "helpers/src/artifacts/names.rs").read_text(encoding="utf-8")
+    table = dict(re.findall(r'^    \("(\w+)", "(.+)"\),$', names, re.MULTILINE))
+    assert table == {file: name for file, (name, _) in results.MODELS.items()}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0.4 s"), (41.2, "41 s"), (154.1, "2 min 34 s")])
+def test_a_duration_is_never_0_s(seconds, text):
+    assert executed.duration(seconds) == text
+
+
 def test_the_findings_say_which_models_are_told_apart(with_results):
     text = with_results(synthetic_results.all_metrics()).select_one(".findings").text
-    assert "transferred network is right most often, on 95.25% of 8,400 test images" in text
-    assert "lies above those of the dense network (91.14%) and the tuned network (90.71%)" in text
+    assert "The fine-tuned EfficientNet is right most often, on 95.25% of 8,400 test images" in text
+    assert "lies above those of the dense network (91.14%) and the tuned dense network (90.71%)" in text
     assert "It overlaps that of the convolutional network (94.98%): accuracy alone does not tell them apart" in text
     assert "from 5.1 to 19.1 dB" in text
 

@@ -127,6 +127,13 @@ def test_the_longest_line_that_the_lint_lets_through_fits_on_a_desk(browser, lon
         assert page.ask(lines) == pytest.approx(1, abs=0.3)
 
 
+def test_all_of_the_code_is_seen_on_a_phone(browser, long_page):
+    cut = """[...document.querySelectorAll(".lines, .lines pre")].filter((block) => block.scrollWidth > block.clientWidth + 1).length"""
+    with browser.open(long_page, width=PHONE) as page:
+        assert page.ask("document.querySelectorAll('.lines pre').length") > 0
+        assert page.ask(cut) == 0
+
+
 def test_a_page_without_its_script_reads_whole(browser, made_up, tmp_path):
     text = (made_up / "submission.html").read_text()
     start, end = text.index("<script>"), text.index("</script>")

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(numbers("<f2", &[0x01, 0x00]), [2f64.powi(-24)]);
         assert!(numbers("<f2", &[0x01, 0x7c])[0].is_nan());
         assert_eq!(numbers("<f2", &[0x00, 0xfc]), [f64::NEG_INFINITY]);
-        // A byte written by hand order, as NumPy itself never does.
+        // A one-byte type with a byte order, which NumPy never writes.
         assert_eq!(numbers("<u1", &[7]), [7.0]);
     }
 

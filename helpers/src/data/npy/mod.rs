@@ -25,11 +25,11 @@ use super::file_errors::{CUT_OFF, MISSING, SAVE_AGAIN, UNCHANGED, shown_shape, u
 use crate::error::Result;
 use crate::system::files::{ReadError, open_regular};
 
-/// Bytes read at a time. A piece ends at the end of an element.
+/// Bytes read at a time, rounded down to whole elements.
 const PIECE: usize = 1 << 20;
 
 /// The types of elements that a file may have, and advice for other types.
-pub(super) struct Accepted {
+pub(super) struct AcceptedTypes {
     pub(super) what: &'static str,
     pub(super) takes: fn(&Element) -> bool,
     pub(super) instead: &'static str,
@@ -51,7 +51,7 @@ impl NpyFile {
     /// # Errors
     /// If it is not there or no regular file, if the header is not NumPy's, if the type is not `accepted`, or if the file
     /// is shorter or longer than its header declares.
-    pub(super) fn open(path: &Path, accepted: &Accepted) -> Result<NpyFile> {
+    pub(super) fn open(path: &Path, accepted: &AcceptedTypes) -> Result<NpyFile> {
         let io = |source| unreadable(path, source, MISSING);
         let (mut file, length) = open_regular(path).map_err(|unread| match unread {
             ReadError::Io(source) => io(source),

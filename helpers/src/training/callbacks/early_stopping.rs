@@ -2,6 +2,7 @@
 
 use super::Callback;
 use crate::error::Result;
+use crate::text::counted;
 use crate::training::history::EpochRow;
 use crate::training::state::{TrainingState, best_epoch};
 
@@ -33,7 +34,7 @@ impl Callback for EarlyStopping {
 
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         if self.is_due(training.epochs()) {
-            training.stop(format!("no better val_loss for {} epochs", self.patience));
+            training.stop(format!("no better val_loss for {}", counted(self.patience, "epoch")));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{Callback, TrainBatch};
 use crate::display::chart::{Chart, Point, side_by_side};
 use crate::display::{Board, Ticker, print_line};
 use crate::error::{Error, Result};
-use crate::text::duration;
+use crate::text::{counted, duration};
 use crate::training::history::{EpochRow, Metric};
 use crate::training::state::{TrainingState, best_epoch};
 
@@ -106,7 +106,7 @@ impl Callback for Progress {
                 "stopped after epoch {ran} of {}, {seconds}: {reason}",
                 training.config().epochs
             ),
-            None => format!("{ran} epochs in {seconds}"),
+            None => format!("{} in {seconds}", counted(ran, "epoch")),
         };
         let sentence = format!(
             "{ended}; {restored}: val_loss {:.digits$}, {}",

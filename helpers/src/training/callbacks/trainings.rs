@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Callback, Callbacks, TrainBatch};
 use crate::display::{Bar, print_line};
 use crate::error::Result;
-use crate::text::duration;
+use crate::text::{counted, duration};
 use crate::training::state::TrainingState;
 
 /// Steps of the bar per training, for any number of epochs.
@@ -29,7 +29,10 @@ struct TrainingsBar {
 impl Trainings {
     /// Starts a bar for `count` trainings.
     pub(crate) fn new(count: usize) -> Trainings {
-        let bar = TrainingsBar { bar: Bar::new(STEPS * count), count, done: 0, epochs: 1 };
+        let mut bar = Bar::new(STEPS * count);
+        // At once, or it would stand below the first training's line.
+        bar.show(&format!("training 1 of {count}"));
+        let bar = TrainingsBar { bar, count, done: 0, epochs: 1 };
         Trainings { bar: Rc::new(RefCell::new(bar)), started: Instant::now() }
     }
 
@@ -48,8 +51,7 @@ impl Trainings {
     pub(crate) fn finish(self) {
         let seconds = duration(self.started.elapsed().as_secs_f64());
         if let Some(bar) = Rc::into_inner(self.bar).map(RefCell::into_inner) {
-            let plural = if bar.count == 1 { "" } else { "s" };
-            bar.bar.close(&format!("{} training{plural} in {seconds}", bar.count));
+            bar.bar.close(&format!("{} in {seconds}", counted(bar.count, "training")));
         }
     }
 }

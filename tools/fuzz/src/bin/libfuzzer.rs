@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     (target().run)(input);
 });
 
-// libFuzzer's own changes know what it has seen compared, ours know the formats: half of each.
+// Half of the mutations are libFuzzer's, which follow its coverage; half are ours, which know the format.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let mut random = Rng::with_seed(seed.into());
     if random.bool() {

@@ -31,7 +31,7 @@ pub(crate) struct Cell {
     pub(crate) output: Output,
     pub(crate) outcome: Outcome,
     pub(crate) compiling: Compiling,
-    /// True from a question for input to its answer.
+    /// True while the cell waits for the user's input.
     pub(crate) asks: bool,
     /// When to interrupt a cell that goes on after it was given an end of input.
     pub(crate) end_at: Option<Instant>,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::outlet::Outlet;
 use super::wire::Message;
 
-/// Holds the connection file with which this program is evcxr and not the front. Started with another file, as by a cell
-/// that runs a notebook, it is a new kernel.
+/// The connection file of the inner evcxr. Started with that file, this program is evcxr; with any other, as by a cell that
+/// runs a notebook, it is a new kernel.
 pub(crate) const INNER_VARIABLE: &str = "NOTEBOOK_INNER";
 
 /// What evcxr is started with.

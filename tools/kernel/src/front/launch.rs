@@ -103,11 +103,11 @@ fn listen(listener: UnixListener, events: mpsc::Sender<Event>) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let number = Uuid::new_v4().as_u128();
-            let (orders, wanted) = mpsc::unbounded_channel();
+            let (orders, received) = mpsc::unbounded_channel();
             if events.send(Event::RelayStarted(number, orders)).await.is_err() {
                 return;
             }
-            tokio::spawn(speak(stream, number, wanted, events.clone()));
+            tokio::spawn(speak(stream, number, received, events.clone()));
         }
     });
 }
@@ -115,12 +115,12 @@ fn listen(listener: UnixListener, events: mpsc::Sender<Event>) {
 async fn speak(
     stream: UnixStream,
     number: u128,
-    mut wanted: mpsc::UnboundedReceiver<Order>,
+    mut received: mpsc::UnboundedReceiver<Order>,
     events: mpsc::Sender<Event>,
 ) {
     let (reads, mut writes) = stream.into_split();
     tokio::spawn(async move {
-        while let Some(order) = wanted.recv().await {
+        while let Some(order) = received.recv().await {
             let line = serde_json::to_string(&order).unwrap_or_default() + "\n";
             if writes.write_all(line.as_bytes()).await.is_err() {
                 return;

@@ -32,7 +32,7 @@ impl Names {
         names
     }
 
-    /// Names of fields and functions that a crate keeps for itself, and of nothing that it offers.
+    /// Names that are private everywhere: no public field or function is called so.
     pub(crate) fn private(&self) -> &HashSet<String> {
         &self.private
     }

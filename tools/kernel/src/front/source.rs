@@ -180,7 +180,7 @@ pub(crate) fn declared(code: &str) -> Vec<&str> {
     let mut in_pattern = false;
     let mut before = (TokenKind::Semi, "");
     for (kind, _, text) in tokens(code) {
-        // One of a condition, whose names are its block's.
+        // In `if let` and `while let`: these names belong to the block.
         let in_condition =
             matches!(before, (TokenKind::Ident, "if" | "while") | (TokenKind::And, _));
         before = (kind, text);

@@ -359,7 +359,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             folder
         };
-        // A whole folder is what kernels of before have left.
+        // Earlier versions left a folder here instead of a link.
         fs::create_dir_all(paths.template().join("target")).unwrap();
         let (used, new) = (template("1"), template("3"));
         template("2");

@@ -62,7 +62,7 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
         None => source,
     };
 
-    let room = Room { folder: context.session.join("cell") };
+    let room = CellFolder { folder: context.session.join("cell") };
     let order = Order::of(&source);
     let key = (!only_check && cell::is_kept(&source)).then(|| order.key(&[&manifest.text()]));
     if let Some(key) = &key
@@ -93,11 +93,11 @@ pub(crate) fn library(template: &Path) -> PathBuf {
 
 /// The folder of a session in which its cells are compiled. Like evcxr's own it has a `src/lib.rs`, the path that
 /// panics and messages name.
-struct Room {
+struct CellFolder {
     folder: PathBuf,
 }
 
-impl Room {
+impl CellFolder {
     fn made(&self) -> PathBuf {
         self.folder.join(made_library())
     }

@@ -40,7 +40,7 @@ impl Manifest {
             if other.dependencies.contains(line) {
                 return Some(());
             }
-            let (name, wanted) = parse(line)?;
+            let (name, requirement) = parse(line)?;
             let (_, built) = other
                 .dependencies
                 .iter()
@@ -49,7 +49,7 @@ impl Manifest {
             let versions = lock_file::versions(lock_file, name);
             let versions = versions.iter().filter_map(|text| Version::parse(text).ok());
             let version = versions.filter(|version| built.matches(version)).max()?;
-            wanted.matches(&version).then_some(())
+            requirement.matches(&version).then_some(())
         };
         self.dependencies.iter().all(|line| is_there(line).is_some()).then(|| Manifest {
             package: self.package.clone(),

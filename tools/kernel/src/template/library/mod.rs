@@ -54,7 +54,7 @@ pub(crate) fn make(template: &Path) -> Outcome {
     Ok(())
 }
 
-/// Has cells linked without it.
+/// Removes the library; cells are then linked without it.
 pub(crate) fn remove(template: &Path) -> io::Result<()> {
     match fs::remove_file(toolchain::library(template)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
