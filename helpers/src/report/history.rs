@@ -74,20 +74,22 @@ impl<R: Record> History<R> {
 }
 
 impl History {
-    /// The validation accuracy of the best epoch, compared with that of another model; as a
-    /// sentence.
+    /// The validation accuracy of the best epoch, compared with that of another model; as a sentence, which says if the
+    /// other one averages mirror images, as no epoch does.
     ///
     /// # Errors
     /// If the other one has no such score.
     pub fn beside(&self, other: &Metrics) -> Result<String> {
         let accuracy = self.best().val_accuracy;
         let gain = 100.0 * (accuracy - other.validation_evaluation()?.accuracy);
+        let mirrored = other.config.get("average_mirrored").and_then(|value| value.as_bool());
         Ok(format!(
-            "{:.2}% on the validation part, {:.2} points {} {}",
+            "{:.2}% on the validation part, {:.2} points {} {}{}",
             100.0 * accuracy,
             gain.abs(),
             if gain >= 0.0 { "above" } else { "below" },
-            name_in_sentence(&other.name)
+            name_in_sentence(&other.name),
+            if mirrored == Some(true) { ", which also looks at mirror images" } else { "" }
         ))
     }
 }
@@ -135,6 +137,12 @@ mod tests {
         };
         let text = history.beside(&metrics("baseline", 0.8)).unwrap();
         assert_eq!(text, "37.50% on the validation part, 12.50 points below the dense network");
+        let mirrored = metrics("baseline", 0.8).config("average_mirrored", &true).unwrap();
+        let text = history.beside(&mirrored).unwrap();
+        assert!(
+            text.ends_with("below the dense network, which also looks at mirror images"),
+            "{text}"
+        );
         let unscored = Metrics { validation: None, ..metrics("baseline", 0.8) };
         let error = history.beside(&unscored).unwrap_err().to_string();
         assert!(error.contains("with its validation scores"), "{error}");
