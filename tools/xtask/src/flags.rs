@@ -80,6 +80,8 @@ xflags::xflags! {
             optional --invert
             /// Compute in 32 bits, whatever the model was trained in.
             optional --float32
+            /// The model of a quick run, from export/quick/models.
+            optional --quick
         }
         /// Write a trained model for other programs: ONNX, which takes bytes as in X.npy and gives probabilities.
         cmd export-model {
@@ -89,6 +91,8 @@ xflags::xflags! {
             optional --onnx
             /// The file to write; beside the model unless told otherwise.
             optional --into file: OsString
+            /// The model of a quick run, from export/quick/models.
+            optional --quick
         }
         /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {

@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between two lines of a step without a terminal.
@@ -13,6 +14,23 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const DETAIL: usize = 34;
 /// Moves to the first column and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
+
+/// Whether stdout is for the answer alone, and everything else goes to stderr.
+static ANSWER_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Sends everything but [`answer`] to stderr from now on: for commands whose answer another program may read.
+pub(crate) fn keep_stdout_for_the_answer() {
+    ANSWER_ALONE.store(true, Ordering::Relaxed);
+}
+
+fn is_for_the_answer_alone() -> bool {
+    ANSWER_ALONE.load(Ordering::Relaxed)
+}
+
+/// Prints a line of the answer to stdout.
+pub(crate) fn answer(text: &str) {
+    print_out(&format!("{text}\n"));
+}
 
 /// Prints a line.
 pub(crate) fn say(text: &str) {
@@ -24,9 +42,18 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {text}");
 }
 
+fn print(text: &str) {
+    if is_for_the_answer_alone() {
+        // Without a reader of notes the command goes on.
+        let _ = io::stderr().write_all(text.as_bytes());
+    } else {
+        print_out(text);
+    }
+}
+
 /// Prints `text` and flushes. Ends this program with SIGPIPE's status if nothing reads its output any more (`| head
 /// -1`).
-fn print(text: &str) {
+fn print_out(text: &str) {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
@@ -69,7 +96,10 @@ pub(crate) struct Step {
 impl Step {
     /// A step outside a list.
     pub(crate) fn new(head: String) -> Step {
-        let terminal = io::stdout().is_terminal();
+        let terminal = match is_for_the_answer_alone() {
+            true => io::stderr().is_terminal(),
+            false => io::stdout().is_terminal(),
+        };
         let mut step = Step { head, start: Instant::now(), last: None, terminal, ended: false };
         step.redraw("");
         step
@@ -100,6 +130,17 @@ impl Step {
     pub(crate) fn done(mut self, detail: &str) {
         let text = self.with_time(detail);
         self.finish(&text);
+    }
+
+    /// Ends the step; nothing is left of it if it took less than a second.
+    pub(crate) fn done_if_long(mut self, detail: &str) {
+        if self.elapsed() >= Duration::from_secs(1) {
+            return self.done(detail);
+        }
+        self.ended = true;
+        if self.terminal {
+            print(CLEAR);
+        }
     }
 
     fn with_time(&self, detail: &str) -> String {

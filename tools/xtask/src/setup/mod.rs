@@ -8,6 +8,7 @@ pub(crate) mod bench;
 pub(crate) mod kernel;
 pub(crate) mod libtorch;
 pub(crate) mod packages;
+pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod stamp;
 pub(crate) mod step;
