@@ -8,6 +8,8 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::termios::tcgetwinsize;
+
 /// Time between two lines of a step without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The column at which a step's detail starts.
@@ -160,10 +162,8 @@ impl Step {
 
     fn redraw(&mut self, detail: &str) {
         if self.terminal {
-            let columns = terminal_columns().saturating_sub(1);
             let text = line(&self.head, &self.with_time(detail));
-            let text: String = text.chars().take(columns).collect();
-            print(&format!("{CLEAR}{text}"));
+            print(&format!("{CLEAR}{}", cut(&text, terminal_columns())));
         }
     }
 }
@@ -181,8 +181,18 @@ fn line(head: &str, detail: &str) -> String {
     format!("{head:<DETAIL$} {detail}").trim_end().to_owned()
 }
 
+/// What fits a terminal of so many columns: a line that reaches the last one could not be redrawn.
+fn cut(text: &str, columns: usize) -> String {
+    text.chars().take(columns.saturating_sub(1)).collect()
+}
+
+/// The terminal's width now; 80 if it does not say.
 fn terminal_columns() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80)
+    let size = match is_for_the_answer_alone() {
+        true => tcgetwinsize(io::stderr()),
+        false => tcgetwinsize(io::stdout()),
+    };
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 /// A duration for people: `0.4 s`, `41 s`, `5 min 12 s`, `1 h 03 min`.
@@ -207,6 +217,14 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
+/// How much of a download is there: `312 MB of about 530 MB`.
+pub(crate) fn fetched(size: u64, total: u64) -> String {
+    match size < total {
+        true => format!("fetching, {} of about {}", bytes(size), bytes(total)),
+        false => format!("fetching, {}", bytes(size)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +240,44 @@ mod tests {
             [bytes(76), bytes(530_000_000), bytes(1_240_000_000)],
             ["76 B", "530 MB", "1.2 GB"]
         );
+    }
+
+    /// Runs in the process that the next test starts; it does nothing in an ordinary run of the tests.
+    #[test]
+    fn answering_beside_notes() {
+        if std::env::var_os("ANSWER_TEST").is_some() {
+            keep_stdout_for_the_answer();
+            say("a note");
+            Step::new("A step".to_owned()).done("a detail");
+            answer("the answer");
+        }
+    }
+
+    #[test]
+    fn a_command_that_answers_prints_nothing_else_to_stdout() {
+        let output = process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "progress::tests::answering_beside_notes"])
+            .env("ANSWER_TEST", "1")
+            .output()
+            .unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(out.contains("the answer\n"), "{out}");
+        assert!(!out.contains("a note") && !out.contains("A step"), "{out}");
+        assert!(err.contains("a note\n") && err.contains("a detail\n"), "{err}");
+    }
+
+    #[test]
+    fn a_download_names_its_total_while_that_is_to_come() {
+        let total = 530_000_000;
+        assert_eq!(fetched(312_000_000, total), "fetching, 312 MB of about 530 MB");
+        assert_eq!(fetched(541_000_000, total), "fetching, 541 MB");
+    }
+
+    #[test]
+    fn a_redrawn_line_leaves_the_last_column_free() {
+        assert_eq!(cut("[1/5] größer", 10), "[1/5] grö");
+        assert_eq!(cut("[1/5] Tools", 80), "[1/5] Tools");
     }
 
     #[test]

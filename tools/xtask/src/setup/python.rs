@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::files::remove;
+use crate::files::{remove, size};
 use crate::process;
-use crate::progress::bytes;
+use crate::progress::{bytes, fetched};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
 use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
+
+/// Bytes of its packages, about.
+const FETCHED: u64 = 250_000_000;
 
 /// Minor versions of Python 3 that the lock was made for.
 const MINORS: RangeInclusive<u32> = 10..=14;
@@ -105,12 +108,14 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         pip.env("TMPDIR", temporary.path());
         let what = "installing the Python packages";
         process::run_watched(project, step, what, &mut pip, "python", |log| {
-            let installs = log.contains("Installing collected packages");
-            if installs { "installing" } else { "fetching" }.to_owned()
+            match log.contains("Installing collected packages") {
+                true => "installing".to_owned(),
+                false => fetched(size(temporary.path()), FETCHED),
+            }
         })?;
         let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();
         let count = packages.lines().filter(|line| line.contains("==")).count();
-        Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
+        Ok(format!("{count} packages locked, {}", bytes(size(&folder))))
     })
     .making(&["python"])
     .taking(80)
