@@ -94,7 +94,7 @@ xflags::xflags! {
             /// The model of a quick run, from export/quick/models.
             optional --quick
         }
-        /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
+        /// Set up, fetch the data, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {
             repeated option: OsString
         }
