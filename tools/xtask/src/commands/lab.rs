@@ -52,6 +52,8 @@ fn command(project: &Project, options: &[OsString]) -> Command {
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
     // The start page is the overview; a user's option for another file comes later and has precedence.
     lab.arg("--LabApp.default_url=/lab/tree/README.md");
+    // The address itself, and not a file that leads to it: a browser of Windows (WSL) or out of a snap cannot read that.
+    lab.arg("--ServerApp.use_redirect_file=False");
     // Jupyter refuses to run as root, but a container often has no other user.
     lab.arg("--allow-root").args(options);
     // With an empty token Jupyter would let everyone in.
