@@ -163,8 +163,9 @@ xflags::xflags! {
             /// A small sample and one round, to see that all sides run; results in export/quick.
             optional --quick
         }
-        /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what
-        /// trainings and searches would go on from (export/checkpoints, export/trials).
+        /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, what trainings and
+        /// searches would go on from (export/checkpoints, export/trials), and the outputs that JupyterLab has saved in
+        /// notebooks/01 to 11; cells stay as they are.
         cmd clean {
             /// Everything that is not in a fresh clone: also .tools/, target/, the fetched data, trained models
             /// (export/models), export/seeds and export/submission.pdf. Your own data stays.
