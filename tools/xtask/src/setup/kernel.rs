@@ -51,7 +51,7 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
         .begun_early(begin)
         .making(&["kernel/notebook-kernel"])
         // Beside the steps before it go another one and a half minutes.
-        .taking(250)
+        .taking(250, 1_200)
 }
 
 const PACKAGE: &str = "notebook-kernel";
@@ -80,7 +80,7 @@ pub(crate) fn template_step() -> SetupStep {
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })
     .making(&["kernel/template", "trial"])
-    .taking(240)
+    .taking(240, 450)
 }
 
 /// Copies the program to `.tools/kernel` and writes the kernelspec.

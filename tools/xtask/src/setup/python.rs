@@ -69,13 +69,15 @@ pub(crate) fn find_among(
 fn explain(minors: &RangeInclusive<u32>, unfit: &[String]) -> Failure {
     let wanted = format!("Python 3.{} to 3.{} with venv", minors.start(), minors.end());
     if unfit.is_empty() {
-        return Failure::new(format!("no {wanted} found (looked for python3)"))
-            .advice("on Debian or Ubuntu: apt-get install python3 python3-venv");
+        return Failure::new(format!("no {wanted} found (looked for python3)")).advice(
+            "on Debian or Ubuntu: apt-get install python3 python3-venv; on macOS: brew install python@3.12",
+        );
     }
     let advice = if unfit.iter().any(|text| text.ends_with("no venv")) {
         "on Debian or Ubuntu: apt-get install python3-venv"
     } else {
-        "install a Python in this range; it may stand beside the other one, as python3.12 for instance"
+        "install a Python in this range; it may stand beside the other one, as python3.12 for instance (on Fedora: \
+         dnf install python3.12; on macOS: brew install python@3.12)"
     };
     Failure::new(format!("no {wanted} found: {}", unfit.join(", "))).advice(advice)
 }
@@ -118,7 +120,7 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         Ok(format!("{count} packages locked, {}", bytes(size(&folder))))
     })
     .making(&["python"])
-    .taking(80)
+    .taking(80, 750)
 }
 
 /// A pip that only installs or downloads what a lock names, with the hashes of the lock.
