@@ -298,6 +298,12 @@ def test_arrays_are_taken_out_of_an_npz_file(run, tmp_path, save):
     assert "X.npy is there already" in run("mnist.npz", "--into", "usual", ok=False)
 
 
+def test_as_many_images_as_labels_are_taken(run, tmp_path):
+    np.savez(tmp_path / "odd.npz", X=ARRAYS["x_train"], y=np.arange(4))
+    assert "odd.npz holds 5 images and 4 labels" in run("odd.npz", "--into", "out", ok=False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def idx(array, kind):
     shape = struct.pack(f">{array.ndim}I", *array.shape)
     return bytes([0, 0, kind, array.ndim]) + shape + array.astype(array.dtype.newbyteorder(">")).tobytes()
@@ -312,7 +318,12 @@ def test_mnists_own_files_are_read(run, tmp_path):
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images.astype(np.float32), 13)))
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels.astype(np.int32), 12)))
     run("t10k-images-idx3-ubyte.gz", "--into", "zipped")
-    for folder in ["out", "zipped"]:
+    # Kaggle's archive has each file in a folder of the same name.
+    for kind in ["images-idx3-ubyte", "labels-idx1-ubyte"]:
+        (tmp_path / f"kaggle/train-{kind}").mkdir(parents=True)
+        (tmp_path / f"kaggle/train-{kind}/train-{kind}").write_bytes((tmp_path / f"train-{kind}").read_bytes())
+    run("kaggle/train-images-idx3-ubyte", "--into", "inside")
+    for folder in ["out", "zipped", "inside"]:
         assert (np.load(tmp_path / folder / "X.npy") == images).all()
         assert (np.load(tmp_path / folder / "y.npy") == labels).all()
 
