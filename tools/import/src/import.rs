@@ -217,7 +217,7 @@ impl<'a> Import<'a> {
             ));
         }
         classes::check(&self.list.classes, counts).map_err(|problem| {
-            format!("{problem}; {all} pictures that cannot be read are left out, {said} says why")
+            format!("{problem}; what cannot be read ({all} pictures) is left out, {said} says why")
         })
     }
 

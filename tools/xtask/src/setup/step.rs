@@ -17,7 +17,7 @@ pub(crate) struct SetupStep {
     makes: &'static [&'static str],
     /// Seconds that it takes in a fresh clone, on two Zen 4 cores, and bytes that it adds; 0 for a few.
     pub(super) usual: u64,
-    pub(crate) usual_size: u64,
+    usual_size: u64,
     /// What the user should know before it begins.
     note: Option<&'static str>,
     /// The part that can begin before the steps before it have ended.
