@@ -92,6 +92,9 @@ WHY = {
     "length": "loops, plotting and shared code belong in helpers",
 }
 
+# What JupyterLab saves, and `--fix` takes out.
+MARKS_OF_A_RUN = {"outputs", "counts", "run-metadata", "injected"}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -434,6 +437,8 @@ def main(arguments: list[str] | None = None) -> int:
     findings = lint(options.paths)
     for finding in findings:
         print(finding, file=sys.stderr)
+    if any(finding.rule in MARKS_OF_A_RUN for finding in findings):
+        print("outputs that JupyterLab has saved are taken out by `cargo xtask clean`", file=sys.stderr)
     errors = sum(not finding.warning for finding in findings)
     print(f"{len(files)} notebooks, {errors} errors, {len(findings) - errors} warnings")
     return 1 if errors else 0

@@ -54,9 +54,9 @@ impl Container {
         let said = |error: io::Error| format!("cannot read {}: {error}", self.source.display());
         let shapes = if idx_name(&self.source).is_some() {
             let labels = self.labels_beside()?;
-            [("X.npy", &self.source), ("y.npy", &labels)]
+            [("X.npy", inner(&self.source)), ("y.npy", inner(&labels))]
                 .map(|(name, file)| {
-                    from_idx(file, &into.join(name))
+                    from_idx(&file, &into.join(name))
                         .map_err(|error| format!("cannot read {}: {error}", file.display()))
                 })
                 .into_iter()
@@ -79,8 +79,19 @@ impl Container {
             }
             shapes
         };
+        if let [images, labels] = &shapes[..]
+            && images.entries != labels.entries
+        {
+            let number = |entries: Option<u64>| entries.unwrap_or_default();
+            return Err(format!(
+                "{} holds {} images and {} labels; expected as many of each",
+                self.source.display(),
+                number(images.entries),
+                number(labels.entries)
+            ));
+        }
         for (name, shape) in ["X.npy", "y.npy"].iter().zip(shapes) {
-            println!("{name}: {shape}");
+            println!("{name}: {}", shape.text);
         }
         Ok(())
     }
@@ -98,6 +109,20 @@ impl Container {
         }
         let (source, labels) = (self.source.display(), labels.display());
         Err(format!("no labels beside {source}: expected {labels}; name the file with --labels"))
+    }
+}
+
+/// What the header of an array says, and the number of its entries.
+struct Shape {
+    text: String,
+    entries: Option<u64>,
+}
+
+/// The file itself; some archives put it into a folder of the same name.
+fn inner(path: &Path) -> PathBuf {
+    match path.file_name() {
+        Some(name) if path.is_dir() => path.join(name),
+        _ => path.to_owned(),
     }
 }
 
@@ -125,7 +150,7 @@ fn chosen(
 }
 
 /// Copies an array to its own file; returns its header, which has the type and the shape.
-fn from_npy(mut source: impl Read, path: &Path) -> io::Result<String> {
+fn from_npy(mut source: impl Read, path: &Path) -> io::Result<Shape> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut start = [0; 8];
     source.read_exact(&mut start)?;
@@ -146,11 +171,19 @@ fn from_npy(mut source: impl Read, path: &Path) -> io::Result<String> {
         file.write_all(&text)?;
         io::copy(&mut source, file).map(drop)
     })?;
-    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    Ok(Shape { entries: first_side(&text), text })
+}
+
+/// The first side in the header of an array: of `{'descr': '|u1', 'shape': (5, 4), }` it is 5.
+fn first_side(header: &str) -> Option<u64> {
+    let (_, shape) = header.split_once("'shape':")?;
+    let shape = shape.trim_start().strip_prefix('(')?;
+    shape.split([',', ')']).next()?.trim().parse().ok()
 }
 
 /// An IDX file (Yann LeCun's MNIST page): two zeros, the type, the number of dimensions, each as four bytes, the values; big-endian.
-fn from_idx(source: &Path, path: &Path) -> io::Result<String> {
+fn from_idx(source: &Path, path: &Path) -> io::Result<Shape> {
     let file = BufReader::new(File::open(source)?);
     let mut source: Box<dyn Read> = match source.extension().is_some_and(|ending| ending == "gz") {
         true => Box::new(MultiGzDecoder::new(file)),
@@ -185,7 +218,7 @@ fn from_idx(source: &Path, path: &Path) -> io::Result<String> {
         }
         Err(invalid(format!("it is cut off: {copied} of {bytes} bytes of values")))
     })?;
-    Ok(format!("{descr}, shape {shape:?}"))
+    Ok(Shape { text: format!("{descr}, shape {shape:?}"), entries: shape.first().copied() })
 }
 
 /// Writes the file atomically: completely or not at all.

@@ -1,21 +1,24 @@
 //! Makes arrays from pictures: in parallel, with the pixels of few pictures in memory, and resumed after a stop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::arrays::Array;
+use crate::classes;
 use crate::container::{self, Container};
 use crate::list::{self, List};
 use crate::picture;
 use crate::preview;
+use crate::progress::Progress;
 use crate::request::Request;
+use crate::told;
 
 /// Number of pictures that are read in parallel before their pixels are written. Large enough that no core waits at the
 /// end of a chunk, small enough that a stop only loses seconds.
@@ -23,15 +26,16 @@ const CHUNK: usize = 256;
 
 /// The progress of an import; kept beside the arrays until they are complete.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
+pub(crate) struct State {
     /// SHA-256 of the request and of the list of pictures: if it differs, the import starts from the beginning.
     request: String,
     /// Number of pictures that were read, and how many of them are in the arrays.
     seen: usize,
-    kept: usize,
+    pub(crate) kept: usize,
     /// Number of pictures of each class in the arrays.
-    counts: Vec<usize>,
-    left_out: Vec<(PathBuf, String)>,
+    pub(crate) counts: Vec<usize>,
+    /// Where the pictures that are left out stand in the list, and why they are.
+    pub(crate) left_out: Vec<(usize, String)>,
 }
 
 /// Reads all pictures, or takes the arrays out of another file, and writes X.npy and y.npy.
@@ -62,58 +66,57 @@ pub fn run(
         fs::create_dir_all(into)
             .map_err(|error| format!("cannot make {}: {error}", into.display()))?;
         container.copy(into)?;
-        println!("next: cargo xtask run -p data {}", into.display());
+        told::next(into);
         return Ok(());
     }
+    // Nothing is written before the list is known to be one that notebooks read.
     let list = list::find(&request.source)?;
-    if let Some(row) = &list.heading {
-        println!("the first row, `{row}`, names no file that is there: taken for a heading");
-    }
+    list.notes.iter().for_each(|note| println!("{note}"));
     let of_folder = |error: io::Error| format!("cannot write in {}: {error}", into.display());
     fs::create_dir_all(into).map_err(of_folder)?;
     let mut import = Import::begin(request, &list).map_err(of_folder)?;
-    import.read_all(&list).map_err(of_folder)?;
-    write_left_out(into, &import.state.left_out).map_err(of_folder)?;
-    if import.state.kept == 0 {
-        let (path, reason) = &import.state.left_out[0];
-        let all = import.state.left_out.len();
-        return Err(format!(
-            "none of the {all} pictures can be read, {} says why; {}: {reason}",
-            into.join(LEFT_OUT).display(),
-            path.display()
-        ));
-    }
-    import.finish(&list).map_err(of_folder)
+    import.read_all().map_err(of_folder)?;
+    import.write_left_out().map_err(of_folder)?;
+    import.check()?;
+    import.finish().map_err(of_folder)
 }
 
 /// The list of pictures that cannot be read, beside the arrays.
-const LEFT_OUT: &str = "left_out.txt";
-
-/// Writes a line for each picture that is left out; if there is none, removes the file of an earlier import.
-fn write_left_out(into: &Path, left_out: &[(PathBuf, String)]) -> io::Result<()> {
-    let path = into.join(LEFT_OUT);
-    if left_out.is_empty() {
-        return if path.exists() { fs::remove_file(path) } else { Ok(()) };
-    }
-    let line = |(path, reason): &(PathBuf, String)| format!("{}: {reason}\n", path.display());
-    fs::write(path, left_out.iter().map(line).collect::<String>())
-}
+pub(crate) const LEFT_OUT: &str = "left_out.txt";
 
 /// A running import.
 struct Import<'a> {
     request: &'a Request,
+    list: &'a List,
     state: State,
     x: Array,
-    y: Array,
-    /// For the hash of each picture's pixels: its index, and the number of its class.
-    known: HashMap<[u8; 16], (usize, usize)>,
-    /// Number of pictures with the same pixels as an earlier one, and how many of those have another class than it.
-    copies: [usize; 2],
+    copies: Copies,
+}
+
+/// Pictures with the same pixels, as positions in the list.
+#[derive(Default)]
+pub(crate) struct Copies {
+    /// The first picture for the hash of its pixels.
+    known: HashMap<[u8; 16], usize>,
+    /// The first picture, and one that is like it.
+    pub(crate) pairs: Vec<[usize; 2]>,
+}
+
+impl Copies {
+    fn note(&mut self, pixels: &[u8], position: usize) {
+        let digest = Sha256::digest(pixels);
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        let first = *self.known.entry(key).or_insert(position);
+        if first != position {
+            self.pairs.push([first, position]);
+        }
+    }
 }
 
 impl<'a> Import<'a> {
     /// Resumes the import that was stopped, or starts a new one.
-    fn begin(request: &'a Request, list: &List) -> io::Result<Import<'a>> {
+    fn begin(request: &'a Request, list: &'a List) -> io::Result<Import<'a>> {
         let mut state = State {
             request: identity(request, list),
             counts: vec![0; list.classes.len()],
@@ -123,155 +126,126 @@ impl<'a> Import<'a> {
             true => vec![request.side; 2],
             false => vec![request.side, request.side, 3],
         };
-        let path = |name: &str| request.into.join(name);
+        let path = request.into.join("X.npy");
         let pixels = shape.iter().product::<usize>() as u64;
         if let Ok(text) = fs::read(state_path(request))
             && let Ok(before) = serde_json::from_slice::<State>(&text)
             && before.request == state.request
-            && Array::holds(&path("X.npy"), pixels, before.kept as u64)
-            && Array::holds(&path("y.npy"), 8, before.kept as u64)
+            && Array::holds(&path, pixels, before.kept as u64)
         {
             println!("going on after {} pictures", before.seen);
             state = before;
         }
-        let entries = state.kept as u64;
-        let mut import = Import {
-            request,
-            x: Array::open(&path("X.npy"), "|u1", shape, entries)?,
-            y: Array::open(&path("y.npy"), "<i8", Vec::new(), entries)?,
-            state,
-            known: HashMap::new(),
-            copies: [0; 2],
-        };
-        import.look_for_copies()?;
-        Ok(import)
+        let x = Array::open(&path, "|u1", shape, state.kept as u64)?;
+        // The pictures that are already in the array.
+        let left_out: HashSet<usize> = state.left_out.iter().map(|(at, _)| *at).collect();
+        let mut kept = (0..state.seen).filter(|at| !left_out.contains(at));
+        let mut copies = Copies::default();
+        x.each(|pixels| kept.next().into_iter().for_each(|at| copies.note(pixels, at)))?;
+        Ok(Import { request, list, state, x, copies })
     }
 
-    /// Reads the pictures that are already in the arrays.
-    fn look_for_copies(&mut self) -> io::Result<()> {
-        let mut labels = Vec::new();
-        self.y.each(|label| {
-            labels.push(i64::from_le_bytes(label.try_into().unwrap_or_default()) as usize);
-        })?;
-        let (known, copies, mut index) = (&mut self.known, &mut self.copies, 0);
-        self.x.each(|pixels| {
-            note_copy(known, copies, pixels, index, labels[index]);
-            index += 1;
-        })
-    }
-
-    fn read_all(&mut self, list: &List) -> io::Result<()> {
-        let (begun, before) = (Instant::now(), self.state.seen);
-        let mut told = begun;
+    fn read_all(&mut self) -> io::Result<()> {
+        let list = self.list;
+        let pictures = &list.pictures;
+        let progress = Mutex::new(Progress::new(pictures.len(), self.state.seen));
         let Request { side, grey, fit, .. } = *self.request;
-        while self.state.seen < list.pictures.len() {
-            let end = (self.state.seen + CHUNK).min(list.pictures.len());
-            let chunk = &list.pictures[self.state.seen..end];
-            let read: Vec<Result<Vec<u8>, String>> = chunk
+        while self.state.seen < pictures.len() {
+            let begin = self.state.seen;
+            let end = (begin + CHUNK).min(pictures.len());
+            let read: Vec<Result<Vec<u8>, String>> = pictures[begin..end]
                 .par_iter()
-                .map(|(path, _)| picture::read(path, [side; 2], grey, fit))
+                .map(|(path, _)| {
+                    let pixels = picture::read(path, [side; 2], grey, fit);
+                    if let Ok(mut progress) = progress.lock() {
+                        progress.one_more();
+                    }
+                    pixels
+                })
                 .collect();
-            for ((path, class), pixels) in chunk.iter().zip(read) {
+            for (at, pixels) in (begin..).zip(read) {
                 match pixels {
-                    Ok(pixels) => self.keep(&pixels, *class)?,
-                    Err(reason) => self.state.left_out.push((path.clone(), reason)),
+                    Ok(pixels) => self.keep(&pixels, at)?,
+                    Err(reason) => self.state.left_out.push((at, reason)),
                 }
             }
             self.state.seen = end;
             self.save()?;
-            if told.elapsed() > Duration::from_secs(2) {
-                told = Instant::now();
-                let speed = (end - before) as f64 / begun.elapsed().as_secs_f64();
-                let left = (list.pictures.len() - end) as f64 / speed;
-                println!(
-                    "{end} of {} pictures, {speed:.0} a second, {left:.0} s left",
-                    list.pictures.len()
-                );
-            }
         }
         Ok(())
     }
 
-    fn keep(&mut self, pixels: &[u8], class: usize) -> io::Result<()> {
-        note_copy(&mut self.known, &mut self.copies, pixels, self.state.kept, class);
+    fn keep(&mut self, pixels: &[u8], at: usize) -> io::Result<()> {
+        self.copies.note(pixels, at);
         self.x.push(pixels)?;
-        self.y.push(&(class as i64).to_le_bytes())?;
         self.state.kept += 1;
-        self.state.counts[class] += 1;
+        self.state.counts[self.list.pictures[at].1] += 1;
         Ok(())
     }
 
-    /// Saves the progress: first the arrays, then the state, so that the state never claims more than the arrays have.
+    /// Saves the progress: first the array, then the state, so that the state never claims more than the array has.
     fn save(&mut self) -> io::Result<()> {
         self.x.flush()?;
-        self.y.flush()?;
         let path = state_path(self.request);
         let fresh = path.with_extension("json.part");
         fs::write(&fresh, serde_json::to_vec(&self.state)?)?;
         fs::rename(fresh, path)
     }
 
-    fn finish(self, list: &List) -> io::Result<()> {
-        let Import { request, state, x, y, copies, .. } = self;
+    /// Writes a line for each picture that is left out; if there is none, removes the file of an earlier import.
+    fn write_left_out(&self) -> io::Result<()> {
+        let path = self.request.into.join(LEFT_OUT);
+        if self.state.left_out.is_empty() {
+            return if path.exists() { fs::remove_file(path) } else { Ok(()) };
+        }
+        let line = |(at, reason): &(usize, String)| {
+            format!("{}: {reason}\n", self.list.pictures[*at].0.display())
+        };
+        fs::write(path, self.state.left_out.iter().map(line).collect::<String>())
+    }
+
+    /// Refuses what no notebook would read once the pictures that cannot be read are left out.
+    fn check(&self) -> Result<(), String> {
+        let State { kept, counts, left_out, .. } = &self.state;
+        let Some((at, reason)) = left_out.first() else { return Ok(()) };
+        let said = self.request.into.join(LEFT_OUT);
+        let (said, all) = (said.display(), left_out.len());
+        if *kept == 0 {
+            let path = self.list.pictures[*at].0.display();
+            return Err(format!(
+                "none of the {all} pictures can be read, {said} says why; {path}: {reason}"
+            ));
+        }
+        classes::check(&self.list.classes, counts).map_err(|problem| {
+            format!("{problem}; what cannot be read ({all} pictures) is left out, {said} says why")
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let Import { request, list, state, x, copies } = self;
         let into = &request.into;
-        let entries = state.kept as u64;
-        preview::write(&into.join("preview.html"), &x, request, &list.classes, &state.counts)?;
-        let mut classes = list.classes.join("\n");
-        classes.push('\n');
-        fs::write(into.join("classes.txt"), classes)?;
-        y.finish(entries)?;
+        // Classes without a picture are left out: y has no number for them.
+        let there = list.classes.iter().zip(&state.counts).filter(|(_, count)| **count > 0);
+        let (classes, counts): (Vec<String>, Vec<usize>) =
+            there.map(|(class, count)| (class.clone(), *count)).unzip();
+        preview::write(&into.join("preview.html"), &x, request, &classes, &counts)?;
+        fs::write(into.join("classes.txt"), classes.join("\n") + "\n")?;
+        write_labels(&into.join("y.npy"), &counts)?;
         // `X.npy` is last: if it exists, the others do, too.
-        x.finish(entries)?;
+        x.finish(state.kept as u64)?;
         fs::remove_file(state_path(request))?;
-        tell(request, &state, list, copies);
+        told::result(request, &state, list, &copies);
         Ok(())
     }
 }
 
-/// Prints the result.
-fn tell(request: &Request, state: &State, list: &List, [copies, elsewhere]: [usize; 2]) {
-    let (side, colour) = (request.side, if request.grey { "grey" } else { "colour" });
-    println!(
-        "{} pictures of {side} x {side} pixels, {colour}, in {} classes:",
-        state.kept,
-        list.classes.len()
-    );
-    let width = list.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
-    for (class, count) in list.classes.iter().zip(&state.counts) {
-        println!("  {class:<width$} {count:>9}");
+/// The numbers of the classes: in the array, the pictures of a class are consecutive.
+fn write_labels(path: &Path, counts: &[usize]) -> io::Result<()> {
+    let mut y = Array::open(path, "<i8", Vec::new(), 0)?;
+    for (class, &count) in (0_i64..).zip(counts) {
+        y.push(&class.to_le_bytes().repeat(count))?;
     }
-    if copies > 0 {
-        println!(
-            "{copies} pictures have the pixels of an earlier one, {elsewhere} of them in another class; all are kept"
-        );
-    }
-    for (path, reason) in state.left_out.iter().take(10) {
-        println!("left out: {}: {reason}", path.display());
-    }
-    if state.left_out.len() > 10 {
-        let (more, list) = (state.left_out.len() - 10, request.into.join(LEFT_OUT));
-        println!("left out: {more} more; all of them stand in {}", list.display());
-    }
-    let into = request.into.display();
-    println!("{into}/preview.html shows eight of each class");
-    println!("next: cargo xtask run -p data {into}");
-}
-
-fn note_copy(
-    known: &mut HashMap<[u8; 16], (usize, usize)>,
-    copies: &mut [usize; 2],
-    pixels: &[u8],
-    index: usize,
-    class: usize,
-) {
-    let digest = Sha256::digest(pixels);
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    let (_, first) = *known.entry(key).or_insert((index, class));
-    if known[&key].0 != index {
-        copies[0] += 1;
-        copies[1] += usize::from(first != class);
-    }
+    y.finish(counts.iter().sum::<usize>() as u64)
 }
 
 fn state_path(request: &Request) -> PathBuf {

@@ -2,16 +2,20 @@
 //! picture.
 //!
 //! [`picture`] reads one picture. [`container`] copies arrays out of other files. For pictures, [`list`] finds them and
-//! their classes, [`arrays`] writes the two files entry by entry, [`import`] combines these and resumes after a stop,
-//! [`preview`] shows the result. Start at [`run`].
+//! their classes, [`classes`] checks those, [`arrays`] writes the two files entry by entry, [`import`] combines these and
+//! resumes after a stop, [`progress`] shows how far it is, [`told`] says what came of it, and [`preview`] shows some
+//! pictures. Start at [`run`].
 
 mod arrays;
+mod classes;
 mod container;
 mod import;
 mod list;
 pub mod picture;
 mod preview;
+mod progress;
 mod request;
+mod told;
 
 pub use import::run;
 pub use request::Request;

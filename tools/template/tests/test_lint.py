@@ -321,4 +321,5 @@ def test_the_command_says_what_is_wrong(check):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert "cell 4 (fit): counts" in result.stderr
+    assert result.stderr.endswith("outputs that JupyterLab has saved are taken out by `cargo xtask clean`\n")
     assert result.stdout == "1 notebooks, 1 errors, 0 warnings\n"

@@ -101,7 +101,7 @@ fn tells_of_a_failure(line: &str) -> bool {
 const ADVICE: [(&[&str], &str); 8] = [
     (
         &["no space left on device", "disk quota exceeded"],
-        "the disk is full: free some space (set-up and a full run need about 10 GB; \
+        "the disk is full: free some space (set-up and a full run need about 8 GB; \
          `cargo xtask clean` says what the project itself takes), then give the same command again",
     ),
     (
@@ -131,12 +131,12 @@ const ADVICE: [(&[&str], &str); 8] = [
     ),
     (
         &["no matching distribution found"],
-        "no package for this machine or this Python: supported are Linux (x86-64, aarch64) and macOS \
-         (arm64) with Python 3.10 to 3.14",
+        "no package for this machine or this Python: supported are Linux (x86-64, aarch64; glibc 2.28 or newer, \
+         which `ldd --version` tells) and macOS (arm64) with Python 3.10 to 3.14",
     ),
     (
         &["linker `cc` not found", "failed to find tool", "is `c++` installed", "cc: not found"],
-        "a C++ compiler is missing; on Debian or Ubuntu: apt-get install g++",
+        "a C++ compiler is missing; on Debian or Ubuntu: apt-get install g++; on macOS: xcode-select --install",
     ),
     (&["ensurepip is not available"], "on Debian or Ubuntu: apt-get install python3-venv"),
     (

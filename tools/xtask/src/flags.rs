@@ -14,6 +14,8 @@ xflags::xflags! {
             optional --quick
             /// Skip the notebooks whose inputs have not changed since their last good run.
             optional --resume
+            /// Set a parameter, as in `run`: with `-p data FOLDER` the results of your own data go to FOLDER/export.
+            repeated -p,--parameter name_value: Parameter
             /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
             optional --title text: String
             /// Who hands it in; stands under the title.
@@ -80,6 +82,8 @@ xflags::xflags! {
             optional --invert
             /// Compute in 32 bits, whatever the model was trained in.
             optional --float32
+            /// The model of a quick run, from export/quick/models.
+            optional --quick
         }
         /// Write a trained model for other programs: ONNX, which takes bytes as in X.npy and gives probabilities.
         cmd export-model {
@@ -89,8 +93,10 @@ xflags::xflags! {
             optional --onnx
             /// The file to write; beside the model unless told otherwise.
             optional --into file: OsString
+            /// The model of a quick run, from export/quick/models.
+            optional --quick
         }
-        /// Set up, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
+        /// Set up, fetch the data, then open JupyterLab on the notebooks; what follows goes to JupyterLab.
         cmd lab {
             repeated option: OsString
         }
@@ -106,11 +112,12 @@ xflags::xflags! {
             required action: Action
             optional name: String
         }
-        /// Run notebooks headless; without a name all of them. `06` is enough for 06_cnn_training.
+        /// Run notebooks headless; without a name all of them, and write the HTML pages. `06` is enough for 06_cnn_training.
         cmd run {
             repeated notebook: String
             /// Set a parameter, `-p NAME VALUE`, in those of the notebooks that have it; may be repeated. A relative
-            /// path is taken from the folder where the command is given.
+            /// path is taken from the folder where the command is given. With `-p data FOLDER` and no `-p export` the results
+            /// of your own data go to FOLDER/export; those of the project's data stay.
             repeated -p,--parameter name_value: Parameter
             /// A small sample and few epochs, results in export/quick; minutes.
             optional --quick
@@ -131,6 +138,8 @@ xflags::xflags! {
         cmd export {
             /// Those in export/quick.
             optional --quick
+            /// Those in this folder, or in `export` below it: the results of your own data.
+            optional --from folder: OsString
             /// What stands at the head of the submission; `Deep learning on image data` unless told otherwise.
             optional --title text: String
             /// Who hands it in; stands under the title.
@@ -154,8 +163,9 @@ xflags::xflags! {
             /// A small sample and one round, to see that all sides run; results in export/quick.
             optional --quick
         }
-        /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, and what
-        /// trainings and searches would go on from (export/checkpoints, export/trials).
+        /// Remove what runs leave behind: logs, half-run notebooks, export/quick, sessions of kernels, what trainings and
+        /// searches would go on from (export/checkpoints, export/trials), and the outputs that JupyterLab has saved in
+        /// notebooks/01 to 11; cells stay as they are.
         cmd clean {
             /// Everything that is not in a fresh clone: also .tools/, target/, the fetched data, trained models
             /// (export/models), export/seeds and export/submission.pdf. Your own data stays.
@@ -441,6 +451,19 @@ mod tests {
         };
         assert_eq!(submission.title.as_deref(), Some("Work"));
         assert_eq!((submission.author.as_deref(), submission.course), (Some("Ada"), None));
+    }
+
+    #[test]
+    fn a_submission_of_own_data_has_parameters() {
+        let Ok(XtaskCmd::Submission(submission)) = given("submission -p data mine --author Ada")
+        else {
+            panic!("not read")
+        };
+        assert_eq!(submission.parameter[0].value, "mine");
+        let Ok(XtaskCmd::Export(export)) = given("export --from mine --pdf") else {
+            panic!("not read")
+        };
+        assert_eq!(export.from, Some("mine".into()));
     }
 
     #[test]

@@ -7,6 +7,11 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // `progress` prints: elsewhere a closed pipe would end in a panic.
 
+#[cfg(not(unix))]
+compile_error!(
+    "this project runs on Linux and macOS; on Windows, work in WSL: https://learn.microsoft.com/windows/wsl/install"
+);
+
 mod checks;
 mod commands;
 mod data;

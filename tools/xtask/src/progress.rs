@@ -5,7 +5,10 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::termios::tcgetwinsize;
 
 /// Time between two lines of a step without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -13,6 +16,23 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const DETAIL: usize = 34;
 /// Moves to the first column and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
+
+/// Whether stdout is for the answer alone, and everything else goes to stderr.
+static ANSWER_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Sends everything but [`answer`] to stderr from now on: for commands whose answer another program may read.
+pub(crate) fn keep_stdout_for_the_answer() {
+    ANSWER_ALONE.store(true, Ordering::Relaxed);
+}
+
+fn is_for_the_answer_alone() -> bool {
+    ANSWER_ALONE.load(Ordering::Relaxed)
+}
+
+/// Prints a line of the answer to stdout.
+pub(crate) fn answer(text: &str) {
+    print_out(&format!("{text}\n"));
+}
 
 /// Prints a line.
 pub(crate) fn say(text: &str) {
@@ -24,9 +44,18 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {text}");
 }
 
+fn print(text: &str) {
+    if is_for_the_answer_alone() {
+        // Without a reader of notes the command goes on.
+        let _ = io::stderr().write_all(text.as_bytes());
+    } else {
+        print_out(text);
+    }
+}
+
 /// Prints `text` and flushes. Ends this program with SIGPIPE's status if nothing reads its output any more (`| head
 /// -1`).
-fn print(text: &str) {
+fn print_out(text: &str) {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
@@ -69,7 +98,10 @@ pub(crate) struct Step {
 impl Step {
     /// A step outside a list.
     pub(crate) fn new(head: String) -> Step {
-        let terminal = io::stdout().is_terminal();
+        let terminal = match is_for_the_answer_alone() {
+            true => io::stderr().is_terminal(),
+            false => io::stdout().is_terminal(),
+        };
         let mut step = Step { head, start: Instant::now(), last: None, terminal, ended: false };
         step.redraw("");
         step
@@ -102,6 +134,17 @@ impl Step {
         self.finish(&text);
     }
 
+    /// Ends the step; nothing is left of it if it took less than a second.
+    pub(crate) fn done_if_long(mut self, detail: &str) {
+        if self.elapsed() >= Duration::from_secs(1) {
+            return self.done(detail);
+        }
+        self.ended = true;
+        if self.terminal {
+            print(CLEAR);
+        }
+    }
+
     fn with_time(&self, detail: &str) -> String {
         let elapsed = self.elapsed();
         match (detail.is_empty(), elapsed >= Duration::from_secs(1)) {
@@ -119,10 +162,8 @@ impl Step {
 
     fn redraw(&mut self, detail: &str) {
         if self.terminal {
-            let columns = terminal_columns().saturating_sub(1);
             let text = line(&self.head, &self.with_time(detail));
-            let text: String = text.chars().take(columns).collect();
-            print(&format!("{CLEAR}{text}"));
+            print(&format!("{CLEAR}{}", cut(&text, terminal_columns())));
         }
     }
 }
@@ -140,8 +181,18 @@ fn line(head: &str, detail: &str) -> String {
     format!("{head:<DETAIL$} {detail}").trim_end().to_owned()
 }
 
+/// What fits a terminal of so many columns: a line that reaches the last one could not be redrawn.
+fn cut(text: &str, columns: usize) -> String {
+    text.chars().take(columns.saturating_sub(1)).collect()
+}
+
+/// The terminal's width now; 80 if it does not say.
 fn terminal_columns() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80)
+    let size = match is_for_the_answer_alone() {
+        true => tcgetwinsize(io::stderr()),
+        false => tcgetwinsize(io::stdout()),
+    };
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 /// A duration for people: `0.4 s`, `41 s`, `5 min 12 s`, `1 h 03 min`.
@@ -166,6 +217,14 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
+/// How much of a download is there: `312 MB of about 530 MB`.
+pub(crate) fn fetched(size: u64, total: u64) -> String {
+    match size < total {
+        true => format!("fetching, {} of about {}", bytes(size), bytes(total)),
+        false => format!("fetching, {}", bytes(size)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +240,44 @@ mod tests {
             [bytes(76), bytes(530_000_000), bytes(1_240_000_000)],
             ["76 B", "530 MB", "1.2 GB"]
         );
+    }
+
+    /// Runs in the process that the next test starts; it does nothing in an ordinary run of the tests.
+    #[test]
+    fn answering_beside_notes() {
+        if std::env::var_os("ANSWER_TEST").is_some() {
+            keep_stdout_for_the_answer();
+            say("a note");
+            Step::new("A step".to_owned()).done("a detail");
+            answer("the answer");
+        }
+    }
+
+    #[test]
+    fn a_command_that_answers_prints_nothing_else_to_stdout() {
+        let output = process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "progress::tests::answering_beside_notes"])
+            .env("ANSWER_TEST", "1")
+            .output()
+            .unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(out.contains("the answer\n"), "{out}");
+        assert!(!out.contains("a note") && !out.contains("A step"), "{out}");
+        assert!(err.contains("a note\n") && err.contains("a detail\n"), "{err}");
+    }
+
+    #[test]
+    fn a_download_names_its_total_while_that_is_to_come() {
+        let total = 530_000_000;
+        assert_eq!(fetched(312_000_000, total), "fetching, 312 MB of about 530 MB");
+        assert_eq!(fetched(541_000_000, total), "fetching, 541 MB");
+    }
+
+    #[test]
+    fn a_redrawn_line_leaves_the_last_column_free() {
+        assert_eq!(cut("[1/5] größer", 10), "[1/5] grö");
+        assert_eq!(cut("[1/5] Tools", 80), "[1/5] Tools");
     }
 
     #[test]

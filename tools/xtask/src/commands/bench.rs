@@ -9,7 +9,7 @@ use crate::process;
 use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::setup::bench::Needs;
-use crate::setup::{self, kernel};
+use crate::setup::{self, program};
 
 const DRIVER: &str = "tools/bench/driver.py";
 
@@ -54,7 +54,7 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<(), Failure> {
 fn driver(project: &Project, flags: &Bench) -> Command {
     let mut driver = project.command(project.tools("bench/bin/python"));
     driver.arg(DRIVER).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-    driver.arg("--program").arg(kernel::release_folder(project).join("bench"));
+    driver.arg("--program").arg(program::release_folder(project).join("bench"));
     let (data, out) = match flags.quick {
         true => ("data/sample", "export/quick/bench.json"),
         false => ("data", "export/bench.json"),

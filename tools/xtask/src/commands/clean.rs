@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::data::fashion_mnist;
 use crate::failure::Failure;
-use crate::files::{remove, size};
+use crate::files::{files, remove, size};
+use crate::notebooks::has_number;
+use crate::process;
 use crate::progress::{bytes, say};
 use crate::project::Project;
+use crate::setup::python;
 
 /// What runs leave behind: logs, temporary files, checkpoints, and quick results.
 const LEFT_BEHIND: [&str; 10] = [
@@ -43,6 +46,7 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
         }
         crumbs(project.root(), &mut paths);
     }
+    take_outputs_out(project)?;
     let mut total = 0;
     for path in paths {
         if fs::symlink_metadata(&path).is_err() {
@@ -61,6 +65,34 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Takes the outputs that JupyterLab has saved out of the numbered notebooks; copies and drafts of the user's stay.
+fn take_outputs_out(project: &Project) -> Result<(), Failure> {
+    let lint = project.path(LINT);
+    let mut numbered = files(&project.path("notebooks"));
+    numbered.retain(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        path.extension() == Some("ipynb".as_ref()) && has_number(&name)
+    });
+    if numbered.is_empty() || !lint.exists() {
+        return Ok(());
+    }
+    // Without a Python nothing can have been saved there, either.
+    let Ok(python) = python::find(project) else { return Ok(()) };
+    let mut fix = project.command(python.program);
+    fix.arg(lint).arg("--fix").args(numbered).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = fix.output().map_err(|error| {
+        Failure::new(format!("cannot start {}: {error}", process::show(project, &fix)))
+    })?;
+    // It goes on to say what else is wrong with them, which is not asked here.
+    let text = String::from_utf8_lossy(&output.stdout);
+    for path in text.lines().filter_map(|line| line.strip_prefix("fixed: ")) {
+        say(&format!("without outputs again: {}", project.show(Path::new(path))));
+    }
+    Ok(())
+}
+
+const LINT: &str = "tools/template/lint_notebooks.py";
 
 /// Temporary files that Python, JupyterLab and killed writers leave in the source folders.
 fn crumbs(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -82,7 +114,10 @@ fn crumbs(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
     use std::process::Command;
+
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -118,6 +153,29 @@ mod tests {
         assert!(status().lines().count() > 10, "{}", status());
         run(&project, true).unwrap();
         assert_eq!(status(), "?? .gitignore\n");
+    }
+
+    #[test]
+    fn notebooks_lose_their_outputs_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        symlink(Project::find().path("tools"), project.path("tools")).unwrap();
+        fs::create_dir_all(project.path("notebooks")).unwrap();
+        let notebook = |outputs: Value, count: Value| {
+            let cell = json!({"cell_type": "code", "source": "my code", "metadata": {}, "outputs": outputs,
+                "execution_count": count});
+            json!({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+        };
+        let run =
+            notebook(json!([{"output_type": "stream", "name": "stdout", "text": "1"}]), json!(7));
+        let paths =
+            ["06_cnn.ipynb", "06_cnn-Copy1.ipynb"].map(|name| project.path("notebooks").join(name));
+        paths.iter().for_each(|path| fs::write(path, run.to_string()).unwrap());
+        super::run(&project, false).unwrap();
+        let [own, copy] =
+            paths.map(|path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap());
+        assert_eq!(own, notebook(json!([]), Value::Null));
+        assert_eq!(copy, run, "a copy is the user's");
     }
 
     #[test]

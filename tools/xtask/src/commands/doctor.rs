@@ -1,5 +1,7 @@
 //! `cargo xtask doctor`: what is there, and what to do about the rest. It changes nothing.
 
+use std::path::Path;
+
 use crate::checks::browser;
 use crate::data::fashion_mnist;
 use crate::failure::Failure;
@@ -45,8 +47,7 @@ fn on_this_machine(project: &Project) -> Vec<(String, Finding)> {
         let text = process::ask(project.command(program).arg(option));
         text.and_then(|text| text.lines().next().map(str::to_owned))
     };
-    let rust =
-        |program| ask(program, "-V").ok_or("install Rust as https://rustup.rs says".to_owned());
+    let cargo = ask("cargo", "-V").ok_or("install Rust as https://rustup.rs says".to_owned());
     let python = python::find(project)
         .map(|python| format!("{} ({})", python.version, python.program.display()));
     let gpu = process::ask(project.command("nvidia-smi").arg("-L")).filter(|text| !text.is_empty());
@@ -56,11 +57,16 @@ fn on_this_machine(project: &Project) -> Vec<(String, Finding)> {
         (
             "Folder",
             tools::check_folder(project)
-                .map(|()| project.root().display().to_string())
+                .map(|()| match tools::slow_folder(project) {
+                    Some(note) => format!("{}, {note}", project.root().display()),
+                    None => project.root().display().to_string(),
+                })
                 .map_err(said),
         ),
-        ("Rust", rust("rustc")),
-        ("cargo", rust("cargo")),
+        ("Rust", tools::rustc(project).map_err(said)),
+        ("cargo", cargo),
+        ("Rust's own sources", Ok(rust_sources(project))),
+        ("C library", tools::c_library(project).map_err(said)),
         ("C++ compiler", tools::compiler(project).map_err(said)),
         ("Python with venv", python.map_err(said)),
         ("Free disk space", free_disk_space(project)),
@@ -83,6 +89,18 @@ fn about_gpu(project: &Project, gpu: &str) -> String {
     }
 }
 
+/// The component `rust-src`, by which the kernel looks up the types of variables.
+fn rust_sources(project: &Project) -> String {
+    let root = process::ask(project.command("rustc").args(["--print", "sysroot"]));
+    let library = Path::new(&root.unwrap_or_default()).join("lib/rustlib/src/rust/library");
+    match library.is_dir() {
+        true => "there".to_owned(),
+        false => {
+            "not there; set-up adds them through rustup (rustup component add rust-src)".to_owned()
+        }
+    }
+}
+
 fn free_disk_space(project: &Project) -> Finding {
     match tools::free_gb(project) {
         Some(free) if free < tools::NEEDED_GB && !project.tools("stamps/kernel").exists() => {
@@ -94,10 +112,9 @@ fn free_disk_space(project: &Project) -> Finding {
 }
 
 fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
-    let mut findings: Vec<(String, Finding)> = match setup::steps(project, None) {
-        Ok(steps) => steps.iter().filter_map(|step| of_step(project, step)).collect(),
-        Err(failure) => vec![("Set-up".to_owned(), Err(failure.to_string()))],
-    };
+    let steps = setup::steps_with(project, &tools::found(project), None);
+    let mut findings: Vec<(String, Finding)> =
+        steps.iter().filter_map(|step| of_step(project, step)).collect();
     for folder in [".tools", "target"] {
         findings.push((format!("Size of {folder}"), Ok(bytes(size(&project.path(folder))))));
     }
@@ -107,7 +124,10 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
 /// The state of a step's product; none for a step without one.
 fn of_step(project: &Project, step: &SetupStep) -> Option<(String, Finding)> {
     let finding = match (step.is_there(project)?, step.is_current(project), step.size(project)) {
-        (false, ..) => Err("missing or out of date: cargo xtask setup".to_owned()),
+        (false, ..) => {
+            let cost = step.cost().map(|cost| format!(" ({cost})")).unwrap_or_default();
+            Err(format!("missing or out of date: cargo xtask setup{cost}"))
+        }
         (true, None, size) => Ok(format!("there, {}", bytes(size))),
         // The product is in another step's folder.
         (true, _, 0) => Ok("up to date".to_owned()),
@@ -122,7 +142,7 @@ fn data(project: &Project) -> (String, Finding) {
         (true, true) => Ok("Fashion-MNIST, 70,000 images".to_owned()),
         (true, false) => Ok(format!("your own, {} and {}", bytes(size(&x)), bytes(size(&y)))),
         (false, _) => {
-            Err("not there: cargo xtask data, or put your own X.npy and y.npy into data/"
+            Err("not there: cargo xtask data (31 MB), or put your own X.npy and y.npy into data/"
                 .to_owned())
         }
     };
@@ -144,10 +164,22 @@ mod tests {
         fs::create_dir_all(project.tools("kernel/templates/1")).unwrap();
         fs::write(project.tools("kernel/templates/1/library"), [0; 3000]).unwrap();
         fs::write(project.tools("trial"), [0; 1000]).unwrap();
-        assert_eq!(found().unwrap_err(), "missing or out of date: cargo xtask setup");
+        let text = "missing or out of date: cargo xtask setup (about 4 min, 450 MB)";
+        assert_eq!(found().unwrap_err(), text);
         symlink("templates/1", project.tools("kernel/template")).unwrap();
         assert_eq!(found().unwrap(), "there, 4 kB");
         fs::remove_file(project.tools("trial")).unwrap();
         assert!(found().is_err(), "the program of trials is part of it");
+    }
+
+    #[test]
+    fn a_missing_tool_hides_no_step() {
+        // In this folder, whose path has a space, no set-up may begin.
+        let folder = tempfile::Builder::new().prefix("my project").tempdir().unwrap();
+        let project = Project::at(folder.path());
+        assert!(setup::steps(&project, Some(false)).is_err());
+        let found = made_by_setup(&project);
+        let steps = found.iter().filter(|(_, finding)| finding.is_err()).count();
+        assert_eq!(steps, 6, "{found:?}");
     }
 }

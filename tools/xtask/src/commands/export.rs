@@ -1,9 +1,12 @@
 //! `cargo xtask export`: the HTML pages, from the executed notebooks.
 
+use std::path::{Path, PathBuf};
+
+use crate::commands::export_model::here;
 use crate::failure::Failure;
 use crate::files::size;
 use crate::flags::{Export, Submission};
-use crate::notebooks::{export_folder, jupyter};
+use crate::notebooks::{export_folder, jupyter, paths};
 use crate::process;
 use crate::progress::{Progress, Step, bytes};
 use crate::project::Project;
@@ -50,29 +53,42 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Writes the pages again, from the notebooks in `export/` or `export/quick`.
+/// Writes the pages again, from the notebooks in `export/`, `export/quick` or a folder of the user's.
 pub(crate) fn run(project: &Project, flags: &Export) -> Result<(), Failure> {
+    let folder = match (&flags.from, flags.quick) {
+        (Some(_), true) => {
+            return Err(Failure::new("`--from` and `--quick` exclude each other"));
+        }
+        (Some(from), false) => results_in(&paths::without_dots(&here()?.join(from))),
+        (None, quick) => export_folder(project, quick),
+    };
     let _runs = project.lock_runs(flags.quick)?;
     let step = Progress::new(1).step("Pages");
-    write_pages(project, step, flags.quick, &Pages::of_export(flags))
+    write_pages(project, step, &folder, &Pages::of_export(flags))
 }
 
-/// Writes one page a notebook and `submission.html` into `export/` or `export/quick`, under [`Project::lock_runs`].
+/// The folder itself, or the one for results in a folder with data.
+fn results_in(folder: &Path) -> PathBuf {
+    let inside = folder.join("export");
+    if !holds_notebooks(folder) && holds_notebooks(&inside) { inside } else { folder.to_owned() }
+}
+
+fn holds_notebooks(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.extension() == Some("ipynb".as_ref()))
+}
+
+/// Writes one page a notebook and `submission.html` into the folder with the executed notebooks, under
+/// [`Project::lock_runs`].
 pub(crate) fn write_pages(
     project: &Project,
     mut step: Step,
-    quick: bool,
+    folder: &Path,
     pages: &Pages,
 ) -> Result<(), Failure> {
-    let folder = export_folder(project, quick);
-    let name = project.show(&folder);
-    let executed = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| entry.path().extension() == Some("ipynb".as_ref()));
-    if !executed {
-        let quick = if quick { " --quick" } else { "" };
+    let name = project.show(folder);
+    if !holds_notebooks(folder) {
+        let quick = if folder == export_folder(project, true) { " --quick" } else { "" };
         return Err(Failure::new(format!("{name}/ holds no executed notebook"))
             .advice(format!("run `cargo xtask run{quick}` first")));
     }
@@ -87,6 +103,17 @@ pub(crate) fn write_pages(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_results_of_own_data_are_found_by_the_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, results) = (folder.path(), folder.path().join("export"));
+        assert_eq!(results_in(data), data);
+        std::fs::create_dir(&results).unwrap();
+        std::fs::write(results.join("01_data_loading.ipynb"), "").unwrap();
+        assert_eq!(results_in(data), results);
+        assert_eq!(results_in(&results), results);
+    }
 
     #[test]
     fn the_exporter_is_told_what_was_given_and_nothing_else() {

@@ -1,27 +1,24 @@
 //! `cargo xtask import`: makes arrays from pictures.
 
-use std::env;
 use std::os::unix::process::CommandExt;
 
+use crate::commands::export_model::here;
 use crate::failure::Failure;
 use crate::flags::Import;
-use crate::progress::say;
+use crate::progress::{Step, keep_stdout_for_the_answer};
 use crate::project::Project;
+use crate::setup::program;
 
-/// Replaces this process by the program `import`, which cargo builds first; returns only if cargo cannot start. Paths
-/// are relative to the user's current folder.
+/// Replaces this process by the program `import`, which cargo builds first; returns only if it cannot start. Paths are
+/// relative to the user's current folder.
 pub(crate) fn run(project: &Project, flags: Import) -> Result<(), Failure> {
-    if !project.path("target/release/import").exists() {
-        say("building the program that reads pictures, once: a minute or two");
-    }
-    let mut cargo = project.command("cargo");
-    if let Ok(here) = env::current_dir() {
-        cargo.current_dir(here);
-    }
-    cargo.args(["run", "--locked", "--release", "--quiet", "--package", "import"]);
-    cargo.arg("--manifest-path").arg(project.path("Cargo.toml")).arg("--").arg(&flags.source);
+    keep_stdout_for_the_answer();
+    let here = here()?;
+    let step = Step::new("The program that reads pictures".to_owned());
+    let mut import = project.command(program::built(project, step, "import")?);
+    import.current_dir(here).arg(&flags.source);
     if flags.grey {
-        cargo.arg("--grey");
+        import.arg("--grey");
     }
     let into = flags.into.unwrap_or_else(|| project.path("data").into());
     let options = [
@@ -33,8 +30,8 @@ pub(crate) fn run(project: &Project, flags: Import) -> Result<(), Failure> {
     ];
     for (name, value) in options {
         if let Some(value) = value {
-            cargo.arg(name).arg(value);
+            import.arg(name).arg(value);
         }
     }
-    Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
+    Err(Failure::new(format!("cannot start the program that reads pictures: {}", import.exec())))
 }

@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::commands::setup;
+use crate::data::fashion_mnist;
 use crate::failure::Failure;
 use crate::notebooks::jupyter;
-use crate::progress::say;
+use crate::progress::{Progress, Step, say};
 use crate::project::Project;
+use crate::setup;
 
-/// Sets up and replaces this process by JupyterLab; returns only if it cannot start.
+/// Sets up, fetches the data and replaces this process by JupyterLab; returns only if it cannot start.
 pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure> {
     let mut lab = command(project, options);
     if options.iter().any(|option| QUESTIONS.iter().any(|question| option == question)) {
@@ -20,12 +21,25 @@ pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure
             return Ok(());
         }
     } else {
-        setup::run(project, None)?;
-        say("JupyterLab starts; Ctrl-C ends it");
+        let steps = setup::steps(project, None)?;
+        let mut progress = Progress::new(steps.len() + 1);
+        setup::run(project, steps, &mut progress)?;
+        if let Some(note) = fetch_data(project, progress.step("Data")) {
+            say(&note);
+        }
+        say("JupyterLab starts; Ctrl-C ends it. If no page opens, open the address that it prints");
     }
     let error = lab.stdin(Stdio::inherit()).exec();
     Err(Failure::new(format!("cannot start JupyterLab: {error}"))
         .advice("run `cargo xtask setup`, then try again"))
+}
+
+/// Fetches the data that notebooks read by default; returns a note if that fails, which is no reason to open none.
+fn fetch_data(project: &Project, step: Step) -> Option<String> {
+    let failure = fashion_mnist::fetch(project, step).err()?;
+    Some(format!(
+        "note: {failure}\n  notebooks need `data` in their parameters until then: \"../data/sample\" holds 4,000 images"
+    ))
 }
 
 /// Options that only print something, so that neither a server nor a set-up is needed.
@@ -38,6 +52,8 @@ fn command(project: &Project, options: &[OsString]) -> Command {
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
     // The start page is the overview; a user's option for another file comes later and has precedence.
     lab.arg("--LabApp.default_url=/lab/tree/README.md");
+    // The address itself, and not a file that leads to it: a browser of Windows (WSL) or out of a snap cannot read that.
+    lab.arg("--ServerApp.use_redirect_file=False");
     // Jupyter refuses to run as root, but a container often has no other user.
     lab.arg("--allow-root").args(options);
     // With an empty token Jupyter would let everyone in.
@@ -108,6 +124,20 @@ mod tests {
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn data_that_cannot_be_fetched_is_a_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let step = || Step::new("Data".to_owned());
+        fs::create_dir(project.path("data")).unwrap();
+        fs::write(project.path("data/X.npy"), "mine").unwrap();
+        let note = fetch_data(&project, step()).unwrap();
+        assert!(note.starts_with("note: data/X.npy is not Fashion-MNIST's"), "{note}");
+        assert!(note.ends_with("\"../data/sample\" holds 4,000 images"), "{note}");
+        fs::write(project.path("data/y.npy"), "mine").unwrap();
+        assert_eq!(fetch_data(&project, step()), None, "own data is used as it is");
     }
 
     #[test]

@@ -6,29 +6,27 @@ use std::os::unix::process::CommandExt;
 use crate::commands::export_model::{find_model, here};
 use crate::failure::Failure;
 use crate::flags::Predict;
-use crate::progress::{Progress, say};
+use crate::progress::{Progress, Step, keep_stdout_for_the_answer};
 use crate::project::Project;
-use crate::setup;
+use crate::setup::{self, libtorch, program};
 
-/// Replaces this process by the program `predict`, which cargo builds first; returns only if cargo cannot start. Paths
-/// are relative to the user's current folder.
+/// Replaces this process by the program `predict`, which cargo builds first; returns only if it cannot start. Paths are
+/// relative to the user's current folder.
 pub(crate) fn run(project: &Project, flags: &Predict) -> Result<(), Failure> {
+    keep_stdout_for_the_answer();
     let here = here()?;
-    let model = find_model(project, &flags.model, &here)?;
-    let built = project.path("target/release/predict").exists();
-    if !built {
-        // The program is linked to libtorch. Set-up must come first, because later only the answer may be printed.
+    let model = find_model(project, &flags.model, flags.quick, &here)?;
+    // The program is linked to libtorch.
+    if libtorch::step(project, None).is_current(project) != Some(true) {
         let steps = setup::libtorch_steps(project)?;
         let mut progress = Progress::new(steps.len());
         setup::run(project, steps, &mut progress)?;
-        say("building the program that predicts, once: some minutes");
     }
-    let mut cargo = project.cargo();
-    cargo.current_dir(here);
-    cargo.args(["run", "--locked", "--release", "--quiet", "--package", "predict"]);
-    cargo.arg("--manifest-path").arg(project.path("Cargo.toml")).arg("--").arg(model);
-    cargo.args(words(flags));
-    Err(Failure::new(format!("cannot start cargo: {}", cargo.exec())))
+    let step = Step::new("The program that predicts".to_owned());
+    let program = program::built(project, step, "predict")?;
+    let mut predict = project.command(project.path("tools/with-libtorch"));
+    predict.current_dir(here).arg(program).arg(model).args(words(flags));
+    Err(Failure::new(format!("cannot start the program that predicts: {}", predict.exec())))
 }
 
 /// The arguments after the model on the program's command line.

@@ -120,7 +120,7 @@ fn run_quick(
     let quick = export_folder(project, true);
     remove(&quick).map_err(|error| Failure::of_file("remove", &quick, &error))?;
     notebooks::run(project, plan, progress, |_| total.add(Count::ONE))?;
-    export::write_pages(project, progress.step("Pages"), true, &Pages::default())?;
+    export::write_pages(project, progress.step("Pages"), &quick, &Pages::default())?;
     total.add(Count::ONE);
     checks::models_elsewhere(project).run(project, progress, total)?;
     if with_browser {

@@ -11,10 +11,10 @@ use flate2::read::GzDecoder;
 
 use crate::data::npy::Array;
 use crate::failure::Failure;
-use crate::files::write_whole;
+use crate::files::{size, write_whole};
 use crate::hash::{sha256, sha256_of_file};
 use crate::process;
-use crate::progress::Step;
+use crate::progress::{Step, fetched};
 use crate::project::Project;
 use crate::setup;
 
@@ -61,6 +61,9 @@ const CLASSES: &str =
 const PACKAGE: &str = "dataset-fashion-mnist";
 const INSTALLED: &str = "/usr/share/datasets/fashion-mnist";
 const PUBLISHED: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+
+/// Bytes of the four packed files; the Debian package has as many.
+const PACKED: u64 = 31_000_000;
 
 /// Images per class in `data/sample`.
 const SAMPLE: usize = 400;
@@ -185,13 +188,9 @@ fn find(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf,
 fn from_debian(project: &Project, step: &mut Step, temporary: &Path) -> Result<PathBuf, Failure> {
     let fetch = |step: &mut Step| {
         let mut command = project.command("apt-get");
-        process::run(
-            project,
-            step,
-            "fetching the Debian package",
-            command.args(["-q", "download", PACKAGE]).current_dir(temporary),
-            "data",
-        )
+        let command = command.args(["-q", "download", PACKAGE]).current_dir(temporary);
+        let what = "fetching the Debian package";
+        process::run_watched(project, step, what, command, "data", |_| so_far(temporary))
     };
     let fetched = fetch(step).or_else(|failure| {
         // A new container has no package lists, and only root may download them.
@@ -232,9 +231,14 @@ fn from_authors(project: &Project, step: &mut Step, temporary: &Path) -> Result<
         let name = format!("{}.gz", source.name);
         let mut command = project.command(&python);
         command.args(["-c", FETCH, &format!("{PUBLISHED}/{name}")]).arg(temporary.join(&name));
-        process::run(project, step, &format!("fetching {name}"), &mut command, "data")?;
+        let what = format!("fetching {name}");
+        process::run_watched(project, step, &what, &mut command, "data", |_| so_far(temporary))?;
     }
     Ok(temporary.to_owned())
+}
+
+fn so_far(folder: &Path) -> String {
+    fetched(size(folder), PACKED)
 }
 
 /// Unpacks and checks the four files in `folder`; returns X and y.

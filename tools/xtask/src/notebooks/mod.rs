@@ -12,6 +12,6 @@ mod records;
 mod run;
 
 pub(crate) use jupyter::{export_folder, jupyter};
-pub(crate) use notebook::Notebook;
+pub(crate) use notebook::{Notebook, has_number};
 pub(crate) use plan::Plan;
 pub(crate) use run::run;

@@ -68,11 +68,7 @@ impl Notebook {
 
     /// Whether its name is numbered as `06_cnn_training`, which excludes copies and drafts.
     pub(crate) fn is_numbered(&self) -> bool {
-        let word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
-        let number = |text: &str| text.len() == 2 && text.chars().all(|c| c.is_ascii_digit());
-        self.name
-            .split_once('_')
-            .is_some_and(|(first, rest)| number(first) && !rest.is_empty() && word(rest))
+        has_number(&self.name)
     }
 
     fn cells(&self) -> &[Value] {
@@ -143,6 +139,14 @@ impl Notebook {
         bytes.push(b'\n');
         write_whole(path, &bytes).map_err(|error| Failure::of_file("write", path, &error))
     }
+}
+
+/// Whether the name of a notebook's file is numbered as `06_cnn_training`.
+pub(crate) fn has_number(name: &str) -> bool {
+    let word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let number = |text: &str| text.len() == 2 && text.chars().all(|c| c.is_ascii_digit());
+    name.split_once('_')
+        .is_some_and(|(first, rest)| number(first) && !rest.is_empty() && word(rest))
 }
 
 /// Joins a text output that came in several pieces, as happens for text printed while a cell runs.

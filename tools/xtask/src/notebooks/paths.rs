@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Component, Path, PathBuf};
 
+use crate::data::fashion_mnist;
 use crate::failure::Failure;
 use crate::flags::Parameter;
 use crate::notebooks::notebook::Notebook;
@@ -20,6 +21,22 @@ pub(crate) fn seen_from_notebooks(
     let here = env::current_dir()
         .map_err(|error| Failure::new(format!("cannot tell the current folder: {error}")))?;
     given.iter().map(|parameter| seen_from(project, notebooks, parameter, &here)).collect()
+}
+
+/// The folder for the results of somebody's own data, beside the data, as notebooks see it: the results of the project's
+/// data stay. None if the data is the project's, or `given` names no data or names the folder itself.
+pub(crate) fn beside_own_data(
+    project: &Project,
+    given: &[Parameter],
+    quick: bool,
+) -> Option<String> {
+    let value = |name: &str| given.iter().rfind(|one| one.name == name).map(|one| &one.value);
+    let data = value("data").filter(|_| value("export").is_none())?;
+    let folder = without_dots(&project.path("notebooks").join(data));
+    let is_projects = folder == project.path("data/sample")
+        || (folder == project.path("data") && fashion_mnist::is_there(project));
+    let quick = if quick { "/quick" } else { "" };
+    (!is_projects).then(|| format!("{data}/export{quick}"))
 }
 
 fn seen_from(
@@ -62,7 +79,7 @@ fn missing(project: &Project, value: &str, path: &Path) -> Failure {
 }
 
 /// `path` without `.` and `..`, whether it exists or not.
-pub(super) fn without_dots(path: &Path) -> PathBuf {
+pub(crate) fn without_dots(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {
@@ -106,6 +123,26 @@ mod tests {
         assert_eq!(data("/", ""), "/");
         assert_eq!(seen(&project, "export", "results/new", "").unwrap(), "../results/new");
         assert_eq!(seen(&project, "note", "c/d", "").unwrap(), "c/d", "its default is no path");
+    }
+
+    #[test]
+    fn results_of_own_data_go_beside_the_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let place = |given: &[(&str, &str)], quick| {
+            let given = given.iter().map(|(name, value)| Parameter {
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+            });
+            beside_own_data(&project, &given.collect::<Vec<_>>(), quick)
+        };
+        assert_eq!(place(&[("data", "/home/me/mine")], false).unwrap(), "/home/me/mine/export");
+        assert_eq!(place(&[("data", "../mine")], true).unwrap(), "../mine/export/quick");
+        assert_eq!(place(&[("data", "../data/sample")], false), None);
+        assert_eq!(place(&[("data", "../mine"), ("export", "../out")], false), None);
+        assert_eq!(place(&[("epochs", "3")], false), None);
+        // In `data` lie a person's own arrays, or none.
+        assert_eq!(place(&[("data", "../data")], false).unwrap(), "../data/export");
     }
 
     #[test]

@@ -83,6 +83,13 @@ impl Plan {
         Plan::new(all, &[], &given, true)
     }
 
+    /// The same plan, with results in this folder, as notebooks see it.
+    pub(crate) fn exporting_to(mut self, export: String) -> Plan {
+        self.parameters.retain(|parameter| parameter.name != "export");
+        self.parameters.push(Parameter { name: "export".to_owned(), value: export });
+        self
+    }
+
     /// The kind of run: part of the path of its logs, unfinished notebooks and records, since different kinds can run
     /// at the same time.
     pub(crate) fn kind(&self, project: &Project) -> &'static str {
@@ -112,6 +119,19 @@ impl Plan {
             |export| paths::without_dots(&project.path("notebooks").join(&export.value)),
         )
     }
+
+    /// The folder that holds the executed notebooks after a run.
+    pub(crate) fn results(&self, project: &Project) -> PathBuf {
+        folder_of_results(&self.export(project), &self.parameters)
+    }
+}
+
+/// The folder of a run's results: a sample has its own folder if `export` has the results of all images
+/// (`Artifacts::for_data` in helpers).
+pub(super) fn folder_of_results(export: &Path, parameters: &[Parameter]) -> PathBuf {
+    let sample = parameters.iter().find(|parameter| parameter.name == "sample");
+    let own = sample.map(|sample| export.join(format!("sample_{}", sample.value)));
+    own.filter(|folder| folder.is_dir()).unwrap_or_else(|| export.to_owned())
 }
 
 fn parameter(name: &str, value: &str) -> Parameter {
@@ -235,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_images_does_not_replace_the_page_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = [parameter("sample", "4000")];
+        assert_eq!(folder_of_results(folder.path(), &sample), folder.path());
+        let own = folder.path().join("sample_4000");
+        std::fs::create_dir(&own).unwrap();
+        assert_eq!(folder_of_results(folder.path(), &sample), own);
+        assert_eq!(folder_of_results(folder.path(), &[]), folder.path());
+    }
+
+    #[test]
     fn a_run_on_own_data_reads_it_whole_and_keeps_its_results_apart() {
         let project = Project::at(Path::new("/project"));
         let all = vec![
@@ -256,6 +287,19 @@ mod tests {
         );
         assert_eq!(plan.export(&project), folder.join("export"));
         assert_eq!(plan.kind(&project), "own");
+    }
+
+    #[test]
+    fn the_results_of_own_data_are_kept_where_the_notebooks_are_told() {
+        let project = Project::at(Path::new("/project"));
+        for quick in [false, true] {
+            let all = vec![notebook("06_cnn_training", &[("data", ""), ("export", "")], &[])];
+            let plan = Plan::new(all, &[], &[parameter("data", "/mine")], quick).unwrap();
+            let plan = plan.exporting_to("/mine/export".to_owned());
+            assert_eq!(passed(&plan), ["data=/mine", "export=/mine/export"]);
+            assert_eq!(plan.results(&project), Path::new("/mine/export"));
+            assert_eq!(plan.kind(&project), "own");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::failure::Failure;
 use crate::files::{files, remove};
 use crate::flags::Parameter;
 use crate::notebooks::jupyter::jupyter;
 use crate::notebooks::notebook::Notebook;
-use crate::notebooks::plan::Plan;
+use crate::notebooks::plan::{Plan, folder_of_results};
 use crate::notebooks::records::{self, Records, UNFINISHED};
 use crate::process;
 use crate::progress::{Progress, Step, say};
@@ -87,14 +87,6 @@ fn dropped(project: &Project, folders: &[PathBuf]) -> Option<String> {
             there.join(" and ")
         )
     })
-}
-
-/// The folder of a run's results: a sample has its own folder if `export` has the results of all images
-/// (`Artifacts::for_data` in helpers).
-fn folder_of_results(export: &Path, parameters: &[Parameter]) -> PathBuf {
-    let sample = parameters.iter().find(|parameter| parameter.name == "sample");
-    let own = sample.map(|sample| export.join(format!("sample_{}", sample.value)));
-    own.filter(|folder| folder.is_dir()).unwrap_or_else(|| export.to_owned())
 }
 
 /// Runs one notebook; returns the executed copy.
@@ -179,17 +171,6 @@ mod tests {
         );
         assert_eq!(sentence(&format!("{bar}\n… epoch 4: 20%")), "cell 4 of 19, epoch 4: 20%");
         assert_eq!(sentence("starting"), "starting");
-    }
-
-    #[test]
-    fn a_part_of_the_images_does_not_replace_the_page_of_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let sample = [Parameter { name: "sample".to_owned(), value: "4000".to_owned() }];
-        assert_eq!(folder_of_results(folder.path(), &sample), folder.path());
-        let own = folder.path().join("sample_4000");
-        fs::create_dir(&own).unwrap();
-        assert_eq!(folder_of_results(folder.path(), &sample), own);
-        assert_eq!(folder_of_results(folder.path(), &[]), folder.path());
     }
 
     #[test]

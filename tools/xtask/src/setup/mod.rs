@@ -8,6 +8,7 @@ pub(crate) mod bench;
 pub(crate) mod kernel;
 pub(crate) mod libtorch;
 pub(crate) mod packages;
+pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod stamp;
 pub(crate) mod step;
@@ -25,31 +26,60 @@ use crate::setup::tools::Tools;
 
 /// All steps, in order; libtorch with CUDA, without, or as the machine suggests if `cuda` is none.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
-    let found = tools::check(project)?;
-    let mut steps = first_steps(project, &found);
+    Ok(steps_with(project, &tools::check(project)?, cuda))
+}
+
+/// [`steps`] with these tools.
+pub(crate) fn steps_with(project: &Project, found: &Tools, cuda: Option<bool>) -> Vec<SetupStep> {
+    let cuda = Cuda::new(project, cuda);
+    let mut steps = first_steps(project, found, &cuda);
     steps.extend([
-        libtorch::step(project, cuda),
-        kernel::build_step(project, &found),
+        cuda.step(project),
+        kernel::build_step(project, found),
         kernel::template_step(),
         weights::step(project),
     ]);
-    Ok(steps)
+    steps
 }
 
 /// The steps that make the project's Python.
 pub(crate) fn python_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
-    Ok(first_steps(project, &tools::check(project)?))
+    Ok(first_steps(project, &tools::check(project)?, &Cuda::NONE))
 }
 
-fn first_steps(project: &Project, found: &Tools) -> Vec<SetupStep> {
-    vec![tools::step(found), python::step(project, &found.python), packages::step(project)]
+fn first_steps(project: &Project, found: &Tools, cuda: &Cuda) -> Vec<SetupStep> {
+    vec![
+        tools::step(found, cuda.wanted),
+        python::step(project, &found.python),
+        packages::step(project),
+    ]
 }
 
 /// The steps that programs need in order to link libtorch.
 pub(crate) fn libtorch_steps(project: &Project) -> Result<Vec<SetupStep>, Failure> {
-    let mut steps = python_steps(project)?;
-    steps.push(libtorch::step(project, None));
+    let cuda = Cuda::new(project, None);
+    let mut steps = first_steps(project, &tools::check(project)?, &cuda);
+    steps.push(cuda.step(project));
     Ok(steps)
+}
+
+/// Whether libtorch is the one with CUDA, and whether the user said so.
+struct Cuda {
+    wanted: bool,
+    asked: bool,
+}
+
+impl Cuda {
+    const NONE: Cuda = Cuda { wanted: false, asked: false };
+
+    fn new(project: &Project, cuda: Option<bool>) -> Cuda {
+        Cuda { wanted: libtorch::wants_cuda(project, cuda), asked: cuda.is_some() }
+    }
+
+    fn step(&self, project: &Project) -> SetupStep {
+        let step = libtorch::step(project, Some(self.wanted));
+        if self.wanted && !self.asked { step.saying(libtorch::GPU_FOUND) } else { step }
+    }
 }
 
 /// The steps that the benchmark needs: the peers, our side, and what `needs` names.
@@ -58,8 +88,9 @@ pub(crate) fn bench_steps(
     needs: bench::Needs,
 ) -> Result<Vec<SetupStep>, Failure> {
     let found = tools::check(project)?;
-    let mut steps = first_steps(project, &found);
-    steps.push(libtorch::step(project, None));
+    let cuda = Cuda::new(project, None);
+    let mut steps = first_steps(project, &found, &cuda);
+    steps.push(cuda.step(project));
     if needs.kernel {
         steps.extend([kernel::build_step(project, &found), kernel::template_step()]);
     }
@@ -159,7 +190,8 @@ mod tests {
             if name == "there" {
                 stamp.keep(&project).unwrap();
             }
-            SetupStep::new(name, stamp, project.tools(name), |_, _| Ok(String::new())).taking(usual)
+            SetupStep::new(name, stamp, project.tools(name), |_, _| Ok(String::new()))
+                .taking(usual, 100)
         };
         let steps = [step("there", 600), step("first", 60), step("second", 240)];
         let mut ahead = Ahead::new(&steps, &project);
@@ -170,5 +202,6 @@ mod tests {
         assert_eq!(ahead.text().as_deref(), Some("about 8 min of set-up left"), "a slow machine");
         ahead.done(Ahead::of(&steps[2], &project), 480);
         assert_eq!(ahead.text(), None);
+        assert_eq!(steps[2].cost().as_deref(), Some("about 4 min, 100 MB"));
     }
 }

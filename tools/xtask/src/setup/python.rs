@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::files::remove;
+use crate::files::{remove, size};
 use crate::process;
-use crate::progress::bytes;
+use crate::progress::{bytes, fetched};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
 use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
+
+/// Bytes of its packages, about.
+const FETCHED: u64 = 250_000_000;
 
 /// Minor versions of Python 3 that the lock was made for.
 const MINORS: RangeInclusive<u32> = 10..=14;
@@ -66,13 +69,15 @@ pub(crate) fn find_among(
 fn explain(minors: &RangeInclusive<u32>, unfit: &[String]) -> Failure {
     let wanted = format!("Python 3.{} to 3.{} with venv", minors.start(), minors.end());
     if unfit.is_empty() {
-        return Failure::new(format!("no {wanted} found (looked for python3)"))
-            .advice("on Debian or Ubuntu: apt-get install python3 python3-venv");
+        return Failure::new(format!("no {wanted} found (looked for python3)")).advice(
+            "on Debian or Ubuntu: apt-get install python3 python3-venv; on macOS: brew install python@3.12",
+        );
     }
     let advice = if unfit.iter().any(|text| text.ends_with("no venv")) {
         "on Debian or Ubuntu: apt-get install python3-venv"
     } else {
-        "install a Python in this range; it may stand beside the other one, as python3.12 for instance"
+        "install a Python in this range; it may stand beside the other one, as python3.12 for instance (on Fedora: \
+         dnf install python3.12; on macOS: brew install python@3.12)"
     };
     Failure::new(format!("no {wanted} found: {}", unfit.join(", "))).advice(advice)
 }
@@ -105,15 +110,17 @@ pub(crate) fn step(project: &Project, python: &Python) -> SetupStep {
         pip.env("TMPDIR", temporary.path());
         let what = "installing the Python packages";
         process::run_watched(project, step, what, &mut pip, "python", |log| {
-            let installs = log.contains("Installing collected packages");
-            if installs { "installing" } else { "fetching" }.to_owned()
+            match log.contains("Installing collected packages") {
+                true => "installing".to_owned(),
+                false => fetched(size(temporary.path()), FETCHED),
+            }
         })?;
         let packages = fs::read_to_string(project.path(LOCK)).unwrap_or_default();
         let count = packages.lines().filter(|line| line.contains("==")).count();
-        Ok(format!("{count} packages locked, {}", bytes(crate::files::size(&folder))))
+        Ok(format!("{count} packages locked, {}", bytes(size(&folder))))
     })
     .making(&["python"])
-    .taking(80)
+    .taking(80, 750)
 }
 
 /// A pip that only installs or downloads what a lock names, with the hashes of the lock.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::failure::Failure;
 use crate::files::size;
-use crate::progress::{Progress, Step};
+use crate::progress::{Progress, Step, bytes, say};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
 
@@ -15,8 +15,11 @@ pub(crate) struct SetupStep {
     product: Option<(Stamp, PathBuf)>,
     /// Everything that it makes, as names in `.tools`; empty if that is in another step's folder.
     makes: &'static [&'static str],
-    /// Seconds that it takes in a fresh clone, on two Zen 4 cores; 0 for less than a few.
+    /// Seconds that it takes in a fresh clone, on two Zen 4 cores, and bytes that it adds; 0 for a few.
     pub(super) usual: u64,
+    usual_size: u64,
+    /// What the user should know before it begins.
+    note: Option<&'static str>,
     /// The part that can begin before the steps before it have ended.
     pub(super) begin: Option<Begin>,
     make: Make,
@@ -36,8 +39,7 @@ impl SetupStep {
         product: PathBuf,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
-        let (title, product) = (title.into(), Some((stamp, product)));
-        SetupStep { title, product, makes: &[], usual: 0, begin: None, make: Box::new(make) }
+        SetupStep { product: Some((stamp, product)), ..SetupStep::always(title, make) }
     }
 
     /// Sets the names of what it makes in `.tools`.
@@ -45,9 +47,14 @@ impl SetupStep {
         SetupStep { makes, ..self }
     }
 
-    /// Sets the seconds that it takes in a fresh clone.
-    pub(super) fn taking(self, usual: u64) -> SetupStep {
-        SetupStep { usual, ..self }
+    /// Sets the seconds that it takes in a fresh clone, and the megabytes that it adds.
+    pub(super) fn taking(self, usual: u64, megabytes: u64) -> SetupStep {
+        SetupStep { usual, usual_size: megabytes * 1_000_000, ..self }
+    }
+
+    /// Sets what is said before it begins.
+    pub(super) fn saying(self, note: &'static str) -> SetupStep {
+        SetupStep { note: Some(note), ..self }
     }
 
     /// Adds a part that starts at the beginning of set-up.
@@ -63,8 +70,16 @@ impl SetupStep {
         title: impl Into<String>,
         make: impl FnOnce(&Project, &mut Step) -> Result<String, Failure> + 'static,
     ) -> SetupStep {
-        let title = title.into();
-        SetupStep { title, product: None, makes: &[], usual: 0, begin: None, make: Box::new(make) }
+        SetupStep {
+            title: title.into(),
+            product: None,
+            makes: &[],
+            usual: 0,
+            usual_size: 0,
+            note: None,
+            begin: None,
+            make: Box::new(make),
+        }
     }
 
     pub(crate) fn title(&self) -> &str {
@@ -83,6 +98,16 @@ impl SetupStep {
         self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
     }
 
+    /// What it takes where it is missing: `about 4 min, 450 MB`; none for a few seconds.
+    pub(crate) fn cost(&self) -> Option<String> {
+        let time = match self.usual {
+            0 => return None,
+            1..60 => format!("{} s", self.usual),
+            seconds => format!("{} min", (seconds + 30) / 60),
+        };
+        Some(format!("about {time}, {}", bytes(self.usual_size)))
+    }
+
     /// Size of what it makes, in bytes; links are followed.
     pub(crate) fn size(&self, project: &Project) -> u64 {
         let paths = self.makes.iter().filter_map(|name| project.tools(name).canonicalize().ok());
@@ -90,6 +115,9 @@ impl SetupStep {
     }
 
     pub(super) fn run(self, project: &Project, progress: &mut Progress) -> Result<(), Failure> {
+        if let Some(note) = self.note.filter(|_| self.is_current(project) != Some(true)) {
+            say(note);
+        }
         let mut step = progress.step(&self.title);
         let file = |error| Failure::of_file("write in", &project.tools("stamps"), &error);
         if self.is_current(project) == Some(true) {

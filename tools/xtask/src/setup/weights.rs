@@ -36,4 +36,5 @@ pub(crate) fn step(project: &Project) -> SetupStep {
         Ok(format!("EfficientNet-Lite0 to Lite2, {}", bytes(size(&products))))
     })
     .making(&[FOLDER])
+    .taking(5, 65)
 }
