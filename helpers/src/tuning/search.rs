@@ -193,9 +193,9 @@ impl SearchConfig {
     /// is not used.
     ///
     /// # Errors
-    /// If the images cannot be divided into the folds, there is nothing to train because each combination of the last
-    /// round had a failed trial (or one trial failed, with [`ErrorScore::Raise`]), the last training fails, or the user
-    /// interrupts the search (SIGINT).
+    /// If the images cannot be divided into the folds, every trial of a round failed (or one trial, with
+    /// [`ErrorScore::Raise`]), there is nothing to train because each combination of the last round had a failed trial,
+    /// the launcher cannot run any more trials, the last training fails, or the user interrupts the search (SIGINT).
     pub(super) fn run(
         &self,
         split: &Split,
@@ -215,7 +215,7 @@ impl SearchConfig {
                 let pool = Pool {
                     trials,
                     launcher,
-                    jobs: launcher.slots().unwrap_or_else(|| self.jobs()),
+                    n_jobs: self.jobs(),
                     folder: &self.trials,
                     scoring: self.scoring,
                     error_score: self.error_score,
@@ -224,7 +224,7 @@ impl SearchConfig {
                 let mut kept = pool.kept();
                 let count = kept.iter().flatten().count();
                 found.trials_kept += count;
-                self.announce(trials.len() / n_splits, n_splits, pool.jobs, count);
+                self.announce(trials.len() / n_splits, n_splits, pool.jobs(), count);
                 for (index, trial) in trials.iter().enumerate() {
                     if kept[index].is_none()
                         && let Some(result) = found.ended_before(&round, trial)
@@ -241,10 +241,11 @@ impl SearchConfig {
                 self.cut(&mut trials[first..], &outcomes, n_splits);
                 outcomes.extend(run(&trials[first..])?);
             }
-            found.remove_checkpoints(Some(&trials));
+            check_any(&trials, &outcomes)?;
+            launcher.forget(&found.remove_checkpoints(&trials));
             scores = found.add(self, &round, trials, outcomes);
         }
-        found.remove_checkpoints(None);
+        launcher.forget(&found.remove_checkpoints(&[]));
         let mut results = self.results(found, plan.resource())?;
         results.search_seconds = started.elapsed().as_secs_f64();
         if self.refit {
@@ -258,11 +259,11 @@ impl SearchConfig {
         let cv_results = found.cv_results(self, resource);
         let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
-        // As in scikit-learn, a search without any score is an error. If no combination has a mean score, there is
-        // nothing to train.
+        // If no combination has a mean score, there is nothing to train.
         let trials = cv_results.params.len() * found.n_splits;
         if let Some(first) = cv_results.failures.first()
-            && (cv_results.failures.len() == trials || self.refit && best_score.is_nan())
+            && self.refit
+            && best_score.is_nan()
         {
             return Err(Error::Trials {
                 failed: cv_results.failures.len(),
@@ -371,6 +372,19 @@ impl SearchConfig {
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())
     }
+}
+
+/// Checks that a trial of the round has a score; as in scikit-learn, a round without any is an error, whatever score a
+/// failed trial gets.
+fn check_any(trials: &[Trial], outcomes: &[Result<TrialResult, String>]) -> Result<()> {
+    let (Some(trial), Some(Err(message))) = (trials.first(), outcomes.first()) else {
+        return Ok(());
+    };
+    if outcomes.iter().any(|outcome| outcome.is_ok()) {
+        return Ok(());
+    }
+    let (failed, trial, message) = (outcomes.len(), trial.to_string(), message.clone());
+    Err(Error::Trials { failed, trials: failed, trial, message })
 }
 
 /// Trains a network from new weights on all of `split.train`.

@@ -125,9 +125,10 @@ macro_rules! search {
             /// used.
             ///
             /// # Errors
-            /// If a setting is out of range, the program that runs trials is missing, no cluster answers, there is
-            /// nothing to train because each combination had a failed trial (or one trial failed, with
-            /// [`ErrorScore::Raise`]), the last training fails, or the user interrupts the search (SIGINT).
+            /// If a setting is out of range, the program that runs trials is missing, no cluster answers or it is lost,
+            /// every trial of a round failed (or one trial, with [`ErrorScore::Raise`]), there is nothing to train
+            /// because each combination had a failed trial, the last training fails, or the user interrupts the search
+            /// (SIGINT).
             pub fn fit(&self, split: &Split) -> Result<SearchResults> {
                 self.check()?;
                 let data = split.train.dataset().folder();
