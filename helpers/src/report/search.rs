@@ -1,5 +1,7 @@
 //! The results of a search, as tables, figures and sentences.
 
+use std::collections::HashMap;
+
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -133,12 +135,11 @@ impl SearchResults {
         // The best last, so that no other line covers it.
         let mut order: Vec<usize> = (0..first).collect();
         order.sort_by_key(|&row| results.params[row] == self.best_params);
+        let rows_of = self.rows_of_combinations();
         for row in order {
             let params = &results.params[row];
-            let rows: Vec<usize> = (0..results.params.len())
-                .filter(|&other| results.params[other] == *params)
-                .filter(|&other| results.mean_test_score[other].is_finite())
-                .collect();
+            let mut rows = rows_of.get(&key(params)).cloned().unwrap_or_default();
+            rows.retain(|&row| results.mean_test_score[row].is_finite());
             let amounts: Vec<f64> = rows.iter().map(|&row| amounts[row] as f64).collect();
             let scores: Vec<f64> =
                 rows.iter().map(|&row| factor * results.mean_test_score[row]).collect();
@@ -148,6 +149,15 @@ impl SearchResults {
             };
         }
         Ok(chart)
+    }
+
+    /// The rows of each combination, by its [`key`], round by round.
+    fn rows_of_combinations(&self) -> HashMap<String, Vec<usize>> {
+        let mut rows: HashMap<String, Vec<usize>> = HashMap::new();
+        for (row, params) in self.cv_results.params.iter().enumerate() {
+            rows.entry(key(params)).or_default().push(row);
+        }
+        rows
     }
 
     /// The mean score and its spread for each pair of values of two parameters; if the grid has more parameters, of the
@@ -219,7 +229,8 @@ impl SearchResults {
     }
 
     /// The progress of the trials: for each value of a parameter the accuracy on the images that steer early stopping,
-    /// in the best epoch so far, averaged over all trials with that value.
+    /// in the best epoch so far, averaged over all trainings with that value. In a search by halving that is a
+    /// combination's last round: the rounds before are the beginning of the same training, or trainings on fewer images.
     ///
     /// # Errors
     /// If this is no parameter of every combination.
@@ -228,9 +239,13 @@ impl SearchResults {
         let title = format!("Accuracy by epoch, for each {}", clean_text(&name.replace('_', " ")));
         let mut chart = LineChart::new(title, "Epoch", "Best accuracy so far (%)");
         let epochs: Vec<f64> = (1..=self.longest_trial()).map(|epoch| epoch as f64).collect();
+        let rows_of = self.rows_of_combinations();
+        let mut last_rows: Vec<usize> =
+            rows_of.values().filter_map(|rows| rows.last().copied()).collect();
+        last_rows.sort_unstable();
         for (index, value) in values.into_iter().enumerate() {
             let rows: Vec<usize> =
-                (0..value_of.len()).filter(|&row| value_of[row] == index).collect();
+                last_rows.iter().copied().filter(|&row| value_of[row] == index).collect();
             let mean = |&epoch: &f64| 100.0 * self.accuracy_after(&rows, epoch as usize);
             chart = chart.line(value, &epochs, &epochs.iter().map(mean).collect::<Vec<f64>>());
         }
@@ -451,6 +466,11 @@ fn axis(name: &str) -> String {
     letters.into_iter().collect()
 }
 
+/// A combination as the key of a map: all of it, where `params_text` may be shortened.
+fn key(params: &Parameters) -> String {
+    format!("{params:?}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -543,6 +563,17 @@ mod tests {
         assert!(same.ends_with("early stopping): the same as that of the whole search."), "{same}");
         let alt = found.plot_trials("dropout").unwrap().plot().unwrap().alt_text().to_owned();
         assert!(alt.contains("0 from 75 to 75, 1 from 25 to 87.5"), "{alt}");
+        // A training that went on in the next round counts once, with all its epochs.
+        let mut found = results_of_halving();
+        found.histories = vec![
+            vec![history([0.5, 0.5])],
+            vec![history([0.25, 0.25])],
+            vec![history([0.0, 0.0])],
+            vec![history([0.25, 0.75])],
+            vec![history([0.0, 1.0])],
+        ];
+        let alt = found.plot_trials("dropout").unwrap().plot().unwrap().alt_text().to_owned();
+        assert!(alt.contains("0 from 50 to 50, 1 from 25 to 75, 2 from 0 to 100"), "{alt}");
     }
 
     /// Of a combination that was in several rounds the last one counts.
