@@ -372,6 +372,31 @@ fn a_result_that_comes_from_elsewhere_during_the_search_is_used() {
     assert_eq!(elsewhere.asked.into_inner(), 1);
 }
 
+#[test]
+fn the_trials_of_a_randomized_search_can_be_run_elsewhere() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    let search = RandomizedSearchCv {
+        param_distributions: ParameterDistributions::new()
+            .parameter("dropout", helpers::tuning::Distribution::Uniform { loc: 0.0, scale: 0.5 }),
+        n_iter: 4,
+        cv: 2.into(),
+        refit: false,
+        verbose: 0,
+        trials: folder.path().to_owned(),
+        ..RandomizedSearchCv::default()
+    };
+    let trials = search.trials(&split).unwrap();
+    for trial in &trials {
+        let text = serde_json::to_vec(&given(&trial.spec, 0.5)).unwrap();
+        fs::write(folder.path().join(format!("{}.json", trial.spec.id())), text).unwrap();
+    }
+    let found = search.fit_with(&split, &ByIdentity).unwrap();
+    assert_eq!((trials.len(), found.trials_kept), (8, 8));
+    let pruned = RandomizedSearchCv { pruner: Some(MedianPruner::default()), ..search };
+    let text = pruned.trials(&split).unwrap_err().to_string();
+    assert!(text.starts_with("`pruner` must be none where the trials are wanted"), "{text}");
+}
+
 /// Trials with a budget of this many epochs and fewer have a result; notes what was asked of it.
 struct Budgeted {
     most: usize,

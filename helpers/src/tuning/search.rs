@@ -12,7 +12,7 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, Plan, Resource, Round};
+use super::halving::{Budget, OneRound, Plan, Resource, Round};
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
@@ -134,6 +134,25 @@ impl SearchConfig {
             }
         }
         Ok(trials)
+    }
+
+    /// Every trial of a search with a single round of these combinations.
+    ///
+    /// # Errors
+    /// If the images cannot be divided into the folds, or there is a pruner.
+    pub(super) fn trials_of_one_round(
+        &self,
+        split: &Split,
+        candidates: Vec<Parameters>,
+    ) -> Result<Vec<Trial>> {
+        if self.pruner.is_some() {
+            let expected = "none where the trials are wanted beforehand";
+            let advice = "what it stops depends on the results of the first trials";
+            return Err(Error::parameter("pruner", expected, "a pruner", advice));
+        }
+        let (images, folds) = self.folds(split)?;
+        let round = OneRound(Some(candidates)).next(&[]);
+        round.map_or(Ok(Vec::new()), |round| self.trials(&images, &folds, &round))
     }
 
     /// The stage of a trial with the first `now` epochs, of which earlier rounds ran `before`.
