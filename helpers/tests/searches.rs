@@ -236,7 +236,11 @@ fn each_seed_has_its_columns_and_each_metric_its_ranks() {
     };
     let both = search(7, 2, Scoring::Accuracy);
     let [first, second] = [7, 8].map(|seed| search(seed, 1, Scoring::Accuracy).cv_results);
-    assert_eq!(both.n_splits, 6);
+    assert_eq!((both.n_splits, both.n_repeats), (6, 2));
+    let text = both.table().to_text();
+    assert!(text.contains("Fold 3, seed 2") && text.contains("3 folds with 2 seeds"), "{text}");
+    let one_seed = search(7, 1, Scoring::Accuracy).table().to_text();
+    assert!(!one_seed.contains("seed"), "{one_seed}");
     for (row, scores) in both.cv_results.split_test_score.iter().enumerate() {
         let expected = [&first, &second].map(|one| one.split_test_score[row].clone()).concat();
         assert_eq!(*scores, expected);

@@ -298,6 +298,7 @@ impl SearchConfig {
         Ok(SearchResults {
             scoring: self.scoring,
             n_splits: found.n_splits,
+            n_repeats: self.n_repeats,
             resource,
             best_index,
             best_score,
