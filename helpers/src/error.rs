@@ -154,6 +154,16 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// What runs the trials of a search cannot run any more of them.
+    #[error("no more trials can run: {}; run the search again: {finished} of {trials} are finished", shown(.problem))]
+    NoMoreTrials {
+        /// Why not.
+        problem: String,
+        /// How many have a result.
+        finished: usize,
+        /// How many there are in this round.
+        trials: usize,
+    },
     /// Trials of a search failed, and the search cannot go on without them.
     #[error("{failed} of {trials} trials failed; the first, {trial}: {message}")]
     Trials {

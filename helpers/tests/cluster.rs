@@ -1,5 +1,6 @@
 //! A search on a Dask cluster finds what it finds on one machine, to the last digit, also where a worker is killed.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -100,6 +101,49 @@ fn a_cluster_finds_what_one_machine_finds() {
     // Once more: nothing is left to do.
     let again = search(&trials, launcher).fit(&split).unwrap();
     assert_eq!(again.trials_kept, 12);
+}
+
+const ADDRESS: &str = "CLUSTER_WITHOUT_WORKERS";
+
+/// The process that the next test starts and interrupts; alone it does nothing.
+#[test]
+fn search_that_waits_for_workers() {
+    let Ok(address) = std::env::var(ADDRESS) else { return };
+    // SAFETY: this process runs no other test; the call takes two numbers.
+    unsafe {
+        std::env::set_var("TRIAL_PROGRAM", env!("CARGO_BIN_EXE_trial"));
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+    }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    let split = Dataset::load(sample).unwrap().split(SplitConfig::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let launcher = Launcher::Dask(address);
+    let text = search(folder.path(), launcher).fit(&split).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "waiting for the cluster was interrupted; run the cell again once it has workers"
+    );
+}
+
+#[test]
+fn waiting_for_workers_can_be_interrupted() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", &port];
+    let _scheduler = dask(folder.path(), &options);
+    let mut search = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "cluster::search_that_waits_for_workers", "--nocapture"])
+        .env(ADDRESS, format!("tcp://127.0.0.1:{port}"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(search.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("waiting for workers of the Dask cluster")));
+    // As in a kernel, this process alone gets the signal.
+    let child = search.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &child]).status().unwrap().success());
+    said.for_each(drop);
+    assert!(search.wait().unwrap().success());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -837,6 +837,36 @@ mod program {
             assert_eq!(found.is_err(), trial.to_string().contains("1.5"), "{trial}: {found:?}");
         }
         assert_eq!(fs::read_to_string(starts).unwrap().lines().count(), 1);
+    }
+
+    /// Its input stays open, as where other processes of a killed notebook still have it.
+    #[test]
+    fn a_process_whose_parent_was_killed_ends() {
+        let mut parent = Command::new("sh")
+            .args(["-c", r#"exec 3<&0; "$0" --serve <&3 & echo $!; wait"#])
+            .arg(env!("CARGO_BIN_EXE_trial"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _input = parent.stdin.take();
+        let mut pid = String::new();
+        std::io::BufReader::new(parent.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        // What nobody has waited for yet is a zombie, and has ended.
+        let lives = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        };
+        // It has looked who its parent is before it waits for a trial.
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(lives());
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        let begun = Instant::now();
+        while lives() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it goes on for nobody");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     #[test]

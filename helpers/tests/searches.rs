@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use helpers::Error;
@@ -14,7 +15,7 @@ use helpers::data::Split;
 use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
-    HalvingGridSearchCv, HalvingRandomSearchCv, KFold, LocalProcesses, MedianPruner,
+    ErrorScore, HalvingGridSearchCv, HalvingRandomSearchCv, KFold, LocalProcesses, MedianPruner,
     ParameterDistributions, Parameters, RandomizedSearchCv, Resource, Score, Scoring,
     SearchResults, TrialResult, TrialRunner, TrialSpec,
 };
@@ -235,7 +236,11 @@ fn each_seed_has_its_columns_and_each_metric_its_ranks() {
     };
     let both = search(7, 2, Scoring::Accuracy);
     let [first, second] = [7, 8].map(|seed| search(seed, 1, Scoring::Accuracy).cv_results);
-    assert_eq!(both.n_splits, 6);
+    assert_eq!((both.n_splits, both.n_repeats), (6, 2));
+    let text = both.table().to_text();
+    assert!(text.contains("Fold 3, seed 2") && text.contains("3 folds with 2 seeds"), "{text}");
+    let one_seed = search(7, 1, Scoring::Accuracy).table().to_text();
+    assert!(!one_seed.contains("seed"), "{one_seed}");
     for (row, scores) in both.cv_results.split_test_score.iter().enumerate() {
         let expected = [&first, &second].map(|one| one.split_test_score[row].clone()).concat();
         assert_eq!(*scores, expected);
@@ -248,6 +253,204 @@ fn each_seed_has_its_columns_and_each_metric_its_ranks() {
         assert_eq!(loss.std_test_score, by_loss.std_test_score);
         assert_eq!(loss.rank_test_score, by_loss.rank_test_score);
     }
+}
+
+/// Four combinations on two folds, one trial after the other.
+fn plain_search(folder: &Path) -> GridSearchCv {
+    GridSearchCv {
+        param_grid: ParameterGrid::new().parameter("dropout", [0.0, 0.1, 0.2, 0.3]),
+        cv: 2.into(),
+        n_jobs: 1,
+        refit: false,
+        verbose: 0,
+        trials: folder.join("trials"),
+        ..GridSearchCv::default()
+    }
+}
+
+/// A cluster with one worker at the first trial, and three after it.
+struct Growing {
+    slots: AtomicUsize,
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl TrialRunner for Growing {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        let is_first = self.slots.swap(3, Ordering::SeqCst) == 1;
+        // Those after the first wait for company.
+        let begun = Instant::now();
+        let alone = || self.most.load(Ordering::SeqCst) < 3;
+        while !is_first && alone() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        Ok(given(spec, 0.5))
+    }
+
+    fn slots(&self) -> Option<usize> {
+        Some(self.slots.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn workers_that_come_during_a_search_run_its_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let [slots, running, most] = [1, 0, 0].map(AtomicUsize::new);
+    let cluster = Growing { slots, running, most };
+    plain_search(folder.path()).fit_with(&split(300, 1), &cluster).unwrap();
+    assert_eq!(cluster.most.into_inner(), 3);
+}
+
+/// A cluster that is lost when this many trials have ended.
+struct Lost {
+    left: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl TrialRunner for Lost {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.over().map_or_else(
+            || {
+                self.left.fetch_sub(1, Ordering::SeqCst);
+                Ok(given(spec, 0.5))
+            },
+            Err,
+        )
+    }
+
+    fn over(&self) -> Option<String> {
+        (self.left.load(Ordering::SeqCst) == 0).then(|| "no scheduler answers".to_owned())
+    }
+}
+
+#[test]
+fn a_cluster_that_is_lost_stops_the_search_and_chooses_nothing() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    for error_score in [ErrorScore::Nan, ErrorScore::Score(0.0), ErrorScore::Raise] {
+        let trials = folder.path().join(format!("{error_score:?}"));
+        let search = GridSearchCv { error_score, ..plain_search(&trials) };
+        let cluster = Lost { left: AtomicUsize::new(3), asked: AtomicUsize::new(0) };
+        let text = search.fit_with(&split, &cluster).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "no more trials can run: no scheduler answers; run the search again: 3 of 8 are finished"
+        );
+        assert_eq!(cluster.asked.into_inner(), 4, "the others were not tried");
+        // What had ended is used.
+        let cluster = Lost { left: AtomicUsize::new(100), asked: AtomicUsize::new(0) };
+        assert_eq!(search.fit_with(&split, &cluster).unwrap().trials_kept, 3);
+    }
+}
+
+#[test]
+fn a_result_that_comes_from_elsewhere_during_the_search_is_used() {
+    /// Writes the results of all trials, as the array of a cluster does, while the first one runs.
+    struct Elsewhere {
+        specs: Vec<TrialSpec>,
+        folder: PathBuf,
+        asked: AtomicUsize,
+    }
+    impl TrialRunner for Elsewhere {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            for spec in &self.specs {
+                let text = serde_json::to_vec(&given(spec, 0.75)).unwrap();
+                fs::write(self.folder.join(format!("{}.json", spec.id())), text).unwrap();
+            }
+            Ok(given(spec, 0.75))
+        }
+    }
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    let search = plain_search(folder.path());
+    fs::create_dir(&search.trials).unwrap();
+    let specs: Vec<TrialSpec> =
+        search.trials(&split).unwrap().into_iter().map(|trial| trial.spec).collect();
+    let asked = AtomicUsize::new(0);
+    let elsewhere = Elsewhere { specs, folder: search.trials.clone(), asked };
+    let found = search.fit_with(&split, &elsewhere).unwrap();
+    assert_eq!(found.cv_results.split_test_score, [[0.75, 0.75]; 4]);
+    assert_eq!(elsewhere.asked.into_inner(), 1);
+}
+
+#[test]
+fn the_trials_of_a_randomized_search_can_be_run_elsewhere() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    let search = RandomizedSearchCv {
+        param_distributions: ParameterDistributions::new()
+            .parameter("dropout", helpers::tuning::Distribution::Uniform { loc: 0.0, scale: 0.5 }),
+        n_iter: 4,
+        cv: 2.into(),
+        refit: false,
+        verbose: 0,
+        trials: folder.path().to_owned(),
+        ..RandomizedSearchCv::default()
+    };
+    let trials = search.trials(&split).unwrap();
+    for trial in &trials {
+        let text = serde_json::to_vec(&given(&trial.spec, 0.5)).unwrap();
+        fs::write(folder.path().join(format!("{}.json", trial.spec.id())), text).unwrap();
+    }
+    let found = search.fit_with(&split, &ByIdentity).unwrap();
+    assert_eq!((trials.len(), found.trials_kept), (8, 8));
+    let pruned = RandomizedSearchCv { pruner: Some(MedianPruner::default()), ..search };
+    let text = pruned.trials(&split).unwrap_err().to_string();
+    assert!(text.starts_with("`pruner` must be none where the trials are wanted"), "{text}");
+}
+
+/// Trials with a budget of this many epochs and fewer have a result; notes what was asked of it.
+struct Budgeted {
+    most: usize,
+    asked: Mutex<Vec<usize>>,
+    forgotten: Mutex<Vec<PathBuf>>,
+}
+
+impl Budgeted {
+    fn new(most: usize) -> Budgeted {
+        Budgeted { most, asked: Mutex::default(), forgotten: Mutex::default() }
+    }
+}
+
+impl TrialRunner for Budgeted {
+    fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+        let epochs = spec.stage.as_ref().unwrap().epochs;
+        self.asked.lock().unwrap().push(epochs);
+        if epochs > self.most { Err("no room".to_owned()) } else { ByIdentity.run(spec) }
+    }
+
+    fn forget(&self, checkpoints: &[PathBuf]) {
+        self.forgotten.lock().unwrap().extend(checkpoints.iter().cloned());
+    }
+}
+
+#[test]
+fn a_round_in_which_every_trial_failed_is_the_end() {
+    let split = split(300, 1);
+    for error_score in [ErrorScore::Nan, ErrorScore::Score(0.9)] {
+        let folder = tempfile::tempdir().unwrap();
+        let search = HalvingGridSearchCv { error_score, ..small_search(folder.path()) };
+        let trials = Budgeted::new(2);
+        let text = search.fit_with(&split, &trials).unwrap_err().to_string();
+        assert!(text.starts_with("4 of 4 trials failed; the first, "), "{text}");
+        assert!(text.ends_with(" on fold 1: no room"), "{text}");
+        assert!(!trials.asked.into_inner().unwrap().contains(&8), "the last round was begun");
+    }
+}
+
+#[test]
+fn whoever_runs_trials_hears_which_checkpoints_are_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let trials = Budgeted::new(8);
+    small_search(folder.path()).fit_with(&split(300, 1), &trials).unwrap();
+    let (asked, mut forgotten) =
+        (trials.asked.into_inner().unwrap(), trials.forgotten.into_inner().unwrap());
+    forgotten.sort();
+    forgotten.dedup();
+    // Four combinations, then two, then one, on two folds.
+    assert_eq!((asked.len(), forgotten.len()), (14, 14));
 }
 
 /// Runs the program, and notes how many epochs each trial was asked for and had.
@@ -405,9 +608,13 @@ fn a_round_goes_on_where_the_last_one_stopped_and_ends_as_an_undisturbed_trainin
         let first = results.params.iter().position(|params| *params == found.best_params);
         assert_eq!(losses(&found, 6)[..2], losses(&found, first.unwrap())[..]);
     }
-    // TensorBoard has each row, with the epochs of its folds.
+    // TensorBoard has each row, with the epochs of its folds, and none of an earlier search.
     let logs = folder.path().join("logs");
+    for name in ["trial_099", "trial_notes"] {
+        fs::create_dir_all(logs.join(name)).unwrap();
+    }
     found.tensor_board(&logs).unwrap();
+    assert!(!logs.join("trial_099").exists() && logs.join("trial_notes").exists());
     let runs: Value =
         serde_json::from_slice(&common::run_python("tensor_board.py", &[logs])).unwrap();
     assert_eq!(runs.as_object().unwrap().len(), 7);
@@ -443,11 +650,7 @@ fn a_search_by_halving_that_was_stopped_finds_the_same() {
         }
     }
     let search = small_search(rough.path());
-    let dying = HalvingGridSearchCv {
-        error_score: helpers::tuning::ErrorScore::Raise,
-        n_jobs: 1,
-        ..search.clone()
-    };
+    let dying = HalvingGridSearchCv { error_score: ErrorScore::Raise, n_jobs: 1, ..search.clone() };
     // Trials share two threads in both cases: their number decides the last bits.
     let dying = HalvingGridSearchCv { n_jobs: search.n_jobs, ..dying };
     for trials in [3, 6, 2] {

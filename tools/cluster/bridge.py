@@ -3,13 +3,13 @@
     python tools/cluster/bridge.py
 
 The first line has what trials need: `address` of the scheduler, `program`, `libraries` (files), `data` (a folder),
-`store` (a folder that all machines see, or null). Each further line is a trial: `number` and `spec`. The answers are:
-`slots` (trials at once) whenever that changes, `note` for people, and for each number a `result` or an `error`; `fatal`
-if no further answer can come.
+`store` (a folder that all machines see, or null). Each further line is a trial, `number` and `spec`, or `forget`: the
+names of checkpoints that no trial needs any more. The answers are: `slots` (trials at once) whenever that changes, `note`
+for people, and for each number a `result` or an `error`; `fatal` if no further answer can come.
 
-A worker that lacks a file reports it, gets it once, and is given the trial again. If the scheduler is lost, its trials
-are submitted again to the next one at this address. When the input ends, all trials are ended, since nobody waits for
-them.
+A worker that lacks a file reports it, gets it once, and is given the trial again. Only the program's own words make a
+trial fail: what a worker cannot run is tried on others. If the scheduler is lost, its trials are submitted again to the
+next one at this address. When the input ends, all trials are ended, since nobody waits for them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import os
 import sys
 import uuid
 from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cloudpickle
 from distributed import Client, Security
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 import on_worker
@@ -35,6 +37,12 @@ FIRST, AGAIN = 15, 300
 LOOK = 1.0
 # Bytes of a file per message: small enough for any message, large enough for few messages.
 PIECE = 16 << 20
+# Files to this many places at once: all pieces pass through the scheduler.
+TRANSFERS = 4
+# On this many workers a trial is tried, and after this many failures in a row a worker gets no more trials.
+TRIES = 3
+# How often a trial is submitted again because workers died.
+DEATHS = 5
 
 cloudpickle.register_pickle_by_value(on_worker)
 
@@ -55,16 +63,9 @@ class Fatal(Exception):
     """Why no trial can run, as one sentence."""
 
 
-def sum_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _sum_in_pieces(file)
-
-
-def _sum_in_pieces(file) -> str:
-    hash_ = hashlib.sha256()
-    while piece := file.read(PIECE):
-        hash_.update(piece)
-    return hash_.hexdigest()
+def line_of(error: BaseException) -> str:
+    """An exception in one line; some have no text."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
 
 
 def files_of(needs: dict) -> list[tuple[str, Path]]:
@@ -76,6 +77,28 @@ def files_of(needs: dict) -> list[tuple[str, Path]]:
     return named
 
 
+def erred_on(key: str, dask_scheduler=None) -> list[str]:
+    """The workers on which a task ended with an exception; runs in the scheduler."""
+    task = dask_scheduler.tasks.get(key)
+    return sorted(task.erred_on or ()) if task else []
+
+
+@dataclass
+class Trial:
+    """A trial that waits for its answer."""
+
+    number: int
+    spec: str
+    # Why the workers that tried it could not run it.
+    problems: dict[str, str] = field(default_factory=dict)
+    # How often workers died.
+    deaths: int = 0
+    # The workers that were sent the files for it.
+    supplied: set[str] = field(default_factory=set)
+    # Its result, or why it failed.
+    told: dict | None = None
+
+
 class Bridge:
     def __init__(self, needs: dict):
         self.address = needs["address"]
@@ -84,13 +107,24 @@ class Bridge:
         self.sources: dict[str, Path] = {}
         listed = []
         for name, path in files_of(needs):
-            sum_ = sum_of(path)
+            sum_ = on_worker.sum_of(path)
             self.sources[sum_] = path
             listed.append((name, sum_, path.stat().st_size))
         self.order = {"files": listed, "store": needs.get("store"), "search": uuid.uuid4().hex}
         self.client: Client | None = None
         self.connecting = asyncio.Lock()
         self.sending: dict[str, asyncio.Lock] = {}
+        self.transfers = asyncio.Semaphore(TRANSFERS)
+        # Seconds to wait for a worker that has not failed.
+        self.wait = needs.get("wait", FIRST)
+        # The threads of each worker.
+        self.workers: dict[str, int] = {}
+        # For each worker the trials that it failed since its last success, with the reasons.
+        self.failures: dict[str, dict[int, str]] = {}
+        # The workers that have the files.
+        self.supplied: set[str] = set()
+        # The tasks that only some workers may run, with those workers.
+        self.bound: dict[str, tuple] = {}
         # Processors and versions that were already reported.
         self.told: set = set()
         self.over = False
@@ -110,7 +144,7 @@ class Bridge:
                 )
                 return
             except (OSError, TimeoutError, asyncio.TimeoutError, ValueError, TypeError) as error:
-                problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+                problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 if isinstance(error, (ValueError, TypeError)) or left <= 1:
                     raise Fatal(
                         f"no Dask scheduler answers at {self.address} ({problem}); `dask scheduler` starts one and prints its address"
@@ -156,8 +190,15 @@ class Bridge:
         compared = None
         while True:
             try:
-                workers = await asyncio.wait_for(self.client.nthreads(), 5)
-                slots, there_now = sum(workers.values()), (self.client, set(workers))
+                self.workers = workers = await asyncio.wait_for(self.client.nthreads(), 5)
+                slots = sum(threads for worker, threads in workers.items() if worker not in self.left_out())
+                there_now = (self.client, set(workers))
+                self.supplied &= set(workers)
+                # A task waits for ever if all workers that may run it have left; Dask's `allow_other_workers` does not
+                # help where others come later.
+                for future, allowed in list(self.bound.values()):
+                    if not allowed & set(workers):
+                        await future.cancel()
             except Exception:
                 # The scheduler is gone or busy; the next one that answers may be another one.
                 slots, there_now = self.slots, None
@@ -173,7 +214,7 @@ class Bridge:
         """Sends files to a worker, one after the other. Each file is only sent once to each place where files are kept,
         which all workers of a machine share, or all workers if there is a store."""
         place = self.order["store"] or worker.rsplit(":", 1)[0]
-        async with self.sending.setdefault(place, asyncio.Lock()):
+        async with self.sending.setdefault(place, asyncio.Lock()), self.transfers:
             absent = await self.client.run(there, "missing", self.order, workers=[worker])
             for sum_ in sorted(set(sums) & set(absent[worker])):
                 path = self.sources[sum_]
@@ -195,52 +236,138 @@ class Bridge:
             self.told.add(theirs)
             say(note=f"workers compute on {theirs}, this machine on {ours}: the last digits of scores may differ")
 
+    def left_out(self) -> set[str]:
+        """The workers that failed too many trials in a row."""
+        return {worker for worker, failed in self.failures.items() if len(failed) >= TRIES}
+
+    def blame(self, trial: Trial, worker: str, reason: str) -> None:
+        """Notes that a worker could not run a trial. If several workers could not, the trial has failed; a worker that
+        fails several trials in a row is left out, because it would be idle first and get all the others."""
+        trial.problems[worker] = reason
+        self.failures.setdefault(worker, {})[trial.number] = reason
+        if len(trial.problems) >= TRIES:
+            trial.told = {"error": reason}
+        if worker in self.left_out() and worker not in self.told:
+            self.told.add(worker)
+            say(note=f"the worker {worker} has failed {TRIES} trials in a row and gets no more of them: {reason}")
+
+    def bereave(self, trial: Trial, reason: str) -> None:
+        """Notes that a worker died with a trial; which is not its fault, unless it happens again and again."""
+        trial.deaths += 1
+        if trial.deaths > DEATHS:
+            trial.told = {"error": reason}
+
+    async def where(self, trial: Trial) -> dict | None:
+        """The workers that may run a trial, as arguments for Dask; none if it has failed.
+
+        Raises Fatal if every worker is left out.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + self.wait
+        while out := self.left_out() | set(trial.problems):
+            if free := set(self.workers) - out:
+                return {"workers": sorted(free)}
+            if self.workers and clock() > until:
+                if set(self.workers) <= self.left_out():
+                    *_, reason = self.failures[next(iter(self.workers))].values()
+                    raise Fatal(f"no worker of the cluster can run trials: {reason}")
+                *_, reason = trial.problems.values()
+                trial.told = {"error": reason}
+                return None
+            await asyncio.sleep(LOOK / 4)
+        # Workers that have the files can run it now; another one might have to wait for them.
+        return {"workers": sorted(self.supplied)} if trial.supplied and self.supplied else {}
+
+    async def supply(self, client: Client, trial: Trial, told: dict) -> None:
+        """Sends a worker the files that it lacks for a trial."""
+        worker = told["worker"]
+        if worker in trial.supplied:
+            self.blame(trial, worker, f"the worker {worker} does not keep the files it is sent; is its disk full?")
+            return
+        try:
+            await self.provide(worker, told["missing"])
+            trial.supplied.add(worker)
+            self.supplied.add(worker)
+        except Exception as error:
+            # Dask notices after a moment that a worker is gone.
+            await asyncio.sleep(0.5)
+            reason = f"the worker {worker} did not take the files for it: {line_of(error)}"
+            if worker in await asyncio.wait_for(client.nthreads(), 5):
+                self.blame(trial, worker, reason)
+            else:
+                self.bereave(trial, reason)
+
+    async def attempt(self, client: Client, trial: Trial) -> None:
+        """Has a worker run a trial, and notes what came of it."""
+        where = await self.where(trial)
+        if where is None:
+            return
+        # A new name for each attempt: Dask remembers the result of a name.
+        key = f"trial-{trial.number}-{uuid.uuid4().hex}"
+        future = client.submit(there, "run_trial", self.order, trial.spec, key=key, pure=False, **where)
+        if where:
+            self.bound[key] = (future, set(where["workers"]))
+        try:
+            told = await future
+        except KilledWorker:
+            self.bereave(trial, "one worker after the other died while it ran it; do they have enough memory?")
+            return
+        except (CancelledError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # Not from the program: a worker with another version of Python, for example, cannot read what it is sent.
+            workers = await client.run_on_scheduler(erred_on, key)
+            self.blame(trial, (workers or [f"unknown, {key}"])[0], line_of(error))
+            return
+        finally:
+            self.bound.pop(key, None)
+        if "missing" in told:
+            self.supplied.discard(told["worker"])
+            await self.supply(client, trial, told)
+            return
+        self.supplied.add(told["worker"])
+        if "problem" in told:
+            self.blame(trial, told["worker"], told["problem"])
+        else:
+            self.failures.pop(told["worker"], None)
+            self.compare(told)
+            trial.told = told
+
     async def run(self, number: int, spec: dict) -> None:
-        text, provisions = json.dumps(spec), 0
-        where: dict = {}
-        while True:
+        """Answers a trial, whatever happens to workers and schedulers.
+
+        Raises Fatal if no trial can be answered any more.
+        """
+        trial = Trial(number, json.dumps(spec))
+        while trial.told is None:
             client = self.client
             try:
-                # A new name for each attempt: Dask remembers the result of a name.
-                future = client.submit(
-                    there, "run_trial", self.order, text, key=f"trial-{number}-{uuid.uuid4().hex}", pure=False, **where
-                )
-                told = await future
-                where = {}
-                if "missing" not in told:
-                    break
-                provisions += 1
-                if provisions > 3:
-                    told = {"error": f"the worker {told['worker']} does not keep the files it is sent; is its disk full?"} | told
-                    break
-                try:
-                    await self.provide(told["worker"], told["missing"])
-                    # This worker can run it now; another one might have to wait for the files.
-                    where = {"workers": [told["worker"]], "allow_other_workers": True}
-                except Exception:
-                    # The worker is gone, or a file arrived damaged: the trial is submitted again.
-                    await asyncio.sleep(0.5)
-            except KilledWorker:
-                say(number=number, error="one worker after the other died while it ran it; do they have enough memory?")
-                return
-            except (CancelledError, asyncio.CancelledError, OSError):
+                if client.status == "running":
+                    await self.attempt(client, trial)
+                else:
+                    await self.reconnect(client)
+            except (CancelledError, asyncio.CancelledError, asyncio.TimeoutError, ClosedClientError, OSError):
                 # The search has ended; Dask raises the same exceptions for its own cancellations.
                 if self.over:
                     raise
-                where = {}
-                if client.status != "running":
-                    await self.reconnect(client)
-                else:
-                    # A worker was lost during a message to it.
-                    await asyncio.sleep(0.5)
+                # A worker or the scheduler was lost during a message to it.
+                await asyncio.sleep(0.5)
+            except Fatal:
+                raise
             except Exception as error:
-                say(number=number, error=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
-                return
-        self.compare(told)
-        if "result" in told:
-            say(number=number, result=told["result"])
+                trial.told = {"error": line_of(error)}
+        if "result" in trial.told:
+            say(number=number, result=trial.told["result"])
         else:
-            say(number=number, error=told["error"])
+            say(number=number, error=trial.told["error"])
+
+    async def forget(self, names: list[str]) -> None:
+        """Removes checkpoints that no trial needs any more from all workers. One that stays only takes space: a later
+        search removes it when it is a week old."""
+        try:
+            await asyncio.wait_for(self.client.run(there, "forget", self.order, names, on_error="ignore"), 5)
+        except Exception:
+            pass
 
 
 async def lines():
@@ -267,6 +394,9 @@ async def serve() -> None:
 
     async def take() -> None:
         async for line in source:
+            if "forget" in line:
+                await bridge.forget(line["forget"])
+                continue
             task = asyncio.create_task(bridge.run(line["number"], line["spec"]))
             tasks.add(task)
             task.add_done_callback(ended)

@@ -15,10 +15,22 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 # Seconds between two checks whether the trial is still needed.
 PAUSE = 0.2
+# Bytes of a file that are hashed at once: a data set may be larger than the memory.
+PIECE = 16 << 20
+
+
+def sum_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    hash_ = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            hash_.update(piece)
+    return hash_.hexdigest()
 
 
 def store_of(order: dict) -> Path:
@@ -56,7 +68,7 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
         file.write(piece)
     if not last:
         return
-    found = hashlib.sha256(part.read_bytes()).hexdigest()
+    found = sum_of(part)
     if found != sum_:
         part.unlink()
         raise ValueError(f"a file arrived with SHA-256 {found}, not {sum_}")
@@ -72,7 +84,9 @@ def folder_of(order: dict) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="new-"))
+    # With the permissions of other folders, unlike `mkdtemp`: others may work with the same store.
+    made = folder.parent / f"new-{uuid.uuid4().hex}"
+    made.mkdir()
     for name, sum_, _ in order["files"]:
         target = made / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,11 +112,12 @@ def processor() -> str:
     return " ".join([platform.machine(), *(flag for flag in decisive if flag in flags)])
 
 
-def forget_old(folder: Path) -> None:
-    """Removes the files that were not changed for a week."""
-    for path in folder.iterdir():
+def forget(order: dict, names: list[str]) -> None:
+    """Removes these checkpoints, and those that a search which was killed left a week ago."""
+    kept = store_of(order) / "checkpoints"
+    for path in kept.iterdir() if kept.is_dir() else ():
         try:
-            if path.stat().st_mtime < time.time() - 7 * 86400:
+            if path.name in names or path.stat().st_mtime < time.time() - 7 * 86400:
                 path.unlink()
         except OSError:
             pass
@@ -128,8 +143,8 @@ def has_ended(trial: subprocess.Popen) -> bool:
 
 
 def run_trial(order: dict, spec: str) -> dict:
-    """Runs a trial; returns the hashes of `missing` files, or the `result` as text, or an `error` in one line; and the
-    processor."""
+    """Runs a trial; returns the hashes of `missing` files, or the `result` as text, or an `error`, what the program says
+    is wrong with the trial, or a `problem`, why it did not run to its end here; and the processor and the worker."""
     told = {"processor": processor(), "worker": None}
     still_wanted = lambda: True
     try:
@@ -145,45 +160,45 @@ def run_trial(order: dict, spec: str) -> dict:
 
     except (ImportError, ValueError):
         pass
-    absent = missing(order)
-    if absent:
-        return told | {"missing": absent}
-    folder = folder_of(order)
-    given = json.loads(spec)
+    try:
+        absent = missing(order)
+        return told | ({"missing": absent} if absent else ended(folder_of(order), order, json.loads(spec), still_wanted))
+    except OSError as error:
+        return told | {"problem": f"the trial cannot start on {platform.node()}: {error}"}
+
+
+def ended(folder: Path, order: dict, given: dict, still_wanted) -> dict:
+    """Runs the program in this folder to its end; returns what came of it."""
     given["data"] = str(folder / "data")
     if stage := given.get("stage"):
         # The folder of the search is on another machine. If the stage before ran on another worker, the training starts
         # from the beginning, and has the same result.
         kept = store_of(order) / "checkpoints"
         kept.mkdir(parents=True, exist_ok=True)
-        forget_old(kept)
         for name in ("checkpoint", "resume_from"):
             stage[name] = stage[name] and str(kept / Path(stage[name]).name)
     libraries = str(folder / "lib")
     environment = dict(os.environ, OMP_NUM_THREADS=str(given.get("threads", 1)), LD_LIBRARY_PATH=libraries, DYLD_LIBRARY_PATH=libraries)
-    try:
-        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-            stdin.write(json.dumps(given).encode())
-            stdin.seek(0)
-            trial = subprocess.Popen(
-                [folder / "trial"], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, preexec_fn=die_with_worker
-            )
-            while not has_ended(trial):
-                if not still_wanted():
-                    trial.kill()
-                    trial.wait()
-                    return told | {"error": "nobody waits for it any longer"}
-            stdout.seek(0)
-            stderr.seek(0)
-            printed = stderr.read()[-65536:].decode(errors="replace").splitlines()
-            if trial.returncode == 0:
-                return told | {"result": stdout.read().decode(errors="replace")}
-    except OSError as error:
-        return told | {"error": f"the trial cannot start on {platform.node()}: {error}"}
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        stdin.write(json.dumps(given).encode())
+        stdin.seek(0)
+        trial = subprocess.Popen(
+            [folder / "trial"], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, preexec_fn=die_with_worker
+        )
+        while not has_ended(trial):
+            if not still_wanted():
+                trial.kill()
+                trial.wait()
+                return {"problem": "nobody waits for it any longer"}
+        stdout.seek(0)
+        stderr.seek(0)
+        printed = stderr.read()[-65536:].decode(errors="replace").splitlines()
+        if trial.returncode == 0:
+            return {"result": stdout.read().decode(errors="replace")}
     said = next((line.removeprefix("error: ") for line in reversed(printed) if line.startswith("error: ")), None)
-    if said:
-        return told | {"error": said}
+    if said and trial.returncode > 0:
+        return {"error": said}
     if trial.returncode == -signal.SIGKILL:
-        return told | {"error": f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"}
+        return {"problem": f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"}
     last = printed[-1] if printed else "it printed nothing"
-    return told | {"error": f"the trial ended with status {trial.returncode} on {platform.node()}: {last}"}
+    return {"problem": f"the trial ended with status {trial.returncode} on {platform.node()}: {last}"}

@@ -1,5 +1,7 @@
 //! The results of a search, as tables, figures and sentences.
 
+use std::collections::HashMap;
+
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -11,7 +13,8 @@ use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
 use crate::text::{clean_text, decimals, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
-use crate::tuning::{CvResults, Parameters, Resource, Scoring, SearchResults};
+use crate::tuning::results::means;
+use crate::tuning::{CvResults, FailedTrial, Parameters, Resource, Scoring, SearchResults};
 
 /// Most rows of the table; a search may have a hundred thousand, which no one reads.
 const MOST_ROWS: usize = 100;
@@ -19,9 +22,16 @@ const MOST_ROWS: usize = 100;
 impl CvResults {
     /// One row per combination, the best first. For a search by halving one row per combination and round, the last
     /// round first.
-    fn table(&self, scoring: Scoring, resource: Option<Resource>, best: usize) -> Table {
+    fn table(
+        &self,
+        scoring: Scoring,
+        resource: Option<Resource>,
+        best: usize,
+        n_repeats: usize,
+    ) -> Table {
         let names: Vec<&String> = self.names();
-        let folds = self.split_test_score.first().map_or(0, Vec::len);
+        let trials = self.split_test_score.first().map_or(0, Vec::len);
+        let folds = trials / n_repeats;
         let mut columns = Vec::new();
         if let Some(resource) = resource {
             columns.push(Column::integer("Round"));
@@ -32,7 +42,11 @@ impl CvResults {
         let what = scoring.words();
         columns.push(number(scoring, format!("Mean {what}")));
         columns.push(number(scoring, "Standard deviation".to_owned()));
-        columns.extend((1..=folds).map(|fold| number(scoring, format!("Fold {fold}"))));
+        if n_repeats > 1 {
+            columns.push(number(scoring, "Standard deviation of seeds".to_owned()));
+        }
+        let name = |index: usize| axis(&fold_name(index, folds, n_repeats));
+        columns.extend((0..trials).map(|index| number(scoring, name(index))));
         if self.mean_train_score.is_some() {
             columns.push(number(scoring, format!("Mean {what} in training")));
         }
@@ -51,32 +65,49 @@ impl CvResults {
             shown.push(best);
         }
         for &candidate in &shown {
-            let mut row: Vec<Cell> = Vec::new();
-            if let Some(amounts) = &self.n_resources {
-                row.extend([(self.iter[candidate] + 1).into(), amounts[candidate].into()]);
-            }
-            row.push(self.rank_test_score[candidate].into());
-            let value = |name: &&String| self.params[candidate].get(*name).map(value_text);
-            row.extend(names.iter().map(|name| Cell::from(value(name))));
-            row.push(self.mean_test_score[candidate].into());
-            row.push(self.std_test_score[candidate].into());
-            row.extend(self.split_test_score[candidate].iter().map(|&score| Cell::from(score)));
-            row.extend(self.mean_train_score.iter().map(|means| Cell::from(means[candidate])));
-            row.push(self.mean_fit_time[candidate].into());
+            let mut row = self.row(candidate, &names, folds, n_repeats);
             if pruned {
                 row.push(self.pruned[candidate].into());
             }
             if !self.failures.is_empty() {
-                row.push(self.failures_text(candidate).into());
+                row.push(self.failures_text(candidate, folds, n_repeats).into());
             }
             table.push(row);
         }
-        let caption = self.caption(folds, order.len() - shown.len());
+        let caption = self.caption(folds, n_repeats, order.len() - shown.len());
         table.best(shown.iter().position(|&row| row == best).unwrap_or(0)).caption(caption)
     }
 
+    /// The cells of a combination that every table has.
+    fn row(
+        &self,
+        candidate: usize,
+        names: &[&String],
+        folds: usize,
+        n_repeats: usize,
+    ) -> Vec<Cell> {
+        let mut row: Vec<Cell> = Vec::new();
+        if let Some(amounts) = &self.n_resources {
+            row.extend([(self.iter[candidate] + 1).into(), amounts[candidate].into()]);
+        }
+        row.push(self.rank_test_score[candidate].into());
+        let value = |name: &&String| self.params[candidate].get(*name).map(value_text);
+        row.extend(names.iter().map(|name| Cell::from(value(name))));
+        row.push(self.mean_test_score[candidate].into());
+        row.push(self.std_test_score[candidate].into());
+        let scores = &self.split_test_score[candidate];
+        if n_repeats > 1 {
+            let of_seeds: Vec<Vec<f64>> = scores.chunks(folds).map(<[f64]>::to_vec).collect();
+            row.extend(means(&[means(&of_seeds).0]).1.into_iter().map(Cell::from));
+        }
+        row.extend(scores.iter().map(|&score| Cell::from(score)));
+        row.extend(self.mean_train_score.iter().map(|means| Cell::from(means[candidate])));
+        row.push(self.mean_fit_time[candidate].into());
+        row
+    }
+
     /// The caption of the table, from which `left_out` rows are missing.
-    fn caption(&self, folds: usize, left_out: usize) -> String {
+    fn caption(&self, folds: usize, n_repeats: usize, left_out: usize) -> String {
         let failed = match self.failures.len() {
             0 => "",
             1 => " One trial failed.",
@@ -92,15 +123,21 @@ impl CvResults {
             0 => String::new(),
             count => format!(" {} more rows are in `cv_results`.", thousands(count)),
         };
-        format!("{rows}; mean and standard deviation over {folds} folds.{left_out}{failed}")
+        let seeds = match n_repeats {
+            1 => String::new(),
+            count => format!(
+                " with {count} seeds; the standard deviation of seeds is that of each seed's mean, which chance alone makes"
+            ),
+        };
+        format!("{rows}; mean and standard deviation over {folds} folds{seeds}.{left_out}{failed}")
     }
 
     /// The reasons why trials of this combination failed: `fold 2: …`.
-    fn failures_text(&self, candidate: usize) -> String {
+    fn failures_text(&self, candidate: usize, folds: usize, n_repeats: usize) -> String {
         let failures = self.failures.iter().filter(|failure| failure.candidate == candidate);
-        let texts: Vec<String> = failures
-            .map(|failure| format!("fold {}: {}", failure.fold + 1, failure.reason))
-            .collect();
+        let name = |failure: &FailedTrial| fold_name(failure.fold, folds, n_repeats);
+        let texts: Vec<String> =
+            failures.map(|failure| format!("{}: {}", name(failure), failure.reason)).collect();
         texts.join("; ")
     }
 }
@@ -108,7 +145,7 @@ impl CvResults {
 impl SearchResults {
     /// The combinations, the best first, at most a hundred.
     pub fn table(&self) -> Table {
-        self.cv_results.table(self.scoring, self.resource, self.best_index)
+        self.cv_results.table(self.scoring, self.resource, self.best_index, self.n_repeats)
     }
 
     /// The mean score of each combination in each round of a search by halving, against the resource of the round.
@@ -133,12 +170,11 @@ impl SearchResults {
         // The best last, so that no other line covers it.
         let mut order: Vec<usize> = (0..first).collect();
         order.sort_by_key(|&row| results.params[row] == self.best_params);
+        let rows_of = self.rows_of_combinations();
         for row in order {
             let params = &results.params[row];
-            let rows: Vec<usize> = (0..results.params.len())
-                .filter(|&other| results.params[other] == *params)
-                .filter(|&other| results.mean_test_score[other].is_finite())
-                .collect();
+            let mut rows = rows_of.get(&key(params)).cloned().unwrap_or_default();
+            rows.retain(|&row| results.mean_test_score[row].is_finite());
             let amounts: Vec<f64> = rows.iter().map(|&row| amounts[row] as f64).collect();
             let scores: Vec<f64> =
                 rows.iter().map(|&row| factor * results.mean_test_score[row]).collect();
@@ -148,6 +184,15 @@ impl SearchResults {
             };
         }
         Ok(chart)
+    }
+
+    /// The rows of each combination, by its [`key`], round by round.
+    fn rows_of_combinations(&self) -> HashMap<String, Vec<usize>> {
+        let mut rows: HashMap<String, Vec<usize>> = HashMap::new();
+        for (row, params) in self.cv_results.params.iter().enumerate() {
+            rows.entry(key(params)).or_default().push(row);
+        }
+        rows
     }
 
     /// The mean score and its spread for each pair of values of two parameters; if the grid has more parameters, of the
@@ -214,13 +259,15 @@ impl SearchResults {
             let epochs: Vec<f64> =
                 history.epochs.iter().map(|record| record.epoch as f64).collect();
             let losses: Vec<f64> = history.epochs.iter().map(|record| record.val_loss).collect();
-            chart = chart.line(format!("fold {}", fold + 1), &epochs, &losses);
+            let name = fold_name(fold, self.n_splits / self.n_repeats, self.n_repeats);
+            chart = chart.line(name, &epochs, &losses);
         }
         chart
     }
 
     /// The progress of the trials: for each value of a parameter the accuracy on the images that steer early stopping,
-    /// in the best epoch so far, averaged over all trials with that value.
+    /// in the best epoch so far, averaged over all trainings with that value. In a search by halving that is a
+    /// combination's last round: the rounds before are the beginning of the same training, or trainings on fewer images.
     ///
     /// # Errors
     /// If this is no parameter of every combination.
@@ -229,9 +276,13 @@ impl SearchResults {
         let title = format!("Accuracy by epoch, for each {}", clean_text(&name.replace('_', " ")));
         let mut chart = LineChart::new(title, "Epoch", "Best accuracy so far (%)");
         let epochs: Vec<f64> = (1..=self.longest_trial()).map(|epoch| epoch as f64).collect();
+        let rows_of = self.rows_of_combinations();
+        let mut last_rows: Vec<usize> =
+            rows_of.values().filter_map(|rows| rows.last().copied()).collect();
+        last_rows.sort_unstable();
         for (index, value) in values.into_iter().enumerate() {
             let rows: Vec<usize> =
-                (0..value_of.len()).filter(|&row| value_of[row] == index).collect();
+                last_rows.iter().copied().filter(|&row| value_of[row] == index).collect();
             let mean = |&epoch: &f64| 100.0 * self.accuracy_after(&rows, epoch as usize);
             chart = chart.line(value, &epochs, &epochs.iter().map(mean).collect::<Vec<f64>>());
         }
@@ -452,13 +503,25 @@ fn axis(name: &str) -> String {
     letters.into_iter().collect()
 }
 
+/// What a combination's trial with this index is called: `fold 1`, or with several seeds `fold 1, seed 2`.
+fn fold_name(index: usize, folds: usize, n_repeats: usize) -> String {
+    match n_repeats {
+        1 => format!("fold {}", index + 1),
+        _ => format!("fold {}, seed {}", index % folds + 1, index / folds + 1),
+    }
+}
+
+/// A combination as the key of a map: all of it, where `params_text` may be shortened.
+fn key(params: &Parameters) -> String {
+    format!("{params:?}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::architectures::DenseConfig;
     use crate::data::ImageShape;
     use crate::training::{EpochRecord, History};
-    use crate::tuning::FailedTrial;
     use crate::tuning::results::tests::{results, results_of_halving};
 
     #[test]
@@ -483,6 +546,20 @@ mod tests {
         assert_eq!(rows[0], ["1", "★", "1", "62.50", "12.50", "75.00", "50.00", "0.6"], "{text}");
         assert_eq!(&rows[1][..3], ["2", "2", "50.00"], "{text}");
         assert_eq!(&rows[2][..3], ["3", "0", "37.50"], "{text}");
+    }
+
+    #[test]
+    fn what_the_seed_makes_stands_apart_from_what_the_fold_makes() {
+        // Two folds with two seeds: the second seed is better by 0.25 on both.
+        let mut found = results(&[&[0.25, 0.5, 0.5, 0.75]]);
+        found.n_repeats = 2;
+        found.cv_results.failures =
+            vec![FailedTrial { candidate: 0, fold: 2, reason: "no memory".to_owned() }];
+        let text = found.table().to_text();
+        let row: Vec<&str> = text.lines().nth(3).unwrap().split_whitespace().collect();
+        assert_eq!(row[3..9], ["50.00", "17.68", "12.50", "25.00", "50.00", "50.00"], "{text}");
+        assert!(text.contains("Fold 1, seed 2") && !text.contains("Fold 3"), "{text}");
+        assert!(text.contains("fold 1, seed 2: no memory"), "{text}");
     }
 
     #[test]
@@ -544,6 +621,17 @@ mod tests {
         assert!(same.ends_with("early stopping): the same as that of the whole search."), "{same}");
         let alt = found.plot_trials("dropout").unwrap().plot().unwrap().alt_text().to_owned();
         assert!(alt.contains("0 from 75 to 75, 1 from 25 to 87.5"), "{alt}");
+        // A training that went on in the next round counts once, with all its epochs.
+        let mut found = results_of_halving();
+        found.histories = vec![
+            vec![history([0.5, 0.5])],
+            vec![history([0.25, 0.25])],
+            vec![history([0.0, 0.0])],
+            vec![history([0.25, 0.75])],
+            vec![history([0.0, 1.0])],
+        ];
+        let alt = found.plot_trials("dropout").unwrap().plot().unwrap().alt_text().to_owned();
+        assert!(alt.contains("0 from 50 to 50, 1 from 25 to 75, 2 from 0 to 100"), "{alt}");
     }
 
     /// Of a combination that was in several rounds the last one counts.

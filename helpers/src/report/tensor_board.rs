@@ -48,12 +48,14 @@ impl Callback for PredictionImages {
 
 impl SearchResults {
     /// Writes the trials for TensorBoard: a run for each combination, `trial_000` and so on, with its values on the page of
-    /// hyper-parameters, its mean score as `mean_test_score`, and the epochs of its folds.
+    /// hyper-parameters, its mean score as `mean_test_score`, and the epochs of its folds. The trials of an earlier search
+    /// in this folder are removed.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn tensor_board(&self, log_dir: impl AsRef<Path>) -> Result<()> {
         let found = &self.cv_results;
+        EventFile::remove_runs(log_dir.as_ref(), "trial_")?;
         for (trial, params) in found.params.iter().enumerate() {
             let mut file = EventFile::create(&log_dir.as_ref().join(format!("trial_{trial:03}")))?;
             let time = now();

@@ -34,6 +34,23 @@ pub(crate) fn now() -> f64 {
 }
 
 impl EventFile {
+    /// Removes the runs in this folder whose names are `start` and a number: of an earlier search with more trials, some
+    /// would stay and be shown among the new ones.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub(crate) fn remove_runs(log_dir: &Path, start: &str) -> Result<()> {
+        for entry in fs::read_dir(log_dir).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let number = name.to_str().and_then(|name| name.strip_prefix(start)).unwrap_or("");
+            let is_run = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            if is_run && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                fs::remove_dir_all(&path).map_err(|source| unwritable(&path, source))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a new file in `folder`, which is created; removes the files of an earlier run there.
     ///
     /// # Errors

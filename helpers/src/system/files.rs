@@ -181,8 +181,20 @@ impl PendingFile {
         self.as_file().sync_all()?;
         self.file.persist(&self.target).map_err(|error| error.error)?;
         #[cfg(unix)]
-        File::open(&self.folder)?.sync_all()?;
+        sync_folder(&self.folder)?;
         Ok(())
+    }
+}
+
+/// Syncs a folder, where its file system can: some network file systems cannot, and the file has its name all the same.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOTSUP | libc::ENOSYS) => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }
 
@@ -352,6 +364,16 @@ mod tests {
         });
         assert!(reads > 0);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_failure() {
+        let folder = Path::new("/proc");
+        let refused = File::open(folder).unwrap().sync_all().unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
+        sync_folder(folder).unwrap();
+        assert!(sync_folder(Path::new("/nowhere")).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,6 +17,7 @@ use super::runner::{TrialRunner, locked};
 use super::trial::{TrialResult, TrialSpec};
 use crate::display::print_line;
 use crate::error::{Error, Result};
+use crate::system::interrupt::InterruptGuard;
 use crate::text::clean_text;
 
 /// A connected cluster; dropping this value ends the bridge and all of its trials.
@@ -69,8 +71,9 @@ impl DaskCluster {
     /// Connects to the scheduler at `address`, for trials by `program` on the data in this folder; waits for a worker.
     ///
     /// # Errors
-    /// If no scheduler answers.
+    /// If no scheduler answers, or the user interrupts the waiting (SIGINT), which may last hours in a cluster's queue.
     pub(super) fn connect(address: &str, program: &Path, data: &Path) -> Result<DaskCluster> {
+        let interrupt = InterruptGuard::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let refused = |problem: String| {
             let advice = "`Launcher::Local` runs the trials on this machine";
@@ -100,9 +103,24 @@ impl DaskCluster {
         // If the bridge has ended, its output gives the reason.
         let _ = writeln!(stdin, "{needs}");
         let trials = Mutex::new(Some(stdin));
-        let cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
+        let mut cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
         print_line(&format!("waiting for workers of the Dask cluster at {}", clean_text(address)));
-        cluster.heard.wait_for_slots().map_or(Ok(cluster), |problem| Err(refused(problem)))
+        let over = cluster.heard.wait_for_slots(&interrupt);
+        if interrupt.is_interrupted() {
+            // It has no trials yet, and may still look for the scheduler.
+            let _ = cluster.bridge.kill();
+        }
+        interrupt.check("waiting for the cluster", "run the cell again once it has workers")?;
+        over.map_or(Ok(cluster), |problem| Err(refused(problem)))
+    }
+
+    /// Writes a line for the bridge. If it has ended, its output says so.
+    fn say(&self, line: &impl Serialize) -> Result<(), String> {
+        let line = serde_json::to_string(line).map_err(|error| error.to_string())?;
+        if let Some(trials) = &mut *locked(&self.trials) {
+            let _ = writeln!(trials, "{line}");
+        }
+        Ok(())
     }
 }
 
@@ -143,11 +161,14 @@ impl Heard {
         self.changed.notify_all();
     }
 
-    /// Waits for the first worker; returns the reason if none can come.
-    fn wait_for_slots(&self) -> Option<String> {
-        let waits = |state: &mut State| state.over.is_none() && state.slots == 0;
-        let waited = self.changed.wait_while(locked(&self.state), waits);
-        waited.unwrap_or_else(PoisonError::into_inner).over.clone()
+    /// Waits for the first worker, or for an interrupt; returns the reason if none can come.
+    fn wait_for_slots(&self, interrupt: &InterruptGuard) -> Option<String> {
+        let mut state = locked(&self.state);
+        while state.over.is_none() && state.slots == 0 && !interrupt.is_interrupted() {
+            let waited = self.changed.wait_timeout(state, Duration::from_millis(200));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.over.clone()
     }
 }
 
@@ -165,11 +186,7 @@ impl TrialRunner for DaskCluster {
             state.waiting.insert(number, sender);
             number
         };
-        let line =
-            serde_json::to_string(&Asked { number, spec }).map_err(|error| error.to_string())?;
-        if let Some(trials) = &mut *locked(&self.trials) {
-            let _ = writeln!(trials, "{line}");
-        }
+        self.say(&Asked { number, spec })?;
         let answer = answer.recv().map_err(|_| over(&locked(&self.heard.state)))?;
         let text = answer.map_err(|error| clean_text(&error))?;
         TrialResult::parse(text.as_bytes(), &spec.id())
@@ -178,6 +195,20 @@ impl TrialRunner for DaskCluster {
 
     fn slots(&self) -> Option<usize> {
         Some(locked(&self.heard.state).slots.max(1))
+    }
+
+    fn over(&self) -> Option<String> {
+        locked(&self.heard.state).over.clone()
+    }
+
+    fn forget(&self, checkpoints: &[PathBuf]) {
+        let names: Vec<String> = checkpoints
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .collect();
+        if !names.is_empty() {
+            let _ = self.say(&json!({ "forget": names }));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::grid::{ParameterGrid, Parameters};
+use super::grid::{ParameterGrid, ParameterValue, Parameters, has_no_number};
 use crate::data::random_state::RandomState;
 use crate::error::{Error, Result};
 
@@ -39,13 +39,13 @@ pub enum Distribution {
     Choice(Vec<Value>),
 }
 
-impl<V: Into<Value>> From<Vec<V>> for Distribution {
+impl<V: ParameterValue> From<Vec<V>> for Distribution {
     fn from(values: Vec<V>) -> Distribution {
-        Distribution::Choice(values.into_iter().map(Into::into).collect())
+        Distribution::Choice(values.into_iter().map(V::into_value).collect())
     }
 }
 
-impl<V: Into<Value>, const N: usize> From<[V; N]> for Distribution {
+impl<V: ParameterValue, const N: usize> From<[V; N]> for Distribution {
     fn from(values: [V; N]) -> Distribution {
         Vec::from(values).into()
     }
@@ -66,7 +66,7 @@ impl Distribution {
             Distribution::RandInt { low, high } => {
                 (low >= high).then_some("whole numbers with `low` < `high`")
             }
-            Distribution::Choice(values) => (values.is_empty() || values.contains(&Value::Null))
+            Distribution::Choice(values) => (values.is_empty() || has_no_number(values))
                 .then_some("at least one value, each finite"),
         };
         problem.map_or(Ok(()), |expected| {
@@ -250,6 +250,13 @@ mod tests {
     }
 
     #[test]
+    fn none_can_be_drawn() {
+        let distributions = ParameterDistributions::new().parameter("a", [None, Some(0.9)]);
+        let drawn = distributions.sample(2, 0).unwrap();
+        assert!(drawn.iter().any(|point| point["a"].is_null()), "{drawn:?}");
+    }
+
+    #[test]
     fn numbers_that_cannot_be_drawn_from_are_refused() {
         let refused = |values: Distribution| {
             let distributions = ParameterDistributions::new().parameter("dropout", values);
@@ -260,6 +267,7 @@ mod tests {
             Distribution::LogUniform { low: 0.0, high: 1.0 },
             Distribution::RandInt { low: 3, high: 3 },
             Distribution::Choice(Vec::new()),
+            [0.1, f64::NAN].into(),
         ] {
             let text = refused(values);
             assert!(text.starts_with("`param_distributions` must be "), "{text}");

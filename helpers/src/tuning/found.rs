@@ -63,19 +63,19 @@ impl Found {
         over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
     }
 
-    /// Removes the checkpoints of earlier rounds that none of these trials resumes from. One that cannot be removed
-    /// only costs disk space.
-    pub(super) fn remove_checkpoints(&mut self, still: Option<&[Trial]>) {
-        let trials = still.unwrap_or_default().iter();
-        let needed: BTreeSet<&Path> =
-            trials.filter_map(|trial| trial.spec.stage.as_ref()?.resume_from.as_deref()).collect();
-        self.checkpoints.retain(|path| {
-            let needed = needed.contains(path.as_path());
-            if !needed {
-                let _ = std::fs::remove_file(path);
-            }
-            needed
-        });
+    /// Removes the checkpoints of earlier rounds that none of these trials resumes from, and returns them. One that
+    /// cannot be removed only costs disk space.
+    pub(super) fn remove_checkpoints(&mut self, still: &[Trial]) -> Vec<PathBuf> {
+        let needed: BTreeSet<&Path> = still
+            .iter()
+            .filter_map(|trial| trial.spec.stage.as_ref()?.resume_from.as_deref())
+            .collect();
+        let (needed, over): (Vec<PathBuf>, Vec<PathBuf>) = std::mem::take(&mut self.checkpoints)
+            .into_iter()
+            .partition(|path| needed.contains(path.as_path()));
+        self.checkpoints = needed;
+        over.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        over
     }
 
     pub(super) fn cv_results(

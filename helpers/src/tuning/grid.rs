@@ -11,6 +11,61 @@ use crate::text::clean_text;
 /// One combination: a value for each name, names in ascending order.
 pub type Parameters = BTreeMap<String, Value>;
 
+/// A value of a parameter: a number, a word, a truth value, a list of values, or `None` where a setting may be absent.
+pub trait ParameterValue {
+    /// The value in JSON. A number that JSON cannot write becomes a text, which no setting takes; as `null` it would be
+    /// taken for `None`.
+    fn into_value(self) -> Value;
+}
+
+macro_rules! parameter_values {
+    ($($type:ty)*) => {
+        $(impl ParameterValue for $type {
+            fn into_value(self) -> Value {
+                self.into()
+            }
+        })*
+    };
+}
+
+parameter_values! { bool i8 i16 i32 i64 isize u8 u16 u32 u64 usize &str String Value }
+
+impl ParameterValue for f64 {
+    fn into_value(self) -> Value {
+        if self.is_finite() { self.into() } else { self.to_string().into() }
+    }
+}
+
+impl ParameterValue for f32 {
+    fn into_value(self) -> Value {
+        if self.is_finite() { self.into() } else { self.to_string().into() }
+    }
+}
+
+impl<V: ParameterValue> ParameterValue for Option<V> {
+    fn into_value(self) -> Value {
+        self.map_or(Value::Null, V::into_value)
+    }
+}
+
+impl<V: ParameterValue> ParameterValue for Vec<V> {
+    fn into_value(self) -> Value {
+        self.into_iter().map(V::into_value).collect()
+    }
+}
+
+impl<V: ParameterValue, const N: usize> ParameterValue for [V; N] {
+    fn into_value(self) -> Value {
+        self.into_iter().map(V::into_value).collect()
+    }
+}
+
+/// Whether one of these stands for a number that JSON cannot write.
+pub(super) fn has_no_number(values: &[Value]) -> bool {
+    let is_none = |value: &Value| matches!(value.as_str(), Some("NaN" | "inf" | "-inf"));
+    values.iter().any(is_none)
+}
+
 /// Names with the values to try; or several such grids, tried one after the other.
 ///
 /// In JSON it is what scikit-learn's `param_grid` is: a map from names to lists, or a list of such maps.
@@ -69,12 +124,12 @@ impl ParameterGrid {
     }
 
     /// Adds a parameter with the values to try, in this order, or replaces the values of one that was added before.
-    pub fn parameter<V: Into<Value>>(
+    pub fn parameter<V: ParameterValue>(
         mut self,
         name: impl Into<String>,
         values: impl IntoIterator<Item = V>,
     ) -> ParameterGrid {
-        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        let values: Vec<Value> = values.into_iter().map(V::into_value).collect();
         if let Some(grid) = self.grids.last_mut() {
             grid.insert(name.into(), values);
         }
@@ -90,7 +145,7 @@ impl ParameterGrid {
     /// All combinations: names in ascending order, the value of the last name varies fastest.
     ///
     /// # Errors
-    /// If a parameter has no values, or a value that JSON cannot represent, such as NaN.
+    /// If a parameter has no values, or one that is no finite number, such as NaN.
     pub fn combinations(&self) -> Result<Vec<Parameters>> {
         let mut all = Vec::new();
         for grid in &self.grids {
@@ -98,7 +153,7 @@ impl ParameterGrid {
             for (name, values) in grid {
                 let found = match values {
                     values if values.is_empty() => Some("an empty list"),
-                    values if values.contains(&Value::Null) => Some("a value that is not a number"),
+                    values if has_no_number(values) => Some("a value that is not a number"),
                     _ => None,
                 };
                 if let Some(found) = found {
@@ -141,6 +196,8 @@ pub(crate) fn value_text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::FitConfig;
+    use crate::tuning::Network;
 
     #[test]
     fn the_last_name_varies_fastest_and_names_ascend() {
@@ -175,7 +232,31 @@ mod tests {
 
     #[test]
     fn not_a_number_is_refused() {
-        assert!(ParameterGrid::new().parameter("dropout", [0.1, f64::NAN]).combinations().is_err());
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let refused = |grid: ParameterGrid| grid.combinations().unwrap_err().to_string();
+            let text = refused(ParameterGrid::new().parameter("dropout", [0.1, value]));
+            assert!(text.contains("got a value that is not a number"), "{text}");
+            refused(ParameterGrid::new().parameter("ema_momentum", [None, Some(value)]));
+            refused(ParameterGrid::new().parameter("dropout", [value as f32]));
+        }
+    }
+
+    #[test]
+    fn a_setting_that_may_be_absent_is_searched_with_none() {
+        let grid = ParameterGrid::new().parameter("ema_momentum", [None, Some(0.9)]);
+        let points = grid.combinations().unwrap();
+        assert_eq!(
+            points.iter().map(params_text).collect::<Vec<_>>(),
+            ["ema_momentum null", "ema_momentum 0.9"]
+        );
+        let with = |point| Network::default().with(&FitConfig::default(), point);
+        let momenta: Vec<Option<f64>> =
+            points.iter().map(|point| with(point).unwrap().1.ema_momentum).collect();
+        assert_eq!(momenta, [None, Some(0.9)]);
+        // Where a setting must be there, `None` is refused.
+        let grid = ParameterGrid::new().parameter("dropout", [None::<f64>]);
+        let text = with(&grid.combinations().unwrap()[0]).unwrap_err().to_string();
+        assert!(text.contains("a value that fits `dropout`, got null"), "{text}");
     }
 
     #[test]

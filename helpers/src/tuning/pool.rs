@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::thread::{self, ScopedJoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use super::config::Trial;
 use super::grid::{Parameters, params_text};
@@ -22,12 +23,15 @@ use crate::text::duration;
 /// The most bytes of a kept result; usually it has some kilobytes, one row per epoch.
 const LARGEST_RESULT: u64 = 1 << 26;
 
+/// How often the search looks whether more trials can run in parallel.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Threads that pass one trial after the other to a [`TrialRunner`].
 pub(super) struct Pool<'a> {
     pub trials: &'a [Trial],
     pub launcher: &'a dyn TrialRunner,
-    /// The number of trials that run in parallel.
-    pub jobs: usize,
+    /// The number of trials that run in parallel, if the launcher leaves it to the search.
+    pub n_jobs: usize,
     /// The folder with the results of finished trials.
     pub folder: &'a Path,
     pub scoring: Scoring,
@@ -39,11 +43,17 @@ impl Pool<'_> {
     /// For each trial, its result if an earlier search already finished it.
     pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
         remove_leftovers(self.folder, OsStr::new("."));
-        let kept = |spec: &TrialSpec| {
-            let id = spec.id();
-            TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
-        };
-        self.trials.iter().map(|trial| kept(&trial.spec)).collect()
+        self.trials.iter().map(|trial| self.kept_result(&trial.spec)).collect()
+    }
+
+    fn kept_result(&self, spec: &TrialSpec) -> Option<TrialResult> {
+        let id = spec.id();
+        TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
+    }
+
+    /// The number of trials that can run in parallel now.
+    pub(super) fn jobs(&self) -> usize {
+        self.launcher.slots().unwrap_or(self.n_jobs)
     }
 
     /// The file of a finished trial.
@@ -59,49 +69,39 @@ impl Pool<'_> {
     /// Runs the trials that have no kept result; returns for each trial its result or what went wrong.
     ///
     /// # Errors
-    /// If a result cannot be kept, the search is interrupted, or a trial fails with [`ErrorScore::Raise`].
+    /// If a result cannot be kept, the search is interrupted, the launcher cannot run any more trials, or a trial fails
+    /// with [`ErrorScore::Raise`].
     pub(super) fn run(
         &self,
         kept: Vec<Option<TrialResult>>,
         interrupt: &InterruptGuard,
     ) -> Result<Vec<Result<TrialResult, String>>> {
-        let waiting: Vec<usize> =
-            (0..self.trials.len()).filter(|&index| kept[index].is_none()).collect();
-        let log = Mutex::new(Log::new(self, &kept));
-        let outcomes: Vec<Mutex<Option<Result<TrialResult, String>>>> =
-            kept.into_iter().map(|result| Mutex::new(result.map(Ok))).collect();
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let first_error: Mutex<Option<Error>> = Mutex::new(None);
-        let stop_with = |error: Error| {
-            stop.store(true, Ordering::SeqCst);
-            locked(&first_error).get_or_insert(error);
+        let waiting = (0..self.trials.len()).filter(|&index| kept[index].is_none()).collect();
+        let shared = Shared {
+            pool: self,
+            interrupt,
+            waiting,
+            log: Mutex::new(Log::new(self, &kept)),
+            outcomes: kept.into_iter().map(|result| Mutex::new(result.map(Ok))).collect(),
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            first_error: Mutex::new(None),
+            supervisor: thread::current(),
         };
-        let work = || {
-            while !stop.load(Ordering::SeqCst) && !interrupt.is_interrupted() {
-                let Some(&index) = waiting.get(next.fetch_add(1, Ordering::SeqCst)) else { break };
-                let trial = &self.trials[index];
-                locked(&log).began();
-                let outcome = self.launcher.run(&trial.spec);
-                match &outcome {
-                    Ok(result) => self.keep(result).unwrap_or_else(stop_with),
-                    // An interrupt also ends the trial: that is no failure.
-                    Err(_) if interrupt.is_interrupted() => break,
-                    Err(message) if self.error_score == ErrorScore::Raise => {
-                        let (failed, trials) = (1, self.trials.len());
-                        let (trial, message) = (trial.to_string(), message.clone());
-                        stop_with(Error::Trials { failed, trials, trial, message });
-                    }
-                    Err(_) => {}
+        thread::scope(|scope| {
+            let mut workers = Vec::new();
+            loop {
+                while workers.len() < self.jobs().min(shared.waiting.len()) {
+                    workers.push(scope.spawn(|| shared.work()));
                 }
-                locked(&log).ended(trial, &outcome);
-                *locked(&outcomes[index]) = Some(outcome);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.jobs.min(waiting.len()) {
-                scope.spawn(work);
+                // All have finished with trials left only if they have panicked, which the scope passes on.
+                if !shared.goes_on() || workers.iter().all(ScopedJoinHandle::is_finished) {
+                    break;
+                }
+                thread::park_timeout(LOOK);
             }
         });
+        let Shared { log, outcomes, first_error, .. } = shared;
         let first_error = locked(&first_error).take();
         let all_ran = outcomes.iter().all(|outcome| locked(outcome).is_some());
         let ended = match first_error {
@@ -116,6 +116,75 @@ impl Pool<'_> {
             .into_iter()
             .map(|outcome| outcome.into_inner().ok().flatten().unwrap_or_else(unfinished))
             .collect())
+    }
+}
+
+/// What the threads of a pool share.
+struct Shared<'a> {
+    pool: &'a Pool<'a>,
+    interrupt: &'a InterruptGuard,
+    /// The trials to run, and the first of them that nobody has taken.
+    waiting: Vec<usize>,
+    next: AtomicUsize,
+    outcomes: Vec<Mutex<Option<Result<TrialResult, String>>>>,
+    log: Mutex<Log<'a>>,
+    stop: AtomicBool,
+    first_error: Mutex<Option<Error>>,
+    /// The thread that starts the others.
+    supervisor: Thread,
+}
+
+impl Shared<'_> {
+    /// Whether there is a trial to take.
+    fn goes_on(&self) -> bool {
+        self.next.load(Ordering::SeqCst) < self.waiting.len()
+            && !self.stop.load(Ordering::SeqCst)
+            && !self.interrupt.is_interrupted()
+    }
+
+    fn stop_with(&self, error: Error) {
+        self.stop.store(true, Ordering::SeqCst);
+        locked(&self.first_error).get_or_insert(error);
+    }
+
+    /// Runs one trial after the other.
+    fn work(&self) {
+        let pool = self.pool;
+        while self.goes_on() {
+            let next = self.next.fetch_add(1, Ordering::SeqCst);
+            let Some(&index) = self.waiting.get(next) else { break };
+            let trial = &pool.trials[index];
+            locked(&self.log).began();
+            // Somebody else may have run it since the round began: another search, or the array of a cluster.
+            let kept = pool.kept_result(&trial.spec);
+            let is_kept = kept.is_some();
+            let outcome = kept.map_or_else(|| pool.launcher.run(&trial.spec), Ok);
+            match &outcome {
+                Ok(_) if is_kept => {}
+                Ok(result) => pool.keep(result).unwrap_or_else(|error| self.stop_with(error)),
+                // An interrupt also ends the trial, as the end of a cluster does: that is no failure.
+                Err(_) if self.interrupt.is_interrupted() || self.is_over() => break,
+                Err(message) if pool.error_score == ErrorScore::Raise => {
+                    let (failed, trials) = (1, pool.trials.len());
+                    let (trial, message) = (trial.to_string(), message.clone());
+                    self.stop_with(Error::Trials { failed, trials, trial, message });
+                }
+                Err(_) => {}
+            }
+            locked(&self.log).ended(trial, &outcome);
+            *locked(&self.outcomes[index]) = Some(outcome);
+        }
+        self.supervisor.unpark();
+    }
+
+    /// Stops the search if the launcher cannot run any more trials. Otherwise all that are left would fail at once, and
+    /// the best would be chosen from those that had ended.
+    fn is_over(&self) -> bool {
+        let Some(problem) = self.pool.launcher.over() else { return false };
+        let done = |outcome: &Mutex<Option<Result<_, _>>>| matches!(&*locked(outcome), Some(Ok(_)));
+        let finished = self.outcomes.iter().filter(|outcome| done(outcome)).count();
+        self.stop_with(Error::NoMoreTrials { problem, finished, trials: self.outcomes.len() });
+        true
     }
 }
 

@@ -4,11 +4,14 @@
 //! Reads a `TrialSpec` from stdin and writes its `TrialResult` to stdout, as one line of JSON. The exit code is 0 only
 //! if the result is complete. Messages for people, such as the lines of the training, go to stderr; if something goes
 //! wrong, the last one starts with `error: `. With `--serve` each line of stdin is a specification, and each line of
-//! stdout its result or a `Failed`; the program ends when its input ends. `trial --code` prints the version of its
-//! code, and `trial --device` says whether it computes on a GPU.
+//! stdout its result or a `Failed`; the program ends when its input ends, and in the middle of a trial when the program
+//! that started it has ended. `trial --code` prints the version of its code, `trial --device` whether it computes on a
+//! GPU.
 
 use std::io::{BufRead, Read, Write};
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::launcher::Failed;
 use super::trial::{TrialResult, TrialSpec};
@@ -61,8 +64,23 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Ends this process when its parent has ended, even in the middle of a trial. Otherwise the trials of a notebook that
+/// was killed would go on for nobody, beside those of the search that goes on from it.
+fn end_with_parent() {
+    let parent = parent_id();
+    std::thread::spawn(move || {
+        while parent_id() == parent {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        // SAFETY: `_exit` ends the process at once. Exit handlers must not run: the main thread is still inside
+        // libtorch.
+        unsafe { libc::_exit(1) }
+    });
+}
+
 /// Runs one trial after the other until the input ends.
 fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    end_with_parent();
     let mut output = result_output()?;
     let (mut input, mut loaded) = (std::io::stdin().lock(), None);
     loop {

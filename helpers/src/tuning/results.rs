@@ -206,8 +206,10 @@ pub struct SearchResults {
     pub best_params: Parameters,
     /// Its mean score.
     pub best_score: f64,
-    /// Number of folds.
+    /// Number of trials of each combination: of folds times seeds.
     pub n_splits: usize,
+    /// Number of seeds with which each combination was trained on each fold.
+    pub n_repeats: usize,
     /// The metric that ranks the combinations.
     pub scoring: Scoring,
     /// The network with the best combination.
@@ -300,7 +302,7 @@ fn standard_error(scores: &[f64]) -> f64 {
 
 /// Mean and standard deviation of each row, with NumPy's order of additions, so that means that are equal in NumPy are
 /// equal here.
-pub(super) fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn means(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     rows.iter()
         .map(|row| {
             let mean = sum(row) / row.len() as f64;
@@ -359,6 +361,7 @@ pub(crate) mod tests {
             best_params: cv_results.params[best_index].clone(),
             best_score: cv_results.mean_test_score[best_index],
             n_splits: scores[0].len(),
+            n_repeats: 1,
             resource: None,
             scoring: Scoring::Accuracy,
             best_network: Network::default(),

@@ -1,5 +1,6 @@
 //! The interface between a search and what runs its trials.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use super::trial::{TrialResult, TrialSpec};
@@ -15,10 +16,20 @@ pub trait TrialRunner: Sync {
     /// What went wrong, as one line for people.
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
 
-    /// How many trials it runs in parallel; none if the search's `n_jobs` decides.
+    /// How many trials it runs in parallel; none if the search's `n_jobs` decides. It is asked again and again: a
+    /// cluster may grow.
     fn slots(&self) -> Option<usize> {
         None
     }
+
+    /// Why it cannot run any more trials; none as long as it can. A trial that fails then has not failed by itself: the
+    /// search stops.
+    fn over(&self) -> Option<String> {
+        None
+    }
+
+    /// Removes its own copies of checkpoints that no trial needs any more.
+    fn forget(&self, _checkpoints: &[PathBuf]) {}
 }
 
 /// Locks a mutex, also if another thread has panicked while it held the lock.

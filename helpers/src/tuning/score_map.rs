@@ -3,6 +3,7 @@
 //! The figure of a search that has ended is `SearchResults::heat_map`. This one is HTML by hand, colours included: a cell of
 //! `display::Table` has no shade, and nothing else needs one.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::grid::{Parameters, value_text};
@@ -39,7 +40,10 @@ impl ScoreMap {
     /// values.
     pub(super) fn new(combinations: &[(usize, &Parameters)]) -> Option<ScoreMap> {
         let mut axes = Vec::new();
-        for name in combinations.first()?.1.keys() {
+        // Of all of them: a later grid may have other names, and then there is no map.
+        let names: BTreeSet<&String> =
+            combinations.iter().flat_map(|(_, params)| params.keys()).collect();
+        for name in names {
             let mut values: Vec<String> = Vec::new();
             for (_, params) in combinations {
                 let value = value_text(params.get(name)?);
@@ -172,5 +176,7 @@ mod tests {
         assert!(map(three).is_none(), "three parameters");
         assert!(map(ParameterGrid::new().parameter("a", 0..13)).is_none(), "many values");
         assert!(map(ParameterGrid::new().parameter("a", [1])).is_none(), "nothing differs");
+        let one = || ParameterGrid::new().parameter("a", [1, 2]);
+        assert!(map(one().then(one().parameter("b", [3, 4]))).is_none(), "a name in one grid only");
     }
 }

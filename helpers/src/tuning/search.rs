@@ -12,7 +12,7 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, Plan, Resource, Round};
+use super::halving::{Budget, OneRound, Plan, Resource, Round};
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
@@ -136,6 +136,25 @@ impl SearchConfig {
         Ok(trials)
     }
 
+    /// Every trial of a search with a single round of these combinations.
+    ///
+    /// # Errors
+    /// If the images cannot be divided into the folds, or there is a pruner.
+    pub(super) fn trials_of_one_round(
+        &self,
+        split: &Split,
+        candidates: Vec<Parameters>,
+    ) -> Result<Vec<Trial>> {
+        if self.pruner.is_some() {
+            let expected = "none where the trials are wanted beforehand";
+            let advice = "what it stops depends on the results of the first trials";
+            return Err(Error::parameter("pruner", expected, "a pruner", advice));
+        }
+        let (images, folds) = self.folds(split)?;
+        let round = OneRound(Some(candidates)).next(&[]);
+        round.map_or(Ok(Vec::new()), |round| self.trials(&images, &folds, &round))
+    }
+
     /// The stage of a trial with the first `now` epochs, of which earlier rounds ran `before`.
     fn stage(&self, spec: &TrialSpec, now: usize, before: Option<usize>) -> Stage {
         // The trials may run in another working directory than the search.
@@ -193,9 +212,9 @@ impl SearchConfig {
     /// is not used.
     ///
     /// # Errors
-    /// If the images cannot be divided into the folds, there is nothing to train because each combination of the last
-    /// round had a failed trial (or one trial failed, with [`ErrorScore::Raise`]), the last training fails, or the user
-    /// interrupts the search (SIGINT).
+    /// If the images cannot be divided into the folds, every trial of a round failed (or one trial, with
+    /// [`ErrorScore::Raise`]), there is nothing to train because each combination of the last round had a failed trial,
+    /// the launcher cannot run any more trials, the last training fails, or the user interrupts the search (SIGINT).
     pub(super) fn run(
         &self,
         split: &Split,
@@ -215,7 +234,7 @@ impl SearchConfig {
                 let pool = Pool {
                     trials,
                     launcher,
-                    jobs: launcher.slots().unwrap_or_else(|| self.jobs()),
+                    n_jobs: self.jobs(),
                     folder: &self.trials,
                     scoring: self.scoring,
                     error_score: self.error_score,
@@ -224,7 +243,7 @@ impl SearchConfig {
                 let mut kept = pool.kept();
                 let count = kept.iter().flatten().count();
                 found.trials_kept += count;
-                self.announce(trials.len() / n_splits, n_splits, pool.jobs, count);
+                self.announce(trials.len() / n_splits, n_splits, pool.jobs(), count);
                 for (index, trial) in trials.iter().enumerate() {
                     if kept[index].is_none()
                         && let Some(result) = found.ended_before(&round, trial)
@@ -241,10 +260,11 @@ impl SearchConfig {
                 self.cut(&mut trials[first..], &outcomes, n_splits);
                 outcomes.extend(run(&trials[first..])?);
             }
-            found.remove_checkpoints(Some(&trials));
+            check_any(&trials, &outcomes)?;
+            launcher.forget(&found.remove_checkpoints(&trials));
             scores = found.add(self, &round, trials, outcomes);
         }
-        found.remove_checkpoints(None);
+        launcher.forget(&found.remove_checkpoints(&[]));
         let mut results = self.results(found, plan.resource())?;
         results.search_seconds = started.elapsed().as_secs_f64();
         if self.refit {
@@ -258,11 +278,11 @@ impl SearchConfig {
         let cv_results = found.cv_results(self, resource);
         let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
-        // As in scikit-learn, a search without any score is an error. If no combination has a mean score, there is
-        // nothing to train.
+        // If no combination has a mean score, there is nothing to train.
         let trials = cv_results.params.len() * found.n_splits;
         if let Some(first) = cv_results.failures.first()
-            && (cv_results.failures.len() == trials || self.refit && best_score.is_nan())
+            && self.refit
+            && best_score.is_nan()
         {
             return Err(Error::Trials {
                 failed: cv_results.failures.len(),
@@ -278,6 +298,7 @@ impl SearchConfig {
         Ok(SearchResults {
             scoring: self.scoring,
             n_splits: found.n_splits,
+            n_repeats: self.n_repeats,
             resource,
             best_index,
             best_score,
@@ -371,6 +392,19 @@ impl SearchConfig {
         results.refit_time = Some(started.elapsed().as_secs_f64());
         Ok(())
     }
+}
+
+/// Checks that a trial of the round has a score; as in scikit-learn, a round without any is an error, whatever score a
+/// failed trial gets.
+fn check_any(trials: &[Trial], outcomes: &[Result<TrialResult, String>]) -> Result<()> {
+    let (Some(trial), Some(Err(message))) = (trials.first(), outcomes.first()) else {
+        return Ok(());
+    };
+    if outcomes.iter().any(|outcome| outcome.is_ok()) {
+        return Ok(());
+    }
+    let (failed, trial, message) = (outcomes.len(), trial.to_string(), message.clone());
+    Err(Error::Trials { failed, trials: failed, trial, message })
 }
 
 /// Trains a network from new weights on all of `split.train`.

@@ -125,9 +125,10 @@ macro_rules! search {
             /// used.
             ///
             /// # Errors
-            /// If a setting is out of range, the program that runs trials is missing, no cluster answers, there is
-            /// nothing to train because each combination had a failed trial (or one trial failed, with
-            /// [`ErrorScore::Raise`]), the last training fails, or the user interrupts the search (SIGINT).
+            /// If a setting is out of range, the program that runs trials is missing, no cluster answers or it is lost,
+            /// every trial of a round failed (or one trial, with [`ErrorScore::Raise`]), there is nothing to train
+            /// because each combination had a failed trial, the last training fails, or the user interrupts the search
+            /// (SIGINT).
             pub fn fit(&self, split: &Split) -> Result<SearchResults> {
                 self.check()?;
                 let data = split.train.dataset().folder();
@@ -238,13 +239,11 @@ impl GridSearchCv {
     /// trials.
     ///
     /// # Errors
-    /// If a setting is out of range, or the images cannot be divided so.
+    /// If a setting is out of range, the images cannot be divided so, or there is a pruner: what it stops depends on
+    /// the first results.
     pub fn trials(&self, split: &Split) -> Result<Vec<Trial>> {
         self.check()?;
-        let config = self.config();
-        let (images, folds) = config.folds(split)?;
-        let round = OneRound(Some(self.param_grid.combinations()?)).next(&[]);
-        round.map_or(Ok(Vec::new()), |round| config.trials(&images, &folds, &round))
+        self.config().trials_of_one_round(split, self.param_grid.combinations()?)
     }
 
     fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
@@ -271,6 +270,15 @@ impl RandomizedSearchCv {
     /// If a setting is not allowed; the message names it and the allowed values.
     pub fn check(&self) -> Result<()> {
         self.config().check(&self.drawn()?)
+    }
+
+    /// Every trial of the search for `split.train`, as [`GridSearchCv::trials`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn trials(&self, split: &Split) -> Result<Vec<Trial>> {
+        self.check()?;
+        self.config().trials_of_one_round(split, self.drawn()?)
     }
 
     fn drawn(&self) -> Result<Vec<Parameters>> {

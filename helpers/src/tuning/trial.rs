@@ -22,6 +22,7 @@ use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, DatasetInfo, Subset};
 use crate::error::{Error, Result};
 use crate::system::environment::code_version;
+use crate::system::files::write_among_many;
 use crate::text::clean_text;
 use crate::training::{
     BackupAndRestore, Callback, Callbacks, FitConfig, History, Record, TrainingState,
@@ -234,8 +235,9 @@ impl Stage {
         if let Some(before) = &self.resume_from
             && !self.checkpoint.exists()
         {
-            // Without a checkpoint the training starts from the beginning.
-            let _ = fs::copy(before, &self.checkpoint);
+            // Without a checkpoint the training starts from the beginning. It gets its name once it is whole: one that
+            // was cut off would be preferred to the one before.
+            let _ = fs::read(before).map(|bytes| write_among_many(&self.checkpoint, &bytes));
         }
         let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);
         Callbacks::default().with(StopAfter(self.epochs)).first(backup)
@@ -334,6 +336,23 @@ mod tests {
         ];
         let ids: BTreeSet<String> = others.iter().chain([&spec]).map(TrialSpec::id).collect();
         assert_eq!(ids.len(), others.len() + 1);
+    }
+
+    #[test]
+    fn a_stage_goes_on_from_a_whole_checkpoint_or_from_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [before, checkpoint] = ["before", "now"].map(|name| folder.path().join(name));
+        let length = 64 << 20;
+        fs::write(&before, vec![7; length]).unwrap();
+        let stage = Stage { epochs: 2, checkpoint, resume_from: Some(before) };
+        std::thread::scope(|scope| {
+            let copy = scope.spawn(|| drop(stage.callbacks()));
+            while !copy.is_finished() {
+                let seen = fs::metadata(&stage.checkpoint).map(|about| about.len() as usize);
+                assert!(seen.is_err() || seen.is_ok_and(|seen| seen == length), "it is cut off");
+            }
+        });
+        assert_eq!(fs::metadata(&stage.checkpoint).unwrap().len() as usize, length);
     }
 
     #[test]

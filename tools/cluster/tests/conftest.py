@@ -25,6 +25,11 @@ lib = Path(os.environ["LD_LIBRARY_PATH"])
 if log := spec.get("log"):
     with open(log, "a") as file:
         file.write(f"{{spec['name']}} {{os.getpid()}}\\n")
+if broken := os.environ.get("BROKEN"):
+    # As the system's loader says it.
+    sys.exit(broken)
+if stage := spec.get("stage"):
+    Path(stage["checkpoint"]).touch()
 time.sleep(spec.get("seconds", 0))
 if killed := spec.get("killed"):
     # As a machine does that runs out of memory: to the trial, or to the worker that runs it.

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import bridge
 import on_worker
 from conftest import BRIDGE, alive, until
+from distributed.client import ClosedClientError
 
 
 def found(search, count):
@@ -92,12 +93,12 @@ def test_another_worker_runs_what_a_killed_one_had(cluster, search, tmp_path):
     assert len(started(log)) == 3, "one of them was begun again"
 
 
-def test_where_memory_is_short_it_is_said(cluster, search):
-    # By default a trial fails after its workers have died three times; here, after the first time.
+def test_where_memory_is_short_it_is_said(cluster, search, tmp_path):
+    # By default a trial is begun anew many times when its workers die; here, never.
     cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
     cluster.scheduler()
     cluster.worker()
-    one = search()
+    one = search(wait=2, **changed_bridge(tmp_path, "DEATHS = 5", "DEATHS = 0"))
     one.trial(0, killed="trial")
     one.take(lambda it: 0 in it.answers)
     assert one.answers[0]["error"] == f"the trial was killed on {platform.node()}, as a machine does that runs out of memory"
@@ -109,6 +110,184 @@ def test_where_memory_is_short_it_is_said(cluster, search):
     one.trial(2)
     one.take(lambda it: 2 in it.answers)
     assert "result" in one.answers[2]
+
+
+def test_workers_that_are_taken_away_are_no_fault_of_the_trial(cluster, search):
+    cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    cluster.scheduler()
+    one = search()
+    one.trial(0, seconds=2)
+    for _ in range(2):
+        worker = cluster.worker()
+        one.take(lambda it: it.slots == 1)
+        worker.kill()
+        one.take(lambda it: it.slots == 0)
+    cluster.worker()
+    assert [result["name"] for result in found(one, 1)] == ["t0"]
+
+
+LOADER = "/lib/libc.so.6: version `GLIBC_2.99' not found"
+
+
+def test_a_node_that_can_run_nothing_does_not_eat_the_search(cluster, search):
+    cluster.scheduler()
+    cluster.environment = {"BROKEN": LOADER}
+    cluster.worker()
+    one = search()
+    one.take(lambda it: it.slots == 1)
+    cluster.environment = {}
+    cluster.worker()
+    one.take(lambda it: it.slots == 2)
+    for number in range(10):
+        one.trial(number, seconds=0.2)
+    assert [result["name"] for result in found(one, 10)] == [f"t{number}" for number in range(10)]
+    one.take(lambda it: it.slots == 1)
+    notes = [note for note in one.notes if "gets no more of them" in note]
+    assert len(notes) == 1 and "has failed 3 trials in a row" in notes[0] and notes[0].endswith(LOADER)
+
+
+def test_what_no_worker_can_run_fails_with_the_reason_and_the_search_stops_where_none_can(cluster, search):
+    cluster.scheduler()
+    cluster.environment = {"BROKEN": LOADER}
+    for _ in range(3):
+        cluster.worker()
+    one = search(wait=2)
+    one.take(lambda it: it.slots == 3)
+    for number in range(3):
+        one.trial(number)
+        one.take(lambda it: number in it.answers)
+        assert one.answers[number]["error"].endswith(f"on {platform.node()}: {LOADER}")
+    one.trial(3)
+    one.take(lambda it: it.fatal)
+    assert one.fatal.startswith("no worker of the cluster can run trials: ") and one.fatal.endswith(LOADER)
+
+
+def test_why_a_worker_does_not_take_a_file_is_said(cluster, search, tmp_path):
+    cluster.scheduler()
+    (tmp_path / "no folder").touch()
+    cluster.worker(cache=tmp_path / "no folder")
+    one = search(wait=2)
+    one.trial(0)
+    one.take(lambda it: 0 in it.answers)
+    assert "did not take the files for it: NotADirectoryError: " in one.answers[0]["error"]
+
+
+class OneAnswer:
+    """A client whose tasks all end in the same way: with this answer, or this exception."""
+
+    status = "running"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def submit(self, *_, **__):
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(self.answer) if isinstance(self.answer, Exception) else future.set_result(self.answer)
+        return future
+
+    async def run_on_scheduler(self, *_):
+        return ["a"]
+
+    async def close(self, fast):
+        pass
+
+
+RESULT = {"worker": "a", "processor": on_worker.processor(), "result": "r"}
+
+
+def answers_of(monkeypatch, folder, client, again=None):
+    """What the bridge says about a trial that it gives to a client, and to another one after that."""
+    (folder / "trial").touch()
+    one = bridge.Bridge({"address": "", "program": folder / "trial", "libraries": [], "data": folder, "wait": 0})
+    one.client, one.workers, said = client, {"a": 1}, []
+
+    async def connect(_):
+        one.client = again
+
+    monkeypatch.setattr(one, "connect", connect)
+    monkeypatch.setattr(bridge, "say", lambda **line: said.append(line))
+    asyncio.run(asyncio.wait_for(one.run(1, {}), 30))
+    return [line for line in said if "number" in line]
+
+
+def test_an_exception_without_a_text_is_an_answer(monkeypatch, tmp_path):
+    for error in (AssertionError(), KeyError(""), ValueError("\n")):
+        said = answers_of(monkeypatch, tmp_path, OneAnswer(error))
+        assert said[0]["error"].startswith(type(error).__name__), said
+
+
+def test_a_trial_that_meets_a_closed_client_goes_to_the_next_one(monkeypatch, tmp_path):
+    class Closing(OneAnswer):
+        def submit(self, *_, **__):
+            self.status = "closed"
+            raise ClosedClientError("it is closed")
+
+    closed = OneAnswer(ClosedClientError("it is closed"))
+    closed.status = "closed"
+    for client in (closed, Closing(None)):
+        assert answers_of(monkeypatch, tmp_path, client, OneAnswer(RESULT)) == [{"number": 1, "result": "r"}]
+
+
+def test_a_task_whose_workers_have_all_left_is_taken_back(monkeypatch, tmp_path):
+    (tmp_path / "trial").touch()
+    one = bridge.Bridge({"address": "", "program": tmp_path / "trial", "libraries": [], "data": tmp_path})
+    one.client, cancelled = FakeClient(a=versions()), []
+
+    class Future:
+        def __init__(self, name):
+            self.name = name
+
+        async def cancel(self):
+            cancelled.append(self.name)
+
+    one.bound = {"one": (Future("one"), {"a", "gone"}), "two": (Future("two"), {"gone"})}
+
+    async def sleep(_):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(bridge, "say", lambda **_: None)
+    monkeypatch.setattr(bridge.asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(one.watch_slots())
+    assert cancelled == ["two"]
+
+
+def test_files_go_to_a_few_places_at_once(tmp_path):
+    (tmp_path / "trial").write_text("program")
+    one = bridge.Bridge({"address": "", "program": tmp_path / "trial", "libraries": [], "data": tmp_path})
+    running, most = set(), []
+
+    class Client:
+        async def run(self, _, name, *arguments, workers):
+            if name == "missing":
+                return {workers[0]: list(one.sources)}
+            running.add(workers[0])
+            most.append(len(running))
+            await asyncio.sleep(0.01)
+            running.discard(workers[0])
+
+    async def provide():
+        one.client = Client()
+        await asyncio.gather(*(one.provide(f"tcp://host{number}:1", list(one.sources)) for number in range(12)))
+
+    asyncio.run(provide())
+    assert len(most) == 12 and max(most) == 4
+
+
+def test_checkpoints_go_when_the_search_says_so(cluster, search, tmp_path):
+    cluster.scheduler()
+    cluster.worker()
+    kept = tmp_path / "cache/rust-notebooks/checkpoints"
+    one = search()
+    for number, name in enumerate(("one", "two", "old")):
+        one.trial(number, stage={"epochs": 1, "checkpoint": f"/elsewhere/{name}.safetensors", "resume_from": None})
+    found(one, 3)
+    assert {path.name for path in kept.iterdir()} == {"one.safetensors", "two.safetensors", "old.safetensors"}
+    os.utime(kept / "old.safetensors", (time.time() - 8 * 86400,) * 2)
+    # It is done before the bridge ends.
+    one.send({"forget": ["one.safetensors", "unknown.safetensors"]})
+    one.close()
+    assert [path.name for path in kept.iterdir()] == ["two.safetensors"]
 
 
 def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, search, tmp_path):
@@ -332,6 +511,27 @@ def test_what_two_workers_take_in_at_once_is_whole(tmp_path, monkeypatch):
             monkeypatch.setattr(os, "getpid", lambda: process)
             on_worker.keep(order, sum_, offset, piece, last)
     assert [path.read_bytes() for path in (tmp_path / "files").iterdir()] == [b"abc"]
+
+
+def test_others_can_read_what_is_kept(tmp_path):
+    order = {"store": str(tmp_path / "store"), "search": "s", "files": [("lib/one", "0" * 64, 3)]}
+    mask = os.umask(0o022)
+    try:
+        folder = on_worker.folder_of(order)
+    finally:
+        os.umask(mask)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert os.readlink(folder / "lib/one").endswith("files/" + "0" * 64)
+    assert on_worker.folder_of(order) == folder and len(list(folder.parent.iterdir())) == 1
+
+
+def test_a_large_file_is_hashed_piece_by_piece(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"abcdefg")
+    monkeypatch.setattr(on_worker, "PIECE", 3)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert on_worker.sum_of(tmp_path / "file") == on_worker.hashlib.sha256(b"abcdefg").hexdigest()
+    order = {"store": str(tmp_path), "search": "s", "files": []}
+    on_worker.keep(order, on_worker.hashlib.sha256(b"abc").hexdigest(), 0, b"abc", True)
 
 
 def test_a_file_that_arrives_wrong_is_refused(tmp_path):

@@ -8,9 +8,10 @@ import pytest
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs/cluster.md").read_text().split("## Without Dask")[1]
 
-# It prints its input, and fails half-way for one of the trials.
+# It writes down and prints its input, and fails half-way for one of the trials.
 TRIAL = """#!/bin/sh
 read spec
+echo "$spec" >> started
 printf '%s, ' "$spec"
 test "$spec" != two || exit 1
 echo done
@@ -21,7 +22,8 @@ def loop(engine):
     """What an engine does with the command in the documentation."""
     line = next(line for line in TEXT.splitlines() if line.startswith(engine) or f"| {engine} " in line)
     if engine == "parallel":
-        return f"for spec in $(ls specs/*.json); do {line.split('--workdir . ')[1].replace('{}', '$spec')}; done"
+        given = line.split(" | parallel")[0]
+        return f"for spec in $({given}); do {line.split('--workdir . ')[1].replace('{}', '$spec')}; done"
     variable = re.search(r"\$\{(\w+)}", line)[1]
     return f"for {variable} in 1 2 3; do export {variable}; bash -c '{line.split(chr(39))[1]}'; done"
 
@@ -38,3 +40,21 @@ def test_results_lie_where_the_search_looks_for_them(tmp_path, engine):
     subprocess.run(["bash", "-c", loop(engine)], cwd=tmp_path, timeout=60)
     found = {path.name: path.read_text() for path in (tmp_path / "export/trials").glob("*.json")}
     assert found == {"0a.json": "one, done\n", "ff.json": "three, done\n"}, "and nothing of the one that failed"
+    # Submitted again, it runs what has no result.
+    subprocess.run(["bash", "-c", loop(engine)], cwd=tmp_path, timeout=60)
+    assert (tmp_path / "started").read_text().split() == ["one", "two", "three", "two"]
+
+
+def test_a_trial_that_an_engine_starts_twice_has_a_whole_result(tmp_path):
+    (tmp_path / ".tools").mkdir()
+    # The first one writes slowly what the second one writes at once.
+    slow = '#!/bin/sh\nread spec\nmkdir first && sleep 1\nprintf %s "$spec, "\necho done\n'
+    (tmp_path / ".tools/trial").write_text(slow)
+    (tmp_path / ".tools/trial").chmod(0o755)
+    (tmp_path / "0a.json").write_text("one\n")
+    (tmp_path / "one-trial").write_text(TEXT.split("```sh\n")[1].split("```")[0])
+    both = [subprocess.Popen(["sh", "one-trial", "0a.json"], cwd=tmp_path) for _ in range(2)]
+    # Each has a part of its own: the one that is faster does not take away the other's.
+    assert [one.wait(60) for one in both] == [0, 0]
+    results = [path.name for path in (tmp_path / "export/trials").iterdir()]
+    assert results == ["0a.json"] and (tmp_path / "export/trials/0a.json").read_text() == "one, done\n"

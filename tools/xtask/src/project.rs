@@ -1,9 +1,10 @@
 //! The paths of the repository.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
@@ -18,6 +19,8 @@ pub(crate) struct Project {
     root: PathBuf,
     /// Held while `.tools` or `data` is changed, or notebooks run.
     lock: RefCell<Option<File>>,
+    /// Whether it was said that there are no locks.
+    told: Cell<bool>,
 }
 
 impl Project {
@@ -27,12 +30,12 @@ impl Project {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
         let root = Path::new(&manifest).join("../..");
-        Project { root: root.canonicalize().unwrap_or(root), lock: RefCell::default() }
+        Project::at(&root.canonicalize().unwrap_or(root))
     }
 
-    #[cfg(test)]
+    /// The repository in this folder.
     pub(crate) fn at(root: &Path) -> Project {
-        Project { root: root.to_owned(), lock: RefCell::default() }
+        Project { root: root.to_owned(), lock: RefCell::default(), told: Cell::default() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -123,11 +126,21 @@ impl Project {
                 say(&format!("{busy}; waiting for its end"));
                 file.lock().map_err(failed)?;
             }
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+                self.say_once_that_there_are_no_locks();
+            }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let held = file.try_clone().map_err(failed)?;
         self.lock.replace(Some(file));
         Ok(Lock { project: self, _held: held })
+    }
+
+    fn say_once_that_there_are_no_locks(&self) {
+        if !self.told.replace(true) {
+            let folder = self.show(&self.tools(""));
+            say(&format!("the file system of {folder} has no locks: run one xtask at a time here"));
+        }
     }
 
     /// The dynamic loader's variable, with libtorch's folder first.
@@ -154,6 +167,13 @@ impl Project {
         command.env(loader, folders).env("LIBTORCH", self.tools("libtorch"));
         command
     }
+}
+
+/// Whether a file system refused a lock because it has none: Lustre without `flock` does, and NFS without its daemon.
+fn has_no_locks(error: &io::Error) -> bool {
+    // Rust has no name for "no locks available", which is 37 on Linux and 77 on macOS.
+    let no_daemon = if cfg!(target_os = "macos") { 77 } else { 37 };
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(no_daemon)
 }
 
 /// Makes other xtasks wait until it is dropped.
@@ -184,6 +204,15 @@ mod tests {
         assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
         drop(lock);
         file.try_lock().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_no_failure_and_a_full_disk_is_one() {
+        let is_no_failure = |code| has_no_locks(&io::Error::from_raw_os_error(code));
+        // ENOSYS, EOPNOTSUPP, ENOLCK; ENOSPC, EIO, EACCES.
+        assert_eq!([38, 95, 37].map(is_no_failure), [true; 3]);
+        assert_eq!([28, 5, 13].map(is_no_failure), [false; 3]);
     }
 
     #[test]
