@@ -11,7 +11,7 @@ use crate::data::{Split, Subset};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::models::{Probabilities, Sequential};
-use crate::text::thousands;
+use crate::text::{counted, thousands};
 use crate::training::FitConfig;
 use crate::training::callbacks::Trainings;
 
@@ -130,10 +130,10 @@ pub fn learning_curve(
         let history = model.fit_with(&few, config.clone(), trainings.callbacks())?;
         let scored = model.evaluate(&split.validation)?;
         trainings.ended(&format!(
-            "{} training images: validation accuracy {:.2}%, {} epochs in {:.0} s",
+            "{} training images: validation accuracy {:.2}%, {} in {:.0} s",
             thousands(few.train.len()),
             100.0 * scored.accuracy,
-            history.epochs_run(),
+            counted(history.epochs_run(), "epoch"),
             history.fit_seconds
         ));
         curve.train_sizes.push(few.train.len());

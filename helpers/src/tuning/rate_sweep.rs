@@ -7,6 +7,7 @@ use crate::data::{Split, Subset};
 use crate::error::{Error, Result};
 use crate::evaluation::{LinearDenoiser, Quality};
 use crate::models::Sequential;
+use crate::text::decibels_text;
 use crate::training::FitConfig;
 use crate::training::callbacks::Trainings;
 
@@ -61,7 +62,8 @@ pub fn rate_sweep(
         let [network, linear] =
             [&by_network, &by_linear].map(|of| Quality::of(&split.validation, of));
         let (network, linear) = (network?.psnr_db, linear?.psnr_db);
-        trainings.ended(&format!("{code}: {network:.2} dB, linear {linear:.2} dB"));
+        let (by_network, by_linear) = (decibels_text(network), decibels_text(linear));
+        trainings.ended(&format!("{code}: {by_network}, linear {by_linear}"));
         sweep.rates.push(code.rate());
         sweep.network.push(network);
         sweep.linear.push(linear);
