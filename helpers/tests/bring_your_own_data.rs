@@ -62,7 +62,7 @@ fn a_data_set_tells_what_was_found() {
     let load = |name: &str| Dataset::load(folder.path().join(name)).unwrap();
 
     let floats = load("fortran_float64_rgb");
-    assert_eq!(format!("{floats:?}"), "Dataset: 6 images 5 x 4 x 3, 3 classes");
+    assert_eq!(format!("{floats:?}"), "Dataset: 6 images 5 × 4 × 3, 3 classes");
     let found = floats.found_images();
     assert_eq!(
         (found.dtype.as_str(), found.fortran_order, found.scaling),

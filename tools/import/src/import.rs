@@ -1,13 +1,12 @@
 //! Makes arrays from pictures: in parallel, with the pixels of few pictures in memory, and resumed after a stop.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::arrays::Array;
@@ -18,25 +17,12 @@ use crate::picture;
 use crate::preview;
 use crate::progress::Progress;
 use crate::request::Request;
+use crate::state::{Copies, LEFT_OUT, State};
 use crate::told;
 
 /// Number of pictures that are read in parallel before their pixels are written. Large enough that no core waits at the
 /// end of a chunk, small enough that a stop only loses seconds.
 const CHUNK: usize = 256;
-
-/// The progress of an import; kept beside the arrays until they are complete.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// SHA-256 of the request and of the list of pictures: if it differs, the import starts from the beginning.
-    request: String,
-    /// Number of pictures that were read, and how many of them are in the arrays.
-    seen: usize,
-    pub(crate) kept: usize,
-    /// Number of pictures of each class in the arrays.
-    pub(crate) counts: Vec<usize>,
-    /// Where the pictures that are left out stand in the list, and why they are.
-    pub(crate) left_out: Vec<(usize, String)>,
-}
 
 /// Reads all pictures, or takes the arrays out of another file, and writes X.npy and y.npy.
 ///
@@ -81,9 +67,6 @@ pub fn run(
     import.finish().map_err(of_folder)
 }
 
-/// The list of pictures that cannot be read, beside the arrays.
-pub(crate) const LEFT_OUT: &str = "left_out.txt";
-
 /// A running import.
 struct Import<'a> {
     request: &'a Request,
@@ -91,27 +74,6 @@ struct Import<'a> {
     state: State,
     x: Array,
     copies: Copies,
-}
-
-/// Pictures with the same pixels, as positions in the list.
-#[derive(Default)]
-pub(crate) struct Copies {
-    /// The first picture for the hash of its pixels.
-    known: HashMap<[u8; 16], usize>,
-    /// The first picture, and one that is like it.
-    pub(crate) pairs: Vec<[usize; 2]>,
-}
-
-impl Copies {
-    fn note(&mut self, pixels: &[u8], position: usize) {
-        let digest = Sha256::digest(pixels);
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        let first = *self.known.entry(key).or_insert(position);
-        if first != position {
-            self.pairs.push([first, position]);
-        }
-    }
 }
 
 impl<'a> Import<'a> {

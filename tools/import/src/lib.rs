@@ -3,7 +3,7 @@
 //!
 //! [`picture`] reads one picture. [`container`] copies arrays out of other files. For pictures, [`list`] finds them and
 //! their classes, [`classes`] checks those, [`arrays`] writes the two files entry by entry, [`import`] combines these and
-//! resumes after a stop, [`progress`] shows how far it is, [`told`] says what came of it, and [`preview`] shows some
+//! resumes after a stop ([`state`]), [`progress`] shows how far it is, [`told`] says what came of it, and [`preview`] shows some
 //! pictures. Start at [`run`].
 
 mod arrays;
@@ -15,6 +15,7 @@ pub mod picture;
 mod preview;
 mod progress;
 mod request;
+mod state;
 mod told;
 
 pub use import::run;

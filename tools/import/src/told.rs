@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::import::{Copies, LEFT_OUT, State};
 use crate::list::List;
 use crate::request::Request;
+use crate::state::{Copies, LEFT_OUT, State};
 
 /// Most pictures of each kind that are named.
 const NAMED: usize = 10;
