@@ -63,7 +63,9 @@ impl DeviceImages {
 
     /// Each image with its change: the same pixels as on the processor. Black is level 0.
     fn changed(&self, pixels: &Tensor, changes: &[Change]) -> Result<Tensor> {
-        let [images, height, width, channels] = pixels.size()[..] else { return Ok(pixels.copy()) };
+        let [images, height, width, channels] = pixels.size()[..] else {
+            return Ok(pixels.shallow_clone());
+        };
         let device = pixels.device();
         // A number of each change, (B, 1).
         let each = |value: fn(&Change) -> i64| -> Result<Tensor> {
