@@ -194,11 +194,7 @@ class Bridge:
                 slots = sum(threads for worker, threads in workers.items() if worker not in self.left_out())
                 there_now = (self.client, set(workers))
                 self.supplied &= set(workers)
-                # A task waits for ever if all workers that may run it have left; Dask's `allow_other_workers` does not
-                # help where others come later.
-                for future, allowed in list(self.bound.values()):
-                    if not allowed & set(workers):
-                        await future.cancel()
+                await self.take_back(set(workers))
             except Exception:
                 # The scheduler is gone or busy; the next one that answers may be another one.
                 slots, there_now = self.slots, None
@@ -209,6 +205,16 @@ class Bridge:
                 await self.compare_versions()
             compared = there_now
             await asyncio.sleep(LOOK)
+
+    async def take_back(self, workers: set[str]) -> None:
+        """Takes back the trials that only workers that have left may run. They would wait for ever: Dask's
+        `allow_other_workers` does not help where others come later.
+
+        Nothing may refer to a task once this has ended: Dask would compute it again if the worker with its result left.
+        """
+        for future, allowed in list(self.bound.values()):
+            if not allowed & workers:
+                await future.cancel()
 
     async def provide(self, worker: str, sums: list[str]) -> None:
         """Sends files to a worker, one after the other. Each file is only sent once to each place where files are kept,
