@@ -41,6 +41,10 @@ class Run:
     def stream(self, index, name="stdout"):
         return "".join(output.text for output in self.code[index].outputs if output.get("name") == name)
 
+    def result(self, index):
+        """The value that a cell shows. On a slow machine a line before it says how long a crate took to compile."""
+        return next(output for output in self.code[index].outputs if output.output_type == "execute_result")
+
     def errors(self, index):
         return [output for output in self.code[index].outputs if output.output_type == "error"]
 

@@ -50,7 +50,7 @@ def test_a_good_notebook_runs_to_its_end(papermill):
     assert [cell.execution_count for cell in run.code] == list(range(1, 10))
     assert run.stream(6) == "".join(f"epoch {epoch}\n" for epoch in range(1, 41))
     assert run.stream(6, "stderr") == "a warning\n"
-    result, directory = run.code[7].outputs[0], run.code[8].outputs[0]
+    result, directory = run.result(7), run.result(8)
     assert result.data["text/plain"] == '"7 0.5 40 ../data"'
     assert result.execution_count == 8
     assert directory.data["text/plain"] == "true"
@@ -161,7 +161,7 @@ def test_relative_paths_hold_wherever_papermill_is_called_from(papermill, within
     run = papermill.run(nb, "-p", "epochs", 3, within=within)
 
     assert run.status == 0, run.text
-    assert run.code[3].outputs[0].data["text/plain"] == '"7 kept 3"'
+    assert run.result(3).data["text/plain"] == '"7 kept 3"'
 
 
 def test_cwd_is_where_the_kernel_runs(papermill):
@@ -169,7 +169,7 @@ def test_cwd_is_where_the_kernel_runs(papermill):
 
     run = papermill.run(notebook('std::env::current_dir()?.ends_with("elsewhere")'), "--cwd", "elsewhere")
 
-    assert run.code[0].outputs[0].data["text/plain"] == "true"
+    assert run.result(0).data["text/plain"] == "true"
 
 
 def test_two_runs_at_once_do_not_meet(papermill):
@@ -180,7 +180,7 @@ def test_two_runs_at_once_do_not_meet(papermill):
     runs = [papermill.finish(process, output) for process, output in zip(processes, outputs)]
 
     assert [run.status for run in runs] == [0, 0]
-    assert [run.code[1].outputs[0].data["text/plain"] for run in runs] == ["10", "10"]
+    assert [run.result(1).data["text/plain"] for run in runs] == ["10", "10"]
 
 
 def test_other_languages_keep_papermills_own_engine():
