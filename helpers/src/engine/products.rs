@@ -90,8 +90,8 @@ mod tests {
         let before = tch::get_num_threads();
         // The gradient of notebook 4's last layer, 1 x 1 convolutions, and sides shorter than the parts.
         let narrow = [(10, 128, 1280), (6400, 96, 24), (1600, 240, 40), (3, 5, 2)];
-        // libtorch's own bits differ there between one, two and eight threads.
-        let long = [(128, 2048, 64), (240, 4096, 40), (24, 16384, 144)];
+        // In most draws one or two of the 9,600 values of libtorch's own product differ between one, two and eight threads.
+        let long = [(240, 4096, 40); 12];
         let narrow = narrow.map(|sides| (Kind::Float, sides));
         let long = long.map(|sides| (Kind::BFloat16, sides));
         for (kind, (rows, inner, columns)) in narrow.into_iter().chain(long) {
