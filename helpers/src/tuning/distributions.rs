@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grid::{ParameterGrid, ParameterValue, Parameters, has_no_number};
+use super::one_or_many;
 use crate::data::random_state::RandomState;
 use crate::error::{Error, Result};
 
@@ -107,35 +108,10 @@ impl Distribution {
 /// # Ok::<(), helpers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "OneOrMany", into = "OneOrMany")]
+#[serde(transparent)]
 pub struct ParameterDistributions {
+    #[serde(with = "one_or_many")]
     sets: Vec<BTreeMap<String, Distribution>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(BTreeMap<String, Distribution>),
-    Many(Vec<BTreeMap<String, Distribution>>),
-}
-
-impl From<OneOrMany> for ParameterDistributions {
-    fn from(sets: OneOrMany) -> ParameterDistributions {
-        match sets {
-            OneOrMany::One(set) => ParameterDistributions { sets: vec![set] },
-            OneOrMany::Many(sets) => ParameterDistributions { sets },
-        }
-    }
-}
-
-impl From<ParameterDistributions> for OneOrMany {
-    fn from(mut distributions: ParameterDistributions) -> OneOrMany {
-        if distributions.sets.len() == 1 {
-            OneOrMany::One(distributions.sets.remove(0))
-        } else {
-            OneOrMany::Many(distributions.sets)
-        }
-    }
 }
 
 impl Default for ParameterDistributions {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::one_or_many;
 use crate::error::{Error, Result};
 use crate::text::clean_text;
 
@@ -80,35 +81,10 @@ pub(super) fn has_no_number(values: &[Value]) -> bool {
 /// # Ok::<(), helpers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "OneOrMany", into = "OneOrMany")]
+#[serde(transparent)]
 pub struct ParameterGrid {
+    #[serde(with = "one_or_many")]
     grids: Vec<BTreeMap<String, Vec<Value>>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(BTreeMap<String, Vec<Value>>),
-    Many(Vec<BTreeMap<String, Vec<Value>>>),
-}
-
-impl From<OneOrMany> for ParameterGrid {
-    fn from(grids: OneOrMany) -> ParameterGrid {
-        match grids {
-            OneOrMany::One(grid) => ParameterGrid { grids: vec![grid] },
-            OneOrMany::Many(grids) => ParameterGrid { grids },
-        }
-    }
-}
-
-impl From<ParameterGrid> for OneOrMany {
-    fn from(mut grid: ParameterGrid) -> OneOrMany {
-        if grid.grids.len() == 1 {
-            OneOrMany::One(grid.grids.remove(0))
-        } else {
-            OneOrMany::Many(grid.grids)
-        }
-    }
 }
 
 impl Default for ParameterGrid {

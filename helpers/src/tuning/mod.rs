@@ -11,6 +11,7 @@ pub mod grid;
 pub mod halving;
 pub mod launcher;
 pub mod network;
+mod one_or_many;
 mod pool;
 pub mod program;
 pub mod pruner;
