@@ -138,7 +138,7 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     let mut tiles = Vec::new();
     for issue in shown {
         let [given, suggested] =
-            [issue.given, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
+            [issue.label, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
         described.push(format!("{given}, seen as {suggested}"));
         let lines = [
             (

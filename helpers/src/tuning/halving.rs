@@ -88,7 +88,7 @@ pub(super) struct Round {
 }
 
 /// Decides which combinations a search tries in each round.
-pub(super) trait Plan {
+pub(super) trait RoundPlan {
     /// The next round, given the mean scores of the last one.
     fn next(&mut self, scores: &[f64]) -> Option<Round>;
 
@@ -106,7 +106,7 @@ pub(super) trait Plan {
 /// A single round of these combinations.
 pub(super) struct OneRound(pub Option<Vec<Parameters>>);
 
-impl Plan for OneRound {
+impl RoundPlan for OneRound {
     fn next(&mut self, _: &[f64]) -> Option<Round> {
         let candidates = self.0.take()?;
         Some(Round { iteration: 0, candidates, from: Vec::new(), budget: Budget::Whole })
@@ -221,7 +221,7 @@ pub(super) struct HalvingPlan {
     candidates: Vec<Parameters>,
 }
 
-impl Plan for HalvingPlan {
+impl RoundPlan for HalvingPlan {
     fn next(&mut self, scores: &[f64]) -> Option<Round> {
         let (iteration, random_state) = (self.iteration, self.settings.random_state);
         let &now = self.n_resources.get(iteration)?;

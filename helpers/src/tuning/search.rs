@@ -1,8 +1,8 @@
 //! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
-//! A `Plan` decides which combinations a round tries, and with how many images or epochs; `SearchConfig::run` does the
-//! rest. Each pair of a combination and a fold is a trial, run by a [`TrialRunner`]. Each trial's result is kept in its
-//! own file, so that a stopped search can be resumed.
+//! A `RoundPlan` decides which combinations a round tries, and with how many images or epochs; `SearchConfig::run`
+//! does the rest. Each pair of a combination and a fold is a trial, run by a [`TrialRunner`]. Each trial's result is
+//! kept in its own file, so that a stopped search can be resumed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, OneRound, Plan, Resource, Round};
+use super::halving::{Budget, OneRound, Resource, Round, RoundPlan};
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
@@ -219,7 +219,7 @@ impl SearchConfig {
         &self,
         split: &Split,
         (images, folds): (&Subset, &[TrainTest]),
-        plan: &mut dyn Plan,
+        plan: &mut dyn RoundPlan,
         launcher: &dyn TrialRunner,
     ) -> Result<SearchResults> {
         let started = Instant::now();
@@ -347,7 +347,7 @@ impl SearchConfig {
         }
     }
 
-    fn announce_round(&self, round: &Round, plan: &dyn Plan) {
+    fn announce_round(&self, round: &Round, plan: &dyn RoundPlan) {
         if self.verbose > 0
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {

@@ -11,7 +11,7 @@ use super::confirmation::Confirmation;
 use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
-use super::halving::{Available, Halving, MinResources, OneRound, Plan, Resource};
+use super::halving::{Available, Halving, MinResources, OneRound, Resource, RoundPlan};
 use super::launcher::Launcher;
 use super::network::Network;
 use super::pruner::MedianPruner;
@@ -246,7 +246,7 @@ impl GridSearchCv {
         self.config().trials_of_one_round(split, self.param_grid.combinations()?)
     }
 
-    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(OneRound(Some(self.param_grid.combinations()?))))
     }
 }
@@ -293,7 +293,7 @@ impl RandomizedSearchCv {
         self.param_distributions.sample(self.n_iter, self.random_state)
     }
 
-    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(OneRound(Some(self.drawn()?))))
     }
 }
@@ -318,7 +318,7 @@ impl HalvingGridSearchCv {
         self.config().check(&candidates)
     }
 
-    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, available: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(self.halving().plan(self.param_grid.combinations()?, available)?))
     }
 }
@@ -350,7 +350,7 @@ impl HalvingRandomSearchCv {
         self.config().check(&drawn)
     }
 
-    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, available: &Available) -> Result<Box<dyn RoundPlan>> {
         let halving = self.halving();
         let candidates = match self.n_candidates {
             0 => {
