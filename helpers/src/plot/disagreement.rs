@@ -137,13 +137,13 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     let (dataset, mut described) = (images.dataset(), Vec::new());
     let mut tiles = Vec::new();
     for issue in shown {
-        let [given, suggested] =
+        let [label, suggested] =
             [issue.label, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
-        described.push(format!("{given}, seen as {suggested}"));
+        described.push(format!("{label}, seen as {suggested}"));
         let lines = [
             (
                 centred(TICK_SIZE, INK).bold(),
-                format!("label: {given} {}", percent(issue.self_confidence)),
+                format!("label: {label} {}", percent(issue.self_confidence)),
             ),
             (centred(TICK_SIZE, INK), format!("seen: {suggested} {}", percent(issue.confidence))),
         ];

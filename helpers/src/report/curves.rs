@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn doubtful_labels_are_counted_by_pair() {
-        let issue = |given, suggested| LabelIssue {
+        let issue = |label, suggested| LabelIssue {
             image: 0,
-            given,
+            label,
             suggested,
             self_confidence: 0.1,
             confidence: 0.9,
