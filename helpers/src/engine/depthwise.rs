@@ -60,16 +60,13 @@ impl Step for DepthwiseStep {
             None => input,
         };
         let (input, output) = self.filters.forward(&input)?;
-        if !record {
-            return Ok(Forward { output, kept: None });
-        }
-        let tape = DepthwiseTape {
+        let tape = record.then(|| DepthwiseTape {
             filters: Rc::clone(&self.filters),
             input,
             output: output.shallow_clone(),
             after_relu6: self.relu6_before.is_some(),
-        };
-        Ok(Forward::recorded(output, tape))
+        });
+        Ok(Forward::new(output, tape))
     }
 }
 

@@ -21,6 +21,7 @@ mod convolution;
 mod depthwise;
 mod dropout;
 mod frozen;
+mod kernel_and_bias;
 mod layout;
 mod loops;
 mod normalization;
