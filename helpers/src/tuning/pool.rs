@@ -351,5 +351,5 @@ fn scores_so_far(map: Option<&ScoreMap>, scores: &[Vec<f64>], scoring: Scoring) 
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
     };
     let title = format!("Mean {} of the trials so far", scoring.name());
-    map.map_or_else(String::new, |map| map.html(&title, mean))
+    map.map_or_else(String::new, |map| map.table(&title, mean).to_html())
 }
