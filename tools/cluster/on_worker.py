@@ -61,7 +61,7 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
     """
     files = store_of(order) / "files"
     files.mkdir(parents=True, exist_ok=True)
-    # Two searches may send the same file, and two workers may write it.
+    # The name is unique: two searches may send the same file, and two workers may write it at the same time.
     part = files / f"{sum_}.{order['search']}.{platform.node()}-{os.getpid()}.part"
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
@@ -84,7 +84,7 @@ def folder_of(order: dict) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # With the permissions of other folders, unlike `mkdtemp`: others may work with the same store.
+    # Not `mkdtemp`, which makes folders for one user alone: several users may share the store.
     made = folder.parent / f"new-{uuid.uuid4().hex}"
     made.mkdir()
     for name, sum_, _ in order["files"]:

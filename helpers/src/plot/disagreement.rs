@@ -72,7 +72,7 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     })
 }
 
-/// What a model finds of each class, in words.
+/// The share of each class that a model finds, in words.
 fn found_by(name: &str, share: &Array2<f64>, class_names: &[String]) -> String {
     // The row of a class without images is all zeros: it is not described.
     let shown =

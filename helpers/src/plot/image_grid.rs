@@ -349,11 +349,11 @@ pub(super) fn centred(size: f64, color: Color) -> Text {
     Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
-/// Between two lines of text below a picture or beside a row.
+/// Distance between two lines of text below a picture or beside a row.
 const LINE: f64 = 16.0;
 
-/// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it. The name of
-/// a row may have several lines.
+/// Draws pictures of at least this size in rows. The lines of a picture are above it, or below it if the rows have
+/// names. The name of a row may have several lines.
 pub(super) fn draw_tiles(
     shape: ImageShape,
     title: &str,
@@ -414,7 +414,7 @@ pub(super) fn draw_tiles(
     Ok(figure.in_parts(title, vec![tile_areas((left + shift, TOP), cell, rows)]))
 }
 
-/// The lines of a row's name, around this height.
+/// Writes the lines of a row's name; `middle` is the height of their middle.
 fn draw_row_name(
     page: &Page<'_>,
     name: &str,

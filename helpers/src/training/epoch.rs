@@ -19,7 +19,7 @@ use crate::system::interrupt::InterruptGuard;
 
 /// Images per batch of validation.
 const VALIDATION_BATCH: usize = 512;
-/// Steps after which a GPU's sums are read.
+/// Steps between two readings of a GPU's sums.
 const STEPS_UNREAD: usize = 50;
 
 impl TrainingState<'_> {

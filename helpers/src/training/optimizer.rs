@@ -1,5 +1,5 @@
 //! The optimiser. It makes one pass over each weight; libtorch's own optimisers walk every tensor several times and
-//! cannot be saved. On other devices than the processor, whose memory it cannot read, [`FlatWeights`] takes its place.
+//! cannot be saved. It cannot read the memory of a GPU: there, [`FlatWeights`] takes its place.
 
 use half::bf16;
 use tch::{Kind, TchError, Tensor};
@@ -32,7 +32,7 @@ enum State {
 const CHUNK: usize = 1 << 15;
 
 impl AdamW {
-    /// For weights on this device.
+    /// An optimiser for weights on this device, with moments of 0.
     ///
     /// # Errors
     /// If there is no memory for the moments.
@@ -51,7 +51,7 @@ impl AdamW {
         self.steps
     }
 
-    /// Both moments of each weight: with the steps, what a checkpoint keeps of the optimiser.
+    /// Both moments of each weight. A checkpoint keeps these and the number of steps.
     ///
     /// # Errors
     /// If they cannot be copied from their device.

@@ -40,8 +40,8 @@ struct Answers {
 struct BridgeState {
     /// The number of the last trial.
     next: u64,
-    /// The channel of each trial that waits for its answer. One channel per trial: with one condition variable for all,
-    /// every answer woke a thousand threads.
+    /// The channel of each trial that waits for its answer. One for each trial: with one condition variable for all of
+    /// them, every answer woke a thousand threads.
     waiting: HashMap<u64, Sender<Result<String, String>>>,
     slots: usize,
     /// Why no more answers come; none while the bridge runs.
@@ -107,14 +107,14 @@ impl DaskCluster {
         print_line(&format!("waiting for workers of the Dask cluster at {}", clean_text(address)));
         let over = cluster.answers.wait_for_slots(&interrupt);
         if interrupt.is_interrupted() {
-            // It has no trials yet, and may still look for the scheduler.
+            // The bridge has no trials yet, but may still look for the scheduler; its input does not stop that.
             let _ = cluster.bridge.kill();
         }
         interrupt.check("waiting for the cluster", "run the cell again once it has workers")?;
         over.map_or(Ok(cluster), |problem| Err(refused(problem)))
     }
 
-    /// Writes a line for the bridge. If it has ended, its output says so.
+    /// Writes a line for the bridge. A bridge that has ended is noticed by the thread that reads its output.
     fn say(&self, line: &impl Serialize) -> Result<(), String> {
         let line = serde_json::to_string(line).map_err(|error| error.to_string())?;
         if let Some(trials) = &mut *locked(&self.trials) {
@@ -124,7 +124,7 @@ impl DaskCluster {
     }
 }
 
-/// The libraries of this project that the program loads, as the system's own loader finds them.
+/// The libraries of this project that the program loads, as `ldd` lists them.
 fn libraries(program: &Path, root: &Path) -> Vec<PathBuf> {
     let folder = root.join(".tools/torch/torch/lib");
     let tools = root.join(".tools").canonicalize().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Parameters drawn at random; for the same seed the same as those of scikit-learn's `ParameterSampler`.
+//! Parameters drawn at random. The same seed draws the same as in scikit-learn's `ParameterSampler`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,13 +137,14 @@ impl ParameterDistributions {
         self
     }
 
-    /// Adds the sets of another value to these.
+    /// Adds the sets of `other` to these.
     pub fn or(mut self, other: ParameterDistributions) -> ParameterDistributions {
         self.sets.extend(other.sets);
         self
     }
 
-    /// `n_iter` combinations; if all values are lists, without repeats, and at most as many as there are.
+    /// `n_iter` combinations. If all values are lists, no combination comes twice, and there are at most as many as the
+    /// lists allow.
     ///
     /// # Errors
     /// If there is nothing to draw from, or `random_state` does not fit into 32 bits.

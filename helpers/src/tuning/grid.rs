@@ -12,10 +12,11 @@ use crate::text::clean_text;
 /// One combination: a value for each name, names in ascending order.
 pub type Parameters = BTreeMap<String, Value>;
 
-/// A value of a parameter: a number, a word, a truth value, a list of values, or `None` where a setting may be absent.
+/// A value of a parameter: a number, a text, `true` or `false`, a list of values, or `None` where a setting may be
+/// absent.
 pub trait ParameterValue {
-    /// The value in JSON. A number that JSON cannot write becomes a text, which no setting takes; as `null` it would be
-    /// taken for `None`.
+    /// The value in JSON. NaN and infinity, which JSON does not have, become a text that no setting takes; `null` would
+    /// be read as `None`.
     fn into_value(self) -> Value;
 }
 
@@ -61,7 +62,7 @@ impl<V: ParameterValue, const N: usize> ParameterValue for [V; N] {
     }
 }
 
-/// Whether one of these stands for a number that JSON cannot write.
+/// True if one of these stands for NaN or infinity.
 pub(super) fn has_no_number(values: &[Value]) -> bool {
     let is_none = |value: &Value| matches!(value.as_str(), Some("NaN" | "inf" | "-inf"));
     values.iter().any(is_none)

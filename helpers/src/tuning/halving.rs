@@ -1,9 +1,9 @@
 //! Successive halving (Jamieson & Talwalkar 2016): many combinations with a small budget, then the better ones with a
 //! larger one.
 //!
-//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. Of
-//! candidates with equal scores the later ones survive; scikit-learn leaves that to NumPy's `argsort`, which keeps the
-//! order of at most 16.
+//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. If
+//! candidates have equal scores, the later ones survive. scikit-learn leaves that to NumPy's `argsort`, which does the
+//! same for up to 16 candidates and has no fixed order for more.
 //!
 //! A short trial favours combinations that learn fast. The dense network of notebook 4 on one fold of Fashion-MNIST:
 //! without dropout 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. This is why notebook 10,

@@ -10,12 +10,12 @@ use crate::display::{Cell, Column, Table};
 /// With more values than this no table is shown: nobody could follow it while it changes.
 const MOST_VALUES: usize = 12;
 
-/// Where the combinations of a search stand in a table of the parameters that differ.
+/// The combinations of a search in a table whose rows and columns are the values of the parameters that differ.
 pub(super) struct ScoreMap {
-    /// The parameter whose values go down, if there are two, and the one whose values go across.
+    /// The parameter of the rows, if two differ, and that of the columns.
     down: Option<Parameter>,
     across: Parameter,
-    /// The combination in each cell, row by row; none where the search has no such one.
+    /// The index of the combination in each cell, row by row; none where the search does not have it.
     cells: Vec<Option<usize>>,
 }
 
@@ -34,11 +34,11 @@ impl Parameter {
 }
 
 impl ScoreMap {
-    /// The map of these combinations, each with its index; none unless one or two parameters differ and each has few
-    /// values.
+    /// The map of these combinations, each with its index. None if no parameter differs, more than two do, or one has
+    /// many values.
     pub(super) fn new(combinations: &[(usize, &Parameters)]) -> Option<ScoreMap> {
         let mut differing = Vec::new();
-        // Of all of them: a later grid may have other names, and then there is no map.
+        // The names of all combinations: those of a later grid may differ, and then there is no map.
         let names: BTreeSet<&String> =
             combinations.iter().flat_map(|(_, params)| params.keys()).collect();
         for name in names {

@@ -39,8 +39,8 @@ macro_rules! search {
             pub images: usize,
             /// The folds.
             pub cv: Folds,
-            /// How often each combination is trained on each fold, each time with the next seed: what differs between
-            /// them is luck. The folds with the second seed follow those with the first.
+            /// The number of seeds with which each combination is trained on each fold. The scores of one fold differ
+            /// by chance alone. The folds with the second seed follow those with the first.
             pub n_repeats: usize,
             /// The metric that ranks trials and combinations; `cv_results` has all metrics.
             pub scoring: Scoring,
@@ -160,7 +160,8 @@ macro_rules! search {
             /// than the last training, and chance decides between combinations that are close. `split.test` is not
             /// used.
             ///
-            /// - `results`: of this search; with `refit: false` the search saves a training that `confirm` repeats
+            /// - `results`: of this search; set `refit: false` in the search, since `confirm` trains the best
+            ///   combination, too
             /// - `others`: for example the settings from before the search
             ///
             /// # Errors

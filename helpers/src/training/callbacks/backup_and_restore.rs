@@ -321,8 +321,8 @@ impl Identity {
         })
     }
 
-    /// How `other` differs, in words; does not compare the first weights. A training may move to a GPU or from it, but
-    /// not to another kind of processor, on which its end would be the same but for the last digits without a reason.
+    /// How `other` differs, in words; does not compare the first weights. A training may move to a GPU or away from
+    /// one. It may not move between kinds of processors: its last digits would differ, and nothing would say why.
     fn difference(&self, other: &Identity) -> Option<String> {
         let parts = [
             (self.format == other.format, "has another layout, from another version of helpers"),

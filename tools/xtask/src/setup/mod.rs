@@ -24,12 +24,12 @@ use crate::project::Project;
 use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
 
-/// All steps, in order; libtorch with CUDA, without, or as the machine suggests if `cuda` is none.
+/// All steps, in order. libtorch has CUDA or not as `cuda` says; if that is none, the machine decides.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
     Ok(steps_with(project, &tools::check(project)?, cuda))
 }
 
-/// [`steps`] with these tools.
+/// As [`steps`], with tools that were already found.
 pub(crate) fn steps_with(project: &Project, found: &Tools, cuda: Option<bool>) -> Vec<SetupStep> {
     let cuda = Cuda::new(project, cuda);
     let mut steps = first_steps(project, found, &cuda);
@@ -134,15 +134,15 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// How long the steps that are left to do will take.
+/// The time that the remaining steps will take.
 #[derive(Default)]
 struct TimeLeft {
-    /// Seconds that they usually take.
+    /// Seconds that they usually take in all.
     left: u64,
-    /// Seconds that those before them usually take, and took.
+    /// Seconds that the steps already done usually take, and the seconds that they took here.
     usual: u64,
     took: u64,
-    /// Minutes that the last text named.
+    /// Minutes in the last text.
     said: u64,
 }
 
@@ -154,12 +154,12 @@ impl TimeLeft {
         }
     }
 
-    /// Seconds that a step usually takes, if it is one to do.
+    /// Seconds that a step usually takes; 0 if it is already done.
     fn of(step: &SetupStep, project: &Project) -> u64 {
         if step.is_there(project) == Some(false) { step.usual } else { 0 }
     }
 
-    /// A step that usually takes so long has ended.
+    /// Notes the end of a step that usually takes `usual` seconds and took `took`.
     fn done(&mut self, usual: u64, took: u64) {
         self.left = self.left.saturating_sub(usual);
         if usual > 0 {
@@ -167,9 +167,10 @@ impl TimeLeft {
         }
     }
 
-    /// `about 9 min of set-up left`; none below a minute, or where the last one said the same.
+    /// `about 9 min of set-up left`; none below half a minute, or if the last text said the same.
     fn text(&mut self) -> Option<String> {
-        // The steps before show how fast machine and network are, within limits: one of seconds says little.
+        // The steps that are done show how fast the machine and the network are. Limited, because a step of a few
+        // seconds says little.
         let pace = match self.usual {
             0 => 1.0,
             usual => (self.took as f64 / usual as f64).clamp(0.5, 4.0),
