@@ -261,7 +261,8 @@ fn upsampled_convolution(context: &Context, items: &[Item]) -> Result<Option<Mat
     let shape = KernelShape::of(&context.weights[weights.start].tensor);
     let fits = upsampling.size == FACTOR as i64 && layer.strides == 1 && layer.groups == 1;
     let Some(shape) = shape.filter(|_| fits && layer.kernel_size >= 5) else { return Ok(None) };
-    let fold = |kernel: &Weight, bias: Option<&Weight>| shape.fold_weights(kernel, bias, context.kind);
+    let fold =
+        |kernel: &Weight, bias: Option<&Weight>| shape.fold_weights(kernel, bias, context.kind);
     let weights = KernelAndBias::new(context.weights, weights, context.training, fold)?;
     let step = UpsampledConvolutionStep { weights, shape };
     Ok(Some(Match { layers: 2, step: Box::new(step), fresh: true }))

@@ -145,7 +145,10 @@ mod tests {
     #[test]
     fn one_parameter_is_one_row_and_other_grids_have_no_map() {
         let one = map(ParameterGrid::new().parameter("units", [64, 32])).unwrap();
-        assert_eq!(texts(&one.table("t", |_| Some(0.5)).to_html())[1], ["mean", "0.5000", "0.5000"]);
+        assert_eq!(
+            texts(&one.table("t", |_| Some(0.5)).to_html())[1],
+            ["mean", "0.5000", "0.5000"]
+        );
         let three = ParameterGrid::new()
             .parameter("a", [1, 2])
             .parameter("b", [1, 2])
