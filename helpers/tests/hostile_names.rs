@@ -150,7 +150,7 @@ fn show_closer_looks(dataset: &Dataset, split: &Split) {
     plot_reliability(&[(NAMES[0], &found), (NAMES[3], &found)]).unwrap().evcxr_display();
     let issue = |image: usize| LabelIssue {
         image,
-        given: image % 8,
+        label: image % 8,
         suggested: (image + 1) % 8,
         self_confidence: 0.125,
         confidence: 0.5,

@@ -177,7 +177,7 @@ fn doubtful_labels_are_found_by_networks_that_have_not_seen_them() {
     assert!(!issues.is_empty());
     let figure = plot_label_issues(&images, &issues, 10).unwrap();
     let names = dataset.class_names();
-    let first = format!("{}, seen as {}", names[issues[0].given], names[issues[0].suggested]);
+    let first = format!("{}, seen as {}", names[issues[0].label], names[issues[0].suggested]);
     keep(&figure, "label_issues", &["Doubtful labels", &first]);
     assert!(label_issues_sentence(&issues, 600, names).contains("of 600 labels are doubtful"));
     let none = plot_label_issues(&images, &[], 10).unwrap();

@@ -16,8 +16,8 @@ use helpers::prelude::*;
 use helpers::training::History;
 use helpers::tuning::{
     ErrorScore, HalvingGridSearchCv, HalvingRandomSearchCv, KFold, LocalProcesses, MedianPruner,
-    ParameterDistributions, Parameters, RandomizedSearchCv, Resource, Score, Scoring,
-    SearchResults, TrialResult, TrialRunner, TrialSpec,
+    ParameterDistribution, ParameterDistributions, Parameters, RandomizedSearchCv, Resource, Score,
+    Scoring, SearchResults, TrialResult, TrialRunner, TrialSpec,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -381,7 +381,7 @@ fn the_trials_of_a_randomized_search_can_be_run_elsewhere() {
     let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
     let search = RandomizedSearchCv {
         param_distributions: ParameterDistributions::new()
-            .parameter("dropout", helpers::tuning::Distribution::Uniform { loc: 0.0, scale: 0.5 }),
+            .parameter("dropout", ParameterDistribution::Uniform { loc: 0.0, scale: 0.5 }),
         n_iter: 4,
         cv: 2.into(),
         refit: false,

@@ -31,17 +31,17 @@ from distributed.scheduler import KilledWorker
 
 import on_worker
 
-# Seconds to wait for the first scheduler, unless `wait` sets another time, and for one that was lost.
+# Seconds to wait for the scheduler at the start, unless `wait` sets another time, and for one that was lost.
 FIRST, AGAIN = 15, 300
 # Seconds between two checks of the number of workers.
 LOOK = 1.0
 # Bytes of a file per message: small enough for any message, large enough for few messages.
 PIECE = 16 << 20
-# Files to this many places at once: all pieces pass through the scheduler.
+# The number of machines that get files at the same time: all pieces pass through the scheduler.
 TRANSFERS = 4
-# On this many workers a trial is tried, and after this many failures in a row a worker gets no more trials.
+# A trial fails when this many workers could not run it, and a worker that fails this many in a row gets no more.
 TRIES = 3
-# How often a trial is submitted again because workers died.
+# The number of times that a trial is submitted again because its worker died.
 DEATHS = 5
 
 cloudpickle.register_pickle_by_value(on_worker)
@@ -91,7 +91,7 @@ class Trial:
     spec: str
     # Why the workers that tried it could not run it.
     problems: dict[str, str] = field(default_factory=dict)
-    # How often workers died.
+    # The number of workers that died with it.
     deaths: int = 0
     # The workers that were sent the files for it.
     supplied: set[str] = field(default_factory=set)
@@ -281,7 +281,7 @@ class Bridge:
                 trial.told = {"error": reason}
                 return None
             await asyncio.sleep(LOOK / 4)
-        # Workers that have the files can run it now; another one might have to wait for them.
+        # Workers that have the files can begin at once; another one might have to wait for its files.
         return {"workers": sorted(self.supplied)} if trial.supplied and self.supplied else {}
 
     async def supply(self, client: Client, trial: Trial, told: dict) -> None:
@@ -295,7 +295,7 @@ class Bridge:
             trial.supplied.add(worker)
             self.supplied.add(worker)
         except Exception as error:
-            # Dask notices after a moment that a worker is gone.
+            # It takes Dask a moment to notice that a worker is gone.
             await asyncio.sleep(0.5)
             reason = f"the worker {worker} did not take the files for it: {line_of(error)}"
             if worker in await asyncio.wait_for(client.nthreads(), 5):

@@ -61,7 +61,7 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
     """
     files = store_of(order) / "files"
     files.mkdir(parents=True, exist_ok=True)
-    # Two searches may send the same file, and two workers may write it.
+    # The name is unique: two searches may send the same file, and two workers may write it at the same time.
     part = files / f"{sum_}.{order['search']}.{platform.node()}-{os.getpid()}.part"
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
@@ -84,7 +84,7 @@ def folder_of(order: dict) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # With the permissions of other folders, unlike `mkdtemp`: others may work with the same store.
+    # Not `mkdtemp`, which makes folders for one user alone: several users may share the store.
     made = folder.parent / f"new-{uuid.uuid4().hex}"
     made.mkdir()
     for name, sum_, _ in order["files"]:
@@ -146,7 +146,7 @@ def run_trial(order: dict, spec: str) -> dict:
     """Runs a trial; returns the hashes of `missing` files, or the `result` as text, or an `error`, what the program says
     is wrong with the trial, or a `problem`, why it did not run to its end here; and the processor and the worker."""
     told = {"processor": processor(), "worker": None}
-    still_wanted = lambda: True
+    still_needed = lambda: True
     try:
         from distributed import get_worker
 
@@ -154,7 +154,7 @@ def run_trial(order: dict, spec: str) -> dict:
         key = worker.get_current_task()
         told["worker"] = worker.address
 
-        def still_wanted() -> bool:
+        def still_needed() -> bool:
             task = worker.state.tasks.get(key)
             return task is not None and task.state not in ("cancelled", "released", "forgotten")
 
@@ -162,12 +162,12 @@ def run_trial(order: dict, spec: str) -> dict:
         pass
     try:
         absent = missing(order)
-        return told | ({"missing": absent} if absent else ended(folder_of(order), order, json.loads(spec), still_wanted))
+        return told | ({"missing": absent} if absent else ended(folder_of(order), order, json.loads(spec), still_needed))
     except OSError as error:
         return told | {"problem": f"the trial cannot start on {platform.node()}: {error}"}
 
 
-def ended(folder: Path, order: dict, given: dict, still_wanted) -> dict:
+def ended(folder: Path, order: dict, given: dict, still_needed) -> dict:
     """Runs the program in this folder to its end; returns what came of it."""
     given["data"] = str(folder / "data")
     if stage := given.get("stage"):
@@ -186,7 +186,7 @@ def ended(folder: Path, order: dict, given: dict, still_wanted) -> dict:
             [folder / "trial"], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, preexec_fn=die_with_worker
         )
         while not has_ended(trial):
-            if not still_wanted():
+            if not still_needed():
                 trial.kill()
                 trial.wait()
                 return {"problem": "nobody waits for it any longer"}

@@ -113,7 +113,7 @@ pub(crate) struct ImageSource<'a> {
     on_device: Option<DeviceImages>,
 }
 
-/// Images of more bytes than this stay in the processor's memory, and go to a GPU batch by batch.
+/// If the images have more bytes than this, they stay in main memory, and each batch is copied to the GPU.
 const MOST_ON_DEVICE: usize = 4 << 30;
 
 impl ImageSource<'_> {
@@ -132,7 +132,8 @@ impl ImageSource<'_> {
         }
     }
 
-    /// Copies the images to where a network computes, unless that can read them here.
+    /// Copies the images to the device on which a network computes. Does nothing for the processor, which can read them
+    /// where they are, nor for more than `MOST_ON_DEVICE` bytes.
     ///
     /// # Errors
     /// If an image cannot be read, or the device has no memory for them.

@@ -1,4 +1,4 @@
-//! Images that wait on a GPU: gathered, changed and normalised there, a batch at a time.
+//! Images in a GPU's memory. Each batch is picked, augmented and normalised there.
 
 use tch::{Device, Kind, Tensor};
 
@@ -6,7 +6,7 @@ use super::augment::Change;
 use super::subset::Subset;
 use crate::error::Result;
 
-/// All images of a part, their labels and the normalised levels, on a device.
+/// All images of a part, their labels and the table that normalises them, in the memory of a device.
 pub(super) struct DeviceImages {
     /// `(N, H, W, C)`, `u8`.
     pixels: Tensor,
@@ -14,7 +14,7 @@ pub(super) struct DeviceImages {
     labels: Tensor,
     /// The normalised value of each of the 256 levels, channel after channel, `(C × 256,)`, `f32`.
     levels: Tensor,
-    /// For each channel, where its levels begin, `(C,)`, `i64`.
+    /// For each channel, the index of its first value in `levels`, `(C,)`, `i64`.
     starts: Tensor,
 }
 
@@ -41,7 +41,8 @@ impl DeviceImages {
         })
     }
 
-    /// The images at these positions, `(B, C, H, W)` in `kind`, and their class ids. `changes` has one for each, or none.
+    /// The images at these positions, `(B, C, H, W)` in `kind`, and their class ids. `changes` has the augmentation of
+    /// each image; without augmentation it is empty.
     pub(super) fn batch(
         &self,
         positions: &[usize],
@@ -61,13 +62,13 @@ impl DeviceImages {
         Ok((inputs, self.labels.f_index_select(0, &positions)?))
     }
 
-    /// Each image with its change: the same pixels as on the processor. Black is level 0.
+    /// Applies its change to each image; gives the same pixels as the code for the processor. Black is level 0.
     fn changed(&self, pixels: &Tensor, changes: &[Change]) -> Result<Tensor> {
         let [images, height, width, channels] = pixels.size()[..] else {
             return Ok(pixels.shallow_clone());
         };
         let device = pixels.device();
-        // A number of each change, (B, 1).
+        // One value of each change, as a column (B, 1).
         let each = |value: fn(&Change) -> i64| -> Result<Tensor> {
             let values: Vec<i64> = changes.iter().map(value).collect();
             Ok(Tensor::f_from_slice(&values)?.f_view([-1, 1])?.f_to(device)?)
@@ -76,7 +77,7 @@ impl DeviceImages {
         let (rows, columns) = (count(height)?, count(width)?);
         let down = rows.f_sub(&each(|change| change.down)?)?;
         let flip = each(|change| i64::from(change.flip))?;
-        // From c to width - 1 - c where the image is mirrored.
+        // What to add to a column to mirror it: from c to width - 1 - c.
         let mirrored = columns.f_mul_scalar(-2)?.f_add_scalar(width - 1)?;
         let column = columns.f_add(&flip.f_mul(&mirrored)?)?;
         let source = column.f_sub(&each(|change| change.right)?)?;

@@ -5,6 +5,8 @@
 pub const TABLE: &str = "helpers-table";
 /// A head or a cell of a column of numbers, aligned right.
 pub const NUMBER: &str = "number";
+/// A cell whose shade shows how good its number is, beside [`NUMBER`].
+pub const SHADED: &str = "shaded";
 /// The row marked as the best one.
 pub const BEST: &str = "best";
 /// The first of the rows of totals or means, below a line.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::class::{BEST, NUMBER, TABLE, TOTAL};
+use super::chart;
+use super::class::{BEST, NUMBER, SHADED, TABLE, TOTAL};
 use super::{show, shows_its_html};
 use crate::text::{clean_sentence, clean_text, escape_html, escape_sentence, with_thousands};
 
@@ -90,6 +91,8 @@ pub enum Cell {
     Text(String),
     /// A number, in the format of its column.
     Number(f64),
+    /// A number on the colour of the train part, and how strong that is: from 0, pale, to 1, where it is also bold.
+    Shaded(f64, f64),
     /// No value; shown as a dash.
     Missing,
 }
@@ -142,11 +145,22 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 }
 
 impl Cell {
+    /// The class and the style of a shaded cell; nothing for others.
+    fn shade(&self) -> (String, String) {
+        let Cell::Shaded(_, strength) = self else { return Default::default() };
+        let [red, green, blue] = chart::TRAIN;
+        // Text in the page's own colour can be read on half of the colour, on a light page and on a dark one.
+        let opacity = 0.05 + 0.45 * strength;
+        let bold = if *strength >= 1.0 { ";font-weight:bold" } else { "" };
+        let style = format!(";background:rgba({red},{green},{blue},{opacity:.2}){bold}");
+        (format!(" class=\"{NUMBER} {SHADED}\""), style)
+    }
+
     fn text(&self, format: Format) -> String {
         match self {
             Cell::Text(text) => clean_text(text),
             Cell::Missing => "–".to_owned(),
-            Cell::Number(number) if !number.is_finite() => {
+            Cell::Number(number) | Cell::Shaded(number, _) if !number.is_finite() => {
                 if number.is_nan() {
                     "–".to_owned()
                 } else if *number > 0.0 {
@@ -155,7 +169,7 @@ impl Cell {
                     "−∞".to_owned()
                 }
             }
-            Cell::Number(number) => match format {
+            Cell::Number(number) | Cell::Shaded(number, _) => match format {
                 Format::Text => number.to_string(),
                 Format::Integer => with_thousands(*number, 0),
                 Format::Decimal(digits) => with_thousands(*number, digits),
@@ -282,10 +296,12 @@ impl Table {
         };
         let line = if total { ";border-top:1px solid currentColor" } else { "" };
         for (number, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-            let (class, alignment) = column.class_and_alignment();
+            let (of_column, alignment) = column.class_and_alignment();
+            let (of_cell, shade) = cell.shade();
+            let class = if of_cell.is_empty() { of_column } else { of_cell };
             let star = if best && number == 0 { " ★" } else { "" };
             html += &format!(
-                "<td{class} style=\"text-align:{alignment};padding:0.2em 0.9em;font-variant-numeric:tabular-nums{line}\">{}{star}</td>",
+                "<td{class} style=\"text-align:{alignment};padding:0.2em 0.9em;font-variant-numeric:tabular-nums{line}{shade}\">{}{star}</td>",
                 escape_html(&cell.text(column.format))
             );
         }

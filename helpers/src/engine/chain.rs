@@ -31,9 +31,14 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// An output whose backward needs `kept`.
-    pub(super) fn recorded(output: Tensor, kept: impl Backward + 'static) -> Forward {
-        Forward { output, kept: Some(Box::new(kept)) }
+    /// An output, and the tape that its backward needs; none if it is not recorded.
+    pub(super) fn new(output: Tensor, tape: Option<impl Backward + 'static>) -> Forward {
+        Forward { output, kept: tape.map(|tape| Box::new(tape) as Box<dyn Backward>) }
+    }
+
+    /// An output whose backward needs `tape`.
+    pub(super) fn recorded(output: Tensor, tape: impl Backward + 'static) -> Forward {
+        Forward::new(output, Some(tape))
     }
 }
 

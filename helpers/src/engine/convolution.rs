@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
 use super::frozen::FrozenNormalization;
+use super::kernel_and_bias::{KernelAndBias, TrainedIndices, in_kind};
 use super::layout::{blocks, padding};
 use super::products::{each_on_one_thread, linear, product};
 use crate::error::{Error, Result};
@@ -20,15 +21,9 @@ const WEIGHT_BLOCK: usize = 32;
 pub(super) struct ConvolutionStep {
     pub strides: i64,
     pub groups: i64,
-    /// Index of the kernel.
-    pub kernel: usize,
-    /// Index of the bias.
-    pub bias: Option<usize>,
+    pub weights: KernelAndBias,
     /// A frozen normalisation after it.
     pub normalization: Option<FrozenNormalization>,
-    /// Frozen kernel and bias in the number format of the products, with the normalisation folded in; none if they are
-    /// trained.
-    pub constant: Option<(Tensor, Option<Tensor>)>,
     /// True to compute a 1 × 1 convolution as a product of matrices. Only training does: predictions go through oneDNN's
     /// convolution, whose last bits differ.
     pub pointwise_as_product: bool,
@@ -41,9 +36,7 @@ struct ConvolutionTape {
     /// The normalisation's factor on the kernel, filter by filter.
     factor: Option<Tensor>,
     geometry: Geometry,
-    /// Indices of the weights that are trained.
-    trained_kernel: Option<usize>,
-    trained_bias: Option<usize>,
+    trained: TrainedIndices,
 }
 
 /// How a convolution moves over its input.
@@ -61,33 +54,17 @@ pub(super) struct Geometry {
 impl Step for ConvolutionStep {
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
         let kind = input.kind();
-        let weight = |index: usize| cast(&weights[index].tensor, kind);
-        let (kernel, bias) = match (&self.constant, &self.normalization) {
-            (Some((kernel, bias)), _) => {
-                (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
-            }
-            (None, Some(normalization)) => (
-                normalization.kernel(&weights[self.kernel].tensor, kind)?,
-                Some(cast(&normalization.shift, kind)?),
-            ),
-            (None, None) => (weight(self.kernel)?, self.bias.map(weight).transpose()?),
-        };
+        let (kernel, bias) =
+            self.weights.converted(weights, |kernel, bias| match &self.normalization {
+                Some(normalization) => normalization.fold(kernel, kind),
+                None => in_kind(kernel, bias, kind),
+            })?;
         let (input, geometry) = self.padded(input, &kernel)?;
         let output = geometry.forward(&input, &kernel, bias.as_ref())?;
-        if !record {
-            return Ok(Forward { output, kept: None });
-        }
-        let trained = |index: &usize| weights[*index].trainable;
-        let factor = self.normalization.as_ref().map(|normalization| &normalization.factor);
-        let tape = ConvolutionTape {
-            input,
-            kernel,
-            factor: factor.map(Tensor::shallow_clone),
-            geometry,
-            trained_kernel: Some(self.kernel).filter(trained),
-            trained_bias: self.bias.filter(trained),
-        };
-        Ok(Forward::recorded(output, tape))
+        let trained = self.weights.trained(weights);
+        let factor = self.normalization.as_ref().map(|folded| folded.factor.shallow_clone());
+        let tape = record.then(|| ConvolutionTape { input, kernel, factor, geometry, trained });
+        Ok(Forward::new(output, tape))
     }
 }
 
@@ -117,16 +94,16 @@ impl Backward for ConvolutionTape {
         needs_input_grad: bool,
         gradients: &mut [Tensor],
     ) -> Result<Tensor> {
-        let needed = [needs_input_grad, self.trained_kernel.is_some(), self.trained_bias.is_some()];
+        let needed = [needs_input_grad, self.trained.kernel.is_some(), self.trained.bias.is_some()];
         let [of_input, of_kernel, of_bias] =
             self.geometry.backward(&gradient, &self.input, &self.kernel, needed)?;
-        if let Some(index) = self.trained_kernel {
+        if let Some(index) = self.trained.kernel {
             gradients[index] = match self.factor {
                 Some(factor) => factor.f_mul(&of_kernel)?,
                 None => of_kernel,
             };
         }
-        if let Some(index) = self.trained_bias {
+        if let Some(index) = self.trained.bias {
             gradients[index] = of_bias;
         }
         self.geometry.without_added(of_input)

@@ -44,7 +44,7 @@ struct DepthwiseTape {
 }
 
 /// The shapes before and after a convolution, and where its filters begin.
-struct Geometry {
+struct DepthwiseGeometry {
     input: ChannelsLast,
     output: ChannelsLast,
     side: usize,
@@ -60,16 +60,13 @@ impl Step for DepthwiseStep {
             None => input,
         };
         let (input, output) = self.filters.forward(&input)?;
-        if !record {
-            return Ok(Forward { output, kept: None });
-        }
-        let tape = DepthwiseTape {
+        let tape = record.then(|| DepthwiseTape {
             filters: Rc::clone(&self.filters),
             input,
             output: output.shallow_clone(),
             after_relu6: self.relu6_before.is_some(),
-        };
-        Ok(Forward::recorded(output, tape))
+        });
+        Ok(Forward::new(output, tape))
     }
 }
 
@@ -99,7 +96,7 @@ impl Depthwise {
         })
     }
 
-    fn geometry(&self, input: &Tensor) -> Geometry {
+    fn geometry(&self, input: &Tensor) -> DepthwiseGeometry {
         let (side, strides) = (self.side, self.strides);
         let layout = ChannelsLast::of(input);
         let shrunk = |length: usize| (length - 1) / strides + 1;
@@ -108,7 +105,7 @@ impl Depthwise {
         let before =
             |length: usize| padding(length as i64, side as i64, strides as i64)[0] as usize;
         let (top, left) = (before(layout.height), before(layout.width));
-        Geometry { input: layout, output, side, strides, top, left }
+        DepthwiseGeometry { input: layout, output, side, strides, top, left }
     }
 
     /// The input in dense memory, and the output.
@@ -126,11 +123,11 @@ impl Depthwise {
 
     fn forward_in<E: Element>(
         &self,
-        geometry: &Geometry,
+        geometry: &DepthwiseGeometry,
         input: &Tensor,
         output: &Tensor,
     ) -> Result<()> {
-        let Geometry { input: before, output: after, .. } = geometry;
+        let DepthwiseGeometry { input: before, output: after, .. } = geometry;
         let input = read::<E>(input, before.values())?;
         in_blocks::<E>(output, after, |first, out| {
             let first = first / after.image() * before.image();
@@ -164,11 +161,11 @@ impl Depthwise {
 
     fn backward_in<E: Element>(
         &self,
-        geometry: &Geometry,
+        geometry: &DepthwiseGeometry,
         [input, output, gradient, found]: [&Tensor; 4],
         after_relu6: bool,
     ) -> Result<()> {
-        let Geometry { input: before, output: after, .. } = geometry;
+        let DepthwiseGeometry { input: before, output: after, .. } = geometry;
         let input = read::<E>(input, before.values())?;
         let output = read::<E>(output, after.values())?;
         let gradient = read::<E>(gradient, after.values())?;
@@ -193,7 +190,7 @@ impl Depthwise {
 
 vectorised! {
     /// Filters one image.
-    fn filter(image: &[E], out: &mut [E], geometry: &Geometry, layer: &Depthwise) {
+    fn filter(image: &[E], out: &mut [E], geometry: &DepthwiseGeometry, layer: &Depthwise) {
         // Row by row, so that rows shared by neighbouring outputs are still in the cache.
         let line = geometry.output.width * geometry.output.channels;
         for (row, out) in out.chunks_exact_mut(line).enumerate() {
@@ -208,10 +205,10 @@ fn filter_tile<E: Element, const L: usize>(
     row: usize,
     image: &[E],
     out: &mut [E],
-    geometry: &Geometry,
+    geometry: &DepthwiseGeometry,
     layer: &Depthwise,
 ) {
-    let Geometry { input, side, strides, top, left, .. } = geometry;
+    let DepthwiseGeometry { input, side, strides, top, left, .. } = geometry;
     let count = input.channels;
     let shift: [f32; L] = *lanes(&layer.shift, from);
     // The rows of the filter that lie inside the image, which begins at (top, left) of the padded one.
@@ -240,7 +237,7 @@ fn filter_tile<E: Element, const L: usize>(
 vectorised! {
     /// The backward of `filter`: adds each output's gradient to all pixels that the output is a sum of.
     fn spread(
-        image: &[E], gradient: &[E], out: &mut [E], geometry: &Geometry, taps: &[f32], after_relu6: bool,
+        image: &[E], gradient: &[E], out: &mut [E], geometry: &DepthwiseGeometry, taps: &[f32], after_relu6: bool,
     ) {
         let line = geometry.input.width * geometry.input.channels;
         let rows = image.chunks_exact(line).zip(out.chunks_exact_mut(line));
@@ -258,11 +255,11 @@ fn spread_tile<E: Element, const L: usize>(
     image: &[E],
     gradient: &[E],
     out: &mut [E],
-    geometry: &Geometry,
+    geometry: &DepthwiseGeometry,
     taps: &[f32],
     after_relu6: bool,
 ) {
-    let Geometry { input, output, side, strides, top, left } = geometry;
+    let DepthwiseGeometry { input, output, side, strides, top, left } = geometry;
     let count = input.channels;
     for (column, out) in out.chunks_exact_mut(count).enumerate() {
         let mut sum = [0f32; L];

@@ -3,6 +3,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::kernel_and_bias::Converted;
 use crate::error::Result;
 use crate::layers::{BatchNormalization, Weight, cast};
 
@@ -30,8 +31,9 @@ impl FrozenNormalization {
         Ok(Some(FrozenNormalization { factor: factor.f_view([-1, 1, 1, 1])?, shift }))
     }
 
-    /// The kernel of the convolution before it, multiplied by the factor.
-    pub(super) fn kernel(&self, kernel: &Tensor, kind: Kind) -> Result<Tensor> {
-        cast(&kernel.f_mul(&self.factor)?, kind)
+    /// The kernel of the convolution before it, multiplied by the factor, and the shift as its bias.
+    pub(super) fn fold(&self, kernel: &Weight, kind: Kind) -> Result<Converted> {
+        let kernel = cast(&kernel.tensor.f_mul(&self.factor)?, kind)?;
+        Ok((kernel, Some(cast(&self.shift, kind)?)))
     }
 }

@@ -8,7 +8,7 @@
 //! - [`rules`](self::rules): which neighbouring layers become one step; read this table first
 //! - `chain`: steps, one after the other, and the tape that a training step leaves for its backward
 //! - `normalization`, `depthwise`, `relu6`, `dropout`: loops of our own over memory, on libtorch's threads
-//! - `convolution`, `simple`: libtorch's products and derivatives, without autograd between them
+//! - `convolution`, `upsampled`, `simple`: libtorch's products and derivatives, without autograd between them
 //! - `products`: products of matrices whose bits do not depend on the number of threads
 //! - `reference`: any other layer through its own forward and autograd
 //!
@@ -21,6 +21,7 @@ mod convolution;
 mod depthwise;
 mod dropout;
 mod frozen;
+mod kernel_and_bias;
 mod layout;
 mod loops;
 mod normalization;

@@ -19,7 +19,7 @@ use crate::system::parallel::in_team;
 
 /// With fewer rows or columns than this, MKL may split the sums.
 const NARROW: i64 = 64;
-/// From this power of two on, oneDNN may split sums of so many terms.
+/// oneDNN may split sums whose length is a power of two of at least this.
 const LONG: i64 = 2048;
 /// Parts that a product is divided into, along its longer side, when its sums might be split.
 const PARTS: usize = 8;

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::chain::{Chain, ChainStep, ResidualStep, Step};
 use super::channels::Channels;
@@ -31,13 +31,14 @@ use super::convolution::ConvolutionStep;
 use super::depthwise::{Depthwise, DepthwiseStep};
 use super::dropout::DropoutStep;
 use super::frozen::FrozenNormalization;
+use super::kernel_and_bias::{KernelAndBias, in_kind};
 use super::normalization::{After, NormalizationStep};
 use super::reference::ReferenceStep;
 use super::relu6::Relu6Step;
 use super::simple::{DenseStep, SimpleStep};
 use super::upsampled::{FACTOR, KernelShape, UpsampledConvolutionStep};
 use crate::error::Result;
-use crate::layers::{Layer, Weight, cast};
+use crate::layers::{Layer, Weight};
 
 /// The context of a rule, besides the layers.
 #[derive(Clone, Copy)]
@@ -171,7 +172,7 @@ fn depthwise_filters(context: &Context, items: &[Item]) -> Result<Option<(Rc<Dep
     }
     let Some(normalization) = frozen_normalization(context, &items[1..])? else { return Ok(None) };
     let relu6 = matches!(items.get(2), Some(Item { layer: Layer::Relu6(_), .. }));
-    let kernel = normalization.kernel(&kernel.tensor, Kind::Float)?;
+    let (kernel, _) = normalization.fold(kernel, Kind::Float)?;
     let filters = Depthwise::new(&kernel, &normalization.shift, layer.strides, relu6)?;
     Ok(Some((Rc::new(filters), if relu6 { 3 } else { 2 })))
 }
@@ -197,21 +198,13 @@ fn folded_convolution(context: &Context, items: &[Item]) -> Result<Option<Match>
         return Ok(None);
     }
     let Some(normalization) = frozen_normalization(context, rest)? else { return Ok(None) };
-    let kernel = &context.weights[weights.start];
-    let constant = match context.training && kernel.trainable {
-        true => None,
-        false => Some((
-            normalization.kernel(&kernel.tensor, context.kind)?,
-            Some(cast(&normalization.shift, context.kind)?),
-        )),
-    };
+    let fold = |kernel: &Weight, _: Option<&Weight>| normalization.fold(kernel, context.kind);
+    let weights = KernelAndBias::new(context.weights, weights, context.training, fold)?;
     let step = ConvolutionStep {
         strides: layer.strides,
         groups: layer.groups,
-        kernel: weights.start,
-        bias: None,
+        weights,
         normalization: Some(normalization),
-        constant,
         pointwise_as_product: context.training,
     };
     Ok(Some(Match { layers: 2, step: Box::new(step), fresh: true }))
@@ -268,15 +261,10 @@ fn upsampled_convolution(context: &Context, items: &[Item]) -> Result<Option<Mat
     let shape = KernelShape::of(&context.weights[weights.start].tensor);
     let fits = upsampling.size == FACTOR as i64 && layer.strides == 1 && layer.groups == 1;
     let Some(shape) = shape.filter(|_| fits && layer.kernel_size >= 5) else { return Ok(None) };
-    let own = &context.weights[weights.clone()];
-    let is_trained = context.training && own.iter().any(|weight| weight.trainable);
-    let constant = (!is_trained).then(|| shape.fold_weights(&own[0], own.get(1), context.kind));
-    let step = UpsampledConvolutionStep {
-        kernel: weights.start,
-        bias: layer.use_bias.then_some(weights.start + 1),
-        shape,
-        constant: constant.transpose()?,
-    };
+    let fold =
+        |kernel: &Weight, bias: Option<&Weight>| shape.fold_weights(kernel, bias, context.kind);
+    let weights = KernelAndBias::new(context.weights, weights, context.training, fold)?;
+    let step = UpsampledConvolutionStep { weights, shape };
     Ok(Some(Match { layers: 2, step: Box::new(step), fresh: true }))
 }
 
@@ -285,31 +273,22 @@ fn convolution(context: &Context, items: &[Item]) -> Result<Option<Match>> {
     let step = ConvolutionStep {
         strides: layer.strides,
         groups: layer.groups,
-        kernel: weights.start,
-        bias: layer.use_bias.then_some(weights.start + 1),
+        weights: kernel_and_bias(context, weights)?,
         normalization: None,
-        constant: constant(context, weights)?,
         pointwise_as_product: context.training,
     };
     Ok(Some(Match { layers: 1, step: Box::new(step), fresh: true }))
 }
 
-/// Kernel and bias in the number format of the products if they are not trained: converted once instead of for each
-/// batch.
-fn constant(context: &Context, weights: &Range<usize>) -> Result<Option<(Tensor, Option<Tensor>)>> {
-    let weights = &context.weights[weights.clone()];
-    if context.training && weights.iter().any(|weight| weight.trainable) {
-        return Ok(None);
-    }
-    let in_kind =
-        |weight: &Weight| -> Result<Tensor> { Ok(cast(&weight.tensor, context.kind)?.f_detach()?) };
-    Ok(Some((in_kind(&weights[0])?, weights.get(1).map(in_kind).transpose()?)))
+/// Kernel and bias as they are, but in the number format of the products.
+fn kernel_and_bias(context: &Context, weights: &Range<usize>) -> Result<KernelAndBias> {
+    let convert = |kernel: &Weight, bias: Option<&Weight>| in_kind(kernel, bias, context.kind);
+    KernelAndBias::new(context.weights, weights, context.training, convert)
 }
 
 fn dense(context: &Context, items: &[Item]) -> Result<Option<Match>> {
-    let [Item { layer: Layer::Dense(layer), weights, .. }, ..] = items else { return Ok(None) };
-    let bias = layer.use_bias.then_some(weights.start + 1);
-    let step = DenseStep { kernel: weights.start, bias, constant: constant(context, weights)? };
+    let [Item { layer: Layer::Dense(_), weights, .. }, ..] = items else { return Ok(None) };
+    let step = DenseStep { weights: kernel_and_bias(context, weights)? };
     Ok(Some(Match { layers: 1, step: Box::new(step), fresh: false }))
 }
 

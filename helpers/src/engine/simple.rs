@@ -3,52 +3,31 @@
 use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
+use super::kernel_and_bias::{KernelAndBias, TrainedIndices, in_kind};
 use super::layout::{BLOCKS, blocks};
 use super::products::{each_on_one_thread, linear, product};
 use crate::error::Result;
-use crate::layers::{Layer, Weight, cast};
+use crate::layers::{Layer, Weight};
 
 /// A fully connected layer.
 pub(super) struct DenseStep {
-    /// Index of the kernel.
-    pub kernel: usize,
-    /// Index of the bias.
-    pub bias: Option<usize>,
-    /// Frozen kernel and bias in the number format of the products; none if one of them is trained.
-    pub constant: Option<(Tensor, Option<Tensor>)>,
+    pub weights: KernelAndBias,
 }
 
 struct DenseTape {
     input: Tensor,
     kernel: Tensor,
-    /// Indices of the weights that are trained.
-    trained_kernel: Option<usize>,
-    trained_bias: Option<usize>,
+    trained: TrainedIndices,
 }
 
 impl Step for DenseStep {
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
-        let (kernel, bias) = match &self.constant {
-            Some((kernel, bias)) => {
-                (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
-            }
-            None => {
-                let weight = |index: usize| cast(&weights[index].tensor, input.kind());
-                (weight(self.kernel)?, self.bias.map(weight).transpose()?)
-            }
-        };
+        let kind = input.kind();
+        let (kernel, bias) =
+            self.weights.converted(weights, |kernel, bias| in_kind(kernel, bias, kind))?;
         let output = linear(&input, &kernel, bias.as_ref())?;
-        if !record {
-            return Ok(Forward { output, kept: None });
-        }
-        let trained = |index: &usize| weights[*index].trainable;
-        let tape = DenseTape {
-            input,
-            kernel,
-            trained_kernel: Some(self.kernel).filter(trained),
-            trained_bias: self.bias.filter(trained),
-        };
-        Ok(Forward::recorded(output, tape))
+        let trained = self.weights.trained(weights);
+        Ok(Forward::new(output, record.then(|| DenseTape { input, kernel, trained })))
     }
 }
 
@@ -59,10 +38,10 @@ impl Backward for DenseTape {
         needs_input_grad: bool,
         gradients: &mut [Tensor],
     ) -> Result<Tensor> {
-        if let Some(index) = self.trained_kernel {
+        if let Some(index) = self.trained.kernel {
             gradients[index] = product(&gradient.f_transpose(0, 1)?, &self.input)?;
         }
-        if let Some(index) = self.trained_bias {
+        if let Some(index) = self.trained.bias {
             let sum = gradient.f_sum_dim_intlist(&[0i64][..], false, Some(Kind::Float))?;
             gradients[index] = sum;
         }

@@ -14,6 +14,7 @@ use tch::{Kind, Tensor};
 
 use super::chain::{Backward, Forward, Step};
 use super::convolution::Geometry;
+use super::kernel_and_bias::{Converted, KernelAndBias, TrainedIndices};
 use crate::error::Result;
 use crate::layers::{Weight, cast};
 
@@ -24,13 +25,8 @@ const PHASES: usize = FACTOR * FACTOR;
 
 /// Upsampling by 2, then a convolution with strides of 1, one group and a kernel of odd side.
 pub(super) struct UpsampledConvolutionStep {
-    /// Index of the kernel.
-    pub kernel: usize,
-    /// Index of the bias.
-    pub bias: Option<usize>,
+    pub weights: KernelAndBias,
     pub shape: KernelShape,
-    /// Folded kernel and bias in the number format of the products; none if they are trained.
-    pub constant: Option<(Tensor, Option<Tensor>)>,
 }
 
 struct UpsampledConvolutionTape {
@@ -38,36 +34,20 @@ struct UpsampledConvolutionTape {
     /// The folded kernel.
     kernel: Tensor,
     shape: KernelShape,
-    /// Indices of the weights that are trained.
-    trained_kernel: Option<usize>,
-    trained_bias: Option<usize>,
+    trained: TrainedIndices,
 }
 
 impl Step for UpsampledConvolutionStep {
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
-        let (kernel, bias) = match &self.constant {
-            Some((kernel, bias)) => {
-                (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
-            }
-            None => {
-                let bias = self.bias.map(|index| &weights[index]);
-                self.shape.fold_weights(&weights[self.kernel], bias, input.kind())?
-            }
-        };
-        let phases = self.shape.geometry().forward(&input, &kernel, bias.as_ref())?;
+        let (kind, shape) = (input.kind(), self.shape);
+        let (kernel, bias) = self
+            .weights
+            .converted(weights, |kernel, bias| shape.fold_weights(kernel, bias, kind))?;
+        let phases = shape.geometry().forward(&input, &kernel, bias.as_ref())?;
         let output = phases.f_pixel_shuffle(FACTOR as i64)?;
-        if !record {
-            return Ok(Forward { output, kept: None });
-        }
-        let trained = |index: &usize| weights[*index].trainable;
-        let tape = UpsampledConvolutionTape {
-            input,
-            kernel,
-            shape: self.shape,
-            trained_kernel: Some(self.kernel).filter(trained),
-            trained_bias: self.bias.filter(trained),
-        };
-        Ok(Forward::recorded(output, tape))
+        let trained = self.weights.trained(weights);
+        let tape = record.then(|| UpsampledConvolutionTape { input, kernel, shape, trained });
+        Ok(Forward::new(output, tape))
     }
 }
 
@@ -78,14 +58,14 @@ impl Backward for UpsampledConvolutionTape {
         needs_input_grad: bool,
         gradients: &mut [Tensor],
     ) -> Result<Tensor> {
-        let needed = [needs_input_grad, self.trained_kernel.is_some(), self.trained_bias.is_some()];
+        let needed = [needs_input_grad, self.trained.kernel.is_some(), self.trained.bias.is_some()];
         let gradient = gradient.f_pixel_unshuffle(FACTOR as i64)?;
         let [of_input, of_kernel, of_bias] =
             self.shape.geometry().backward(&gradient, &self.input, &self.kernel, needed)?;
-        if let Some(index) = self.trained_kernel {
+        if let Some(index) = self.trained.kernel {
             gradients[index] = self.shape.unfold(&of_kernel)?;
         }
-        if let Some(index) = self.trained_bias {
+        if let Some(index) = self.trained.bias {
             let of_phases = of_bias.f_view([-1, PHASES as i64])?;
             gradients[index] = of_phases.f_sum_dim_intlist(&[1i64][..], false, None::<Kind>)?;
         }
@@ -160,7 +140,7 @@ impl KernelShape {
         kernel: &Weight,
         bias: Option<&Weight>,
         kind: Kind,
-    ) -> Result<(Tensor, Option<Tensor>)> {
+    ) -> Result<Converted> {
         let bias = bias.map(|bias| {
             let each = bias.tensor.f_detach()?.f_view([-1, 1])?;
             let repeated = each.f_expand([self.filters as i64, PHASES as i64], false)?;

@@ -11,10 +11,10 @@ pub struct LabelIssue {
     /// Index of the image among the given ones.
     pub image: usize,
     /// Its label.
-    pub given: usize,
+    pub label: usize,
     /// The class that the model sees.
     pub suggested: usize,
-    /// The predicted probability of the given label (its self-confidence), in 0..=1.
+    /// The predicted probability of its label (the self-confidence), in 0..=1.
     pub self_confidence: f64,
     /// The probability of the suggested class, in 0..=1.
     pub confidence: f64,
@@ -49,14 +49,14 @@ pub fn find_label_issues(labels: &[i64], probabilities: &Array2<f32>) -> Result<
     };
     let thresholds: Vec<f64> = (0..classes).map(threshold).collect();
     let issue = |image: usize| {
-        let given = labels[image] as usize;
+        let label = labels[image] as usize;
         let suggested =
             (0..classes).filter(|&class| value(image, class) >= thresholds[class] - 1e-6).reduce(
                 |best, class| if value(image, class) > value(image, best) { class } else { best },
             )?;
-        let doubtful = suggested != given && predicted[image] != labels[image];
-        let (self_confidence, confidence) = (value(image, given), value(image, suggested));
-        doubtful.then_some(LabelIssue { image, given, suggested, self_confidence, confidence })
+        let doubtful = suggested != label && predicted[image] != labels[image];
+        let (self_confidence, confidence) = (value(image, label), value(image, suggested));
+        doubtful.then_some(LabelIssue { image, label, suggested, self_confidence, confidence })
     };
     let mut issues: Vec<LabelIssue> = (0..labels.len()).filter_map(issue).collect();
     issues.sort_by(|a, b| a.self_confidence.total_cmp(&b.self_confidence));
@@ -75,7 +75,7 @@ mod tests {
     fn a_label_is_doubtful_where_another_class_is_as_probable_as_it_usually_is() {
         let probabilities = array![[0.9_f32, 0.1], [0.1, 0.9], [0.4, 0.6], [0.2, 0.8]];
         let issues = find_label_issues(&[0, 0, 1, 1], &probabilities).unwrap();
-        let found: Vec<_> = issues.iter().map(|i| (i.image, i.given, i.suggested)).collect();
+        let found: Vec<_> = issues.iter().map(|i| (i.image, i.label, i.suggested)).collect();
         assert_eq!(found, [(1, 0, 1)]);
         assert!((issues[0].self_confidence - 0.1).abs() < 1e-6);
         assert!((issues[0].confidence - 0.9).abs() < 1e-6);

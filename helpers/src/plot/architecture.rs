@@ -20,7 +20,7 @@ const LINE: f64 = 13.5;
 const SMALL: f64 = 10.5;
 
 /// A box: its name, its output shape, and the layers after it that keep the shape.
-struct Stage {
+struct LayerBox {
     name: String,
     shape: Vec<i64>,
     color: Color,
@@ -29,9 +29,9 @@ struct Stage {
     blocks: usize,
 }
 
-impl Stage {
-    fn new(name: String, shape: Vec<i64>, color: Color) -> Stage {
-        Stage { name, shape, color, then: Vec::new(), blocks: 1 }
+impl LayerBox {
+    fn new(name: String, shape: Vec<i64>, color: Color) -> LayerBox {
+        LayerBox { name, shape, color, then: Vec::new(), blocks: 1 }
     }
 
     fn is_blocks_like(&self, layer: &Layer, shape: &[i64]) -> bool {
@@ -54,15 +54,15 @@ impl Model {
     /// # Errors
     /// If the picture would be too large.
     pub fn plot(&self) -> Result<Figure> {
-        let stages = self.stages();
-        let columns = stages.len().div_ceil(stages.len().div_ceil(IN_A_ROW));
-        let rows: Vec<&[Stage]> = stages.chunks(columns).collect();
-        let lines = |row: &[Stage]| row.iter().map(|stage| stage.then.len()).max().unwrap_or(0);
+        let boxes = self.boxes();
+        let columns = boxes.len().div_ceil(boxes.len().div_ceil(IN_A_ROW));
+        let rows: Vec<&[LayerBox]> = boxes.chunks(columns).collect();
+        let lines = |row: &[LayerBox]| row.iter().map(|layer| layer.then.len()).max().unwrap_or(0);
         let heights: Vec<f64> =
             rows.iter().map(|row| TALLEST + 24.0 + LINE * (2 + lines(row)) as f64).collect();
         let width = 2.0 * LEFT + STEP * columns as f64;
         let height = 30.0 + heights.iter().sum::<f64>();
-        draw((width.max(420.0), height), self.described(&stages), |page| {
+        draw((width.max(420.0), height), self.described(&boxes), |page| {
             let title = format!("The network: {} parameters", thousands(self.count_params()));
             page.text(&title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
             let mut top = 30.0;
@@ -74,58 +74,58 @@ impl Model {
         })
     }
 
-    fn stages(&self) -> Vec<Stage> {
+    fn boxes(&self) -> Vec<LayerBox> {
         let network = self.network();
         let input = network.input_shape().to_vec();
-        let mut stages = vec![Stage::new("input".to_owned(), input, WHITE)];
+        let mut boxes = vec![LayerBox::new("input".to_owned(), input, WHITE)];
         for (index, layer) in network.layers().iter().enumerate() {
             let shape = self.output_of(index).to_vec();
             let learns = matches!(layer, Layer::Conv2d(_) | Layer::Dense(_) | Layer::Block(_));
-            match stages.last_mut() {
+            match boxes.last_mut() {
                 Some(last) if !learns && last.shape == shape => last.then.push(words(layer)),
                 // Consecutive equal blocks are one box.
                 Some(last) if last.is_blocks_like(layer, &shape) => last.blocks += 1,
-                _ => stages.push(Stage::new(words(layer), shape, color(layer))),
+                _ => boxes.push(LayerBox::new(words(layer), shape, color(layer))),
             }
         }
-        stages
+        boxes
     }
 
-    fn described(&self, stages: &[Stage]) -> String {
-        let told = stages.iter().map(|stage| {
-            let then: String = stage.then.iter().map(|word| format!(", {word}")).collect();
-            format!("{} ({}){then}", stage.title(), shape_text(&stage.shape))
+    fn described(&self, boxes: &[LayerBox]) -> String {
+        let told = boxes.iter().map(|layer| {
+            let then: String = layer.then.iter().map(|word| format!(", {word}")).collect();
+            format!("{} ({}){then}", layer.title(), shape_text(&layer.shape))
         });
         format!("The network from left to right: {}.", told.collect::<Vec<_>>().join("; "))
     }
 }
 
-fn draw_row(page: &Page<'_>, row: &[Stage], top: f64) -> Result<()> {
+fn draw_row(page: &Page<'_>, row: &[LayerBox], top: f64) -> Result<()> {
     let middle = top + 8.0 + TALLEST / 2.0;
     let mut before: Option<f64> = None;
-    for (index, stage) in row.iter().enumerate() {
+    for (index, layer) in row.iter().enumerate() {
         let centre = LEFT + STEP * (index as f64 + 0.5);
-        let (width, height) = size(&stage.shape);
+        let (width, height) = size(&layer.shape);
         let (left, right) = (centre - width / 2.0, centre + width / 2.0);
         if let Some(before) = before {
             arrow(page, (before + 3.0, middle), left - 3.0)?;
         }
         let rect = Rect::new(left, middle - height / 2.0, width, height);
-        page.fill(rect, stage.color)?;
-        page.frame(rect, 1.0, if stage.color == WHITE { RULE } else { INK })?;
+        page.fill(rect, layer.color)?;
+        page.frame(rect, 1.0, if layer.color == WHITE { RULE } else { INK })?;
         before = Some(right);
         let style = Text::new(SMALL).anchor(HPos::Center, VPos::Bottom);
         let mut line = top + TALLEST + 26.0;
         let fits = STEP - 4.0;
         page.text_in(
             fits,
-            &stage.title(),
+            &layer.title(),
             (centre, line),
             Text { size: NAME_SIZE - 1.0, ..style }.bold(),
         )?;
         line += LINE;
-        page.text_in(fits, &shape_text(&stage.shape), (centre, line), style)?;
-        for word in &stage.then {
+        page.text_in(fits, &shape_text(&layer.shape), (centre, line), style)?;
+        for word in &layer.then {
             line += LINE;
             page.text_in(fits, word, (centre, line), style.color(GREY))?;
         }

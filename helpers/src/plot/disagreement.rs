@@ -72,7 +72,7 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     })
 }
 
-/// What a model finds of each class, in words.
+/// The share of each class that a model finds, in words.
 fn found_by(name: &str, share: &Array2<f64>, class_names: &[String]) -> String {
     // The row of a class without images is all zeros: it is not described.
     let shown =
@@ -137,13 +137,13 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     let (dataset, mut described) = (images.dataset(), Vec::new());
     let mut tiles = Vec::new();
     for issue in shown {
-        let [given, suggested] =
-            [issue.given, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
-        described.push(format!("{given}, seen as {suggested}"));
+        let [label, suggested] =
+            [issue.label, issue.suggested].map(|class| clean_text(&dataset.class_names()[class]));
+        described.push(format!("{label}, seen as {suggested}"));
         let lines = [
             (
                 centred(TICK_SIZE, INK).bold(),
-                format!("label: {given} {}", percent(issue.self_confidence)),
+                format!("label: {label} {}", percent(issue.self_confidence)),
             ),
             (centred(TICK_SIZE, INK), format!("seen: {suggested} {}", percent(issue.confidence))),
         ];

@@ -37,7 +37,7 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
             0 => Vec::new(),
             count => vec![with_thousands(count as f64, 0), percent(share)],
         };
-        Cell { lines, shade: Some(share.sqrt()), framed: at.0 == at.1 }
+        MapCell { lines, shade: Some(share.sqrt()), framed: at.0 == at.1 }
     };
     let right: u64 = (0..classes).map(|class| matrix[(class, class)]).sum();
     let all = totals.iter().sum::<u64>().max(1);
@@ -140,13 +140,13 @@ impl HeatMap {
         let cell = |at: (usize, usize)| {
             let (value, spread) = (self.values[at], self.spread[at]);
             if !value.is_finite() {
-                return Cell { lines: vec!["–".to_owned()], shade: None, framed: false };
+                return MapCell { lines: vec!["–".to_owned()], shade: None, framed: false };
             }
             let mut lines = vec![text(value)];
             if spread.is_finite() {
                 lines.push(format!("± {}", text(spread)));
             }
-            Cell { lines, shade: Some(shade((value - low) / span)), framed: at == best }
+            MapCell { lines, shade: Some(shade((value - low) / span)), framed: at == best }
         };
         let parts = (0..5).map(|step| f64::from(step) / 4.0);
         let scale: Vec<_> = parts.map(|part| (shade(part), text(low + part * span))).collect();
@@ -167,7 +167,7 @@ impl HeatMap {
 }
 
 /// The content of one cell.
-struct Cell {
+struct MapCell {
     lines: Vec<String>,
     /// Its position on the colour scale, or none for white.
     shade: Option<f64>,
@@ -186,7 +186,7 @@ fn draw_table(
     [(row_axis, rows), (column_axis, columns)]: [&(String, Vec<String>); 2],
     (scale_name, scale): (&str, &[(f64, String)]),
     alt: String,
-    cell: impl Fn((usize, usize)) -> Cell,
+    cell: impl Fn((usize, usize)) -> MapCell,
 ) -> Result<Figure> {
     let (across, down) = (columns.len(), rows.len());
     // Cells get smaller the more there are, and have no text if it does not fit.
@@ -258,7 +258,7 @@ fn readable(names: &[String], height: f64) -> Vec<String> {
 }
 
 /// Draws a cell and as many lines of its text as fit, the first larger.
-fn draw_cell(page: &Page<'_>, square: Rect, cell: Cell) -> Result<()> {
+fn draw_cell(page: &Page<'_>, square: Rect, cell: MapCell) -> Result<()> {
     let background: Color = cell.shade.map_or(WHITE, blues);
     page.fill(square, background)?;
     if cell.framed && square.width >= 19.0 {

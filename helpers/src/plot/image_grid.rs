@@ -72,8 +72,8 @@ pub fn show_images(images: &impl Images, indices: &[usize], columns: usize) -> R
         return Err(Error::parameter("columns", "at least 1", 0, "4 suits eight images"));
     }
     let tile = |&index: &usize| {
-        let class = &dataset.class_names()[dataset.labels()[all[index]] as usize];
-        tile(dataset, all[index], vec![(centred(NAME_SIZE, INK), class.clone())])
+        let line = (centred(NAME_SIZE, INK), class_name(dataset, all[index]));
+        tile(dataset, all[index], vec![line])
     };
     let tiles = indices.iter().map(tile).collect::<Result<Vec<Tile>>>()?;
     let title = format!("{} of {} images with their class", indices.len(), thousands(all.len()));
@@ -163,7 +163,7 @@ pub fn show_augmented(
     let mut tiles = vec![tile(dataset, all[index], name("original"))?];
     let version = |pixels: &[f32]| Tile { lines: name(""), shape, pixels: levels(pixels) };
     tiles.extend(values.chunks_exact(shape.pixels()).map(version));
-    let class = clean_text(&dataset.class_names()[dataset.labels()[all[index]] as usize]);
+    let class = class_name(dataset, all[index]);
     let title = format!("What augmentation makes of an image ({class})");
     let alt = format!("{title}: the original and {versions} versions.");
     draw_tiles(shape, &title, &grid(&tiles, 6), 92.0, alt)
@@ -289,16 +289,16 @@ pub fn plot_interpolation(
     let (mut rows, mut described) = (Vec::new(), Vec::new());
     for pair in 0..pairs.len() {
         let [from, to] = [2 * pair, 2 * pair + 1].map(|end| shown.indices()[end]);
-        let name =
-            |image: usize| clean_text(&dataset.class_names()[dataset.labels()[image] as usize]);
-        described.push(format!("{} to {}", name(from), name(to)));
+        let names = [from, to].map(|image| class_name(dataset, image));
+        described.push(names.join(" to "));
         let line = |text: String| vec![(centred(TICK_SIZE, GREY), text)];
-        let mut tiles = vec![tile(dataset, from, line(name(from)))?];
+        let [first, last] = names.map(line);
+        let mut tiles = vec![tile(dataset, from, first)?];
         for step in 0..steps {
             let lines = line(format!("{:.0}%", 100.0 * share(step)));
             tiles.push(Tile { lines, shape, pixels: levels(images.row(pair * steps + step)) });
         }
-        tiles.push(tile(dataset, to, line(name(to)))?);
+        tiles.push(tile(dataset, to, last)?);
         rows.push((String::new(), tiles));
     }
     let title = "From one code to another: clean images at the ends, decoded codes between them";
@@ -306,18 +306,26 @@ pub fn plot_interpolation(
     draw_tiles(shape, title, &rows, 64.0, alt)
 }
 
+/// The lines of text of a picture, each with its style.
+pub(super) type Lines = Vec<(Text, String)>;
+
 /// A picture with its lines of text.
 #[derive(Clone)]
 pub(super) struct Tile {
-    pub(super) lines: Vec<(Text, String)>,
+    pub(super) lines: Lines,
     pub(super) shape: ImageShape,
     /// Shape `(H, W, C)`.
     pub(super) pixels: Vec<u8>,
 }
 
-pub(super) fn tile(dataset: &Dataset, image: usize, lines: Vec<(Text, String)>) -> Result<Tile> {
+pub(super) fn tile(dataset: &Dataset, image: usize, lines: Lines) -> Result<Tile> {
     let shape = dataset.image_shape();
     Ok(Tile { lines, shape, pixels: dataset.image(image)?.into_owned() })
+}
+
+/// The name of an image's class.
+pub(super) fn class_name(dataset: &Dataset, image: usize) -> String {
+    clean_text(&dataset.class_names()[dataset.labels()[image] as usize])
 }
 
 /// Values in 0..=1 as pixel levels; values outside are clipped.
@@ -331,7 +339,7 @@ pub(super) fn verdict(
     names: &[String],
     [truth, predicted]: [usize; 2],
     probability: f32,
-) -> (Vec<(Text, String)>, String) {
+) -> (Lines, String) {
     let [said, true_name] = [predicted, truth].map(|class| clean_text(&names[class]));
     let percent = format!("{:.0}%", 100.0 * probability);
     let (color, sign, below, described) = if predicted == truth {
@@ -349,11 +357,11 @@ pub(super) fn centred(size: f64, color: Color) -> Text {
     Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
 }
 
-/// Between two lines of text below a picture or beside a row.
+/// Distance between two lines of text below a picture or beside a row.
 const LINE: f64 = 16.0;
 
-/// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it. The name of
-/// a row may have several lines.
+/// Draws pictures of at least this size in rows. The lines of a picture are above it, or below it if the rows have
+/// names. The name of a row may have several lines.
 pub(super) fn draw_tiles(
     shape: ImageShape,
     title: &str,
@@ -362,12 +370,14 @@ pub(super) fn draw_tiles(
     alt: String,
 ) -> Result<Figure> {
     const TOP: f64 = 36.0;
+    let rows: Vec<(&str, &[Tile])> =
+        rows.iter().map(|(name, tiles)| (name.as_str(), tiles.as_ref())).collect();
     let (width, height) = picture_size(shape, least);
     let name = Text::new(NAME_SIZE).bold().anchor(HPos::Right, VPos::Center);
     let widest_name = name.widest(rows.iter().flat_map(|(name, _)| name.lines()), 300.0);
     let named = widest_name > 0.0;
     let left = if named { widest_name + 20.0 } else { 8.0 };
-    let tiles = rows.iter().flat_map(|(_, tiles)| tiles.as_ref());
+    let tiles = rows.iter().flat_map(|(_, tiles)| *tiles);
     let lines = tiles.flat_map(|tile| &tile.lines).map(|(style, text)| style.width(text));
     // A text wider than twice its picture is cut.
     let gap = if named { 8.0 } else { 16.0 };
@@ -375,18 +385,17 @@ pub(super) fn draw_tiles(
     let cell = cell.max(lines.fold(0.0, f64::max).min(2.0 * width) + 8.0);
     let text_height =
         |tiles: &[Tile]| tiles.iter().map(|tile| tile.lines.len()).max().unwrap_or(0) as f64 * LINE;
-    let columns = rows.iter().map(|(_, tiles)| tiles.as_ref().len()).max().unwrap_or(0) as f64;
+    let columns = rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0) as f64;
     let bold = centred(TITLE_SIZE, INK).bold();
     let right = (left + columns * cell + 8.0).max(bold.width(title).min(700.0) + 20.0);
     let shift = (right - left - columns * cell) / 2.0;
-    let bottom = TOP
-        + rows.iter().map(|(_, tiles)| height + text_height(tiles.as_ref()) + 10.0).sum::<f64>();
+    let row_height = |tiles: &[Tile]| height + text_height(tiles) + 10.0;
+    let bottom = TOP + rows.iter().map(|(_, tiles)| row_height(tiles)).sum::<f64>();
     let figure = draw((right, bottom + 2.0), alt, |page| {
         page.text_in(right - 16.0, title, (right / 2.0, 22.0), bold)?;
         let mut top = TOP;
-        for (row, tiles) in rows.iter().map(|(row, tiles)| (row, tiles.as_ref())) {
-            let texts = text_height(tiles);
-            let picture = if named { top } else { top + texts };
+        for (row, tiles) in &rows {
+            let picture = if named { top } else { top + text_height(tiles) };
             let middle = (left + shift - 10.0, picture + height / 2.0);
             draw_row_name(page, row, middle, widest_name, name)?;
             for (column, tile) in tiles.iter().enumerate() {
@@ -401,7 +410,7 @@ pub(super) fn draw_tiles(
                 page.fill(area.grown(0.5), BORDER)?;
                 page.image(tile.shape, &tile.pixels, area)?;
             }
-            top += height + texts + 10.0;
+            top += row_height(tiles);
         }
         Ok(())
     })?;
@@ -409,12 +418,11 @@ pub(super) fn draw_tiles(
         // Pictures below each other belong together.
         return Ok(figure);
     }
-    let rows = rows.iter().map(|(_, tiles)| tiles.as_ref());
-    let rows = rows.map(|tiles| (tiles.len(), height + text_height(tiles) + 10.0));
+    let rows = rows.iter().map(|(_, tiles)| (tiles.len(), row_height(tiles)));
     Ok(figure.in_parts(title, vec![tile_areas((left + shift, TOP), cell, rows)]))
 }
 
-/// The lines of a row's name, around this height.
+/// Writes the lines of a row's name; `middle` is the height of their middle.
 fn draw_row_name(
     page: &Page<'_>,
     name: &str,

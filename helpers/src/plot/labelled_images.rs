@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use plotters::style::text_anchor::{HPos, VPos};
-
 use super::figure::Figure;
-use super::image_grid::{Images, Tile, draw_tiles, grid, tile};
-use super::page::Text;
+use super::image_grid::{Images, Tile, centred, draw_tiles, grid, tile};
 use super::style::{Color, NAME_SIZE};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
@@ -54,9 +51,8 @@ impl ImageGrid {
 
     /// Adds a line of text to the image added last.
     pub fn line(&mut self, text: impl Into<String>, color: Color) -> &mut ImageGrid {
-        let style = Text::new(NAME_SIZE).color(color).anchor(HPos::Center, VPos::Bottom);
         if let Some(tile) = self.tiles.last_mut() {
-            tile.lines.push((style, text.into()));
+            tile.lines.push((centred(NAME_SIZE, color), text.into()));
         }
         self
     }

@@ -1,6 +1,6 @@
 //! Line charts: the history of a training, and any values over a common axis.
 
-use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, legend, legend_width};
+use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, is_finite, legend, legend_width};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
 use super::style::{GREY, INK, Marker, Point, RULE, SeriesStyle, TICK_SIZE};
@@ -155,7 +155,7 @@ impl<R: Record> History<R> {
 ///     .plot()?;
 /// # Ok::<(), helpers::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LineChart {
     title: String,
     x_name: String,
@@ -164,8 +164,8 @@ pub struct LineChart {
     log_y: bool,
     /// Name, x and y of each line.
     series: Vec<(String, Vec<f64>, Vec<f64>)>,
-    /// x and y of each grey line.
-    faint: Vec<(Vec<f64>, Vec<f64>)>,
+    /// The points of each grey line.
+    faint: Vec<Vec<Point>>,
     /// x, low and high end of each interval.
     intervals: Vec<[f64; 3]>,
 }
@@ -181,11 +181,7 @@ impl LineChart {
             title: title.into(),
             x_name: x_name.into(),
             y_name: y_name.into(),
-            log_x: false,
-            log_y: false,
-            series: Vec::new(),
-            faint: Vec::new(),
-            intervals: Vec::new(),
+            ..LineChart::default()
         }
     }
 
@@ -209,7 +205,7 @@ impl LineChart {
 
     /// Adds a thin grey line behind the others, without a name.
     pub fn faint_line(mut self, x: &[f64], y: &[f64]) -> LineChart {
-        self.faint.push((x.to_vec(), y.to_vec()));
+        self.faint.push(x.iter().copied().zip(y.iter().copied()).collect());
         self
     }
 
@@ -233,12 +229,11 @@ impl LineChart {
                 y.len()
             )));
         }
-        let faint = || self.faint.iter().map(|(x, y)| x.iter().copied().zip(y.iter().copied()));
         let named = self.series.iter().flat_map(|(_, x, _)| x).copied();
-        let xs = || named.clone().chain(faint().flatten().map(|point| point.0));
+        let xs = || named.clone().chain(self.faint.iter().flatten().map(|point| point.0));
         let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
         let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
-        let ys = ys.chain(faint().flatten().map(|point| point.1));
+        let ys = ys.chain(self.faint.iter().flatten().map(|point| point.1));
         let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
         let y = Axis::around(&self.y_name, ys, self.log_y)?;
         x.whole = xs().all(|value| value.fract() == 0.0);
@@ -254,11 +249,9 @@ impl LineChart {
         draw((width + beside, 400.0), self.alt(), |page| {
             let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
             let panel = Panel::inside(page, outer, &self.title, (x, y))?;
-            for points in faint() {
-                let points: Vec<Point> = points
-                    .filter(|(x, y)| x.is_finite() && y.is_finite())
-                    .map(|point| panel.place(point))
-                    .collect();
+            for points in &self.faint {
+                let finite = points.iter().filter(|at| is_finite(**at));
+                let points: Vec<Point> = finite.map(|&at| panel.place(at)).collect();
                 page.line(&points, 1.0, RULE, None)?;
                 for &(x, y) in &points {
                     page.line(&[(x - 2.5, y), (x + 2.5, y)], 2.5, RULE, None)?;
@@ -267,10 +260,7 @@ impl LineChart {
             let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
             for &[x, low, high] in self.intervals.iter().filter(finite) {
                 let ends = [panel.place((x, low)), panel.place((x, high))];
-                page.line(&ends, 1.6, SeriesStyle::of(0).color, None)?;
-                for (x, y) in ends {
-                    page.line(&[(x - 5.0, y), (x + 5.0, y)], 1.6, SeriesStyle::of(0).color, None)?;
-                }
+                page.interval(ends, 5.0, 1.6, SeriesStyle::of(0).color)?;
             }
             for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {
                 let points: Vec<Point> = x.iter().copied().zip(y.iter().copied()).collect();

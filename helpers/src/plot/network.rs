@@ -5,8 +5,8 @@ use tch::Kind;
 
 use super::figure::Figure;
 use super::image_grid::{
-    Tile, centred, check_indices, draw_tiles, grid, list, nothing_to_show, random_indices, tile,
-    verdict,
+    Lines, Tile, centred, check_indices, class_name, draw_tiles, grid, list, nothing_to_show,
+    random_indices, tile, verdict,
 };
 use super::scatter::plot_scatter;
 use super::style::{Color, GREY, INK, NAME_SIZE, TICK_SIZE, diverging, inferno};
@@ -16,7 +16,7 @@ use crate::evaluation::metrics::{argmax, check_lengths};
 use crate::evaluation::{Tsne, principal_components};
 use crate::layers::show_shape;
 use crate::models::{Model, Precision};
-use crate::text::{clean_text, thousands};
+use crate::text::thousands;
 
 /// Grad-CAM (Selvaraju et al. 2017; see [`Model::grad_cam`]) for the images of these indices, first those that are
 /// predicted correctly, then the others, with the map of the true class below that of the predicted one.
@@ -47,31 +47,27 @@ pub fn plot_grad_cam(
         let shown = dataset.subset(rows_of)?;
         let plain = shown.indices().iter().map(|&image| tile(dataset, image, Vec::new()));
         rows.push(("image".to_owned(), plain.collect::<Result<Vec<Tile>>>()?));
-        let maps = |classes: &[i64]| {
+        let overlays = |classes: &[i64], lines: &mut dyn FnMut(usize) -> Lines| {
             let classes: Vec<i64> = chunk.iter().map(|&index| classes[index]).collect();
-            model.grad_cam(&shown, &classes)
+            let maps = model.grad_cam(&shown, &classes)?.maps;
+            let tile = |(row, &index)| overlay(&shown, row, &maps, lines(index));
+            chunk.iter().enumerate().map(tile).collect::<Result<Vec<Tile>>>()
         };
-        let maps_of_predicted = maps(&y_pred)?;
-        let mut tiles = Vec::new();
-        for (row, &index) in chunk.iter().enumerate() {
+        let predicted = overlays(&y_pred, &mut |index| {
             let classes = [y_true[index] as usize, y_pred[index] as usize];
             let probability = probabilities[(index, classes[1])];
             let (lines, words) = verdict(dataset.class_names(), classes, probability);
             described.push(words);
-            tiles.push(overlay(&shown, row, &maps_of_predicted.maps, lines)?);
-        }
-        rows.push(("predicted class".to_owned(), tiles));
+            lines
+        })?;
+        rows.push(("predicted class".to_owned(), predicted));
         if wrong.contains(&chunk[0]) {
-            let maps_of_true = maps(&y_true)?;
-            let mut tiles = Vec::new();
-            for (row, &index) in chunk.iter().enumerate() {
-                let class = y_true[index] as usize;
-                let probability = 100.0 * probabilities[(index, class)];
-                let name = clean_text(&dataset.class_names()[class]);
-                let line = (centred(TICK_SIZE, GREY), format!("{name} {probability:.0}%"));
-                tiles.push(overlay(&shown, row, &maps_of_true.maps, vec![line])?);
-            }
-            rows.push(("true class".to_owned(), tiles));
+            let truth = overlays(&y_true, &mut |index| {
+                let probability = 100.0 * probabilities[(index, y_true[index] as usize)];
+                let name = class_name(dataset, images.indices()[index]);
+                vec![(centred(TICK_SIZE, GREY), format!("{name} {probability:.0}%"))]
+            })?;
+            rows.push(("true class".to_owned(), truth));
         }
     }
     let title = "Where the network looks: the brighter, the more a place speaks for the class";
@@ -82,12 +78,7 @@ pub fn plot_grad_cam(
 }
 
 /// The image in grey, tinted with the colours of its map.
-fn overlay(
-    images: &Subset,
-    row: usize,
-    maps: &Array2<f32>,
-    lines: Vec<(super::page::Text, String)>,
-) -> Result<Tile> {
+fn overlay(images: &Subset, row: usize, maps: &Array2<f32>, lines: Lines) -> Result<Tile> {
     const OPACITY: f64 = 0.6;
     let ImageShape { height, width, channels } = images.dataset().image_shape();
     let image = images.image(row)?;
@@ -154,7 +145,7 @@ pub fn plot_feature_maps(model: &Model, images: &Subset, index: usize) -> Result
     check_indices(&[index], images.len())?;
     let (dataset, image) = (images.dataset(), images.indices()[index]);
     let one = dataset.subset(vec![image])?;
-    let class = clean_text(&dataset.class_names()[dataset.labels()[image] as usize]);
+    let class = class_name(dataset, image);
     let lines = vec![(centred(NAME_SIZE, INK), class.clone())];
     let mut rows = vec![("image".to_owned(), vec![tile(dataset, image, lines)?])];
     for layer in shown_layers(model) {

@@ -408,6 +408,19 @@ impl Page<'_> {
         Ok(self.area.draw(&DashedPathElement::new(points, on, off, style))?)
     }
 
+    /// Draws an interval: a line between two points with a bar of this half width across each.
+    pub(crate) fn interval(
+        &self,
+        ends: [Point; 2],
+        bar: f64,
+        width: f64,
+        color: Color,
+    ) -> Result<()> {
+        self.line(&ends, width, color, None)?;
+        ends.iter()
+            .try_for_each(|&(x, y)| self.line(&[(x - bar, y), (x + bar, y)], width, color, None))
+    }
+
     /// Draws one line of text at a point, with the anchor of its style.
     pub(crate) fn text(&self, text: &str, at: Point, style: Text) -> Result<()> {
         Ok(self.area.draw_text(text, &style.style(self.scale), self.at(at))?)

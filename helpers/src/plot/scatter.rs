@@ -208,10 +208,7 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             let SeriesStyle { color, marker, .. } = SeriesStyle::of(index);
             let at = |share: f64| panel.place((point.cost, 100.0 * share));
             let (ends, (x, y)) = (point.interval.map(at), at(point.accuracy));
-            page.line(&ends, 1.8, color, None)?;
-            for (x, y) in ends {
-                page.line(&[(x - 6.0, y), (x + 6.0, y)], 1.8, color, None)?;
-            }
+            page.interval(ends, 6.0, 1.8, color)?;
             marks.push((marker, (x, y), color));
             let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
             let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);

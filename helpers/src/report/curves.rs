@@ -161,7 +161,7 @@ pub fn label_issues_sentence(
 ) -> String {
     let mut pairs = std::collections::BTreeMap::new();
     for issue in issues {
-        let pair = (issue.given.min(issue.suggested), issue.given.max(issue.suggested));
+        let pair = (issue.label.min(issue.suggested), issue.label.max(issue.suggested));
         *pairs.entry(pair).or_insert(0usize) += 1;
     }
     let share = 100.0 * issues.len() as f64 / images.max(1) as f64;
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn doubtful_labels_are_counted_by_pair() {
-        let issue = |given, suggested| LabelIssue {
+        let issue = |label, suggested| LabelIssue {
             image: 0,
-            given,
+            label,
             suggested,
             self_confidence: 0.1,
             confidence: 0.9,

@@ -266,8 +266,9 @@ impl SearchResults {
     }
 
     /// The progress of the trials: for each value of a parameter the accuracy on the images that steer early stopping,
-    /// in the best epoch so far, averaged over all trainings with that value. In a search by halving that is a
-    /// combination's last round: the rounds before are the beginning of the same training, or trainings on fewer images.
+    /// in the best epoch so far, averaged over all trainings with that value. In a search by halving only the last
+    /// round of a combination counts: the rounds before it are the beginning of the same training, or trainings on
+    /// fewer images.
     ///
     /// # Errors
     /// If this is no parameter of every combination.
@@ -503,7 +504,7 @@ fn axis(name: &str) -> String {
     letters.into_iter().collect()
 }
 
-/// What a combination's trial with this index is called: `fold 1`, or with several seeds `fold 1, seed 2`.
+/// The name of a combination's trial with this index: `fold 1`, or with several seeds `fold 1, seed 2`.
 fn fold_name(index: usize, folds: usize, n_repeats: usize) -> String {
     match n_repeats {
         1 => format!("fold {}", index + 1),
@@ -511,7 +512,7 @@ fn fold_name(index: usize, folds: usize, n_repeats: usize) -> String {
     }
 }
 
-/// A combination as the key of a map: all of it, where `params_text` may be shortened.
+/// A combination as the key of a map. `params_text` may be shortened, this is not.
 fn key(params: &Parameters) -> String {
     format!("{params:?}")
 }

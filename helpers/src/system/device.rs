@@ -18,14 +18,15 @@ pub enum Device {
     Auto,
     /// The processor, with the fast path of `engine`.
     Cpu,
-    /// The processor without the fast path: each layer by libtorch's own operations, as on a GPU. For comparisons.
+    /// The processor without the fast path: each layer is computed by libtorch's own operations, as on a GPU. Use it to
+    /// compare the two.
     CpuReference,
     /// The first GPU that CUDA shows; the environment variable `CUDA_VISIBLE_DEVICES` chooses another one.
     Cuda,
 }
 
 impl Device {
-    /// Replaces [`Device::Auto`] by what it means on this machine; other values are unchanged.
+    /// Replaces [`Device::Auto`] by the device it stands for on this machine; other values are unchanged.
     ///
     /// # Errors
     /// If this is [`Device::Cuda`] and libtorch finds no GPU.
@@ -51,7 +52,7 @@ impl Device {
         }
     }
 
-    /// Whether the fast path of `engine` is for this device: its loops read a tensor's memory.
+    /// True for the device of `engine`'s fast path, whose loops read a tensor's memory themselves.
     pub(crate) fn is_fused(self) -> bool {
         self == Device::Cpu
     }
@@ -75,12 +76,12 @@ pub(crate) fn has_cuda() -> bool {
 
 /// Seeds libtorch's generators, on all devices.
 pub(crate) fn manual_seed(seed: i64) {
-    // Seeding asks for a GPU, and libtorch keeps the answer.
+    // libtorch looks for a GPU when it is seeded and remembers what it found, so its part for CUDA is loaded first.
     let _ = has_cuda();
     tch::manual_seed(seed);
 }
 
-/// Whether libtorch computes on a GPU: tried once, by a product. If not, why.
+/// Computes a product on the GPU, once in a process; the error says why libtorch cannot.
 fn cuda() -> &'static Result<(), String> {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -103,7 +104,7 @@ fn cuda() -> &'static Result<(), String> {
     })
 }
 
-/// Loads libtorch's part for CUDA, which no linker puts into a program that names none of its symbols.
+/// Loads libtorch's part for CUDA. A linker leaves it out, because no program here names one of its symbols.
 #[cfg(target_os = "linux")]
 fn load_cuda() -> Result<(), String> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
@@ -134,7 +135,7 @@ fn load_cuda() -> Result<(), String> {
     Err(format!("libtorch's part for CUDA cannot be loaded: {problem}"))
 }
 
-/// Elsewhere libtorch's wheels have no part for CUDA.
+/// Only the wheels for Linux have a part for CUDA.
 #[cfg(not(target_os = "linux"))]
 fn load_cuda() -> Result<(), String> {
     Err("libtorch computes on GPUs under Linux alone".to_owned())

@@ -34,8 +34,8 @@ pub(crate) fn now() -> f64 {
 }
 
 impl EventFile {
-    /// Removes the runs in this folder whose names are `start` and a number: of an earlier search with more trials, some
-    /// would stay and be shown among the new ones.
+    /// Removes the runs in this folder whose names are `start` and a number. If an earlier search had more trials than
+    /// this one, TensorBoard would show the rest of them among the new ones.
     ///
     /// # Errors
     /// If one cannot be removed.

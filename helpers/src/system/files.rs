@@ -186,7 +186,7 @@ impl PendingFile {
     }
 }
 
-/// Syncs a folder, where its file system can: some network file systems cannot, and the file has its name all the same.
+/// Syncs a folder. Some network file systems cannot do this, which is no error: the file has its name all the same.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {

@@ -41,7 +41,7 @@ static LAST_FOUND: Mutex<Option<(usize, usize, Instant)>> = Mutex::new(None);
 pub(crate) struct AdaptiveThreads {
     /// libtorch's number of threads outside the loop.
     most: usize,
-    choice: Option<Choice>,
+    choice: Option<ThreadChoice>,
     started: Instant,
 }
 
@@ -52,7 +52,7 @@ impl AdaptiveThreads {
         let found = *LAST_FOUND.lock().unwrap_or_else(PoisonError::into_inner);
         let first = found.filter(|&(_, of, when)| of == most && when.elapsed() < REMEMBERED);
         let first = first.map_or(most, |(found, ..)| found);
-        let choice = (most > 1 && has_team()).then(|| Choice::new(most).starting_with(first));
+        let choice = (most > 1 && has_team()).then(|| ThreadChoice::new(most).starting_with(first));
         AdaptiveThreads { most, choice, started: Instant::now() }
     }
 
@@ -114,7 +114,7 @@ fn involuntary_switches() -> u64 {
 }
 
 /// The choice of a number of threads, and what is known about the speeds. Times are since the start of the loop.
-struct Choice {
+struct ThreadChoice {
     /// The numbers to choose from, the largest first.
     numbers: Vec<usize>,
     /// Index of the chosen one, and its images a second in the last window.
@@ -142,13 +142,13 @@ struct Window {
     switches: u64,
 }
 
-impl Choice {
+impl ThreadChoice {
     /// One or two threads fewer leave a core to another program; half and one are for machines with many cores.
-    fn new(most: usize) -> Choice {
+    fn new(most: usize) -> ThreadChoice {
         let mut numbers = vec![most, most - 1, most.saturating_sub(2).max(1), most.div_ceil(2), 1];
         numbers.sort_unstable_by(|one, other| other.cmp(one));
         numbers.dedup();
-        Choice {
+        ThreadChoice {
             numbers,
             chosen: 0,
             speed: None,
@@ -163,9 +163,13 @@ impl Choice {
     }
 
     /// The same, starting with this number if it is one of them.
-    fn starting_with(self, threads: usize) -> Choice {
+    fn starting_with(self, threads: usize) -> ThreadChoice {
         let index = self.numbers.iter().position(|&number| number == threads);
-        Choice { chosen: index.unwrap_or(0), busy: index.is_some_and(|index| index > 0), ..self }
+        ThreadChoice {
+            chosen: index.unwrap_or(0),
+            busy: index.is_some_and(|index| index > 0),
+            ..self
+        }
     }
 
     /// The number of threads for the next batch.
@@ -265,7 +269,7 @@ mod tests {
         seconds: f64,
         (best, is_busy): (f64, &dyn Fn(f64) -> bool),
     ) -> (f64, usize) {
-        let (mut choice, mut now, mut images, mut switches) = (Choice::new(most), 0.0, 0, 0);
+        let (mut choice, mut now, mut images, mut switches) = (ThreadChoice::new(most), 0.0, 0, 0);
         while now < seconds {
             let before = now;
             now += 128.0 / machine(choice.threads(), now);

@@ -1,4 +1,4 @@
-//! The numbers of Adam (Kingma & Ba 2015), for a step on the processor and one on a GPU.
+//! The constants of Adam (Kingma & Ba 2015) and the factors of a step, for the processor and for a GPU.
 
 /// First and second moments of a weight; empty where it is not trained.
 pub(crate) type Moments = (Vec<f32>, Vec<f32>);
@@ -19,7 +19,7 @@ pub(super) struct Factors<T> {
 }
 
 impl Factors<f64> {
-    /// Those of step `step`, counted from 1.
+    /// The factors of step `step`, counted from 1.
     pub(super) fn of_step(step: u64, learning_rate: f64, weight_decay: f64) -> Factors<f64> {
         let corrected = |beta: f64| 1.0 - beta.powf(step as f64);
         Factors {

@@ -24,7 +24,7 @@ impl MovingAverage {
         MovingAverage { momentum, values }
     }
 
-    /// Replaces the values by those of a checkpoint.
+    /// Copies the values of a checkpoint over the current ones.
     ///
     /// # Errors
     /// If they are another model's.

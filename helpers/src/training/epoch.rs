@@ -19,7 +19,7 @@ use crate::system::interrupt::InterruptGuard;
 
 /// Images per batch of validation.
 const VALIDATION_BATCH: usize = 512;
-/// Steps after which a GPU's sums are read.
+/// Steps between two readings of a GPU's sums.
 const STEPS_UNREAD: usize = 50;
 
 impl TrainingState<'_> {
@@ -68,6 +68,8 @@ impl TrainingState<'_> {
         let steps = self.steps_per_epoch();
         let engine = self.model.training_engine(train.first_layer())?;
         let device = self.model.device();
+        let fused = device.is_fused();
+        let read_every = if fused { 1 } else { STEPS_UNREAD };
         let (mixing, mut totals) = (Mixing::of(self.config), Totals::default());
         // Mixing needs `f32`: the mixed images are rounded afterwards.
         let kind = if mixing.is_none() { self.model.precision.kind() } else { Kind::Float };
@@ -81,16 +83,11 @@ impl TrainingState<'_> {
             let (inputs, mixed) = mixing.mix(inputs, &targets)?;
             let (outputs, tape) = engine.forward(&inputs, &self.model.weights)?;
             let loss = self.objective.loss(&outputs, &targets, mixed.as_ref())?;
-            let value = if device.is_fused() {
-                self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
-                loss.f_double_value(&[])?
-            } else {
-                self.objective.count_later(&outputs, &targets, mixed.as_ref(), &mut totals)?;
-                if step % STEPS_UNREAD == 0 || step + 1 == steps {
-                    totals.settle()?;
-                }
-                totals.loss()
-            };
+            self.objective.count(&outputs, &targets, mixed.as_ref(), &mut totals)?;
+            if step % read_every == 0 || step + 1 == steps {
+                totals.settle()?;
+            }
+            let value = if fused { loss.f_double_value(&[])? } else { totals.loss() };
             if !value.is_finite() {
                 return Err(Error::Diverged { epoch, loss: value, learning_rate });
             }
@@ -125,6 +122,7 @@ impl TrainingState<'_> {
             let outputs = cast(&predictor.outputs(&inputs)?, Kind::Float)?;
             self.objective.count(&outputs, &targets, None, &mut totals)?;
         }
+        totals.settle()?;
         Ok(totals)
     }
 }

@@ -1,4 +1,4 @@
-//! The optimiser's step on tensors of any device: a few operations on all weights at once.
+//! AdamW on tensors of any device: a few operations update all weights at once.
 
 use tch::{Kind, Tensor};
 
@@ -7,22 +7,22 @@ use super::average::Followers;
 use crate::error::Result;
 use crate::layers::Weight;
 
-/// All trained weights as parts of one tensor, and their moments likewise: a GPU takes as long to start an operation as
-/// to update a whole layer, so a step should have few.
+/// All trained weights in one tensor, and their moments in two more. To start an operation takes a GPU as long as to
+/// update a whole layer, so a step should have few operations.
 pub(super) struct FlatWeights {
-    /// Indices of the trained weights, in their order in the tensors: those that decay, then the others.
+    /// Indices of the trained weights in the order of these tensors: first those that decay, then the others.
     order: Vec<usize>,
     values: Tensor,
     first: Tensor,
     second: Tensor,
-    /// Their moving average, from the first step with one on.
+    /// The moving average of the values; none before the first step that updates it.
     average: Option<Tensor>,
     /// How many values decay.
     decaying: i64,
 }
 
 impl FlatWeights {
-    /// Moves the trained weights into one tensor; each is a view of its part from then on.
+    /// Moves the trained weights into one tensor; each of `weights` becomes a view of its part.
     pub(super) fn new(weights: &mut [Weight]) -> Result<FlatWeights> {
         let (decaying, others): (Vec<usize>, Vec<usize>) = (0..weights.len())
             .filter(|&index| weights[index].trainable)
@@ -44,7 +44,7 @@ impl FlatWeights {
         })
     }
 
-    /// One step of AdamW. A weight without a gradient counts as one whose gradient is 0.
+    /// One step of AdamW. A missing gradient counts as 0.
     pub(super) fn step(
         &mut self,
         weights: &[Weight],
@@ -83,7 +83,7 @@ impl FlatWeights {
         Ok(())
     }
 
-    /// The moments of each of `weights` weights.
+    /// The moments of each weight; empty for those that are not trained.
     pub(super) fn moments(&self, weights: &[Weight]) -> Result<Vec<Moments>> {
         let mut found = vec![Moments::default(); weights.len()];
         let both = [&self.first, &self.second].map(|of| views(of, &self.order, weights));
@@ -95,7 +95,7 @@ impl FlatWeights {
         Ok(found)
     }
 
-    /// Sets what [`FlatWeights::moments`] gives.
+    /// Replaces the moments, which are in the order of [`FlatWeights::moments`].
     pub(super) fn set_moments(&mut self, moments: &[Moments]) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let order = &self.order;
@@ -110,7 +110,7 @@ impl FlatWeights {
     }
 }
 
-/// These tensors one after the other, `(values,)`; an empty one without any.
+/// The values of these tensors, one tensor after the other, `(values,)`; empty if there are none.
 fn joined(
     tensors: impl Iterator<Item = std::result::Result<Tensor, tch::TchError>>,
 ) -> Result<Tensor> {
@@ -121,7 +121,7 @@ fn joined(
     }
 }
 
-/// The parts of `flat` in the shapes of these weights.
+/// Cuts `flat` into views with the shapes of the weights in `order`.
 fn views(flat: &Tensor, order: &[usize], weights: &[Weight]) -> Result<Vec<Tensor>> {
     let mut start = 0;
     order
@@ -161,7 +161,7 @@ mod tests {
         ]
     }
 
-    /// Twenty steps with a moving average and, in the middle, a checkpoint: as the fused pass makes them.
+    /// Both make twenty steps with a moving average and are restored from a checkpoint after ten.
     #[test]
     fn steps_are_those_of_the_fused_pass() {
         let run = |device| {

@@ -18,22 +18,23 @@ pub(crate) enum Objective {
 /// Sums over the images of an epoch. The loss here is always the plain one, without smoothing and with the class of the
 /// larger share for mixed images, so that training and validation can be compared.
 ///
-/// On a GPU a sum stays there until [`Totals::settle`] reads it: reading waits for everything that was asked of the GPU
-/// before.
+/// Batches count once [`Totals::settle`] has read their sums from the device. On a GPU that is done rarely: reading a
+/// value waits until the GPU has finished everything before it.
 #[derive(Default)]
 pub(super) struct Totals {
     images: usize,
     loss: f64,
     correct: f64,
-    /// Images, and the sums of their losses and of the right predictions, `(2,)`, `f64`, that are not in the others yet.
+    /// The batches that do not count yet: their images; the sum of their losses and their right predictions, on the
+    /// device, `(2,)`, `f64`.
     unread: Option<(usize, Tensor)>,
 }
 
 impl Totals {
-    /// Adds what is still on the device.
+    /// Reads the sums of the batches since the last call.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If the device cannot be read.
     pub(super) fn settle(&mut self) -> Result<()> {
         if let Some((images, sums)) = self.unread.take() {
             let sums = Vec::<f64>::try_from(sums)?;
@@ -95,31 +96,11 @@ impl Objective {
         })
     }
 
-    /// Adds a batch to `totals`.
+    /// Adds a batch to `totals`, where [`Totals::settle`] makes it count.
     ///
     /// # Errors
     /// As [`Objective::loss`].
     pub(super) fn count(
-        self,
-        outputs: &Tensor,
-        targets: &Tensor,
-        mixed: Option<&Mixed>,
-        totals: &mut Totals,
-    ) -> Result<()> {
-        let (correct, loss, images) = self.sums(outputs, targets, mixed)?;
-        totals.images += images;
-        totals.loss += loss.f_double_value(&[])? * images as f64;
-        if let Some(correct) = correct {
-            totals.correct += correct.f_int64_value(&[])? as f64;
-        }
-        Ok(())
-    }
-
-    /// [`Objective::count`] that reads nothing until [`Totals::settle`].
-    ///
-    /// # Errors
-    /// As [`Objective::loss`].
-    pub(super) fn count_later(
         self,
         outputs: &Tensor,
         targets: &Tensor,
@@ -140,7 +121,7 @@ impl Objective {
         Ok(())
     }
 
-    /// How many predictions are right, if there are classes; the mean loss; and the number of images.
+    /// The number of right predictions, if there are classes; the mean loss; the number of images.
     fn sums(
         self,
         outputs: &Tensor,
@@ -159,5 +140,32 @@ impl Objective {
             correct = Some(hits.f_sum(Kind::Int64)?);
         }
         Ok((correct, plain.loss_for(&outputs, targets)?, targets.size()[0] as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_read_late_are_those_read_at_once() {
+        let objective = Objective::CrossEntropy { label_smoothing: 0.1 };
+        // Two images without a preference, of which argmax takes class 0; one with probabilities of 1/2, 1/4 and 1/4.
+        let alike = Tensor::from_slice(&[0f32; 6]).view([2, 3]);
+        let sure = Tensor::from_slice(&[2f32.ln(), 0.0, 0.0]).view([1, 3]);
+        let (mut at_once, mut late) = (Totals::default(), Totals::default());
+        for (outputs, targets) in [(alike, vec![0i64, 1]), (sure, vec![1])] {
+            let targets = Tensor::from_slice(&targets);
+            objective.count(&outputs, &targets, None, &mut at_once).unwrap();
+            at_once.settle().unwrap();
+            objective.count(&outputs, &targets, None, &mut late).unwrap();
+        }
+        assert_eq!(late.loss(), 0.0);
+        late.settle().unwrap();
+        assert_eq!(at_once.loss().to_bits(), late.loss().to_bits());
+        // Weighted by images, and without smoothing.
+        assert!((late.loss() - (2.0 * 3f64.ln() + 4f64.ln()) / 3.0).abs() < 1e-6);
+        assert_eq!(late.metric(Metric::Accuracy), 1.0 / 3.0);
+        assert_eq!(at_once.metric(Metric::Accuracy), 1.0 / 3.0);
     }
 }

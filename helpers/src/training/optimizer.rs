@@ -1,5 +1,5 @@
 //! The optimiser. It makes one pass over each weight; libtorch's own optimisers walk every tensor several times and
-//! cannot be saved. On other devices than the processor, whose memory it cannot read, [`FlatWeights`] takes its place.
+//! cannot be saved. It cannot read the memory of a GPU: there, [`FlatWeights`] takes its place.
 
 use half::bf16;
 use tch::{Kind, TchError, Tensor};
@@ -19,10 +19,10 @@ pub(crate) struct AdamW {
     weight_decay: f64,
     /// Steps so far.
     steps: u64,
-    state: State,
+    state: OptimizerState,
 }
 
-enum State {
+enum OptimizerState {
     /// The moments of each weight.
     Fused(Vec<Moments>),
     Flat(FlatWeights),
@@ -32,7 +32,7 @@ enum State {
 const CHUNK: usize = 1 << 15;
 
 impl AdamW {
-    /// For weights on this device.
+    /// An optimiser for weights on this device, with moments of 0.
     ///
     /// # Errors
     /// If there is no memory for the moments.
@@ -40,8 +40,8 @@ impl AdamW {
         let zeros =
             |weight: &Weight| vec![0f32; if weight.trainable { weight.tensor.numel() } else { 0 }];
         let state = match device.is_fused() {
-            true => State::Fused(weights.iter().map(|w| (zeros(w), zeros(w))).collect()),
-            false => State::Flat(FlatWeights::new(weights)?),
+            true => OptimizerState::Fused(weights.iter().map(|w| (zeros(w), zeros(w))).collect()),
+            false => OptimizerState::Flat(FlatWeights::new(weights)?),
         };
         Ok(AdamW { weight_decay, steps: 0, state })
     }
@@ -51,14 +51,14 @@ impl AdamW {
         self.steps
     }
 
-    /// Both moments of each weight: with the steps, what a checkpoint keeps of the optimiser.
+    /// Both moments of each weight. A checkpoint keeps these and the number of steps.
     ///
     /// # Errors
     /// If they cannot be copied from their device.
     pub(crate) fn moments(&self, weights: &[Weight]) -> Result<Vec<Moments>> {
         match &self.state {
-            State::Fused(moments) => Ok(moments.clone()),
-            State::Flat(flat) => flat.moments(weights),
+            OptimizerState::Fused(moments) => Ok(moments.clone()),
+            OptimizerState::Flat(flat) => flat.moments(weights),
         }
     }
 
@@ -69,8 +69,8 @@ impl AdamW {
     pub(crate) fn restore(&mut self, steps: u64, moments: Vec<Moments>) -> Result<()> {
         self.steps = steps;
         match &mut self.state {
-            State::Fused(own) => *own = moments,
-            State::Flat(flat) => flat.set_moments(&moments)?,
+            OptimizerState::Fused(own) => *own = moments,
+            OptimizerState::Flat(flat) => flat.set_moments(&moments)?,
         }
         Ok(())
     }
@@ -90,8 +90,8 @@ impl AdamW {
         self.steps += 1;
         let size = Factors::of_step(self.steps, learning_rate, self.weight_decay);
         let moments = match &mut self.state {
-            State::Flat(flat) => return flat.step(weights, gradients, size, followers),
-            State::Fused(moments) => moments,
+            OptimizerState::Flat(flat) => return flat.step(weights, gradients, size, followers),
+            OptimizerState::Fused(moments) => moments,
         };
         let step = Factors { size: size.size as f32, root: size.root as f32, keep: 1.0 };
         let decayed = size.keep as f32;

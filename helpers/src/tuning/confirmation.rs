@@ -34,8 +34,7 @@ pub struct Confirmation {
     pub mean_fit_time: Vec<f64>,
     /// Index of the combination that the search chose.
     pub searched_index: usize,
-    /// Index of the highest mean; the first of equal ones, so that on a tie the search's choice, which is last, does
-    /// not win.
+    /// Index of the highest mean, the first of equal ones: the search's choice is last, so it does not win a tie.
     pub best_index: usize,
     /// The combination with that mean.
     pub best_params: Parameters,

@@ -25,40 +25,40 @@ use crate::text::clean_text;
 pub(super) struct DaskCluster {
     bridge: Child,
     trials: Mutex<Option<ChildStdin>>,
-    heard: Arc<Heard>,
+    answers: Arc<Answers>,
     reader: Option<JoinHandle<()>>,
 }
 
-/// What the bridge has said so far.
+/// What the bridge has answered so far.
 #[derive(Debug, Default)]
-struct Heard {
-    state: Mutex<State>,
+struct Answers {
+    state: Mutex<BridgeState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BridgeState {
     /// The number of the last trial.
     next: u64,
-    /// The channel of each trial that waits for its answer. One channel per trial: with one condition variable for all,
-    /// every answer woke a thousand threads.
+    /// The channel of each trial that waits for its answer. One for each trial: with one condition variable for all of
+    /// them, every answer woke a thousand threads.
     waiting: HashMap<u64, Sender<Result<String, String>>>,
     slots: usize,
     /// Why no more answers come; none while the bridge runs.
     over: Option<String>,
 }
 
-/// A line for the bridge.
+/// A trial for the bridge: one line of JSON.
 #[derive(Serialize)]
-struct Asked<'a> {
+struct Request<'a> {
     number: u64,
     spec: &'a TrialSpec,
 }
 
-/// A line of the bridge.
+/// A line of the bridge: the result of a trial, a new number of slots, or something for the user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct Reply {
     number: Option<u64>,
     result: Option<String>,
     error: Option<String>,
@@ -90,10 +90,10 @@ impl DaskCluster {
         let (Some(mut stdin), Some(stdout)) = (bridge.stdin.take(), bridge.stdout.take()) else {
             return Err(Error::internal("the bridge has no input or no output"));
         };
-        let heard = Arc::new(Heard::default());
+        let answers = Arc::new(Answers::default());
         let reader = std::thread::spawn({
-            let heard = heard.clone();
-            move || heard.read(BufReader::new(stdout))
+            let answers = answers.clone();
+            move || answers.read(BufReader::new(stdout))
         });
         let data = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
         let needs = json!({
@@ -103,18 +103,18 @@ impl DaskCluster {
         // If the bridge has ended, its output gives the reason.
         let _ = writeln!(stdin, "{needs}");
         let trials = Mutex::new(Some(stdin));
-        let mut cluster = DaskCluster { bridge, trials, heard, reader: Some(reader) };
+        let mut cluster = DaskCluster { bridge, trials, answers, reader: Some(reader) };
         print_line(&format!("waiting for workers of the Dask cluster at {}", clean_text(address)));
-        let over = cluster.heard.wait_for_slots(&interrupt);
+        let over = cluster.answers.wait_for_slots(&interrupt);
         if interrupt.is_interrupted() {
-            // It has no trials yet, and may still look for the scheduler.
+            // The bridge has no trials yet, but may still look for the scheduler; its input does not stop that.
             let _ = cluster.bridge.kill();
         }
         interrupt.check("waiting for the cluster", "run the cell again once it has workers")?;
         over.map_or(Ok(cluster), |problem| Err(refused(problem)))
     }
 
-    /// Writes a line for the bridge. If it has ended, its output says so.
+    /// Writes a line for the bridge. A bridge that has ended is noticed by the thread that reads its output.
     fn say(&self, line: &impl Serialize) -> Result<(), String> {
         let line = serde_json::to_string(line).map_err(|error| error.to_string())?;
         if let Some(trials) = &mut *locked(&self.trials) {
@@ -124,7 +124,7 @@ impl DaskCluster {
     }
 }
 
-/// The libraries of this project that the program loads, as the system's own loader finds them.
+/// The libraries of this project that the program loads, as `ldd` lists them.
 fn libraries(program: &Path, root: &Path) -> Vec<PathBuf> {
     let folder = root.join(".tools/torch/torch/lib");
     let tools = root.join(".tools").canonicalize().unwrap_or_default();
@@ -139,20 +139,20 @@ fn libraries(program: &Path, root: &Path) -> Vec<PathBuf> {
     found.collect()
 }
 
-impl Heard {
+impl Answers {
     fn read(&self, lines: BufReader<ChildStdout>) {
         for text in lines.lines().map_while(std::io::Result::ok) {
-            let Ok(line) = serde_json::from_str::<Line>(&text) else { continue };
-            if let Some(note) = &line.note {
+            let Ok(reply) = serde_json::from_str::<Reply>(&text) else { continue };
+            if let Some(note) = &reply.note {
                 print_line(&format!("note: {}", clean_text(note)));
             }
             let mut state = locked(&self.state);
-            if let Some(waits) = line.number.and_then(|number| state.waiting.remove(&number)) {
-                let failed = line.error.unwrap_or_else(|| "it gave no result".to_owned());
-                let _ = waits.send(line.result.ok_or(failed));
+            if let Some(waits) = reply.number.and_then(|number| state.waiting.remove(&number)) {
+                let failed = reply.error.unwrap_or_else(|| "it gave no result".to_owned());
+                let _ = waits.send(reply.result.ok_or(failed));
             }
-            state.slots = line.slots.unwrap_or(state.slots);
-            state.over = line.fatal.or(state.over.take());
+            state.slots = reply.slots.unwrap_or(state.slots);
+            state.over = reply.fatal.or(state.over.take());
             self.changed.notify_all();
         }
         let mut state = locked(&self.state);
@@ -175,9 +175,9 @@ impl Heard {
 impl TrialRunner for DaskCluster {
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
         let (sender, answer) = channel();
-        let over = |state: &State| state.over.clone().unwrap_or_default();
+        let over = |state: &BridgeState| state.over.clone().unwrap_or_default();
         let number = {
-            let mut state = locked(&self.heard.state);
+            let mut state = locked(&self.answers.state);
             if state.over.is_some() {
                 return Err(over(&state));
             }
@@ -186,19 +186,19 @@ impl TrialRunner for DaskCluster {
             state.waiting.insert(number, sender);
             number
         };
-        self.say(&Asked { number, spec })?;
-        let answer = answer.recv().map_err(|_| over(&locked(&self.heard.state)))?;
+        self.say(&Request { number, spec })?;
+        let answer = answer.recv().map_err(|_| over(&locked(&self.answers.state)))?;
         let text = answer.map_err(|error| clean_text(&error))?;
         TrialResult::parse(text.as_bytes(), &spec.id())
             .ok_or_else(|| "the cluster gave no whole result of this trial".to_owned())
     }
 
     fn slots(&self) -> Option<usize> {
-        Some(locked(&self.heard.state).slots.max(1))
+        Some(locked(&self.answers.state).slots.max(1))
     }
 
     fn over(&self) -> Option<String> {
-        locked(&self.heard.state).over.clone()
+        locked(&self.answers.state).over.clone()
     }
 
     fn forget(&self, checkpoints: &[PathBuf]) {

@@ -1,4 +1,4 @@
-//! Parameters drawn at random; for the same seed the same as those of scikit-learn's `ParameterSampler`.
+//! Parameters drawn at random. The same seed draws the same as in scikit-learn's `ParameterSampler`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grid::{ParameterGrid, ParameterValue, Parameters, has_no_number};
+use super::one_or_many;
 use crate::data::random_state::RandomState;
 use crate::error::{Error, Result};
 
 /// The values of one parameter to draw from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Distribution {
+pub enum ParameterDistribution {
     /// Evenly from `loc` to `loc + scale`; SciPy's `uniform(loc, scale)`.
     Uniform {
         /// The smallest value.
@@ -39,54 +40,53 @@ pub enum Distribution {
     Choice(Vec<Value>),
 }
 
-impl<V: ParameterValue> From<Vec<V>> for Distribution {
-    fn from(values: Vec<V>) -> Distribution {
-        Distribution::Choice(values.into_iter().map(V::into_value).collect())
+impl<V: ParameterValue> From<Vec<V>> for ParameterDistribution {
+    fn from(values: Vec<V>) -> ParameterDistribution {
+        ParameterDistribution::Choice(values.into_iter().map(V::into_value).collect())
     }
 }
 
-impl<V: ParameterValue, const N: usize> From<[V; N]> for Distribution {
-    fn from(values: [V; N]) -> Distribution {
+impl<V: ParameterValue, const N: usize> From<[V; N]> for ParameterDistribution {
+    fn from(values: [V; N]) -> ParameterDistribution {
         Vec::from(values).into()
     }
 }
 
-impl Distribution {
+impl ParameterDistribution {
     /// Checks that the bounds are valid.
     fn check(&self, name: &str) -> Result<()> {
         let problem = match self {
-            Distribution::Uniform { loc, scale } => {
+            Self::Uniform { loc, scale } => {
                 (!loc.is_finite() || !scale.is_finite() || *scale < 0.0)
                     .then_some("finite numbers, `scale` not below 0")
             }
-            Distribution::LogUniform { low, high } => {
-                (!(*low > 0.0 && low < high && high.is_finite()))
-                    .then_some("numbers with 0 < `low` < `high`")
-            }
-            Distribution::RandInt { low, high } => {
+            Self::LogUniform { low, high } => (!(*low > 0.0 && low < high && high.is_finite()))
+                .then_some("numbers with 0 < `low` < `high`"),
+            Self::RandInt { low, high } => {
                 (low >= high).then_some("whole numbers with `low` < `high`")
             }
-            Distribution::Choice(values) => (values.is_empty() || has_no_number(values))
+            Self::Choice(values) => (values.is_empty() || has_no_number(values))
                 .then_some("at least one value, each finite"),
         };
         problem.map_or(Ok(()), |expected| {
             let (expected, found) = (format!("{expected}, for {name:?}"), format!("{self:?}"));
-            Err(Error::parameter("param_distributions", expected, found, "see `Distribution`"))
+            let advice = "see `ParameterDistribution`";
+            Err(Error::parameter("param_distributions", expected, found, advice))
         })
     }
 
     fn draw(&self, random: &mut RandomState) -> Value {
         match self {
-            Distribution::Uniform { loc, scale } => (random.random_sample() * scale + loc).into(),
-            Distribution::LogUniform { low, high } => {
+            Self::Uniform { loc, scale } => (random.random_sample() * scale + loc).into(),
+            Self::LogUniform { low, high } => {
                 let (low, high) = (low.ln(), high.ln());
                 (low + random.random_sample() * (high - low)).exp().into()
             }
-            Distribution::RandInt { low, high } => {
+            Self::RandInt { low, high } => {
                 let above = random.interval((high - 1).abs_diff(*low));
                 low.wrapping_add_unsigned(above).into()
             }
-            Distribution::Choice(values) => {
+            Self::Choice(values) => {
                 values[random.interval(values.len() as u64 - 1) as usize].clone()
             }
         }
@@ -98,44 +98,19 @@ impl Distribution {
 /// In JSON it is a map from names to lists of values or to distributions, or a list of such maps.
 ///
 /// ```
-/// use helpers::tuning::{Distribution, ParameterDistributions};
+/// use helpers::tuning::{ParameterDistribution, ParameterDistributions};
 ///
 /// let distributions = ParameterDistributions::new()
-///     .parameter("dropout", Distribution::Uniform { loc: 0.0, scale: 0.5 })
+///     .parameter("dropout", ParameterDistribution::Uniform { loc: 0.0, scale: 0.5 })
 ///     .parameter("batch_size", [32, 64, 128]);
 /// assert_eq!(distributions.sample(10, 42)?.len(), 10);
 /// # Ok::<(), helpers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "OneOrMany", into = "OneOrMany")]
+#[serde(transparent)]
 pub struct ParameterDistributions {
-    sets: Vec<BTreeMap<String, Distribution>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(BTreeMap<String, Distribution>),
-    Many(Vec<BTreeMap<String, Distribution>>),
-}
-
-impl From<OneOrMany> for ParameterDistributions {
-    fn from(sets: OneOrMany) -> ParameterDistributions {
-        match sets {
-            OneOrMany::One(set) => ParameterDistributions { sets: vec![set] },
-            OneOrMany::Many(sets) => ParameterDistributions { sets },
-        }
-    }
-}
-
-impl From<ParameterDistributions> for OneOrMany {
-    fn from(mut distributions: ParameterDistributions) -> OneOrMany {
-        if distributions.sets.len() == 1 {
-            OneOrMany::One(distributions.sets.remove(0))
-        } else {
-            OneOrMany::Many(distributions.sets)
-        }
-    }
+    #[serde(with = "one_or_many")]
+    sets: Vec<BTreeMap<String, ParameterDistribution>>,
 }
 
 impl Default for ParameterDistributions {
@@ -154,7 +129,7 @@ impl ParameterDistributions {
     pub fn parameter(
         mut self,
         name: impl Into<String>,
-        values: impl Into<Distribution>,
+        values: impl Into<ParameterDistribution>,
     ) -> ParameterDistributions {
         if let Some(set) = self.sets.last_mut() {
             set.insert(name.into(), values.into());
@@ -162,13 +137,14 @@ impl ParameterDistributions {
         self
     }
 
-    /// Adds the sets of another value to these.
+    /// Adds the sets of `other` to these.
     pub fn or(mut self, other: ParameterDistributions) -> ParameterDistributions {
         self.sets.extend(other.sets);
         self
     }
 
-    /// `n_iter` combinations; if all values are lists, without repeats, and at most as many as there are.
+    /// `n_iter` combinations. If all values are lists, no combination comes twice, and there are at most as many as the
+    /// lists allow.
     ///
     /// # Errors
     /// If there is nothing to draw from, or `random_state` does not fit into 32 bits.
@@ -197,7 +173,7 @@ impl ParameterDistributions {
     fn grid(&self) -> Option<ParameterGrid> {
         let mut grids = self.sets.iter().map(|set| {
             set.iter().try_fold(ParameterGrid::new(), |grid, (name, values)| match values {
-                Distribution::Choice(values) => Some(grid.parameter(name, values.clone())),
+                ParameterDistribution::Choice(values) => Some(grid.parameter(name, values.clone())),
                 _ => None,
             })
         });
@@ -258,15 +234,15 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_drawn_from_are_refused() {
-        let refused = |values: Distribution| {
+        let refused = |values: ParameterDistribution| {
             let distributions = ParameterDistributions::new().parameter("dropout", values);
             distributions.sample(1, 0).unwrap_err().to_string()
         };
         for values in [
-            Distribution::Uniform { loc: 0.0, scale: -1.0 },
-            Distribution::LogUniform { low: 0.0, high: 1.0 },
-            Distribution::RandInt { low: 3, high: 3 },
-            Distribution::Choice(Vec::new()),
+            ParameterDistribution::Uniform { loc: 0.0, scale: -1.0 },
+            ParameterDistribution::LogUniform { low: 0.0, high: 1.0 },
+            ParameterDistribution::RandInt { low: 3, high: 3 },
+            ParameterDistribution::Choice(Vec::new()),
             [0.1, f64::NAN].into(),
         ] {
             let text = refused(values);

@@ -53,8 +53,7 @@ impl Found {
         self.cv_results(config, None).mean_test_score[self.last..].to_vec()
     }
 
-    /// The result of a trial that early stopping already ended in the round before: with more epochs it would be the
-    /// same.
+    /// The result of a trial that early stopping already ended in the round before: more epochs would not change it.
     pub(super) fn ended_before(&self, round: &Round, trial: &Trial) -> Option<TrialResult> {
         let Budget::Epochs { before: Some(before), .. } = round.budget else { return None };
         let row = self.last + round.from[trial.candidate];
@@ -63,8 +62,8 @@ impl Found {
         over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
     }
 
-    /// Removes the checkpoints of earlier rounds that none of these trials resumes from, and returns them. One that
-    /// cannot be removed only costs disk space.
+    /// Removes the checkpoints of earlier rounds that none of these trials resumes from; returns their paths. A
+    /// checkpoint that cannot be removed only costs disk space.
     pub(super) fn remove_checkpoints(&mut self, still: &[Trial]) -> Vec<PathBuf> {
         let needed: BTreeSet<&Path> = still
             .iter()

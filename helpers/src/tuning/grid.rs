@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::one_or_many;
 use crate::error::{Error, Result};
 use crate::text::clean_text;
 
 /// One combination: a value for each name, names in ascending order.
 pub type Parameters = BTreeMap<String, Value>;
 
-/// A value of a parameter: a number, a word, a truth value, a list of values, or `None` where a setting may be absent.
+/// A value of a parameter: a number, a text, `true` or `false`, a list of values, or `None` where a setting may be
+/// absent.
 pub trait ParameterValue {
-    /// The value in JSON. A number that JSON cannot write becomes a text, which no setting takes; as `null` it would be
-    /// taken for `None`.
+    /// The value in JSON. NaN and infinity, which JSON does not have, become a text that no setting takes; `null` would
+    /// be read as `None`.
     fn into_value(self) -> Value;
 }
 
@@ -60,7 +62,7 @@ impl<V: ParameterValue, const N: usize> ParameterValue for [V; N] {
     }
 }
 
-/// Whether one of these stands for a number that JSON cannot write.
+/// True if one of these stands for NaN or infinity.
 pub(super) fn has_no_number(values: &[Value]) -> bool {
     let is_none = |value: &Value| matches!(value.as_str(), Some("NaN" | "inf" | "-inf"));
     values.iter().any(is_none)
@@ -80,35 +82,10 @@ pub(super) fn has_no_number(values: &[Value]) -> bool {
 /// # Ok::<(), helpers::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "OneOrMany", into = "OneOrMany")]
+#[serde(transparent)]
 pub struct ParameterGrid {
+    #[serde(with = "one_or_many")]
     grids: Vec<BTreeMap<String, Vec<Value>>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(BTreeMap<String, Vec<Value>>),
-    Many(Vec<BTreeMap<String, Vec<Value>>>),
-}
-
-impl From<OneOrMany> for ParameterGrid {
-    fn from(grids: OneOrMany) -> ParameterGrid {
-        match grids {
-            OneOrMany::One(grid) => ParameterGrid { grids: vec![grid] },
-            OneOrMany::Many(grids) => ParameterGrid { grids },
-        }
-    }
-}
-
-impl From<ParameterGrid> for OneOrMany {
-    fn from(mut grid: ParameterGrid) -> OneOrMany {
-        if grid.grids.len() == 1 {
-            OneOrMany::One(grid.grids.remove(0))
-        } else {
-            OneOrMany::Many(grid.grids)
-        }
-    }
 }
 
 impl Default for ParameterGrid {

@@ -1,9 +1,9 @@
 //! Successive halving (Jamieson & Talwalkar 2016): many combinations with a small budget, then the better ones with a
 //! larger one.
 //!
-//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. Of
-//! candidates with equal scores the later ones survive; scikit-learn leaves that to NumPy's `argsort`, which keeps the
-//! order of at most 16.
+//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. If
+//! candidates have equal scores, the later ones survive. scikit-learn leaves that to NumPy's `argsort`, which does the
+//! same for up to 16 candidates and has no fixed order for more.
 //!
 //! A short trial favours combinations that learn fast. The dense network of notebook 4 on one fold of Fashion-MNIST:
 //! without dropout 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. This is why notebook 10,
@@ -88,7 +88,7 @@ pub(super) struct Round {
 }
 
 /// Decides which combinations a search tries in each round.
-pub(super) trait Plan {
+pub(super) trait RoundPlan {
     /// The next round, given the mean scores of the last one.
     fn next(&mut self, scores: &[f64]) -> Option<Round>;
 
@@ -106,7 +106,7 @@ pub(super) trait Plan {
 /// A single round of these combinations.
 pub(super) struct OneRound(pub Option<Vec<Parameters>>);
 
-impl Plan for OneRound {
+impl RoundPlan for OneRound {
     fn next(&mut self, _: &[f64]) -> Option<Round> {
         let candidates = self.0.take()?;
         Some(Round { iteration: 0, candidates, from: Vec::new(), budget: Budget::Whole })
@@ -221,7 +221,7 @@ pub(super) struct HalvingPlan {
     candidates: Vec<Parameters>,
 }
 
-impl Plan for HalvingPlan {
+impl RoundPlan for HalvingPlan {
     fn next(&mut self, scores: &[f64]) -> Option<Round> {
         let (iteration, random_state) = (self.iteration, self.settings.random_state);
         let &now = self.n_resources.get(iteration)?;

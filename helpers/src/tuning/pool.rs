@@ -23,7 +23,7 @@ use crate::text::duration;
 /// The most bytes of a kept result; usually it has some kilobytes, one row per epoch.
 const LARGEST_RESULT: u64 = 1 << 26;
 
-/// How often the search looks whether more trials can run in parallel.
+/// Time between two checks whether more trials can run in parallel.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Threads that pass one trial after the other to a [`TrialRunner`].
@@ -94,7 +94,7 @@ impl Pool<'_> {
                 while workers.len() < self.jobs().min(shared.waiting.len()) {
                     workers.push(scope.spawn(|| shared.work()));
                 }
-                // All have finished with trials left only if they have panicked, which the scope passes on.
+                // If all threads have finished while trials are left, they have panicked; the scope passes that on.
                 if !shared.goes_on() || workers.iter().all(ScopedJoinHandle::is_finished) {
                     break;
                 }
@@ -123,7 +123,7 @@ impl Pool<'_> {
 struct Shared<'a> {
     pool: &'a Pool<'a>,
     interrupt: &'a InterruptGuard,
-    /// The trials to run, and the first of them that nobody has taken.
+    /// The trials to run, and the index of the next one in this list.
     waiting: Vec<usize>,
     next: AtomicUsize,
     outcomes: Vec<Mutex<Option<Result<TrialResult, String>>>>,
@@ -155,14 +155,14 @@ impl Shared<'_> {
             let Some(&index) = self.waiting.get(next) else { break };
             let trial = &pool.trials[index];
             locked(&self.log).began();
-            // Somebody else may have run it since the round began: another search, or the array of a cluster.
+            // It may have been run elsewhere since the round began: by another search, or by an array job on a cluster.
             let kept = pool.kept_result(&trial.spec);
             let is_kept = kept.is_some();
             let outcome = kept.map_or_else(|| pool.launcher.run(&trial.spec), Ok);
             match &outcome {
                 Ok(_) if is_kept => {}
                 Ok(result) => pool.keep(result).unwrap_or_else(|error| self.stop_with(error)),
-                // An interrupt also ends the trial, as the end of a cluster does: that is no failure.
+                // An interrupt and the loss of the cluster also end a trial; neither is a failure of the trial.
                 Err(_) if self.interrupt.is_interrupted() || self.is_over() => break,
                 Err(message) if pool.error_score == ErrorScore::Raise => {
                     let (failed, trials) = (1, pool.trials.len());
@@ -177,8 +177,8 @@ impl Shared<'_> {
         self.supervisor.unpark();
     }
 
-    /// Stops the search if the launcher cannot run any more trials. Otherwise all that are left would fail at once, and
-    /// the best would be chosen from those that had ended.
+    /// Stops the search if the launcher cannot run any more trials. Otherwise all trials that are left would fail at
+    /// once, and the search would choose among those that had ended before.
     fn is_over(&self) -> bool {
         let Some(problem) = self.pool.launcher.over() else { return false };
         let done = |outcome: &Mutex<Option<Result<_, _>>>| matches!(&*locked(outcome), Some(Ok(_)));
@@ -294,7 +294,7 @@ impl<'a> Log<'a> {
     }
 
     fn show(&mut self) {
-        // With a thousand trials per second the page is not updated for each of them.
+        // There may be a thousand trials a second: the page is not updated for each of them.
         let soon = self.ended > 100 && !self.board.is_due();
         if self.pool.verbose == 0 || !self.board.is_live() || soon {
             return;
@@ -351,5 +351,5 @@ fn scores_so_far(map: Option<&ScoreMap>, scores: &[Vec<f64>], scoring: Scoring) 
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
     };
     let title = format!("Mean {} of the trials so far", scoring.name());
-    map.map_or_else(String::new, |map| map.html(&title, mean))
+    map.map_or_else(String::new, |map| map.table(&title, mean).to_html())
 }

@@ -65,7 +65,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Ends this process when its parent has ended, even in the middle of a trial. Otherwise the trials of a notebook that
-/// was killed would go on for nobody, beside those of the search that goes on from it.
+/// was killed would go on, beside those of the search that resumes it.
 fn end_with_parent() {
     let parent = parent_id();
     std::thread::spawn(move || {

@@ -14,8 +14,8 @@ use crate::training::{Callback, EpochRow, History, Record, TrainingState};
 /// early stopping.
 ///
 /// The rule also stops a combination that learns slowly and wins late, as can happen when dropout is searched
-/// (`halving` has figures). The score of a stopped trial counts as that of any other, so a combination may win with one;
-/// `cv_results.pruned` says how many each has.
+/// (`halving` has figures). The score of a stopped trial counts like any other, so a combination may win although
+/// trials of it were stopped; `cv_results.pruned` has their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MedianPruner {

@@ -50,7 +50,7 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
-/// The scores by one metric, also if the search ranks by another; scikit-learn's columns for several metrics.
+/// The scores by one metric, whether the search ranks by it or not; scikit-learn's columns for several metrics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricScores {
     /// The score of each combination on each fold: `split_test_score[candidate][fold]`.
@@ -198,7 +198,7 @@ impl fmt::Debug for CvResults {
 pub struct SearchResults {
     /// What was found for each combination.
     pub cv_results: CvResults,
-    /// What the rounds of a search by halving differ in.
+    /// The resource that grows from round to round in a search by halving.
     pub resource: Option<Resource>,
     /// Index of the best combination in `cv_results`: a row of the last round, by the search's `choice`.
     pub best_index: usize,

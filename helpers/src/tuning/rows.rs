@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 /// Rows of `X.npy`: a slice of their indices, a list in JSON.
 ///
-/// All trials of a fold share them, 0.4 MB for 54,000 rows, and their hash: a search of 100,000 trials would hash 40 GB
-/// before its first trial.
+/// All trials of a fold share the rows, 0.4 MB for 54,000 of them, and their hash. If each trial hashed them itself, a
+/// search of 100,000 trials would hash 40 GB before it began.
 #[derive(Clone, Default)]
 pub struct Rows {
     indices: Arc<[usize]>,

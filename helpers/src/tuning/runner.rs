@@ -16,14 +16,14 @@ pub trait TrialRunner: Sync {
     /// What went wrong, as one line for people.
     fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String>;
 
-    /// How many trials it runs in parallel; none if the search's `n_jobs` decides. It is asked again and again: a
-    /// cluster may grow.
+    /// How many trials it runs in parallel; none if the search's `n_jobs` decides. The search asks repeatedly, because
+    /// a cluster may grow.
     fn slots(&self) -> Option<usize> {
         None
     }
 
-    /// Why it cannot run any more trials; none as long as it can. A trial that fails then has not failed by itself: the
-    /// search stops.
+    /// Why it cannot run any more trials; none as long as it can. A trial that fails after that is not counted as
+    /// failed: the search stops.
     fn over(&self) -> Option<String> {
         None
     }

@@ -1,33 +1,31 @@
 //! The scores of a search while it runs: a heat map of one or two parameters, as a table, which is made at once.
 //!
-//! The figure of a search that has ended is `SearchResults::heat_map`. This one is HTML by hand, colours included: a cell of
-//! `display::Table` has no shade, and nothing else needs one.
+//! The figure of a search that has ended is `SearchResults::heat_map`.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use super::grid::{Parameters, value_text};
-use crate::text::escape_sentence;
+use crate::display::{Cell, Column, Table};
 
 /// With more values than this no table is shown: nobody could follow it while it changes.
 const MOST_VALUES: usize = 12;
 
-/// Where the combinations of a search stand in a table of the parameters that differ.
+/// The combinations of a search in a table whose rows and columns are the values of the parameters that differ.
 pub(super) struct ScoreMap {
-    /// The parameter whose values go down, if there are two, and the one whose values go across.
-    down: Option<Axis>,
-    across: Axis,
-    /// The combination in each cell, row by row; none where the search has no such one.
+    /// The parameter of the rows, if two differ, and that of the columns.
+    down: Option<Parameter>,
+    across: Parameter,
+    /// The index of the combination in each cell, row by row; none where the search does not have it.
     cells: Vec<Option<usize>>,
 }
 
 /// A parameter and its values, in the grid's order.
-struct Axis {
+struct Parameter {
     name: String,
     values: Vec<String>,
 }
 
-impl Axis {
+impl Parameter {
     /// The index of a combination's value.
     fn index(&self, params: &Parameters) -> Option<usize> {
         let value = value_text(params.get(&self.name)?);
@@ -36,11 +34,11 @@ impl Axis {
 }
 
 impl ScoreMap {
-    /// The map of these combinations, each with its index; none unless one or two parameters differ and each has few
-    /// values.
+    /// The map of these combinations, each with its index. None if no parameter differs, more than two do, or one has
+    /// many values.
     pub(super) fn new(combinations: &[(usize, &Parameters)]) -> Option<ScoreMap> {
-        let mut axes = Vec::new();
-        // Of all of them: a later grid may have other names, and then there is no map.
+        let mut differing = Vec::new();
+        // The names of all combinations: those of a later grid may differ, and then there is no map.
         let names: BTreeSet<&String> =
             combinations.iter().flat_map(|(_, params)| params.keys()).collect();
         for name in names {
@@ -55,12 +53,12 @@ impl ScoreMap {
                 }
             }
             if values.len() > 1 {
-                axes.push(Axis { name: name.clone(), values });
+                differing.push(Parameter { name: name.clone(), values });
             }
         }
-        let across = axes.pop()?;
-        let down = axes.pop();
-        if !axes.is_empty() {
+        let across = differing.pop()?;
+        let down = differing.pop();
+        if !differing.is_empty() {
             return None;
         }
         let rows = down.as_ref().map_or(1, |down| down.values.len());
@@ -73,7 +71,7 @@ impl ScoreMap {
     }
 
     /// The table: the darker a cell, the better its score; `score` gives what a combination has so far, if anything.
-    pub(super) fn html(&self, title: &str, score: impl Fn(usize) -> Option<f64>) -> String {
+    pub(super) fn table(&self, title: &str, score: impl Fn(usize) -> Option<f64>) -> Table {
         let scores: Vec<Option<f64>> = self
             .cells
             .iter()
@@ -81,45 +79,24 @@ impl ScoreMap {
             .collect();
         let least = scores.iter().flatten().copied().fold(f64::INFINITY, f64::min);
         let most = scores.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-        let head = |values: &[String]| -> String {
-            values
-                .iter()
-                .map(|value| format!("<th scope=\"col\">{}</th>", escape_sentence(value)))
-                .collect()
+        let cell = |score: &Option<f64>| match *score {
+            None => Cell::from("…"),
+            Some(score) if score < most => Cell::Shaded(score, (score - least) / (most - least)),
+            Some(score) => Cell::Shaded(score, 1.0),
         };
         let down = self.down.as_ref();
         let corner = match down {
             Some(down) => format!("{} \\ {}", down.name, self.across.name),
             None => self.across.name.clone(),
         };
-        let mut html = format!(
-            "<table><caption style=\"text-align:left\">{}</caption><thead><tr><th>{}</th>{}</tr></thead><tbody>",
-            escape_sentence(title),
-            escape_sentence(&corner),
-            head(&self.across.values),
-        );
+        let values = self.across.values.iter().map(|value| Column::decimal(value, 4));
+        let mut table = Table::new([Column::text(corner)].into_iter().chain(values)).caption(title);
         for (row, scores) in scores.chunks(self.across.values.len()).enumerate() {
             let name = down.map_or("mean", |down| down.values[row].as_str());
-            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape_sentence(name));
-            for score in scores {
-                html += &cell(*score, least, most);
-            }
-            html += "</tr>";
+            table.push([Cell::from(name)].into_iter().chain(scores.iter().map(cell)));
         }
-        html + "</tbody></table>"
+        table
     }
-}
-
-/// A cell shaded from pale (`least`) to strong (`most`), in the colour of the train part.
-fn cell(score: Option<f64>, least: f64, most: f64) -> String {
-    let Some(score) = score else { return "<td>…</td>".to_owned() };
-    let share = if most > least { (score - least) / (most - least) } else { 1.0 };
-    // Text in the page's own colour is read on 50% of it, on a light page and on a dark one.
-    let strength = 0.05 + 0.45 * share;
-    let best = if score == most { " style=\"font-weight:bold\"" } else { "" };
-    format!(
-        "<td style=\"background:rgba(0,114,178,{strength:.2})\"><span{best}>{score:.4}</span></td>"
-    )
 }
 
 #[cfg(test)]
@@ -136,10 +113,8 @@ mod tests {
     fn texts(html: &str) -> Vec<Vec<&str>> {
         html.split("<tr>")
             .skip(1)
-            .map(|row| {
-                row.split('<').filter_map(|piece| piece.split('>').nth(1)).collect::<Vec<_>>()
-            })
-            .map(|row| row.into_iter().filter(|text| !text.is_empty()).collect())
+            .map(|row| row.split('<').filter_map(|piece| piece.split('>').nth(1)))
+            .map(|row| row.filter(|text| !text.is_empty()).collect())
             .collect()
     }
 
@@ -151,7 +126,7 @@ mod tests {
             .parameter("batch_size", [128]);
         // In the grid's order: dropout before units, whose values change fastest.
         let scores = [Some(0.5), None, Some(0.75), Some(f64::NAN), Some(0.25), None];
-        let html = map(grid).unwrap().html("<so far>", |index| scores[index]);
+        let html = map(grid).unwrap().table("<so far>", |index| scores[index]).to_html();
         assert_eq!(
             texts(&html),
             [
@@ -161,14 +136,19 @@ mod tests {
                 vec!["0.25", "0.2500", "…"],
             ]
         );
-        assert!(html.contains("0.50)\"><span style=\"font-weight:bold\">0.7500"), "{html}");
-        assert!(html.contains("0.05)\"><span>0.2500") && html.contains("&lt;so far&gt;"), "{html}");
+        let shade = "class=\"number shaded\" style=\"text-align:right;";
+        assert_eq!(html.matches(shade).count(), 3, "{html}");
+        assert!(html.contains("rgba(0,114,178,0.50);font-weight:bold\">0.7500"), "{html}");
+        assert!(html.contains("0.05)\">0.2500") && html.contains("&lt;so far&gt;"), "{html}");
     }
 
     #[test]
     fn one_parameter_is_one_row_and_other_grids_have_no_map() {
         let one = map(ParameterGrid::new().parameter("units", [64, 32])).unwrap();
-        assert_eq!(texts(&one.html("t", |_| Some(0.5)))[1], ["mean", "0.5000", "0.5000"]);
+        assert_eq!(
+            texts(&one.table("t", |_| Some(0.5)).to_html())[1],
+            ["mean", "0.5000", "0.5000"]
+        );
         let three = ParameterGrid::new()
             .parameter("a", [1, 2])
             .parameter("b", [1, 2])

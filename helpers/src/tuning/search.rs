@@ -1,8 +1,8 @@
 //! What all searches do: rounds of trials, each combination scored on every fold, the best one trained again.
 //!
-//! A `Plan` decides which combinations a round tries, and with how many images or epochs; `SearchConfig::run` does the
-//! rest. Each pair of a combination and a fold is a trial, run by a [`TrialRunner`]. Each trial's result is kept in its
-//! own file, so that a stopped search can be resumed.
+//! A `RoundPlan` decides which combinations a round tries, and with how many images or epochs; `SearchConfig::run`
+//! does the rest. Each pair of a combination and a fold is a trial, run by a [`TrialRunner`]. Each trial's result is
+//! kept in its own file, so that a stopped search can be resumed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, OneRound, Plan, Resource, Round};
+use super::halving::{Budget, OneRound, Resource, Round, RoundPlan};
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
@@ -107,7 +107,7 @@ impl SearchConfig {
         let mut trials = Vec::new();
         for (candidate, params) in round.candidates.iter().enumerate() {
             let (network, mut fit) = self.network.with(&self.fit, params)?;
-            // Which precision is chosen must not depend on the machine that runs the trial.
+            // The precision is resolved here: it must not depend on the machine that runs the trial.
             fit.precision = fit.precision.resolve();
             let seeds = (0..self.n_repeats as u64).map(|repeat| fit.seed.wrapping_add(repeat));
             let splits = seeds.flat_map(|seed| folds.iter().map(move |fold| (seed, fold)));
@@ -173,7 +173,7 @@ impl SearchConfig {
             return Ok(train.clone());
         }
         let labels = train.labels();
-        // A class with a single image cannot be both in the images taken and in the rest.
+        // A class with a single image cannot be in both parts, the images taken and the rest.
         check_each_class(train, 0..labels.len(), "images", "images to search among")?;
         let rest = TestSize::Count(train.len() - self.images);
         let taken = train_test_split(&labels, rest, Draw::Stratified, self.fit.seed)?.train;
@@ -181,8 +181,8 @@ impl SearchConfig {
         train.dataset().subset(taken.into_iter().map(index).collect())
     }
 
-    /// Checks that early stopping gets its share of every fold's training part: a trial would fail without, and with it
-    /// its combination.
+    /// Checks that every fold has enough images for early stopping's share. Otherwise trials would fail, and their
+    /// combinations with them.
     fn check_folds(&self, images: &Subset, folds: &[TrainTest]) -> Result<()> {
         let labels = images.labels();
         for (fold, TrainTest { train, .. }) in folds.iter().enumerate() {
@@ -219,7 +219,7 @@ impl SearchConfig {
         &self,
         split: &Split,
         (images, folds): (&Subset, &[TrainTest]),
-        plan: &mut dyn Plan,
+        plan: &mut dyn RoundPlan,
         launcher: &dyn TrialRunner,
     ) -> Result<SearchResults> {
         let started = Instant::now();
@@ -324,7 +324,8 @@ impl SearchConfig {
         Ok((network, fit))
     }
 
-    /// How many trials of a round run to their end whatever their scores; all of them without a pruner.
+    /// The number of a round's first trials that run to their end whatever their scores are: all of them without a
+    /// pruner, or if the rounds differ in epochs.
     fn uncut(&self, round: &Round, trials: usize, n_splits: usize) -> usize {
         match (self.pruner, &round.budget) {
             (None, _) | (_, Budget::Epochs { .. }) => trials,
@@ -347,7 +348,7 @@ impl SearchConfig {
         }
     }
 
-    fn announce_round(&self, round: &Round, plan: &dyn Plan) {
+    fn announce_round(&self, round: &Round, plan: &dyn RoundPlan) {
         if self.verbose > 0
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {
@@ -394,8 +395,8 @@ impl SearchConfig {
     }
 }
 
-/// Checks that a trial of the round has a score; as in scikit-learn, a round without any is an error, whatever score a
-/// failed trial gets.
+/// Checks that at least one trial of the round has a score. As in scikit-learn, a round in which all failed is an
+/// error, whatever `error_score` is.
 fn check_any(trials: &[Trial], outcomes: &[Result<TrialResult, String>]) -> Result<()> {
     let (Some(trial), Some(Err(message))) = (trials.first(), outcomes.first()) else {
         return Ok(());

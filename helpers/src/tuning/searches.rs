@@ -11,7 +11,7 @@ use super::confirmation::Confirmation;
 use super::distributions::ParameterDistributions;
 use super::folds::Folds;
 use super::grid::{ParameterGrid, Parameters};
-use super::halving::{Available, Halving, MinResources, OneRound, Plan, Resource};
+use super::halving::{Available, Halving, MinResources, OneRound, Resource, RoundPlan};
 use super::launcher::Launcher;
 use super::network::Network;
 use super::pruner::MedianPruner;
@@ -39,8 +39,8 @@ macro_rules! search {
             pub images: usize,
             /// The folds.
             pub cv: Folds,
-            /// How often each combination is trained on each fold, each time with the next seed: what differs between
-            /// them is luck. The folds with the second seed follow those with the first.
+            /// The number of seeds with which each combination is trained on each fold. The scores of one fold differ
+            /// by chance alone. The folds with the second seed follow those with the first.
             pub n_repeats: usize,
             /// The metric that ranks trials and combinations; `cv_results` has all metrics.
             pub scoring: Scoring,
@@ -160,7 +160,8 @@ macro_rules! search {
             /// than the last training, and chance decides between combinations that are close. `split.test` is not
             /// used.
             ///
-            /// - `results`: of this search; with `refit: false` the search saves a training that `confirm` repeats
+            /// - `results`: of this search; set `refit: false` in the search, since `confirm` trains the best
+            ///   combination, too
             /// - `others`: for example the settings from before the search
             ///
             /// # Errors
@@ -246,7 +247,7 @@ impl GridSearchCv {
         self.config().trials_of_one_round(split, self.param_grid.combinations()?)
     }
 
-    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(OneRound(Some(self.param_grid.combinations()?))))
     }
 }
@@ -293,7 +294,7 @@ impl RandomizedSearchCv {
         self.param_distributions.sample(self.n_iter, self.random_state)
     }
 
-    fn plan(&self, _: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, _: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(OneRound(Some(self.drawn()?))))
     }
 }
@@ -318,7 +319,7 @@ impl HalvingGridSearchCv {
         self.config().check(&candidates)
     }
 
-    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, available: &Available) -> Result<Box<dyn RoundPlan>> {
         Ok(Box::new(self.halving().plan(self.param_grid.combinations()?, available)?))
     }
 }
@@ -350,7 +351,7 @@ impl HalvingRandomSearchCv {
         self.config().check(&drawn)
     }
 
-    fn plan(&self, available: &Available) -> Result<Box<dyn Plan>> {
+    fn plan(&self, available: &Available) -> Result<Box<dyn RoundPlan>> {
         let halving = self.halving();
         let candidates = match self.n_candidates {
             0 => {

@@ -57,7 +57,7 @@ pub struct TrialSpec {
     pub threads: usize,
     /// Whether the part that the trial is trained on is scored, too.
     pub return_train_score: bool,
-    /// The part of the training that is run, if it is not all of it.
+    /// The part of the training to run; none for all of it.
     pub stage: Option<Stage>,
     /// The scores below which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,8 +235,8 @@ impl Stage {
         if let Some(before) = &self.resume_from
             && !self.checkpoint.exists()
         {
-            // Without a checkpoint the training starts from the beginning. It gets its name once it is whole: one that
-            // was cut off would be preferred to the one before.
+            // Without a checkpoint the training starts from the beginning. A checkpoint gets its name only when it is
+            // complete: one that was cut off would be preferred to the one of the stage before.
             let _ = fs::read(before).map(|bytes| write_among_many(&self.checkpoint, &bytes));
         }
         let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);

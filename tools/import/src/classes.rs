@@ -1,9 +1,9 @@
-//! Which classes a data set may have: what helpers refuses (`data/labels.rs`, `data/class_names.rs`) is refused before
-//! hours of reading.
+//! Checks the classes before hours of reading: what helpers would refuse (`data/labels.rs`, `data/class_names.rs`) is
+//! refused here.
 
 use std::collections::BTreeSet;
 
-/// Most characters of a name.
+/// The most characters of a class name.
 const LONGEST_NAME: usize = 200;
 
 /// Checks the classes that have pictures; those without any are left out.

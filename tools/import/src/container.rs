@@ -112,13 +112,13 @@ impl Container {
     }
 }
 
-/// What the header of an array says, and the number of its entries.
+/// An array's type and shape, as the text of its header, and the number of its entries.
 struct Shape {
     text: String,
     entries: Option<u64>,
 }
 
-/// The file itself; some archives put it into a folder of the same name.
+/// The path of the file: some archives put it into a folder of the same name.
 fn inner(path: &Path) -> PathBuf {
     match path.file_name() {
         Some(name) if path.is_dir() => path.join(name),
@@ -175,7 +175,7 @@ fn from_npy(mut source: impl Read, path: &Path) -> io::Result<Shape> {
     Ok(Shape { entries: first_side(&text), text })
 }
 
-/// The first side in the header of an array: of `{'descr': '|u1', 'shape': (5, 4), }` it is 5.
+/// The number of entries in the header of an array: 5 for `{'descr': '|u1', 'shape': (5, 4), }`.
 fn first_side(header: &str) -> Option<u64> {
     let (_, shape) = header.split_once("'shape':")?;
     let shape = shape.trim_start().strip_prefix('(')?;

@@ -55,7 +55,7 @@ pub fn run(
         told::next(into);
         return Ok(());
     }
-    // Nothing is written before the list is known to be one that notebooks read.
+    // Nothing is written until the list is known to make a data set that notebooks can read.
     let list = list::find(&request.source)?;
     list.notes.iter().for_each(|note| println!("{note}"));
     let of_folder = |error: io::Error| format!("cannot write in {}: {error}", into.display());
@@ -99,7 +99,7 @@ impl<'a> Import<'a> {
             state = before;
         }
         let x = Array::open(&path, "|u1", shape, state.kept as u64)?;
-        // The pictures that are already in the array.
+        // Notes the pictures that an earlier call wrote to the array, so that copies of them are found, too.
         let left_out: HashSet<usize> = state.left_out.iter().map(|(at, _)| *at).collect();
         let mut kept = (0..state.seen).filter(|at| !left_out.contains(at));
         let mut copies = Copies::default();
@@ -166,7 +166,7 @@ impl<'a> Import<'a> {
         fs::write(path, self.state.left_out.iter().map(line).collect::<String>())
     }
 
-    /// Refuses what no notebook would read once the pictures that cannot be read are left out.
+    /// Checks the classes again, without the pictures that could not be read: a class may have lost too many.
     fn check(&self) -> Result<(), String> {
         let State { kept, counts, left_out, .. } = &self.state;
         let Some((at, reason)) = left_out.first() else { return Ok(()) };

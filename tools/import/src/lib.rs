@@ -2,9 +2,9 @@
 //! picture.
 //!
 //! [`picture`] reads one picture. [`container`] copies arrays out of other files. For pictures, [`list`] finds them and
-//! their classes, [`classes`] checks those, [`arrays`] writes the two files entry by entry, [`import`] combines these and
-//! resumes after a stop ([`state`]), [`progress`] shows how far it is, [`told`] says what came of it, and [`preview`] shows some
-//! pictures. Start at [`run`].
+//! their classes, [`classes`] checks those, [`arrays`] writes the two files entry by entry, [`import`] combines these
+//! and resumes after a stop ([`state`]), [`progress`] shows how far it is, [`told`] prints the result, and [`preview`]
+//! makes a page with some pictures. Start at [`run`].
 
 mod arrays;
 mod classes;

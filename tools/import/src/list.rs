@@ -13,7 +13,7 @@ const ENDINGS: [&str; 9] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "
 /// File name extensions of archives.
 const ARCHIVES: [&str; 8] = ["zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar"];
 
-/// Most sentences about files that are not taken: one for each kind of file.
+/// The most notes about files that are not taken; each is about one kind of file.
 const KINDS_SHOWN: usize = 10;
 
 /// Pictures with their classes.
@@ -23,7 +23,7 @@ pub(crate) struct List {
     pub(crate) classes: Vec<String>,
     /// Each picture and the number of its class, ordered by class and by name.
     pub(crate) pictures: Vec<(PathBuf, usize)>,
-    /// What the user should know of it: files that are not taken, a row that is taken for a heading.
+    /// Notes for the user: about files that are not taken, or a first row that is taken for a header.
     pub(crate) notes: Vec<String>,
 }
 
@@ -87,12 +87,12 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>, passed: &mut Passed) -> Result
     Ok(())
 }
 
-/// Files that are not taken: for each reason their number, and the first of them.
+/// Files that are not taken: for each reason the number of files, and the first one.
 #[derive(Default)]
 struct Passed(BTreeMap<String, (usize, PathBuf)>);
 
 impl Passed {
-    /// A file that is not taken; without a `reason` it is none by its ending.
+    /// Counts a file that is not taken; without a `reason`, its ending is that of no picture.
     fn note(&mut self, path: &Path, reason: Option<&str>) {
         let by_ending = || match path.extension() {
             Some(ending) => format!("with the ending .{}", ending.to_string_lossy().to_lowercase()),
@@ -118,8 +118,8 @@ impl Passed {
     }
 }
 
-/// A sentence if the classes look like the parts of a data set, `train` and `test`: no picture lies in them, and their
-/// subfolders have the same names. One name alone (`images`) may well be below each class.
+/// A note if the classes look like parts of a data set, `train` and `test`: none has a picture of its own, and all have
+/// subfolders of the same names. A single common name, such as `images`, is no sign of that.
 fn parts(folder: &Path, classes: &[String], pictures: &[(PathBuf, usize)]) -> Option<String> {
     let mut inside: BTreeMap<usize, BTreeSet<&OsStr>> = BTreeMap::new();
     for (path, class) in pictures {
@@ -153,7 +153,7 @@ fn is_picture(path: &Path) -> bool {
     ENDINGS.contains(&&*ending(path))
 }
 
-/// What is in a folder, sorted; without hidden files, such as those that systems leave beside pictures.
+/// The entries of a folder, sorted, without hidden files: systems leave some beside pictures.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| of_path(folder, &error))? {
@@ -166,7 +166,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// Refuses files that are no table, by their endings.
+/// Refuses a source whose ending shows that it is no table.
 fn check_table(source: &Path) -> Result<(), String> {
     let (ending, shown) = (ending(source), source.display());
     let what = match &*ending {

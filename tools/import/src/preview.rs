@@ -25,18 +25,18 @@ pub(crate) fn write(
     counts: &[usize],
 ) -> io::Result<()> {
     // In the array, the pictures of a class are consecutive.
-    let mut wanted: Vec<(usize, usize)> = Vec::new();
+    let mut chosen: Vec<(usize, usize)> = Vec::new();
     let mut first = 0;
     for (class, &count) in counts.iter().enumerate() {
         let shown = SHOWN.min(count);
-        wanted.extend((0..shown).map(|index| (first + index * count / shown, class)));
+        chosen.extend((0..shown).map(|index| (first + index * count / shown, class)));
         first += count;
     }
     let mut pictures: Vec<Vec<String>> = vec![Vec::new(); classes.len()];
     let (mut index, mut next) = (0, 0);
     let mut problem = None;
     x.each(|pixels| {
-        if let Some(&(position, class)) = wanted.get(next)
+        if let Some(&(position, class)) = chosen.get(next)
             && position == index
         {
             next += 1;

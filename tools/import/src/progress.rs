@@ -8,7 +8,7 @@ const CLEAR: &str = "\r\x1b[2K";
 
 /// How far an import is.
 pub(crate) struct Progress {
-    /// Number of all pictures, of those that were read, and of those that an earlier call had read.
+    /// The number of all pictures, of those that are read, and how many of these an earlier call had read.
     of: usize,
     done: usize,
     before: usize,
@@ -33,7 +33,7 @@ impl Progress {
         }
         self.told = Some(Instant::now());
         let text = sentence(self.done, self.before, self.of, elapsed);
-        // Without a reader of stderr the import goes on.
+        // If nobody reads stderr, the import goes on.
         let _ = match self.terminal {
             true => write!(io::stderr(), "{CLEAR}{text}"),
             false => writeln!(io::stderr(), "{text}"),

@@ -1,4 +1,4 @@
-//! What an import knows: how far it is, which pictures it leaves out, and which are alike.
+//! The state of an import: how far it is, which pictures it leaves out, and which have the same pixels.
 
 use std::collections::HashMap;
 
@@ -18,16 +18,16 @@ pub(crate) struct State {
     pub(crate) kept: usize,
     /// Number of pictures of each class in the arrays.
     pub(crate) counts: Vec<usize>,
-    /// Where the pictures that are left out stand in the list, and why they are.
+    /// The pictures that are left out: the position of each in the list, and the reason.
     pub(crate) left_out: Vec<(usize, String)>,
 }
 
 /// Pictures with the same pixels, as positions in the list.
 #[derive(Default)]
 pub(crate) struct Copies {
-    /// The first picture for the hash of its pixels.
+    /// For each hash of pixels, the first picture that has them.
     known: HashMap<[u8; 16], usize>,
-    /// The first picture, and one that is like it.
+    /// A picture that has the pixels of an earlier one: the earlier picture, then this one.
     pub(crate) pairs: Vec<[usize; 2]>,
 }
 

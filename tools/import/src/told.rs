@@ -1,4 +1,4 @@
-//! What an import prints at its end: what came of it, what is left out, what to do next.
+//! What an import prints at its end: the result, what is left out, and what to do next.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::list::List;
 use crate::request::Request;
 use crate::state::{Copies, LEFT_OUT, State};
 
-/// Most pictures of each kind that are named.
+/// The most pictures of a kind that are named.
 const NAMED: usize = 10;
 
 /// Prints the result.
@@ -36,12 +36,13 @@ pub(crate) fn result(request: &Request, state: &State, list: &List, copies: &Cop
     next(&request.into);
 }
 
-/// Prints the next command. The results of that run go beside the data (`cargo xtask help run`).
+/// Prints the next command, whose results go beside the data (`cargo xtask help run`).
 pub(crate) fn next(into: &Path) {
     println!("next: cargo xtask run -p data {}", quoted(&into.display().to_string()));
 }
 
-/// How many pictures have the pixels of an earlier one; and some of them, those in two classes first.
+/// Says how many pictures have the pixels of an earlier one, and names some, first those whose copies are in different
+/// classes.
 fn same_pixels(list: &List, copies: &Copies) -> Vec<String> {
     let class = |at: usize| list.pictures[at].1;
     let (elsewhere, within): (Vec<&[usize; 2]>, Vec<&[usize; 2]>) =

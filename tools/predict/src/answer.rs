@@ -1,10 +1,10 @@
 //! What the model says, as a table, as JSON, or drawn.
 
-use helpers::Result;
 use helpers::data::{Dataset, GaussianNoise};
 use helpers::display::{Cell, Column, Table};
 use helpers::models::Model;
 use helpers::plot::{Figure, ImageGrid, style};
+use helpers::{Error, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ pub(crate) fn outputs(model: &Model, pictures: &Pictures) -> Result<Array2<f32>>
         });
     }
     let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
-    Ok(concatenate(Axis(0), &views).expect("each part has a column for each output"))
+    concatenate(Axis(0), &views).map_err(|error| Error::Internal { message: error.to_string() })
 }
 
 impl Answer {

@@ -1,6 +1,8 @@
 //! Says what a trained model sees in pictures: `cargo xtask predict MODEL PICTURE…`.
 //!
-//! [`pictures`] reads what is to be looked at, [`answer`] puts what the model says into a table, JSON or a figure.
+//! [`pictures`] reads the pictures, [`answer`] writes what the model says of them as a table, as JSON or as a figure.
+
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 mod answer;
 mod flags;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives the pictures that cannot be read, each with its reason; the others are answered.
+/// Answers for all pictures that can be read; returns the others, each with the reason.
 fn run(flags: &Predict) -> Result<Vec<String>, String> {
     if flags.picture.is_empty() {
         return Err("name at least one picture, or an array of images like X.npy".to_owned());
@@ -63,7 +65,7 @@ fn run(flags: &Predict) -> Result<Vec<String>, String> {
         return Err("this model gives images, no classes; --array FILE.npy keeps them".to_owned());
     };
     match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         written => written.map_err(|error| format!("cannot write the answer: {error}"))?,
     }

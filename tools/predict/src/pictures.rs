@@ -37,14 +37,14 @@ impl Preparation {
     }
 }
 
-/// Images with their names; those of each array are together, and all single pictures.
+/// The images and their names: a group for each array, and one for all single pictures.
 pub(crate) struct Pictures {
     pub(crate) groups: Vec<Group>,
     /// What cannot be read, and why.
     pub(crate) left_out: Vec<String>,
 }
 
-/// Images that are asked about at once.
+/// Images that are predicted together.
 pub(crate) struct Group {
     pub(crate) names: Vec<String>,
     pub(crate) images: Dataset,

@@ -13,7 +13,7 @@ use crate::project::Project;
 
 /// Runs `command` to its end and returns its output.
 ///
-/// `watch` makes the displayed text from the output so far.
+/// `shown` makes the displayed text from the output so far.
 ///
 /// # Errors
 /// If the command cannot start, or its exit status is not 0: `what` names its purpose.
@@ -23,10 +23,10 @@ pub(crate) fn run_watched(
     what: &str,
     command: &mut Command,
     log: &str,
-    watch: impl FnMut(&str) -> String,
+    shown: impl FnMut(&str) -> String,
 ) -> Result<String, Failure> {
     let running = start(project, command, log)?;
-    finish(project, step, what, command, running, watch)
+    finish(project, step, what, command, running, shown)
 }
 
 /// [`run_watched`] for a program that is already running.
@@ -39,10 +39,10 @@ pub(crate) fn finish(
     what: &str,
     command: &Command,
     running: Running,
-    watch: impl FnMut(&str) -> String,
+    shown: impl FnMut(&str) -> String,
 ) -> Result<String, Failure> {
     let log = project.show(&running.log);
-    let (status, output) = running.watch(step, watch)?;
+    let (status, output) = running.wait(step, shown)?;
     if status.success() {
         return Ok(output);
     }
@@ -92,10 +92,10 @@ pub(crate) fn start(
 
 impl Running {
     /// Waits for its end; returns its exit status, whatever it is, and its output.
-    fn watch(
+    fn wait(
         mut self,
         step: &mut Step,
-        mut watch: impl FnMut(&str) -> String,
+        mut shown: impl FnMut(&str) -> String,
     ) -> Result<(ExitStatus, String), Failure> {
         let mut pause = Duration::from_millis(5);
         let status = loop {
@@ -106,7 +106,7 @@ impl Running {
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(200));
-            step.update(&watch(&tail(&self.log)));
+            step.update(&shown(&tail(&self.log)));
         };
         let output = fs::read(&self.log).unwrap_or_default();
         Ok((status, String::from_utf8_lossy(&output).into_owned()))
@@ -128,9 +128,9 @@ pub(crate) fn observe(
     step: &mut Step,
     command: &mut Command,
     log: &str,
-    watch: impl FnMut(&str) -> String,
+    shown: impl FnMut(&str) -> String,
 ) -> Result<(ExitStatus, String), Failure> {
-    start(project, command, log)?.watch(step, watch)
+    start(project, command, log)?.wait(step, shown)
 }
 
 /// The output of a short command; nothing if it cannot start or fails.

@@ -17,7 +17,7 @@ const DETAIL: usize = 34;
 /// Moves to the first column and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
 
-/// Whether stdout is for the answer alone, and everything else goes to stderr.
+/// True if only the answer goes to stdout, and everything else to stderr.
 static ANSWER_ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Sends everything but [`answer`] to stderr from now on: for commands whose answer another program may read.
@@ -46,7 +46,7 @@ pub(crate) fn complain(text: &str) {
 
 fn print(text: &str) {
     if is_for_the_answer_alone() {
-        // Without a reader of notes the command goes on.
+        // If nobody reads the notes, the command goes on without them.
         let _ = io::stderr().write_all(text.as_bytes());
     } else {
         print_out(text);
@@ -134,7 +134,7 @@ impl Step {
         self.finish(&text);
     }
 
-    /// Ends the step; nothing is left of it if it took less than a second.
+    /// Ends the step. If it took less than a second, its line disappears.
     pub(crate) fn done_if_long(mut self, detail: &str) {
         if self.elapsed() >= Duration::from_secs(1) {
             return self.done(detail);
@@ -181,7 +181,8 @@ fn line(head: &str, detail: &str) -> String {
     format!("{head:<DETAIL$} {detail}").trim_end().to_owned()
 }
 
-/// What fits a terminal of so many columns: a line that reaches the last one could not be redrawn.
+/// The beginning of a text that fits a terminal of this many columns. A line that reaches the last column could not be
+/// redrawn.
 fn cut(text: &str, columns: usize) -> String {
     text.chars().take(columns.saturating_sub(1)).collect()
 }

@@ -19,7 +19,7 @@ pub(crate) struct Project {
     root: PathBuf,
     /// Held while `.tools` or `data` is changed, or notebooks run.
     lock: RefCell<Option<File>>,
-    /// Whether it was said that there are no locks.
+    /// True once the user was told that the file system has no locks.
     told: Cell<bool>,
 }
 
@@ -169,7 +169,7 @@ impl Project {
     }
 }
 
-/// Whether a file system refused a lock because it has none: Lustre without `flock` does, and NFS without its daemon.
+/// True if the file system has no locks, as Lustre without `flock` and NFS without its lock daemon.
 fn has_no_locks(error: &io::Error) -> bool {
     // Rust has no name for "no locks available", which is 37 on Linux and 77 on macOS.
     let no_daemon = if cfg!(target_os = "macos") { 77 } else { 37 };

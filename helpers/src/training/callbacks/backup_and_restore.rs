@@ -63,7 +63,7 @@ struct Identity {
 /// The content of a checkpoint besides tensors. Floats are kept as their bits: text could round them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct CheckpointNumbers {
     steps: u64,
     seconds: u64,
     step_seconds: u64,
@@ -130,7 +130,7 @@ impl BackupAndRestore {
             let EpochRow { loss, metric, val_loss, val_metric, learning_rate, seconds, .. } = *row;
             [loss, metric, val_loss, val_metric, learning_rate, seconds].map(f64::to_bits)
         });
-        let state = State {
+        let state = CheckpointNumbers {
             steps: training.optimizer.steps(),
             seconds: training.seconds().to_bits(),
             step_seconds: training.step_seconds.to_bits(),
@@ -196,7 +196,7 @@ fn read(
     if let Some(reason) = identity.difference(&of) {
         return Ok(Some(reason));
     }
-    let state: State = file.json("state")?;
+    let state: CheckpointNumbers = file.json("state")?;
     check_state(file, &state, training)?;
     let tensors = read_tensors(file, training.model, training.average.is_some())?;
     let row = |(index, row): (usize, &[u64; 6])| {
@@ -237,7 +237,11 @@ fn is_over(epochs: &[EpochRow], training: &TrainingState) -> bool {
 }
 
 /// Checks that this training could have such a record.
-fn check_state(file: &ModelFile, state: &State, training: &TrainingState) -> Result<()> {
+fn check_state(
+    file: &ModelFile,
+    state: &CheckpointNumbers,
+    training: &TrainingState,
+) -> Result<()> {
     let (most, epochs) = (training.config().epochs, state.epochs.len());
     let figures = state.epochs.iter().flatten().chain([&state.seconds, &state.step_seconds]);
     if epochs > most || !figures.copied().map(f64::from_bits).all(f64::is_finite) {
@@ -321,8 +325,8 @@ impl Identity {
         })
     }
 
-    /// How `other` differs, in words; does not compare the first weights. A training may move to a GPU or from it, but
-    /// not to another kind of processor, on which its end would be the same but for the last digits without a reason.
+    /// How `other` differs, in words; does not compare the first weights. A training may move to a GPU or away from
+    /// one. It may not move between kinds of processors: its last digits would differ, and nothing would say why.
     fn difference(&self, other: &Identity) -> Option<String> {
         let parts = [
             (self.format == other.format, "has another layout, from another version of helpers"),
@@ -492,7 +496,11 @@ mod tests {
     }
 
     /// Replaces the checkpoint by one with other contents and a valid checksum, as an attacker could.
-    fn forge(path: &Path, change: impl Fn(&str, Tensor) -> Tensor, state: impl FnOnce(&mut State)) {
+    fn forge(
+        path: &Path,
+        change: impl Fn(&str, Tensor) -> Tensor,
+        state: impl FnOnce(&mut CheckpointNumbers),
+    ) {
         let bytes = fs::read(path).unwrap();
         let names: Vec<String> = {
             let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -514,7 +522,7 @@ mod tests {
                 (name, tensor)
             })
             .collect();
-        let mut forged: State = file.json("state").unwrap();
+        let mut forged: CheckpointNumbers = file.json("state").unwrap();
         state(&mut forged);
         let metadata = HashMap::from([
             ("training".to_owned(), file.metadata("training").unwrap().to_owned()),

@@ -66,7 +66,8 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the outputs that JupyterLab has saved out of the numbered notebooks; copies and drafts of the user's stay.
+/// Removes the outputs that JupyterLab has saved in the numbered notebooks; copies and drafts of the user's stay as
+/// they are.
 fn take_outputs_out(project: &Project) -> Result<(), Failure> {
     let lint = project.path(LINT);
     let mut numbered = files(&project.path("notebooks"));
@@ -77,14 +78,14 @@ fn take_outputs_out(project: &Project) -> Result<(), Failure> {
     if numbered.is_empty() || !lint.exists() {
         return Ok(());
     }
-    // Without a Python nothing can have been saved there, either.
+    // Without Python no JupyterLab can have saved anything.
     let Ok(python) = python::find(project) else { return Ok(()) };
     let mut fix = project.command(python.program);
     fix.arg(lint).arg("--fix").args(numbered).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = fix.output().map_err(|error| {
         Failure::new(format!("cannot start {}: {error}", process::show(project, &fix)))
     })?;
-    // It goes on to say what else is wrong with them, which is not asked here.
+    // The lint also prints what else is wrong with the notebooks, which does not matter here.
     let text = String::from_utf8_lossy(&output.stdout);
     for path in text.lines().filter_map(|line| line.strip_prefix("fixed: ")) {
         say(&format!("without outputs again: {}", project.show(Path::new(path))));

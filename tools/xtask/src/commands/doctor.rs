@@ -79,7 +79,7 @@ fn on_this_machine(project: &Project) -> Vec<(String, Finding)> {
     findings.map(|(name, finding)| (name.to_owned(), finding)).into()
 }
 
-/// The name of the GPU, and what the program that runs trials says of it: it tries a product there.
+/// The name of the GPU, and whether the program that runs trials can compute a product on it.
 fn about_gpu(project: &Project, gpu: &str) -> String {
     let trial = project.tools("trial");
     let found = trial.exists().then(|| process::ask(project.command(trial).arg("--device")));
@@ -89,7 +89,7 @@ fn about_gpu(project: &Project, gpu: &str) -> String {
     }
 }
 
-/// The component `rust-src`, by which the kernel looks up the types of variables.
+/// Whether the component `rust-src` is there, in which the kernel looks up the types of variables.
 fn rust_sources(project: &Project) -> String {
     let root = process::ask(project.command("rustc").args(["--print", "sysroot"]));
     let library = Path::new(&root.unwrap_or_default()).join("lib/rustlib/src/rust/library");

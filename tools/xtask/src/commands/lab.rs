@@ -34,7 +34,7 @@ pub(crate) fn run(project: &Project, options: &[OsString]) -> Result<(), Failure
         .advice("run `cargo xtask setup`, then try again"))
 }
 
-/// Fetches the data that notebooks read by default; returns a note if that fails, which is no reason to open none.
+/// Fetches the data that notebooks read by default. Returns a note if that fails: notebooks can be opened without it.
 fn fetch_data(project: &Project, step: Step) -> Option<String> {
     let failure = fashion_mnist::fetch(project, step).err()?;
     Some(format!(
@@ -52,7 +52,8 @@ fn command(project: &Project, options: &[OsString]) -> Command {
     lab.args(["lab", "--notebook-dir", "notebooks", "--ServerApp.ip=127.0.0.1"]);
     // The start page is the overview; a user's option for another file comes later and has precedence.
     lab.arg("--LabApp.default_url=/lab/tree/README.md");
-    // The address itself, and not a file that leads to it: a browser of Windows (WSL) or out of a snap cannot read that.
+    // JupyterLab opens its address itself, not a file that redirects to it: a browser under Windows (WSL) or from a
+    // snap cannot read that file.
     lab.arg("--ServerApp.use_redirect_file=False");
     // Jupyter refuses to run as root, but a container often has no other user.
     lab.arg("--allow-root").args(options);

@@ -25,7 +25,7 @@ pub(crate) fn run(project: &Project, flags: &Run) -> Result<(), Failure> {
     run_plan(project, &Plan { resume, cluster, ..plan }, &Pages::default())
 }
 
-/// The plan for what a person gave; results of their own data go beside those.
+/// The plan for the user's notebooks and parameters. Results of the user's own data go into a folder beside the data.
 fn planned(
     project: &Project,
     names: &[String],

@@ -23,8 +23,9 @@ pub(crate) fn seen_from_notebooks(
     given.iter().map(|parameter| seen_from(project, notebooks, parameter, &here)).collect()
 }
 
-/// The folder for the results of somebody's own data, beside the data, as notebooks see it: the results of the project's
-/// data stay. None if the data is the project's, or `given` names no data or names the folder itself.
+/// The folder for the results of the user's own data: beside the data, so that the results of the project's data stay.
+/// Its path is that from `notebooks/`. None for the project's data, or if the parameters name no data or already name
+/// the folder for results.
 pub(crate) fn beside_own_data(
     project: &Project,
     given: &[Parameter],

@@ -93,7 +93,7 @@ impl Plan {
         Plan::new(all, &[], &given, true)
     }
 
-    /// The same plan, with results in this folder, as notebooks see it.
+    /// The same plan, with results in this folder; its path is that from `notebooks/`.
     pub(crate) fn exporting_to(mut self, export: String) -> Plan {
         self.parameters.retain(|parameter| parameter.name != "export");
         self.parameters.push(Parameter { name: "export".to_owned(), value: export });

@@ -1,5 +1,5 @@
-//! The additional needs of `cargo xtask bench`: the peers in their own environment, `.tools/bench`, and the program
-//! that measures helpers.
+//! What only `cargo xtask bench` needs: the libraries that helpers is compared with, in their own environment
+//! `.tools/bench`, and the program that measures helpers.
 
 use std::fs;
 

@@ -50,7 +50,7 @@ pub(crate) fn build_step(project: &Project, tools: &Tools) -> SetupStep {
     SetupStep::new("Jupyter kernel", stamp, product, make)
         .begun_early(begin)
         .making(&["kernel/notebook-kernel"])
-        // Beside the steps before it go another one and a half minutes.
+        // The part that runs beside the steps before it, about a minute and a half, is not counted.
         .taking(250, 1_200)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn template_step() -> SetupStep {
             said.unwrap_or("starting").to_owned()
         })?;
         let what = if output.contains("up to date") { "up to date" } else { "built" };
-        // The rest of the output is in the log; a note needs a decision of the user.
+        // Only notes are shown, because the user may have to act on them; the rest is in the log.
         let note = output.lines().find_map(|line| line.strip_prefix("note: ").map(str::trim));
         Ok(note.map_or(what.to_owned(), |note| format!("{what}; {note}")))
     })

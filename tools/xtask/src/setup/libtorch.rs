@@ -21,16 +21,17 @@ use crate::setup::step::SetupStep;
 /// The exact version that tch needs; a test compares it with the locks.
 const VERSION: &str = "2.13.0";
 
-/// The wheels are for this Python, whichever one is installed: nothing imports them.
+/// The wheels are those for this version of Python, whatever version is installed: nothing imports them.
 const WHEELS_FOR: &str = "3.11";
 
-/// Bytes of the wheels on x86-64 Linux, without CUDA and with it; elsewhere they are fewer, and none are promised.
+/// Bytes of the wheels on x86-64 Linux, without and with CUDA. Other systems download less, and their sizes are not
+/// shown.
 const FETCHED: [u64; 2] = match cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     true => [530_000_000, 3_000_000_000],
     false => [0; 2],
 };
 
-/// What is said before CUDA is fetched without having been asked for.
+/// The note if CUDA is fetched because a GPU was found, not because the user chose it.
 pub(super) const GPU_FOUND: &str = "GPU found: libtorch with CUDA is fetched, about 3 GB; stop with Ctrl-C, and \
     `cargo xtask setup --cpu` takes the one without, 530 MB";
 
@@ -75,7 +76,7 @@ pub(crate) fn step(project: &Project, cuda: Option<bool>) -> SetupStep {
         Ok(bytes(wheels_size))
     })
     .making(&["torch", "libtorch"])
-    // With CUDA by its bytes: nobody has measured it.
+    // The time with CUDA is estimated from the bytes; it was not measured.
     .taking(if cuda { 90 } else { 15 }, if cuda { 6_000 } else { 600 })
 }
 
@@ -92,7 +93,8 @@ for wheel in sorted(pathlib.Path(wheels).glob('*.whl')):
         archive.extractall(place, names)
 ";
 
-/// Whether libtorch is the one with CUDA: the requested choice; else that of the existing libtorch; else CUDA if the machine has it.
+/// True for libtorch with CUDA: what the user chose; else what the existing libtorch has; else whether the machine has
+/// CUDA.
 pub(super) fn wants_cuda(project: &Project, cuda: Option<bool>) -> bool {
     cuda.unwrap_or_else(|| {
         let stamp = fs::read_to_string(project.tools("stamps/libtorch")).unwrap_or_default();

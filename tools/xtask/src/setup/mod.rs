@@ -24,12 +24,12 @@ use crate::project::Project;
 use crate::setup::step::SetupStep;
 use crate::setup::tools::Tools;
 
-/// All steps, in order; libtorch with CUDA, without, or as the machine suggests if `cuda` is none.
+/// All steps, in order. libtorch has CUDA or not as `cuda` says; if that is none, the machine decides.
 pub(crate) fn steps(project: &Project, cuda: Option<bool>) -> Result<Vec<SetupStep>, Failure> {
     Ok(steps_with(project, &tools::check(project)?, cuda))
 }
 
-/// [`steps`] with these tools.
+/// As [`steps`], with tools that were already found.
 pub(crate) fn steps_with(project: &Project, found: &Tools, cuda: Option<bool>) -> Vec<SetupStep> {
     let cuda = Cuda::new(project, cuda);
     let mut steps = first_steps(project, found, &cuda);
@@ -49,7 +49,7 @@ pub(crate) fn python_steps(project: &Project) -> Result<Vec<SetupStep>, Failure>
 
 fn first_steps(project: &Project, found: &Tools, cuda: &Cuda) -> Vec<SetupStep> {
     vec![
-        tools::step(found, cuda.wanted),
+        tools::step(found, cuda.used),
         python::step(project, &found.python),
         packages::step(project),
     ]
@@ -63,22 +63,24 @@ pub(crate) fn libtorch_steps(project: &Project) -> Result<Vec<SetupStep>, Failur
     Ok(steps)
 }
 
-/// Whether libtorch is the one with CUDA, and whether the user said so.
+/// Which libtorch to set up.
 struct Cuda {
-    wanted: bool,
-    asked: bool,
+    /// True for the one with CUDA.
+    used: bool,
+    /// True if the user chose, false if the machine decides.
+    requested: bool,
 }
 
 impl Cuda {
-    const NONE: Cuda = Cuda { wanted: false, asked: false };
+    const NONE: Cuda = Cuda { used: false, requested: false };
 
     fn new(project: &Project, cuda: Option<bool>) -> Cuda {
-        Cuda { wanted: libtorch::wants_cuda(project, cuda), asked: cuda.is_some() }
+        Cuda { used: libtorch::wants_cuda(project, cuda), requested: cuda.is_some() }
     }
 
     fn step(&self, project: &Project) -> SetupStep {
-        let step = libtorch::step(project, Some(self.wanted));
-        if self.wanted && !self.asked { step.saying(libtorch::GPU_FOUND) } else { step }
+        let step = libtorch::step(project, Some(self.used));
+        if self.used && !self.requested { step.saying(libtorch::GPU_FOUND) } else { step }
     }
 }
 
@@ -119,42 +121,45 @@ pub(crate) fn run(
             begin(project)?;
         }
     }
-    let mut ahead = Ahead::new(&steps, project);
+    let mut time_left = TimeLeft::new(&steps, project);
     for step in steps {
-        if let Some(text) = ahead.text() {
+        if let Some(text) = time_left.text() {
             say(&text);
         }
-        let (usual, begun) = (Ahead::of(&step, project), Instant::now());
+        let (usual, begun) = (TimeLeft::of(&step, project), Instant::now());
         step.run(project, progress)?;
-        ahead.done(usual, begun.elapsed().as_secs());
+        time_left.done(usual, begun.elapsed().as_secs());
     }
     let _ = remove(&project.tools("tmp"));
     Ok(())
 }
 
-/// How long the steps that are left to do will take.
+/// The time that the remaining steps will take.
 #[derive(Default)]
-struct Ahead {
-    /// Seconds that they usually take.
+struct TimeLeft {
+    /// Seconds that they usually take in all.
     left: u64,
-    /// Seconds that those before them usually take, and took.
+    /// Seconds that the steps already done usually take, and the seconds that they took here.
     usual: u64,
     took: u64,
-    /// Minutes that the last text named.
+    /// Minutes in the last text.
     said: u64,
 }
 
-impl Ahead {
-    fn new(steps: &[SetupStep], project: &Project) -> Ahead {
-        Ahead { left: steps.iter().map(|step| Ahead::of(step, project)).sum(), ..Ahead::default() }
+impl TimeLeft {
+    fn new(steps: &[SetupStep], project: &Project) -> TimeLeft {
+        TimeLeft {
+            left: steps.iter().map(|step| TimeLeft::of(step, project)).sum(),
+            ..TimeLeft::default()
+        }
     }
 
-    /// Seconds that a step usually takes, if it is one to do.
+    /// Seconds that a step usually takes; 0 if it is already done.
     fn of(step: &SetupStep, project: &Project) -> u64 {
         if step.is_there(project) == Some(false) { step.usual } else { 0 }
     }
 
-    /// A step that usually takes so long has ended.
+    /// Notes the end of a step that usually takes `usual` seconds and took `took`.
     fn done(&mut self, usual: u64, took: u64) {
         self.left = self.left.saturating_sub(usual);
         if usual > 0 {
@@ -162,9 +167,10 @@ impl Ahead {
         }
     }
 
-    /// `about 9 min of set-up left`; none below a minute, or where the last one said the same.
+    /// `about 9 min of set-up left`; none below half a minute, or if the last text said the same.
     fn text(&mut self) -> Option<String> {
-        // The steps before show how fast machine and network are, within limits: one of seconds says little.
+        // The steps that are done show how fast the machine and the network are. Limited, because a step of a few
+        // seconds says little.
         let pace = match self.usual {
             0 => 1.0,
             usual => (self.took as f64 / usual as f64).clamp(0.5, 4.0),
@@ -194,14 +200,18 @@ mod tests {
                 .taking(usual, 100)
         };
         let steps = [step("there", 600), step("first", 60), step("second", 240)];
-        let mut ahead = Ahead::new(&steps, &project);
-        assert_eq!(ahead.text().as_deref(), Some("about 5 min of set-up left"));
-        ahead.done(Ahead::of(&steps[0], &project), 0);
-        assert_eq!(ahead.text(), None, "what was there is none of it");
-        ahead.done(Ahead::of(&steps[1], &project), 120);
-        assert_eq!(ahead.text().as_deref(), Some("about 8 min of set-up left"), "a slow machine");
-        ahead.done(Ahead::of(&steps[2], &project), 480);
-        assert_eq!(ahead.text(), None);
+        let mut time_left = TimeLeft::new(&steps, &project);
+        assert_eq!(time_left.text().as_deref(), Some("about 5 min of set-up left"));
+        time_left.done(TimeLeft::of(&steps[0], &project), 0);
+        assert_eq!(time_left.text(), None, "what was there is none of it");
+        time_left.done(TimeLeft::of(&steps[1], &project), 120);
+        assert_eq!(
+            time_left.text().as_deref(),
+            Some("about 8 min of set-up left"),
+            "a slow machine"
+        );
+        time_left.done(TimeLeft::of(&steps[2], &project), 480);
+        assert_eq!(time_left.text(), None);
         assert_eq!(steps[2].cost().as_deref(), Some("about 4 min, 100 MB"));
     }
 }

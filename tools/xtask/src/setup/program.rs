@@ -1,4 +1,4 @@
-//! Programs of this workspace that cargo compiles: how far that is, and where they are.
+//! Compiles programs of this workspace, with progress, and knows where they are.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::project::Project;
 /// Compiles the package if its sources have changed, and returns the path of its program.
 pub(crate) fn built(project: &Project, mut step: Step, package: &str) -> Result<PathBuf, Failure> {
     let (program, begun) = (release_folder(project).join(package), Instant::now());
-    // Listing the crates takes longer than finding out that there is nothing to compile.
+    // Only for a first build: to list the crates takes longer than to find that nothing has changed.
     let total = if program.exists() { 0 } else { crates_left(project, package) };
     let (what, log) = (format!("building the program `{package}`"), format!("build-{package}"));
     let how_far = |log: &str| how_far(log, total, begun.elapsed());
@@ -30,7 +30,8 @@ pub(super) fn build_command(project: &Project, package: &str) -> Command {
     cargo
 }
 
-/// The number of the package's crates that were never compiled, plus the package; 0 if cargo does not list them.
+/// The number of crates to compile for the package: those that were never compiled, and the package itself. 0 if cargo
+/// does not list them.
 pub(super) fn crates_left(project: &Project, package: &str) -> usize {
     let mut tree = project.cargo();
     tree.args(["tree", "--locked", "--package", package, "--edges", "normal,build"]);
@@ -39,8 +40,8 @@ pub(super) fn crates_left(project: &Project, package: &str) -> usize {
     left(&text, package, &release_folder(project).join(".fingerprint"))
 }
 
-/// The number of crates without a fingerprint of cargo. A crate that is compiled again already has one: then more
-/// crates are compiled than this number, and no time is predicted.
+/// The number of crates in `tree` for which cargo has no fingerprint yet. A crate that must be compiled again has one
+/// and is not counted. So more crates may be compiled than this number says, and from then on no time is predicted.
 fn left(tree: &str, package: &str, fingerprints: &Path) -> usize {
     let entries = fs::read_dir(fingerprints).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -64,7 +65,7 @@ pub(super) fn how_far(log: &str, total: usize, elapsed: Duration) -> String {
     format!("{done} of {total} crates, ETA {}", duration(left))
 }
 
-/// Where cargo puts release builds: beside this program.
+/// The folder of cargo's release builds: that of this program, if it is one.
 pub(crate) fn release_folder(project: &Project) -> PathBuf {
     std::env::current_exe()
         .ok()

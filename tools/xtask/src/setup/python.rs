@@ -15,7 +15,7 @@ use crate::setup::step::SetupStep;
 
 const LOCK: &str = "tools/xtask/python/requirements.txt";
 
-/// Bytes of its packages, about.
+/// Bytes of its packages, roughly.
 const FETCHED: u64 = 250_000_000;
 
 /// Minor versions of Python 3 that the lock was made for.

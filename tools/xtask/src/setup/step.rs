@@ -15,7 +15,8 @@ pub(crate) struct SetupStep {
     product: Option<(Stamp, PathBuf)>,
     /// Everything that it makes, as names in `.tools`; empty if that is in another step's folder.
     makes: &'static [&'static str],
-    /// Seconds that it takes in a fresh clone, on two Zen 4 cores, and bytes that it adds; 0 for a few.
+    /// Seconds that it takes in a fresh clone on two Zen 4 cores, and bytes that it adds. 0 for a step of a few
+    /// seconds.
     pub(super) usual: u64,
     usual_size: u64,
     /// What the user should know before it begins.
@@ -42,7 +43,7 @@ impl SetupStep {
         SetupStep { product: Some((stamp, product)), ..SetupStep::always(title, make) }
     }
 
-    /// Sets the names of what it makes in `.tools`.
+    /// Sets the names in `.tools` of all that it makes.
     pub(super) fn making(self, makes: &'static [&'static str]) -> SetupStep {
         SetupStep { makes, ..self }
     }
@@ -52,7 +53,7 @@ impl SetupStep {
         SetupStep { usual, usual_size: megabytes * 1_000_000, ..self }
     }
 
-    /// Sets what is said before it begins.
+    /// Sets the note that is shown before it begins.
     pub(super) fn saying(self, note: &'static str) -> SetupStep {
         SetupStep { note: Some(note), ..self }
     }
@@ -98,7 +99,7 @@ impl SetupStep {
         self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
     }
 
-    /// What it takes where it is missing: `about 4 min, 450 MB`; none for a few seconds.
+    /// Its time and disk space when it must be done: `about 4 min, 450 MB`; none for a step of a few seconds.
     pub(crate) fn cost(&self) -> Option<String> {
         let time = match self.usual {
             0 => return None,

@@ -19,14 +19,15 @@ pub(crate) struct Tools {
     pub(crate) compiler: String,
 }
 
-/// Gigabytes that set-up and a full run need, downloads included; `failure::ADVICE` and the README say so, too.
+/// Gigabytes that set-up and a full run need, downloads included. `failure::ADVICE` and the README name the same
+/// number.
 pub(crate) const NEEDED_GB: u64 = 8;
-/// With CUDA, whose wheels are 3 GB, and more than 5 unpacked.
+/// The same with CUDA, whose wheels have 3 GB, and more than 5 when unpacked.
 const NEEDED_GB_WITH_CUDA: u64 = 16;
 
-/// The oldest Rust that compiles this workspace, of Cargo.toml.
+/// The oldest Rust that compiles this workspace, as in Cargo.toml.
 const OLDEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
-/// The oldest GCC that knows all of C++17, which libtorch's headers are written in.
+/// The oldest GCC that supports all of C++17, which libtorch's headers need.
 const OLDEST_GCC: &str = "9";
 /// The oldest C library that the wheels run on (`manylinux_2_28`).
 const OLDEST_GLIBC: &str = "2.28";
@@ -43,7 +44,7 @@ pub(crate) fn check(project: &Project) -> Result<Tools, Failure> {
     Ok(Tools { rustc, python, compiler })
 }
 
-/// The tools as far as they are there, which is enough to tell what set-up has made.
+/// The tools that are there, missing ones left empty: enough to see which steps are done.
 pub(crate) fn found(project: &Project) -> Tools {
     let missing = |_| python::Python { program: "python3".into(), version: String::new() };
     Tools {
@@ -69,7 +70,7 @@ pub(crate) fn rustc(project: &Project) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The C library, which the wheels of Python packages and libtorch need in some version on Linux.
+/// The C library's version on Linux, where the wheels of libtorch and of Python packages need a recent one.
 ///
 /// # Errors
 /// If it is too old.
@@ -85,7 +86,8 @@ pub(crate) fn c_library(project: &Project) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Whether the first version in a text (`rustc 1.95.0 (…)`, `glibc 2.36`) is older; a text without one is not.
+/// True if the first version number in a text (`rustc 1.95.0 (…)`, `glibc 2.36`) is older than `oldest`; false if there
+/// is none.
 fn is_older(text: &str, oldest: &str) -> bool {
     let numbers = |text: &str| -> Vec<u32> {
         let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
