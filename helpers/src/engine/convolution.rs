@@ -61,7 +61,7 @@ pub(super) struct Geometry {
 impl Step for ConvolutionStep {
     fn forward(&self, input: Tensor, weights: &[Weight], record: bool) -> Result<Forward> {
         let kind = input.kind();
-        let weight = |index: usize| cast(&weights[index].tensor, kind);
+        let weight = |index: usize| weights[index].in_kind(kind);
         let (kernel, bias) = match (&self.constant, &self.normalization) {
             (Some((kernel, bias)), _) => {
                 (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))

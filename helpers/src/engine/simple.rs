@@ -6,7 +6,7 @@ use super::chain::{Backward, Forward, Step};
 use super::layout::{BLOCKS, blocks};
 use super::products::{each_on_one_thread, linear, product};
 use crate::error::Result;
-use crate::layers::{Layer, Weight, cast};
+use crate::layers::{Layer, Weight};
 
 /// A fully connected layer.
 pub(super) struct DenseStep {
@@ -33,7 +33,7 @@ impl Step for DenseStep {
                 (kernel.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
             }
             None => {
-                let weight = |index: usize| cast(&weights[index].tensor, input.kind());
+                let weight = |index: usize| weights[index].in_kind(input.kind());
                 (weight(self.kernel)?, self.bias.map(weight).transpose()?)
             }
         };
