@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
 use super::scaling::Scaling;
 use crate::error::Result;
-use crate::system::files::read_at;
+use crate::system::files::{read_ahead, read_at};
 use crate::system::parallel::in_background;
 
 /// Height, width and channels of an image.
@@ -221,11 +222,18 @@ impl PixelsInFile {
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
         let PixelsInFile { file, path, start } = self;
+        let runs: Vec<(u64, usize)> = runs(rows)
+            .into_iter()
+            .map(|rows| (start + (rows.start * size) as u64, rows.len() * size))
+            .collect();
+        // All are asked for before the first is waited for: a disk serves many as soon as one.
+        if runs.len() > 1 {
+            runs.iter().for_each(|&(offset, bytes)| read_ahead(file, offset, bytes));
+        }
         buffer.clear();
-        for row in rows {
+        for (offset, bytes) in runs {
             let filled = buffer.len();
-            buffer.resize(filled + size, 0);
-            let offset = start + (row * size) as u64;
+            buffer.resize(filled + bytes, 0);
             read_at(file, &mut buffer[filled..], offset).map_err(|error| match error.kind() {
                 ErrorKind::UnexpectedEof => {
                     let found = "that it got shorter while it was in use".to_owned();
@@ -238,6 +246,18 @@ impl PixelsInFile {
     }
 }
 
+/// Rows that follow each other in the file, in one range each.
+fn runs(rows: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for row in rows {
+        match runs.last_mut() {
+            Some(run) if run.end == row => run.end += 1,
+            _ => runs.push(row..row + 1),
+        }
+    }
+    runs
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -248,6 +268,11 @@ mod tests {
         let shape = ImageShape { height: 1, width: 1, channels: 1 };
         let images = Images::in_memory(shape, vec![7]);
         Facts { found: images.found().clone(), sha256: "known".to_owned() }
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_read_at_once() {
+        assert_eq!(runs([4, 5, 6, 2, 3, 3, 1].into_iter()), [4..7, 2..4, 3..4, 1..2]);
     }
 
     #[test]
