@@ -1,4 +1,6 @@
 //! The images of `X.npy` as other code uses them: `u8`, channels last, in memory or read from the file.
+//!
+//! A file may get into memory while its first images are read from it: see `PixelsInFile`.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -54,7 +56,7 @@ pub struct FoundImages {
     pub largest: f64,
     /// How the values became `u8`.
     pub scaling: Scaling,
-    /// True when the pixels are not in memory but read from the file as they are used.
+    /// True when the pixels stay in the file and are read from it as they are used.
     pub in_file: bool,
 }
 
@@ -67,22 +69,25 @@ pub(super) struct Images {
 }
 
 pub(super) enum Pixels {
-    Memory(Arc<Vec<u8>>),
+    Memory(Vec<u8>),
     File(PixelsInFile),
 }
 
+/// Pixels that are read from the file: all the time, or until a copy of them is in memory.
 pub(super) struct PixelsInFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
     /// Offset of the first image's pixels, in bytes.
     pub(super) start: u64,
+    /// The pixels of all images, from the moment when the background thread has read a file that is to be copied.
+    pub(super) copy: Arc<OnceLock<Vec<u8>>>,
 }
 
 /// How long the background thread waits before it reads the file, so that it takes neither disk nor processor from the first
 /// batches; whoever needs the results ends the wait.
 const AHEAD: Duration = Duration::from_millis(250);
 
-/// Results that need the whole file: its range and its hash.
+/// Results that need the whole file: its range and its hash. Who has them has the copy of its pixels, too, if there is one.
 pub(super) struct FileFacts {
     known: OnceLock<Facts>,
     /// The thread that computes them, until the result is taken.
@@ -96,7 +101,7 @@ pub(super) struct Facts {
     pub(super) sha256: String,
 }
 
-/// Stands in for the hash of a file that changed while in use, or could not be read to its end. It is unique, so no kept
+/// Stands in for the hash of a file that changed while it was read, or could not be read to its end. It is unique, so no kept
 /// result can claim to come from the same file. Reading an image that is no longer there gives the error.
 pub(super) fn unknown_hash() -> String {
     static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -120,6 +125,12 @@ impl FileFacts {
             examine(&still_needed)
         });
         FileFacts { known: OnceLock::new(), thread: Mutex::new(Some(thread)), needed }
+    }
+
+    /// True once somebody has waited for the results, or if they were known from the start.
+    #[cfg(test)]
+    pub(super) fn are_known(&self) -> bool {
+        self.known.get().is_some()
     }
 
     /// Waits for the results.
@@ -164,7 +175,7 @@ impl Images {
         };
         let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
         let file_facts = FileFacts::known(Facts { found, sha256 });
-        Images { shape, count, file_facts, pixels: Pixels::Memory(Arc::new(pixels)) }
+        Images { shape, count, file_facts, pixels: Pixels::Memory(pixels) }
     }
 
     /// What was found in the file. Waits until all of it was read.
@@ -185,9 +196,9 @@ impl Images {
     /// The pixels of the image in this row of X.
     pub(super) fn image(&self, row: usize) -> Result<Cow<'_, [u8]>> {
         let size = self.shape.pixels();
-        match &self.pixels {
-            Pixels::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
-            Pixels::File(pixels) => {
+        match self.pixels.place() {
+            Place::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
+            Place::File(pixels) => {
                 let mut buffer = Vec::new();
                 pixels.fetch([row].into_iter(), size, &mut buffer)?;
                 Ok(Cow::Owned(buffer))
@@ -202,14 +213,32 @@ impl Images {
         buffer: &'a mut Vec<u8>,
     ) -> Result<Vec<&'a [u8]>> {
         let size = self.shape.pixels();
-        match &self.pixels {
-            Pixels::Memory(bytes) => {
+        match self.pixels.place() {
+            Place::Memory(bytes) => {
                 Ok(rows.map(|row| &bytes[row * size..(row + 1) * size]).collect())
             }
-            Pixels::File(pixels) => {
+            Place::File(pixels) => {
                 pixels.fetch(rows, size, buffer)?;
                 Ok(buffer.chunks_exact(size).collect())
             }
+        }
+    }
+}
+
+/// Where pixels are to be had from at the moment.
+enum Place<'a> {
+    Memory(&'a [u8]),
+    File(&'a PixelsInFile),
+}
+
+impl Pixels {
+    fn place(&self) -> Place<'_> {
+        match self {
+            Pixels::Memory(bytes) => Place::Memory(bytes),
+            Pixels::File(pixels) => match pixels.copy.get() {
+                Some(bytes) => Place::Memory(bytes),
+                None => Place::File(pixels),
+            },
         }
     }
 }
@@ -221,7 +250,7 @@ impl PixelsInFile {
         size: usize,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        let PixelsInFile { file, path, start } = self;
+        let PixelsInFile { file, path, start, .. } = self;
         let runs: Vec<(u64, usize)> = runs(rows)
             .into_iter()
             .map(|rows| (start + (rows.start * size) as u64, rows.len() * size))
