@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import driver
 import measure
 from measure import PREDICTION, TRAINING, Figure
-from parts import cells, ceilings, grid_search, growth, opening, throughput, time_to_accuracy
+from parts import cells, ceilings, grid_search, growth, opening, threads, throughput, time_to_accuracy
 
 SECONDS = Figure("seconds", "all of it", "s", higher_is_better=False)
 
@@ -284,6 +284,48 @@ def test_an_epoch_s_cost_is_in_seconds_for_images_and_by_the_image_elsewhere(mad
     assert charts["images"]["lines"][0] == {"name": "helpers", "x": [1000.0, 3000.0, 10000.0, 30000.0, 60000.0],
                                             "y": [25.0, 75.0, 250.0, 750.0, 1500.0]}  # fmt: skip
     assert set(charts["threads"]["lines"][1]["y"]) == {50.0}
+
+
+def test_threads_go_up_in_powers_of_two_to_all_cores():
+    assert [threads.numbers(cores) for cores in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+@pytest.fixture
+def scaling(monkeypatch):
+    """The part `threads` on four cores, with ten images a second for each thread in training, and an accuracy by threads."""
+
+    def measured(accuracy) -> dict:
+        def rounds(sides, count, spec, seed, show):
+            def result(side: measure.Side) -> dict:
+                speed = {TRAINING.key: 10.0 * side.threads, PREDICTION.key: 50.0}
+                return RESULT | speed | {"accuracy": accuracy(side.threads)}
+
+            return [[(1.0, result(side))] * count for side in sides]
+
+        monkeypatch.setattr(measure, "rounds", rounds)
+        monkeypatch.setattr(measure, "cores", lambda: 4)
+        return threads.run(arguments(rounds=2), None)
+
+    return measured
+
+
+def test_a_speed_stands_beside_that_of_one_thread(scaling):
+    section = scaling(lambda threads: 0.8)
+    ours = section["scaling"]["cnn"]["sides"]["helpers"]
+    assert section["threads"] == [1, 2, 4]
+    assert [entry["median"] for entry in ours[TRAINING.key]] == [10.0, 20.0, 40.0]
+    assert [entry["of_one"]["median"] for entry in ours[TRAINING.key]] == [1.0, 2.0, 4.0]
+    assert [entry["of_one"]["median"] for entry in ours[PREDICTION.key]] == [1.0, 1.0, 1.0]
+    chart = threads.charts(section)[1]
+    assert [line["name"] for line in chart["lines"]] == [
+        "helpers, training", "helpers, prediction", "PyTorch, bf16, training", "PyTorch, bf16, prediction",
+    ]  # fmt: skip
+    assert chart["lines"][0] | {"name": ""} == {"name": "", "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]}
+
+
+def test_a_result_that_depends_on_the_number_of_threads_is_refused(scaling):
+    with pytest.raises(measure.BenchError, match=r"same accuracy .* found \[0.81, 0.81\] with 4 threads and \[0.8, 0.8\]"):
+        scaling(lambda threads: 0.81 if threads == 4 else 0.8)
 
 
 def test_a_side_of_more_pixels_gets_fewer_images():
