@@ -21,7 +21,19 @@ from types import ModuleType
 
 import measure
 from measure import ROOT, BenchError
-from parts import busy, cells, ceilings, growth, grid_search, opening, search_scale, throughput, time_to_accuracy
+from parts import (
+    busy,
+    cells,
+    ceilings,
+    grid_search,
+    growth,
+    layers,
+    opening,
+    search_scale,
+    threads,
+    throughput,
+    time_to_accuracy,
+)
 
 # Included in another figure.
 LEFT_OUT = {"start_seconds"}
@@ -46,6 +58,8 @@ PARTS = {
     "features": Measurement(throughput.features, throughput, shares=True),
     "time_to_accuracy": Measurement(time_to_accuracy.run, time_to_accuracy),
     "busy": Measurement(busy.run, busy),
+    "threads": Measurement(threads.run, threads),
+    "layers": Measurement(layers.run, layers, shares=True),
     "cells": Measurement(cells.run, cells),
     "opening": Measurement(opening.run, opening),
     "search_scale": Measurement(search_scale.run, search_scale),

@@ -50,6 +50,10 @@ class Side:
     threads: int = 1
     # If it does not work it is left out, with the reason; for example, `torch.compile` needs its own compiler.
     optional: bool = False
+    # Environment variables beside those that every side has.
+    variables: dict[str, str] = field(default_factory=dict)
+    # If so, the result has all other lines that the side prints, as `lines`.
+    listens: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def environment(side: Side) -> dict[str, str]:
     }
     if Path(side.command[-1]).name.startswith("torch_"):
         others[LATE] = "1"
-    return os.environ | variables | others
+    return os.environ | variables | others | side.variables
 
 
 def run(side: Side, spec: dict) -> tuple[float, dict]:
@@ -136,15 +140,17 @@ def run(side: Side, spec: dict) -> tuple[float, dict]:
             child.stdin.close()
         except BrokenPipeError:
             pass  # if it has already ended, its output says why
-        seconds, result = math.nan, None
+        seconds, result, lines = math.nan, None, []
         for line in child.stdout:
             if line.startswith("{"):
                 seconds, result = time.perf_counter() - started, json.loads(line)
+            elif side.listens:
+                lines.append(line)
     if child.returncode != 0 or result is None:
         last = "\n  ".join(log.read_text(errors="replace").splitlines()[-15:])
         raise BenchError(f"{side.name} failed (status {child.returncode}):\n  {last}")
     shutil.rmtree(SCRATCH, ignore_errors=True)
-    return seconds, result
+    return seconds, result | {"lines": lines} if side.listens else result
 
 
 def rounds(sides: list[Side], count: int, spec: dict, seed: int, show) -> list[list[tuple[float, dict]]]:

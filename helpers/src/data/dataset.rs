@@ -174,8 +174,8 @@ impl Dataset {
     /// The pixels of one image: height x width x channels bytes, row by row, channels last.
     ///
     /// # Errors
-    /// If `image` is not below [`Dataset::len`], or if the pixels are read from the file ([`FoundImages::in_file`]) and
-    /// it is no longer readable or was shortened.
+    /// If `image` is not below [`Dataset::len`], or if the pixels are read from the file, which is no longer readable or was
+    /// shortened: always ([`FoundImages::in_file`]), or because they are not copied yet.
     pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
         if image >= self.len() {
             let expected = format!("below {}, the number of images", self.len());
@@ -276,6 +276,8 @@ pub(super) fn count_classes(labels: impl Iterator<Item = i64>, classes: usize) -
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use crate::data::batches::{ImageSource, Normalization};
     use crate::data::test_files::{folder, npy};
@@ -389,6 +391,39 @@ mod tests {
         // Images that were copied into memory do not need the file.
         file.set_len(0).unwrap();
         assert_eq!(*copied.image(9).unwrap(), [90, 91, 92]);
+    }
+
+    /// By a flag, not by a clock: nobody has waited for what needs the whole file.
+    #[test]
+    fn a_file_of_bytes_is_open_before_it_is_read_to_its_end() {
+        let [height, width] = [512, 640];
+        let size = height * width;
+        let pixels: Vec<u8> = (0..4 * size).map(|index| (index >> 12) as u8).collect();
+        let labels = npy("|u1", &[4], &[0, 1, 1, 0]);
+        for largest_copy in [1 << 30, 0] {
+            let folder = folder(&npy("|u1", &[4, height, width], &pixels), &labels);
+            let memory = Memory { available: Some(1 << 30) };
+            let load = Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(()));
+            let dataset = load.unwrap();
+            let facts = &dataset.loaded.images.file_facts;
+            assert!(!facts.are_known());
+            let mut buffer = Vec::new();
+            let fetched = dataset.fetch([3, 0, 1].into_iter(), &mut buffer).unwrap();
+            for (image, fetched) in [3, 0, 1].into_iter().zip(fetched) {
+                assert_eq!(fetched, &pixels[image * size..][..size]);
+            }
+            assert!(!facts.are_known());
+            let found = dataset.found_images();
+            assert_eq!((found.smallest, found.largest), (0.0, 255.0));
+            assert_eq!(found.in_file, largest_copy == 0);
+            let file = std::fs::read(folder.path().join("X.npy")).unwrap();
+            assert_eq!(dataset.info().x_sha256, format!("{:x}", Sha256::digest(file)));
+            // What is copied does not need the file.
+            let file = std::fs::File::options().write(true).open(folder.path().join("X.npy"));
+            file.unwrap().set_len(0).unwrap();
+            assert_eq!(dataset.image(2).is_ok(), largest_copy > 0);
+            assert_eq!(dataset.fetch([2].into_iter(), &mut buffer).is_ok(), largest_copy > 0);
+        }
     }
 
     #[test]

@@ -6,14 +6,15 @@
 //! Up to [`LARGEST_COPY`] bytes, pixels are copied into memory. Pixels of a larger file that is already `uint8` in C
 //! order stay in it: an image is read when it is needed, and the system's page cache keeps what is in use.
 //!
-//! For a `uint8` file in C order a background thread computes the hash and, if the file is not copied, the range;
-//! callers wait only when they need them: 5 GB take three seconds. Other files are read to the end first, because their
-//! range decides what each value becomes.
+//! A `uint8` file in C order is open at once. A background thread computes its range and its hash, and copies it; callers
+//! wait only when they need those: 5 GB take three seconds. Until then, images of a file that is to be copied are read from
+//! it as well. Other files are read to the end first, because their range decides what each value becomes.
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,10 @@ use crate::text::shown_path;
 
 /// A `uint8` file with more pixels than this many bytes is not copied into memory: 1 GiB.
 pub const LARGEST_COPY: u64 = 1 << 30;
+
+/// Bytes that the background thread reads at a time. A file with no more is read before it is used: that takes no longer than
+/// the start of a thread.
+const PIECE: u64 = 1 << 20;
 
 /// Fewer grey levels than this are an error, unless the file holds no more different values.
 const FEWEST_LEVELS: usize = 16;
@@ -84,56 +89,48 @@ impl ImageFile {
         let scaling = self.scaling(&range)?;
         // Scaled values are always copied, so now a large `uint8` file needs memory, too.
         self.check_room(memory)?;
-        let pixels = Pixels::Memory(Arc::new(self.copy(scaling, &mut on_progress)?));
+        let pixels = Pixels::Memory(self.copy(scaling, &mut on_progress)?);
         let found = self.found(range.smallest, range.largest, scaling, false);
         let file_facts = FileFacts::known(Facts { found, sha256 });
         Ok(Images { shape: self.shape, count: self.count, pixels, file_facts })
     }
 
-    /// For a `uint8` file in C order whose values need no scaling: copies it in one pass, or leaves it in place if it
-    /// is `large`. None if the values need scaling. Everything else is computed in the background.
+    /// For a `uint8` file in C order whose values need no scaling: everything that needs all of it is left to the
+    /// background, and so is the copy, unless the file is too `large` for one. None if the values need scaling.
     fn read_plain(
         &mut self,
         large: bool,
         on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Option<Images>> {
-        let (shape, count) = (self.shape, self.count);
-        let head = Sha256::new_with_prefix(self.npy.head());
-        if large {
-            // One value that is not dark is enough to decide: no byte is above 255.
-            if !self.npy.any_piece(|piece| piece.iter().any(|&byte| f64::from(byte) >= DARKEST))? {
-                return Ok(None);
-            }
-            let (file, path) = (self.npy.file()?, self.npy.path().to_owned());
-            let pixels = PixelsInFile { file, path, start: self.npy.header().data_start as u64 };
-            let (file, bytes) = (self.npy.file()?, self.npy.data_bytes());
-            let (start, found) = (pixels.start, self.found(0.0, 0.0, Scaling::AsIs, true));
-            let file_facts = FileFacts::later(move |needed| {
-                examine_file(&file, start, bytes, (head, found), needed)
-            });
-            return Ok(Some(Images { shape, count, pixels: Pixels::File(pixels), file_facts }));
-        }
-        let (mut pixels, total) = (self.room()?, self.npy.data_bytes() as f64);
-        let (mut least, mut most) = (u8::MAX, 0);
-        self.npy.each_piece(|piece| {
-            (least, most) = range_of_bytes(piece, (least, most));
-            pixels.extend_from_slice(piece);
-            on_progress(pixels.len() as f64 / total)
+        let (file, bytes, mut read) = (self.npy.file()?, self.npy.data_bytes(), 0);
+        let modified = modified(&file);
+        // One value that is not dark is enough to decide: no byte is above 255.
+        let has_bright = self.npy.any_piece(|piece| {
+            read += piece.len();
+            on_progress(read as f64 / bytes as f64)?;
+            Ok(piece.iter().any(|&byte| f64::from(byte) >= DARKEST))
         })?;
-        let (smallest, largest) = (f64::from(least), f64::from(most));
-        if Scaling::of(smallest, largest) != Some(Scaling::AsIs) {
+        if !has_bright {
             return Ok(None);
         }
-        let pixels = Arc::new(pixels);
-        let (bytes, found) =
-            (Arc::clone(&pixels), self.found(smallest, largest, Scaling::AsIs, false));
-        let file_facts = FileFacts::later(move |needed| {
-            let mut hash = head;
-            let pieces = bytes.chunks(1 << 20).take_while(|_| needed.load(Ordering::Relaxed));
-            pieces.for_each(|piece| hash.update(piece));
-            Facts { found, sha256: format!("{:x}", hash.finalize()) }
-        });
-        Ok(Some(Images { shape, count, pixels: Pixels::Memory(pixels), file_facts }))
+        let (path, start) = (self.npy.path().to_owned(), self.npy.header().data_start as u64);
+        let copy = Arc::new(OnceLock::new());
+        let examination = Examination {
+            file: self.npy.file()?,
+            start,
+            bytes,
+            modified,
+            head: Sha256::new_with_prefix(self.npy.head()),
+            found: self.found(0.0, 0.0, Scaling::AsIs, true),
+            room: if large { None } else { Some(self.room()?) },
+            copy: Arc::clone(&copy),
+        };
+        let file_facts = match bytes > PIECE {
+            true => FileFacts::later(move |needed| examination.run(needed)),
+            false => FileFacts::known(examination.run(&AtomicBool::new(true))),
+        };
+        let pixels = Pixels::File(PixelsInFile { file, path, start, copy });
+        Ok(Some(Images { shape: self.shape, count: self.count, pixels, file_facts }))
     }
 
     fn found(&self, smallest: f64, largest: f64, scaling: Scaling, in_file: bool) -> FoundImages {
@@ -266,30 +263,60 @@ impl ImageFile {
     }
 }
 
-/// Range and hash of a file whose pixels stay in it; `head` has already hashed the header.
-fn examine_file(
-    file: &File,
+/// A look at all of a `uint8` file: range, hash, and a copy of its pixels.
+struct Examination {
+    file: File,
+    /// Offset of the pixels, and their number.
     start: u64,
     bytes: u64,
-    (mut head, found): (Sha256, FoundImages),
-    needed: &AtomicBool,
-) -> Facts {
-    let (mut range, mut done, mut piece) = ((u8::MAX, 0), 0, vec![0; 1 << 20]);
-    while done < bytes {
-        let now = &mut piece[..(bytes - done).min(1 << 20) as usize];
-        let is_read = needed.load(Ordering::Relaxed) && read_at(file, now, start + done).is_ok();
-        if !is_read {
-            return Facts { found, sha256: unknown_hash() };
+    /// When the file was changed last, as it was opened.
+    modified: Option<SystemTime>,
+    /// Has hashed the header.
+    head: Sha256,
+    /// All but the range.
+    found: FoundImages,
+    /// Room for the copy; none if the pixels stay in the file.
+    room: Option<Vec<u8>>,
+    /// Where the copy goes.
+    copy: Arc<OnceLock<Vec<u8>>>,
+}
+
+impl Examination {
+    /// Ends early if the result is no longer `needed`.
+    fn run(mut self, needed: &AtomicBool) -> Facts {
+        let (mut range, mut done) = ((u8::MAX, 0), 0);
+        let mut piece = vec![0; self.bytes.min(PIECE) as usize];
+        while done < self.bytes {
+            let now = &mut piece[..(self.bytes - done).min(PIECE) as usize];
+            let is_read = needed.load(Ordering::Relaxed)
+                && read_at(&self.file, now, self.start + done).is_ok();
+            if !is_read {
+                return Facts { found: self.found, sha256: unknown_hash() };
+            }
+            range = range_of_bytes(now, range);
+            self.head.update(&*now);
+            if let Some(room) = &mut self.room {
+                room.extend_from_slice(now);
+            }
+            done += now.len() as u64;
         }
-        range = range_of_bytes(now, range);
-        head.update(&*now);
-        done += now.len() as u64;
+        // Images may have been read before the change, and others after it.
+        let sha256 = match modified(&self.file) == self.modified {
+            true => format!("{:x}", self.head.finalize()),
+            false => unknown_hash(),
+        };
+        let in_file = self.room.is_none();
+        if let Some(pixels) = self.room {
+            self.copy.get_or_init(|| pixels);
+        }
+        let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
+        Facts { found: FoundImages { smallest, largest, in_file, ..self.found }, sha256 }
     }
-    let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
-    Facts {
-        found: FoundImages { smallest, largest, ..found },
-        sha256: format!("{:x}", head.finalize()),
-    }
+}
+
+/// When the file was changed last; none where the system does not keep it.
+fn modified(file: &File) -> Option<SystemTime> {
+    file.metadata().and_then(|about| about.modified()).ok()
 }
 
 /// The range of these bytes and of earlier ones, as a loop that the compiler vectorises.
@@ -437,4 +464,38 @@ fn image_shape(path: &Path, shape: &[usize]) -> Result<(usize, ImageShape)> {
         return refuse("save images that have pixels");
     }
     Ok((count, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_since_it_was_opened_is_copied_but_has_no_hash() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1, 2, 7, 8, 9]).unwrap();
+        let shape = ImageShape { height: 1, width: 3, channels: 1 };
+        let examine = |modified| {
+            let copy = Arc::new(OnceLock::new());
+            let examination = Examination {
+                file: file.try_clone().unwrap(),
+                start: 2,
+                bytes: 3,
+                modified,
+                head: Sha256::new(),
+                found: Images::in_memory(shape, vec![0; 3]).found().clone(),
+                room: Some(Vec::new()),
+                copy: Arc::clone(&copy),
+            };
+            let facts = examination.run(&AtomicBool::new(true));
+            assert_eq!((facts.found.smallest, facts.found.largest), (7.0, 9.0));
+            assert_eq!((facts.found.in_file, copy.get()), (false, Some(&vec![7, 8, 9])));
+            facts.sha256
+        };
+        assert_eq!(examine(modified(&file)), format!("{:x}", Sha256::digest([7u8, 8, 9])));
+        let changed = examine(Some(SystemTime::UNIX_EPOCH));
+        assert!(changed.starts_with("unknown: the file changed"), "{changed}");
+    }
 }

@@ -1,8 +1,11 @@
 //! The images of `X.npy` as other code uses them: `u8`, channels last, in memory or read from the file.
+//!
+//! A file may get into memory while its first images are read from it: see `PixelsInFile`.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
 use super::scaling::Scaling;
 use crate::error::Result;
-use crate::system::files::read_at;
+use crate::system::files::{read_ahead, read_at};
 use crate::system::parallel::in_background;
 
 /// Height, width and channels of an image.
@@ -53,7 +56,7 @@ pub struct FoundImages {
     pub largest: f64,
     /// How the values became `u8`.
     pub scaling: Scaling,
-    /// True when the pixels are not in memory but read from the file as they are used.
+    /// True when the pixels stay in the file and are read from it as they are used.
     pub in_file: bool,
 }
 
@@ -66,22 +69,25 @@ pub(super) struct Images {
 }
 
 pub(super) enum Pixels {
-    Memory(Arc<Vec<u8>>),
+    Memory(Vec<u8>),
     File(PixelsInFile),
 }
 
+/// Pixels that are read from the file: all the time, or until a copy of them is in memory.
 pub(super) struct PixelsInFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
     /// Offset of the first image's pixels, in bytes.
     pub(super) start: u64,
+    /// The pixels of all images, from the moment when the background thread has read a file that is to be copied.
+    pub(super) copy: Arc<OnceLock<Vec<u8>>>,
 }
 
 /// How long the background thread waits before it reads the file, so that it takes neither disk nor processor from the first
 /// batches; whoever needs the results ends the wait.
 const AHEAD: Duration = Duration::from_millis(250);
 
-/// Results that need the whole file: its range and its hash.
+/// Results that need the whole file: its range and its hash. Who has them has the copy of its pixels, too, if there is one.
 pub(super) struct FileFacts {
     known: OnceLock<Facts>,
     /// The thread that computes them, until the result is taken.
@@ -95,7 +101,7 @@ pub(super) struct Facts {
     pub(super) sha256: String,
 }
 
-/// Stands in for the hash of a file that changed while in use, or could not be read to its end. It is unique, so no kept
+/// Stands in for the hash of a file that changed while it was read, or could not be read to its end. It is unique, so no kept
 /// result can claim to come from the same file. Reading an image that is no longer there gives the error.
 pub(super) fn unknown_hash() -> String {
     static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -119,6 +125,12 @@ impl FileFacts {
             examine(&still_needed)
         });
         FileFacts { known: OnceLock::new(), thread: Mutex::new(Some(thread)), needed }
+    }
+
+    /// True once somebody has waited for the results, or if they were known from the start.
+    #[cfg(test)]
+    pub(super) fn are_known(&self) -> bool {
+        self.known.get().is_some()
     }
 
     /// Waits for the results.
@@ -163,7 +175,7 @@ impl Images {
         };
         let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
         let file_facts = FileFacts::known(Facts { found, sha256 });
-        Images { shape, count, file_facts, pixels: Pixels::Memory(Arc::new(pixels)) }
+        Images { shape, count, file_facts, pixels: Pixels::Memory(pixels) }
     }
 
     /// What was found in the file. Waits until all of it was read.
@@ -184,9 +196,9 @@ impl Images {
     /// The pixels of the image in this row of X.
     pub(super) fn image(&self, row: usize) -> Result<Cow<'_, [u8]>> {
         let size = self.shape.pixels();
-        match &self.pixels {
-            Pixels::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
-            Pixels::File(pixels) => {
+        match self.pixels.place() {
+            Place::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
+            Place::File(pixels) => {
                 let mut buffer = Vec::new();
                 pixels.fetch([row].into_iter(), size, &mut buffer)?;
                 Ok(Cow::Owned(buffer))
@@ -201,14 +213,32 @@ impl Images {
         buffer: &'a mut Vec<u8>,
     ) -> Result<Vec<&'a [u8]>> {
         let size = self.shape.pixels();
-        match &self.pixels {
-            Pixels::Memory(bytes) => {
+        match self.pixels.place() {
+            Place::Memory(bytes) => {
                 Ok(rows.map(|row| &bytes[row * size..(row + 1) * size]).collect())
             }
-            Pixels::File(pixels) => {
+            Place::File(pixels) => {
                 pixels.fetch(rows, size, buffer)?;
                 Ok(buffer.chunks_exact(size).collect())
             }
+        }
+    }
+}
+
+/// Where pixels are to be had from at the moment.
+enum Place<'a> {
+    Memory(&'a [u8]),
+    File(&'a PixelsInFile),
+}
+
+impl Pixels {
+    fn place(&self) -> Place<'_> {
+        match self {
+            Pixels::Memory(bytes) => Place::Memory(bytes),
+            Pixels::File(pixels) => match pixels.copy.get() {
+                Some(bytes) => Place::Memory(bytes),
+                None => Place::File(pixels),
+            },
         }
     }
 }
@@ -220,12 +250,19 @@ impl PixelsInFile {
         size: usize,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        let PixelsInFile { file, path, start } = self;
+        let PixelsInFile { file, path, start, .. } = self;
+        let runs: Vec<(u64, usize)> = runs(rows)
+            .into_iter()
+            .map(|rows| (start + (rows.start * size) as u64, rows.len() * size))
+            .collect();
+        // All are asked for before the first is waited for: a disk serves many as soon as one.
+        if runs.len() > 1 {
+            runs.iter().for_each(|&(offset, bytes)| read_ahead(file, offset, bytes));
+        }
         buffer.clear();
-        for row in rows {
+        for (offset, bytes) in runs {
             let filled = buffer.len();
-            buffer.resize(filled + size, 0);
-            let offset = start + (row * size) as u64;
+            buffer.resize(filled + bytes, 0);
             read_at(file, &mut buffer[filled..], offset).map_err(|error| match error.kind() {
                 ErrorKind::UnexpectedEof => {
                     let found = "that it got shorter while it was in use".to_owned();
@@ -238,6 +275,18 @@ impl PixelsInFile {
     }
 }
 
+/// Rows that follow each other in the file, in one range each.
+fn runs(rows: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for row in rows {
+        match runs.last_mut() {
+            Some(run) if run.end == row => run.end += 1,
+            _ => runs.push(row..row + 1),
+        }
+    }
+    runs
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -248,6 +297,11 @@ mod tests {
         let shape = ImageShape { height: 1, width: 1, channels: 1 };
         let images = Images::in_memory(shape, vec![7]);
         Facts { found: images.found().clone(), sha256: "known".to_owned() }
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_read_at_once() {
+        assert_eq!(runs([4, 5, 6, 2, 3, 3, 1].into_iter()), [4..7, 2..4, 3..4, 1..2]);
     }
 
     #[test]

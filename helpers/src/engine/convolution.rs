@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::chain::{Backward, Forward, Step};
 use super::frozen::FrozenNormalization;
 use super::kernel_and_bias::{KernelAndBias, TrainedIndices, in_kind};
-use super::layout::{blocks, padding};
+use super::layout::{ChannelsLast, blocks, padding};
 use super::products::{each_on_one_thread, linear, product};
 use crate::error::{Error, Result};
 use crate::layers::{Weight, cast};
@@ -60,6 +60,8 @@ impl Step for ConvolutionStep {
                 None => in_kind(kernel, bias, kind),
             })?;
         let (input, geometry) = self.padded(input, &kernel)?;
+        let kernel =
+            if self.weights.are_constant() { kernel } else { in_order_of(kernel, &input)? };
         let output = geometry.forward(&input, &kernel, bias.as_ref())?;
         let trained = self.weights.trained(weights);
         let factor = self.normalization.as_ref().map(|folded| folded.factor.shallow_clone());
@@ -201,6 +203,19 @@ impl Geometry {
     }
 }
 
+/// `kernel` in channels-last memory if `input` is. Otherwise libtorch would copy it so time and again: for the output, for
+/// the gradient of the input, and for each part of the kernel's gradient.
+fn in_order_of(kernel: Tensor, input: &Tensor) -> Result<Tensor> {
+    let layout = ChannelsLast::of(input);
+    let [width, channels] = [layout.width, layout.channels].map(|side| side as i64);
+    let strides = [layout.image() as i64, 1, width * channels, channels];
+    // As libtorch sees it: where a side is 1, other strides are the same memory, but not channels last to it.
+    match input.stride() == strides {
+        true => Ok(kernel.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?),
+        false => Ok(kernel),
+    }
+}
+
 /// The pixels of images as rows; needs no copy for channels-last memory.
 fn pixels(images: &Tensor) -> Result<Tensor> {
     Ok(images.f_permute([0, 2, 3, 1])?.f_reshape([-1, images.size()[1]])?)
@@ -294,4 +309,51 @@ unsafe extern "C" {
         of_weight: *mut *mut c_void,
         of_bias: *mut *mut c_void,
     ) -> i32;
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// Images and kernels of several shapes: the output and all gradients, with the kernel as it is and reordered.
+    #[test]
+    fn the_order_of_a_kernel_s_memory_changes_no_bit() {
+        tch::manual_seed(9);
+        let options = (Kind::Float, Device::Cpu);
+        for (kind, [channels, filters, side]) in [
+            (Kind::BFloat16, [24, 40, 3]),
+            (Kind::BFloat16, [3, 8, 5]),
+            (Kind::BFloat16, [1, 32, 3]),
+            (Kind::Float, [24, 40, 3]),
+        ] {
+            let images = Tensor::randn([40, 9, 7, channels], options).permute([0, 3, 1, 2]);
+            let (images, geometry) = (images.to_kind(kind), Geometry::same(side / 2));
+            let plain = Tensor::randn([filters, channels, side, side], options).to_kind(kind);
+            let ordered = in_order_of(plain.shallow_clone(), &images).unwrap();
+            assert!(plain.is_contiguous());
+            assert_eq!(ordered.is_contiguous(), channels == 1);
+            let [as_is, reordered] = [plain, ordered].map(|kernel| {
+                let output = geometry.forward(&images, &kernel, None).unwrap();
+                let [of_input, of_kernel, of_bias] =
+                    geometry.backward(&output, &images, &kernel, [true; 3]).unwrap();
+                [output, of_input, of_kernel, of_bias]
+            });
+            for (as_is, reordered) in as_is.iter().zip(&reordered) {
+                assert!(as_is.equal(reordered), "{kind:?} {channels} {filters} {side}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_stays_as_it_is_for_images_in_another_order() {
+        let options = (Kind::Float, Device::Cpu);
+        let kernel = || Tensor::zeros([2, 3, 3, 3], options);
+        let images = Tensor::zeros([4, 3, 5, 6], options);
+        assert!(in_order_of(kernel(), &images).unwrap().is_contiguous());
+        // One pixel an image: both orders at once.
+        let images = Tensor::zeros([4, 3, 1, 1], options);
+        assert!(in_order_of(kernel(), &images).unwrap().is_contiguous());
+    }
 }

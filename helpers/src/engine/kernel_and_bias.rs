@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use crate::error::Result;
-use crate::layers::{Weight, cast};
+use crate::layers::Weight;
 
 /// A kernel and its bias as the products take them.
 pub(super) type Converted = (Tensor, Option<Tensor>);
@@ -41,6 +41,11 @@ impl KernelAndBias {
         Ok(KernelAndBias { kernel: own.start, bias, constant })
     }
 
+    /// True if neither is trained.
+    pub(super) fn are_constant(&self) -> bool {
+        self.constant.is_some()
+    }
+
     /// Both for a batch; `convert` is called if one of them is trained.
     pub(super) fn converted(
         &self,
@@ -67,7 +72,6 @@ impl KernelAndBias {
 
 /// Converts both to this number format, and does nothing else to them.
 pub(super) fn in_kind(kernel: &Weight, bias: Option<&Weight>, kind: Kind) -> Result<Converted> {
-    let convert =
-        |weight: &Weight| -> Result<Tensor> { Ok(cast(&weight.tensor, kind)?.f_detach()?) };
+    let convert = |weight: &Weight| -> Result<Tensor> { Ok(weight.in_kind(kind)?.f_detach()?) };
     Ok((convert(kernel)?, bias.map(convert).transpose()?))
 }

@@ -1,8 +1,8 @@
 //! Weights: a layer's specification, and the tensors of a model.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::Initializer;
+use super::{Initializer, cast};
 use crate::error::Result;
 
 /// The specification of a weight, before memory is allocated.
@@ -30,6 +30,37 @@ pub(crate) struct Weight {
     pub trainable: bool,
     /// True when weight decay applies, see [`WeightSpec::kernel`].
     pub decay: bool,
+    /// The values in bf16, contiguous, if they are kept: see [`Weight::keep_rounded`].
+    pub rounded: Option<Tensor>,
+}
+
+impl Weight {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        tensor: Tensor,
+        trainable: bool,
+        decay: bool,
+    ) -> Weight {
+        Weight { name: name.into(), tensor, trainable, decay, rounded: None }
+    }
+
+    /// The values in this number format; not copied if they are kept in it.
+    pub(crate) fn in_kind(&self, kind: Kind) -> Result<Tensor> {
+        match &self.rounded {
+            Some(rounded) if rounded.kind() == kind => Ok(rounded.shallow_clone()),
+            _ => cast(&self.tensor, kind),
+        }
+    }
+
+    /// Keeps the values of a trained weight in bf16, too, if that is `kind`: the optimiser then writes both in one pass, and
+    /// a forward converts nothing. Whoever else changes the weight must set `rounded` to `None`.
+    pub(crate) fn keep_rounded(&mut self, kind: Kind) -> Result<()> {
+        self.rounded = match self.trainable && kind == Kind::BFloat16 {
+            true => Some(self.tensor.f_detach()?.f_to_kind(kind)?),
+            false => None,
+        };
+        Ok(())
+    }
 }
 
 impl WeightSpec {
@@ -63,11 +94,35 @@ impl WeightSpec {
     pub(crate) fn with(&self, tensor: Tensor) -> Result<Weight> {
         let tensor = tensor.f_set_requires_grad(self.trainable)?;
         let WeightSpec { trainable, decay, .. } = *self;
-        Ok(Weight { name: self.name.clone(), tensor, trainable, decay })
+        Ok(Weight::new(&self.name, tensor, trainable, decay))
     }
 }
 
 /// True for a weight of this name that is a running statistic of batch normalisation.
 pub(crate) fn is_statistic(name: &str) -> bool {
     name.ends_with(".moving_mean") || name.ends_with(".moving_variance")
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_trained_weight_that_is_kept_in_bf16_is_not_converted_again() {
+        let weight = |trainable| {
+            let tensor = Tensor::ones([3], (Kind::Float, Device::Cpu));
+            Weight::new("w", tensor.set_requires_grad(trainable), trainable, false)
+        };
+        let mut trained = weight(true);
+        trained.keep_rounded(Kind::BFloat16).unwrap();
+        let kept = trained.rounded.as_ref().unwrap();
+        assert_eq!(trained.in_kind(Kind::BFloat16).unwrap().data_ptr(), kept.data_ptr());
+        assert_eq!(trained.in_kind(Kind::Float).unwrap().data_ptr(), trained.tensor.data_ptr());
+        for (mut other, kind) in [(weight(false), Kind::BFloat16), (weight(true), Kind::Float)] {
+            other.keep_rounded(kind).unwrap();
+            assert!(other.rounded.is_none());
+        }
+    }
 }

@@ -135,6 +135,25 @@ pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<
     }
 }
 
+/// Asks the system to read these bytes of the file soon, without waiting for them. Only a hint.
+pub(crate) fn read_ahead(file: &File, offset: u64, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        // SAFETY: a plain system call for an open file. A refusal does no harm.
+        unsafe {
+            libc::posix_fadvise(
+                file.as_raw_fd(),
+                offset as libc::off_t,
+                bytes as libc::off_t,
+                libc::POSIX_FADV_WILLNEED,
+            );
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset, bytes);
+}
+
 /// A pending file younger than this never counts as left behind: it may be created but not locked yet.
 const LEFT_AFTER: Duration = Duration::from_secs(60);
 

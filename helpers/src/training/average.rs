@@ -97,8 +97,7 @@ mod tests {
     use super::*;
 
     fn weight(name: &str, trainable: bool) -> Weight {
-        let tensor = Tensor::from_slice(&[1f32, -2.0]);
-        Weight { name: name.into(), tensor, trainable, decay: false }
+        Weight::new(name, Tensor::from_slice(&[1f32, -2.0]), trainable, false)
     }
 
     #[test]

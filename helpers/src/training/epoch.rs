@@ -32,7 +32,7 @@ impl TrainingState<'_> {
         let started = Instant::now();
         let epoch = self.epochs().len() + 1;
         self.threads.enter();
-        let trained = self.train_epoch(epoch, callbacks, guard);
+        let trained = self.train_rounded(epoch, callbacks, guard);
         self.step_seconds += started.elapsed().as_secs_f64();
         self.swap_average();
         let validated = trained.and_then(|trained| Ok((trained, self.validate(guard)?)));
@@ -52,6 +52,23 @@ impl TrainingState<'_> {
             learning_rate,
             seconds: started.elapsed().as_secs_f64(),
         })
+    }
+
+    /// [`TrainingState::train_epoch`] with the trained weights kept in the number format of the products as well. For these
+    /// steps alone: the optimiser keeps both equal, but not who swaps or restores weights.
+    fn train_rounded(
+        &mut self,
+        epoch: usize,
+        callbacks: &mut [Box<dyn Callback>],
+        guard: &InterruptGuard,
+    ) -> Result<(Totals, f64)> {
+        let kind = self.model.precision.kind();
+        if self.model.device().is_fused() {
+            self.model.weights.iter_mut().try_for_each(|weight| weight.keep_rounded(kind))?;
+        }
+        let trained = self.train_epoch(epoch, callbacks, guard);
+        self.model.weights.iter_mut().for_each(|weight| weight.rounded = None);
+        trained
     }
 
     /// One pass over the training images in a new order; returns the sums and the last learning rate.

@@ -147,11 +147,9 @@ mod tests {
     /// A kernel, a bias, a weight without a gradient and a frozen one.
     fn weights() -> Vec<Weight> {
         tch::manual_seed(2);
-        let weight = |name: &str, size: &[i64], trainable, decay| Weight {
-            name: name.into(),
-            tensor: Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(trainable),
-            trainable,
-            decay,
+        let weight = |name: &str, size: &[i64], trainable, decay| {
+            let tensor = Tensor::randn(size, (Kind::Float, Device::Cpu));
+            Weight::new(name, tensor.set_requires_grad(trainable), trainable, decay)
         };
         vec![
             weight("bias", &[5], true, false),

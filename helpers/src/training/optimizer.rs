@@ -10,7 +10,7 @@ use super::flat::FlatWeights;
 use crate::error::{Error, Result};
 use crate::layers::Weight;
 use crate::system::device::Device;
-use crate::system::elements::{Element, read, vectorised};
+use crate::system::elements::{Element, read, vectorised, write};
 use crate::system::parallel::in_parallel;
 
 /// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), Keras's `AdamW`.
@@ -76,7 +76,8 @@ impl AdamW {
     }
 
     /// Updates each trainable weight by its gradient, `f32` or bf16. A weight with an undefined gradient is unchanged.
-    /// The moving average is updated in the same pass, while a chunk of the weights is still in the cache.
+    /// The moving average and the copy in bf16 are updated in the same pass, while a chunk of the weights is still in the
+    /// cache.
     ///
     /// # Errors
     /// If libtorch cannot reorder a gradient, or a tensor belongs to another weight.
@@ -96,6 +97,9 @@ impl AdamW {
         let step = Factors { size: size.size as f32, root: size.root as f32, keep: 1.0 };
         let decayed = size.keep as f32;
         let gradients = gradients.iter().map(laid_out).collect::<Result<Vec<Tensor>, _>>()?;
+        let flat = |rounded: &Tensor| rounded.f_view([-1]);
+        let rounded = weights.iter().map(|weight| weight.rounded.as_ref().map(flat).transpose());
+        let rounded = rounded.collect::<Result<Vec<Option<Tensor>>, _>>()?;
         let share = followers.as_ref().map_or(0.0, |followers| followers.share as f32);
         let followers = followers.map_or(&[][..], |followers| &*followers.values);
         let (mut tasks, mut total) = (Vec::new(), 0);
@@ -105,37 +109,58 @@ impl AdamW {
                 continue;
             }
             let values = values_of(&weight.tensor, length, &weight.name)?;
-            let gradient = &gradients[index];
-            let slopes = match gradient.defined().then(|| gradient.kind()) {
-                None => Gradient::None,
-                Some(Kind::BFloat16) => Gradient::Bf16(read(gradient, length)?),
-                Some(_) => Gradient::F32(read(gradient, length)?),
-            };
+            let slopes = Gradient::of(&gradients[index], length)?;
             let average = match followers.get(index) {
                 Some(average) => values_of(average, length, &weight.name)?,
                 None => &mut [],
             };
+            // The tape of the step that read the copy is gone.
+            let copy = match &rounded[index] {
+                Some(rounded) => write::<bf16>(rounded, length)?,
+                None => &mut [],
+            };
             total += length;
-            let mut averages = average.chunks_mut(CHUNK);
+            let (mut averages, mut copies) = (average.chunks_mut(CHUNK), copy.chunks_mut(CHUNK));
             let step = Factors { keep: if weight.decay { decayed } else { 1.0 }, ..step };
             let moments = first.chunks_mut(CHUNK).zip(second.chunks_mut(CHUNK));
             for ((values, slopes), moments) in
                 values.chunks_mut(CHUNK).zip(slopes.chunks(CHUNK)).zip(moments)
             {
-                tasks.push((step, values, slopes, moments, averages.next()));
+                let (average, copy) = (averages.next(), copies.next());
+                tasks.push(Chunk { step, values, slopes, moments, average, copy });
             }
         }
-        in_parallel(total, tasks, |(step, values, slopes, (first, second), average)| {
-            match slopes {
-                Gradient::None => {}
-                Gradient::F32(slopes) => descend(values, slopes, first, second, step),
-                Gradient::Bf16(slopes) => descend(values, slopes, first, second, step),
-            }
-            if let Some(average) = average {
-                follow::<f32>(average, values, share);
-            }
-        });
+        in_parallel(total, tasks, |chunk| chunk.update(share));
         Ok(())
+    }
+}
+
+/// The values of a weight that one thread updates at a time, and what belongs to them.
+struct Chunk<'a> {
+    step: Factors<f32>,
+    values: &'a mut [f32],
+    slopes: Gradient<'a>,
+    moments: (&'a mut [f32], &'a mut [f32]),
+    average: Option<&'a mut [f32]>,
+    /// The values in bf16.
+    copy: Option<&'a mut [bf16]>,
+}
+
+impl Chunk<'_> {
+    /// `share` is that of the average, see [`Followers`].
+    fn update(self, share: f32) {
+        let Chunk { step, values, slopes, moments: (first, second), average, copy } = self;
+        match slopes {
+            Gradient::None => {}
+            Gradient::F32(slopes) => descend(values, slopes, first, second, step),
+            Gradient::Bf16(slopes) => descend(values, slopes, first, second, step),
+        }
+        if let Some(average) = average {
+            follow::<f32>(average, values, share);
+        }
+        if let Some(copy) = copy {
+            round::<bf16>(copy, values);
+        }
     }
 }
 
@@ -168,6 +193,14 @@ enum Gradient<'a> {
 }
 
 impl<'a> Gradient<'a> {
+    fn of(gradient: &'a Tensor, length: usize) -> Result<Gradient<'a>> {
+        Ok(match gradient.defined().then(|| gradient.kind()) {
+            None => Gradient::None,
+            Some(Kind::BFloat16) => Gradient::Bf16(read(gradient, length)?),
+            Some(_) => Gradient::F32(read(gradient, length)?),
+        })
+    }
+
     fn chunks(self, length: usize) -> Box<dyn Iterator<Item = Gradient<'a>> + 'a> {
         match self {
             Gradient::None => Box::new(std::iter::repeat(Gradient::None)),
@@ -190,16 +223,26 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// Rounds some weights to the number format of their copy.
+    fn round(copies: &mut [E], values: &[f32]) {
+        for (copy, value) in copies.iter_mut().zip(values) {
+            *copy = E::store(*value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{Precision, Sequential};
     use tch::Kind;
 
     /// Two steps on one weight of 1 with gradients 0.5 and -0.25, worked by hand.
     #[test]
     fn two_steps_follow_the_formula() {
         let tensor = Tensor::ones([1, 1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-        let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
+        let mut weights = [Weight::new("w", tensor, true, true)];
         let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
         let (mut value, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for (step, slope) in [0.5, -0.25].into_iter().enumerate() {
@@ -219,8 +262,7 @@ mod tests {
     #[test]
     fn a_frozen_weight_stays() {
         let frozen = Tensor::ones([3], (Kind::Float, tch::Device::Cpu));
-        let mut weights =
-            [Weight { name: "w".into(), tensor: frozen, trainable: false, decay: true }];
+        let mut weights = [Weight::new("w", frozen, false, true)];
         let gradients = [Tensor::ones([3], (Kind::Float, tch::Device::Cpu))];
         let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
         adam.step(&mut weights, &gradients, 0.01, None).unwrap();
@@ -237,7 +279,7 @@ mod tests {
         let config = nn::AdamW { wd: 0.05, eps: EPSILON, ..nn::AdamW::default() };
         let mut libtorch = config.build(&store, 0.02).unwrap();
         let tensor = theirs.detach().copy().set_requires_grad(true);
-        let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
+        let mut weights = [Weight::new("w", tensor, true, true)];
         let mut adam = AdamW::new(&mut weights, 0.05, Device::Cpu).unwrap();
         for _ in 0..20 {
             let target = Tensor::randn([7, 5], (Kind::Float, tch::Device::Cpu));
@@ -259,11 +301,48 @@ mod tests {
         let narrow = slopes.to_kind(Kind::BFloat16);
         let [wide, narrow] = [narrow.to_kind(Kind::Float), narrow].map(|gradient| {
             let tensor = Tensor::ones([20, 50], (Kind::Float, tch::Device::Cpu));
-            let mut weights = [Weight { name: "w".into(), tensor, trainable: true, decay: true }];
+            let mut weights = [Weight::new("w", tensor, true, true)];
             let mut adam = AdamW::new(&mut weights, 0.1, Device::Cpu).unwrap();
             adam.step(&mut weights, &[gradient], 0.01, None).unwrap();
             weights[0].tensor.copy()
         });
         assert!(wide.equal(&narrow) && wide.min().double_value(&[]) < 1.0);
+    }
+
+    /// Two layers of a network without and with the copies, over more than one chunk.
+    #[test]
+    fn weights_whose_copies_in_bf16_are_kept_are_trained_as_without_them() {
+        let run = |keeps: bool| {
+            let network = Sequential::for_vectors(200).dense(190).batch_normalization().relu();
+            let mut model = network.dense(3).build(4).unwrap();
+            model.precision = Precision::BFloat16;
+            model.set_device(Device::Cpu).unwrap();
+            let engine = model.training_engine(0).unwrap();
+            let mut adam = AdamW::new(&mut model.weights, 0.05, Device::Cpu).unwrap();
+            if keeps {
+                let mut weights = model.weights.iter_mut();
+                weights.try_for_each(|weight| weight.keep_rounded(Kind::BFloat16)).unwrap();
+            }
+            tch::manual_seed(6);
+            let images = Tensor::randn([20, 200], (Kind::Float, tch::Device::Cpu));
+            for _ in 0..3 {
+                let (outputs, tape) = engine.forward(&images, &model.weights).unwrap();
+                outputs.square().sum(Kind::Float).backward();
+                let gradients = tape.backward(&outputs, &model.weights).unwrap();
+                adam.step(&mut model.weights, &gradients, 0.01, None).unwrap();
+            }
+            model.weights
+        };
+        let (with, without) = (run(true), run(false));
+        assert!(with[0].tensor.numel() > CHUNK);
+        for (with, without) in with.iter().zip(&without) {
+            assert!(with.tensor.equal(&without.tensor), "{}", with.name);
+            assert!(without.rounded.is_none());
+            let rounded = with
+                .rounded
+                .as_ref()
+                .map(|rounded| rounded.equal(&with.tensor.to_kind(Kind::BFloat16)));
+            assert_eq!(rounded, with.trainable.then_some(true), "{}", with.name);
+        }
     }
 }

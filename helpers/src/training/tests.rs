@@ -65,12 +65,8 @@ fn assert_close(ours: &Tensor, theirs: &[f32]) {
 #[test]
 fn the_moving_average_is_pytorch_s() {
     for Averaged { momentum, weights, averages } in cases().moving_average {
-        let mut now = ["bn.gamma", "bn.moving_mean"].map(|name| Weight {
-            name: name.into(),
-            tensor: Tensor::new(),
-            trainable: name == "bn.gamma",
-            decay: false,
-        });
+        let mut now = ["bn.gamma", "bn.moving_mean"]
+            .map(|name| Weight::new(name, Tensor::new(), name == "bn.gamma", false));
         let first = weights[0].iter().map(|values| Tensor::from_slice(values)).collect();
         let mut average = MovingAverage::new(momentum, first);
         for (step, (weights, averages)) in weights.iter().zip(&averages).enumerate().skip(1) {

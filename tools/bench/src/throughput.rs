@@ -33,7 +33,7 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// Trains and predicts; gives the speeds, and a score as a sign that something was learnt.
+    /// Trains and predicts, and says when ([`begin`]); gives the speeds, and a score as a sign that something was learnt.
     pub(crate) fn run(self) -> Result<Value> {
         let seed = self.seed;
         let split = Dataset::load(&self.data)?
@@ -62,7 +62,9 @@ impl Spec {
             let part =
                 Split { train: train.clone(), validation: validation.clone(), ..split.clone() };
             model.fit_denoiser(&part, noise, first, Callbacks::default())?;
+            begin("training");
             let history = model.fit_denoiser(&part, noise, fit, Callbacks::default())?;
+            begin("evaluation");
             let validation = noise.on(&validation, seed);
             let denoised = model.denoise(&validation)?;
             let quality = Quality::of(validation.clean(), &denoised)?;
@@ -71,7 +73,9 @@ impl Spec {
             (history.train_images_per_second, second_time(predict)?, score)
         } else {
             model.fit_on(&train, &validation, first)?;
+            begin("training");
             let history = model.fit_on(&train, &validation, fit)?;
+            begin("evaluation");
             let score = ("accuracy", model.evaluate(&validation)?.accuracy);
             let predict = || model.predict(&train).map(drop);
             (history.train_images_per_second, second_time(predict)?, score)
@@ -91,9 +95,15 @@ impl Spec {
     }
 }
 
+/// Says what begins, for the part `layers`, which reads what oneDNN reports of it.
+fn begin(phase: &str) {
+    println!("phase {phase}");
+}
+
 /// How long `work` takes when it has been done once before, as the peers are timed.
 fn second_time(work: impl Fn() -> Result<()>) -> Result<Duration> {
     work()?;
+    begin("prediction");
     let started = Instant::now();
     work()?;
     Ok(started.elapsed())

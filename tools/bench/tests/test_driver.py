@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import driver
 import measure
 from measure import PREDICTION, TRAINING, Figure
-from parts import cells, ceilings, grid_search, growth, opening, throughput, time_to_accuracy
+from parts import cells, ceilings, grid_search, growth, layers, opening, threads, throughput, time_to_accuracy
 
 SECONDS = Figure("seconds", "all of it", "s", higher_is_better=False)
 
@@ -185,8 +185,23 @@ def test_other_folds_are_refused(monkeypatch):
         search(monkeypatch, [search_result()] * 7 + [search_result(fold_sums=[3, 2, 1])])
 
 
+# What oneDNN reports of a product, of a convolution's forward and of the gradient of its kernel, and of a copy.
+REPORT = [
+    "onednn_verbose,v1,primitive,exec,cpu,matmul,brg_matmul:avx512_core_bf16,undef,src:bf16::blocked:ab::f0 "
+    "wei:bf16::blocked:ba::f0 dst:bf16::blocked:ab::f0,attr-scratchpad:user,,128x784:784x512,0.5\n",
+    "onednn_verbose,v1,primitive,exec,cpu,convolution,brg_conv_fwd:avx512_core_bf16,forward_training,"
+    "src_bf16::blocked:acdb::f0 wei_bf16::blocked:Acdb32a::f0 bia_undef::undef::: dst_bf16::blocked:acdb::f0,,"
+    "alg:convolution_direct,mb128_ic32oc64_ih14oh14kh3sh1dh0ph1_iw14ow14kw3sw1dw0pw1,2.0\n",
+    "onednn_verbose,v1,primitive,exec,cpu,convolution,brg_conv_bwd_w:avx512_core_bf16,backward_weights,"
+    "src_bf16::blocked:acdb::f0 wei_bf16::blocked:Acdb::f0 dst_bf16::blocked:acdb::f0,,alg:convolution_direct,"
+    "mb32_ic32oc64_ih14oh14kh3sh1dh0ph1_iw14ow14kw3sw1dw0pw1,1.0\n",
+    "onednn_verbose,v1,primitive,exec,cpu,reorder,jit:uni,undef,src_bf16::blocked:abcd::f0 dst_bf16::blocked:acdb::f0,,,"
+    "64x32x3x3,0.01\n",
+]
+
 # All keys that a part reads from a side's result.
 RESULT = {
+    "lines": ["phase training\n", *48 * REPORT, "phase prediction\n", *12 * REPORT],
     "train_images_per_second": 40.0, "predict_images_per_second": 80.0, "features_per_second": 8.0,
     "accuracy": 0.8, "psnr_db": 18.0, "mean_feature": 0.3, "val_accuracy": [0.5, 0.9], "seconds": 2.0,
     "peak_megabytes": 9.0, "own_megabytes": 4.0, "flop": {"train": 9e7, "predict": 3e7}, "parameters": 100,
@@ -237,7 +252,8 @@ PARTS = [name for name in driver.PARTS if name != "grid_search"]
 def test_each_part_gives_a_table_and_charts_with_title_and_axes(name, made_up):
     data = measure.ROOT / "data" / "sample"
     part = driver.PARTS[name]
-    section = part.run(arguments(data=data, quick=True), {"float32_gflops": 190.0, "bfloat16_gflops": 400.0, "format": "float32"})
+    machine = {"float32_gflops": 190.0, "bfloat16_gflops": 400.0, "copy_gigabytes_per_second": 30.0, "format": "float32"}
+    section = part.run(arguments(data=data, quick=True), machine)
     json.dumps(section)
     assert part.module.show(section).strip()
     assert [text for one in driver.comparisons(section) for text in measure.unlike(one)] == []
@@ -284,6 +300,84 @@ def test_an_epoch_s_cost_is_in_seconds_for_images_and_by_the_image_elsewhere(mad
     assert charts["images"]["lines"][0] == {"name": "helpers", "x": [1000.0, 3000.0, 10000.0, 30000.0, 60000.0],
                                             "y": [25.0, 75.0, 250.0, 750.0, 1500.0]}  # fmt: skip
     assert set(charts["threads"]["lines"][1]["y"]) == {50.0}
+
+
+def test_threads_go_up_in_powers_of_two_to_all_cores():
+    assert [threads.numbers(cores) for cores in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+@pytest.fixture
+def scaling(monkeypatch):
+    """The part `threads` on four cores, with ten images a second for each thread in training, and an accuracy by threads."""
+
+    def measured(accuracy) -> dict:
+        def rounds(sides, count, spec, seed, show):
+            def result(side: measure.Side) -> dict:
+                speed = {TRAINING.key: 10.0 * side.threads, PREDICTION.key: 50.0}
+                return RESULT | speed | {"accuracy": accuracy(side.threads)}
+
+            return [[(1.0, result(side))] * count for side in sides]
+
+        monkeypatch.setattr(measure, "rounds", rounds)
+        monkeypatch.setattr(measure, "cores", lambda: 4)
+        return threads.run(arguments(rounds=2), None)
+
+    return measured
+
+
+def test_a_speed_stands_beside_that_of_one_thread(scaling):
+    section = scaling(lambda threads: 0.8)
+    ours = section["scaling"]["cnn"]["sides"]["helpers"]
+    assert section["threads"] == [1, 2, 4]
+    assert [entry["median"] for entry in ours[TRAINING.key]] == [10.0, 20.0, 40.0]
+    assert [entry["of_one"]["median"] for entry in ours[TRAINING.key]] == [1.0, 2.0, 4.0]
+    assert [entry["of_one"]["median"] for entry in ours[PREDICTION.key]] == [1.0, 1.0, 1.0]
+    chart = threads.charts(section)[1]
+    assert [line["name"] for line in chart["lines"]] == [
+        "helpers, training", "helpers, prediction", "PyTorch, bf16, training", "PyTorch, bf16, prediction",
+    ]  # fmt: skip
+    assert chart["lines"][0] | {"name": ""} == {"name": "", "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]}
+
+
+def test_a_result_that_depends_on_the_number_of_threads_is_refused(scaling):
+    with pytest.raises(measure.BenchError, match=r"same accuracy .* found \[0.81, 0.81\] with 4 threads and \[0.8, 0.8\]"):
+        scaling(lambda threads: 0.81 if threads == 4 else 0.8)
+
+
+def test_a_product_stands_beside_what_products_and_memory_allow(monkeypatch):
+    monkeypatch.setattr(measure, "cores", lambda: 2)
+    machine = {"bfloat16_gflops": 400.0, "copy_gigabytes_per_second": 1.0}
+    # Two steps, with two forwards and two parts of the gradient in each, and a validation that is none of their work.
+    other = REPORT[0].replace("128x784", "500x784")
+    lines = [*2 * [*REPORT, *REPORT[1:3]], other, "bench: something else, exec\n"]
+    found = layers.phase(lines, 2, 0.01, machine)
+    forward, gradient, product = found["products"]
+    assert product["name"] == "matmul 128x784:784x512"
+    # 102.8 million operations in half a millisecond, and 1.065 million values of two bytes: bound by memory here.
+    assert product["gflop_per_second"] == pytest.approx(2 * 128 * 784 * 512 / 0.5e-3 / 1e9)
+    bytes_moved = 2 * (128 * 784 + 784 * 512 + 128 * 512)
+    assert product["flop_per_byte"] == pytest.approx(2 * 128 * 784 * 512 / bytes_moved)
+    assert product["share_of_ceiling"] == pytest.approx(product["gflop_per_second"] / product["flop_per_byte"])
+    assert forward["name"] == "3 x 3, 32 to 64 channels, 14 x 14, forward" and forward["calls"] == 2
+    assert forward["seconds"] == pytest.approx(4e-3)
+    assert forward["gflop_per_second"] == pytest.approx(2 * 128 * 14 * 14 * 64 * 32 * 9 / 2e-3 / 1e9)
+    assert forward["share_of_ceiling"] == pytest.approx(forward["gflop_per_second"] / min(400.0, forward["flop_per_byte"]))
+    # On two threads at once.
+    assert gradient["seconds"] == pytest.approx(1e-3) and gradient["name"].endswith("gradient of the kernel")
+    assert found["reorder_seconds"] == pytest.approx(1e-5)
+    assert found["rest_seconds"] == pytest.approx(10e-3 - 4e-3 - 1e-3 - 0.5e-3 - 1e-5)
+    assert "share_of_ceiling" not in layers.phase(lines, 2, 0.01, None)["products"][0]
+
+
+def test_the_lines_of_a_phase_are_told_apart():
+    found = layers.by_phase(["a", "phase training", "b", "phase evaluation", "c", "phase prediction", "d"])
+    assert {name: lines[-1] for name, lines in found.items()} == {"training": "b", "prediction": "d"}
+
+
+def test_a_side_that_is_listened_to_gives_its_lines_and_has_its_variables():
+    code = "import os; print('a line of', os.environ['WORD']); print('{}')"
+    heard = measure.Side("echo", [sys.executable, "-c", code], variables={"WORD": "mine"}, listens=True)
+    assert measure.run(heard, {})[1] == {"lines": ["a line of mine\n"]}
 
 
 def test_a_side_of_more_pixels_gets_fewer_images():

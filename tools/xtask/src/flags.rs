@@ -154,7 +154,7 @@ xflags::xflags! {
             /// How often each side runs, in turn with the others; 3 unless told otherwise.
             optional --rounds n: Rounds
             /// One part alone: ceilings, grid_search, dense, cnn, autoencoder, transfer, features, time_to_accuracy,
-            /// busy, cells, opening, search_scale or growth.
+            /// busy, threads, layers, cells, opening, search_scale or growth.
             optional --only part: String
             /// Leave out the peers of a network that have this in their name: `compiled`, which takes minutes.
             optional --without word: String

@@ -131,17 +131,15 @@ impl NpyFile {
 
     /// Calls `visit` with all the data in order, in pieces of whole elements.
     pub(crate) fn each_piece(&mut self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.until(|piece| visit(piece).map(|()| false)).map(drop)
-    }
-
-    /// True if `suits` accepts a piece; reading stops at the first one.
-    pub(crate) fn any_piece(&mut self, mut suits: impl FnMut(&[u8]) -> bool) -> Result<bool> {
-        self.until(|piece| Ok(suits(piece)))
+        self.any_piece(|piece| visit(piece).map(|()| false)).map(drop)
     }
 
     /// Calls `visit` with the data in order, in pieces of whole elements, until it returns true; returns whether it
     /// did.
-    fn until(&mut self, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<bool> {
+    pub(crate) fn any_piece(
+        &mut self,
+        mut visit: impl FnMut(&[u8]) -> Result<bool>,
+    ) -> Result<bool> {
         let NpyFile { path, file, header, .. } = self;
         let failed = |source: std::io::Error| match source.kind() {
             ErrorKind::UnexpectedEof => {

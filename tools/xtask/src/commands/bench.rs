@@ -14,7 +14,7 @@ use crate::setup::{self, program};
 const DRIVER: &str = "tools/bench/driver.py";
 
 /// The driver's names of its parts, and what each needs in addition to scikit-learn and Keras.
-const PARTS: [(&str, Needs); 13] = [
+const PARTS: [(&str, Needs); 15] = [
     ("ceilings", Needs::NOTHING),
     ("grid_search", Needs { torch: true, kernel: true, ..Needs::NOTHING }),
     ("dense", Needs { torch: true, ..Needs::NOTHING }),
@@ -24,6 +24,8 @@ const PARTS: [(&str, Needs); 13] = [
     ("features", Needs { torch: true, weights: true, ..Needs::NOTHING }),
     ("time_to_accuracy", Needs::NOTHING),
     ("busy", Needs { torch: true, ..Needs::NOTHING }),
+    ("threads", Needs { torch: true, ..Needs::NOTHING }),
+    ("layers", Needs::NOTHING),
     ("cells", Needs { kernel: true, ..Needs::NOTHING }),
     ("opening", Needs::NOTHING),
     ("search_scale", Needs::NOTHING),
