@@ -173,7 +173,7 @@ impl Front {
     fn note_outcome(&mut self, report: Report) {
         let Some(cell) = &mut self.cell else { return };
         match report {
-            Report::Panicked { message } => cell.outcome.panicked = Some(message),
+            Report::Panicked { message, at } => cell.outcome.panicked = Some((message, at)),
             Report::Returned { message, at } => cell.outcome.returned = Some((message, at)),
             Report::Unloadable { message } => cell.outcome.unloadable = Some(message),
             Report::Exited { code, signal } => cell.outcome.exited = Some((code, signal)),

@@ -144,7 +144,7 @@ fn location_of(arrow: &regex::Captures, sources: &Sources) -> Option<Location> {
 }
 
 /// Whether a path is that of the file that evcxr makes.
-fn is_evcxrs(path: &str) -> bool {
+pub(crate) fn is_evcxrs(path: &str) -> bool {
     path == "src/lib.rs"
 }
 

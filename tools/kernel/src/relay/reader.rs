@@ -24,7 +24,7 @@ pub(crate) enum Piece {
     Shown(Bundle),
     /// The cell panicked; the line for evcxr.
     Panic(String),
-    /// Where the `?` stands through which the cell returns: line and column, counted from 1.
+    /// Where the `?` stands through which the cell returns, or the statement that panics: line and column, counted from 1.
     ErrorAt(usize, usize),
     /// The cell returned through `?`; the line for evcxr.
     Error(String),
@@ -110,7 +110,8 @@ impl Reader {
                 self.end_block();
                 return;
             }
-            if content != PANIC.as_bytes() {
+            // A panic may come in the middle of a block, and tells its place first.
+            if content != PANIC.as_bytes() && !is_place(content) {
                 block.content.extend_from_slice(line);
                 return;
             }
@@ -220,8 +221,13 @@ fn is_marker(line: &[u8]) -> bool {
         || line.starts_with(INPUT)
         || line.starts_with(PASSWORD)
         || line.strip_prefix(CHANGED_TYPE).is_some_and(is_name)
-        || line.strip_prefix(ERROR_AT).is_some_and(|rest| read_at(rest).is_some())
+        || is_place(line.as_bytes())
         || line.strip_prefix(BEGIN).is_some_and(|rest| read_begin(rest).is_some())
+}
+
+fn is_place(line: &[u8]) -> bool {
+    let line = std::str::from_utf8(line).unwrap_or_default();
+    line.strip_prefix(ERROR_AT).is_some_and(|rest| read_at(rest).is_some())
 }
 
 fn is_name(text: &str) -> bool {
@@ -345,6 +351,13 @@ mod tests {
         let output = b"EVCXR_BEGIN_CONTENT text/plain\nhalf\nEVCXR_PANIC_NOTIFICATION\n";
         let pieces = read(output, 4096);
         assert!(matches!(&pieces[..], [Piece::Shown(_), Piece::Panic(_)]), "{pieces:?}");
+        let output =
+            b"EVCXR_BEGIN_CONTENT text/plain\nhalf\nEVCXR_ERROR_AT:3:1\nEVCXR_PANIC_NOTIFICATION\n";
+        let pieces = read(output, 4096);
+        assert!(
+            matches!(&pieces[..], [Piece::Shown(_), Piece::ErrorAt(3, 1), Piece::Panic(_)]),
+            "{pieces:?}"
+        );
     }
 
     #[test]
