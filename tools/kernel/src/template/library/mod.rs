@@ -16,7 +16,7 @@ use crate::toolchain::{self, LIBRARY};
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "the source of a library")]
 mod store;
 
-const STORE: &str = include_str!("store.rs");
+pub(super) const STORE: &str = include_str!("store.rs");
 
 /// What rustc inlines from tch into a cell calls these functions of libtorch's bindings, which a Rust library hides
 /// otherwise; the cell would not load.
