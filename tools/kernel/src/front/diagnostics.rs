@@ -58,7 +58,20 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern that a test has tried")
 }
 
+/// evcxr's own type for an error that leaves a cell through `?`.
+const ERROR_TYPE: &str = "EvcxrUserCodeError";
+
+/// The text without evcxr's own names.
+pub(crate) fn without_internals(text: &str) -> String {
+    text.replace(ERROR_TYPE, "CellError")
+}
+
 impl Diagnostic {
+    /// Whether it refuses the error that a `?` hands out of the cell.
+    pub(crate) fn is_of_question_mark(&self) -> bool {
+        self.code == "E0277" && self.rendered.contains(ERROR_TYPE)
+    }
+
     /// Whether this is the error that evcxr reports with `message`.
     pub(crate) fn is(&self, message: &str) -> bool {
         let plain = |text: &str| text.replace("`evcxr_variable_store`", "<end of input>");

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::diagnostics::{self, Diagnostic, is_evcxrs, short_path};
+use super::diagnostics::{self, Diagnostic, is_evcxrs, short_path, without_internals};
 use super::locate::{Location, Sources};
 use super::notebook::Notebook;
 use super::source::Problem;
@@ -264,12 +264,14 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
             }
             None => message.to_owned(),
         });
-        let code = diagnostic.as_ref().map_or("", |diagnostic: &Diagnostic| &diagnostic.code);
-        if let Some(hint) =
-            teach::hint(message, code, evidence.notebook).filter(|hint| !hints.contains(hint))
-        {
-            hints.push(hint);
-        }
+        let hint = match &diagnostic {
+            Some(diagnostic) if diagnostic.is_of_question_mark() => {
+                Some(teach::WITHOUT_TEXT.to_owned())
+            }
+            Some(Diagnostic { code, .. }) => teach::hint(message, code, evidence.notebook),
+            None => teach::hint(message, "", evidence.notebook),
+        };
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
         if !traceback.is_empty() {
             traceback.push(String::new());
         }
@@ -285,7 +287,8 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
         count => format!("{first}, and {} more", count - 1),
     };
     let text = hints.first().map_or(text.clone(), |hint| format!("{text}: {hint}"));
-    Failure { name: "CompileError".to_owned(), text, traceback }
+    let traceback = traceback.iter().map(|line| without_internals(line)).collect();
+    Failure { name: "CompileError".to_owned(), text: without_internals(&text), traceback }
 }
 
 /// Lines for an error that has no diagnostic of rustc: evcxr found it itself, or reworded it.
@@ -425,6 +428,33 @@ mod tests {
             failure(Outcome { returned, ..Outcome::default() }).unwrap().traceback.join("\n");
         assert!(traceback.contains("cell [5], line 2, column 1"), "{traceback}");
         assert!(traceback.ends_with("no such file"), "{traceback}");
+    }
+
+    #[test]
+    fn an_error_without_a_text_is_told_to_have_one() {
+        let message = "`()` doesn't implement `std::fmt::Display`";
+        let rendered = format!(
+            "error[E0277]: {message}\n --> src/lib.rs:4:1\n  |\n4 | x[3]\n  | ^^^^\n  = note: required for \
+             `EvcxrUserCodeError` to implement `From<()>`\n"
+        );
+        let said = json!({"message": message, "level": "error", "code": {"code": "E0277"},
+            "rendered": rendered, "children": []});
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), said.to_string()).unwrap();
+        let notebook = Notebook::default();
+        let evidence = Evidence {
+            number: 5,
+            code: "let x = load();\nx[3]",
+            generated: GENERATED,
+            diagnostics: file.path(),
+            notebook: &notebook,
+        };
+        let errors = vec![json!({ "evalue": message })];
+        let outcome = Outcome { refused: true, errors, ..Outcome::default() };
+        let failure = Failure::of(&outcome, &evidence).unwrap();
+        assert!(failure.text.contains("(line 2): an error that leaves a cell"), "{}", failure.text);
+        let traceback = failure.traceback.join("\n");
+        assert!(!traceback.contains("Evcxr") && traceback.contains("`CellError`"), "{traceback}");
     }
 
     #[test]
