@@ -48,6 +48,17 @@ def test_an_error_tells_the_line_that_returned_it(session, place):
     assert (cell.name, cell.text, cell.stream()) == ("Error", "No such file or directory (os error 2)", "")
 
 
+def test_an_error_of_several_lines_is_whole(session):
+    text = 'writeln!(f, "the first line")?;\n        writeln!(f, "the second")?;\n        write!(f, "the last")'
+    cell = session.run(
+        "#[derive(Debug)]\nstruct Long;\nimpl std::fmt::Display for Long {\n"
+        "    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {\n"
+        f"        {text}\n    }}\n}}\nErr::<(), _>(Long)?;"
+    )
+    assert (cell.name, cell.text) == ("Error", "the first line\nthe second\nthe last"), cell
+    assert cell.stream("stderr") == ""
+
+
 def test_variables_survive_a_panic_and_an_error(session):
     session.run("let kept = 41;")
     for source in ("panic!(\"no\");", "Err::<(), _>(\"no\")?;", "let bad = nowhere;", "let bad = (1;"):

@@ -55,6 +55,9 @@ pub(super) fn with_sizes_compared(source: &str) -> String {
 const ERROR: &str = "struct EvcxrUserCodeError {}";
 const MADE: &str = "fn from(error: T) -> Self {";
 const SAID: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+/// The statement that writes the error's text, and the same in one write: the relay takes the last write for it.
+const WRITTEN: &str = "eprintln!(\"{}\", error);";
+const WRITTEN_AT_ONCE: &str = "let text = format!(\"{}\\n\", error); eprint!(\"{text}\");";
 
 /// Has the conversion also report the place of the `?`. All lines keep their numbers.
 pub(super) fn with_place_of_error(source: &str) -> String {
@@ -65,6 +68,7 @@ pub(super) fn with_place_of_error(source: &str) -> String {
          {{ println!(\"{ERROR_AT}{{}}:{{}}\", at.line(), at.column()); }} {SAID}"
     );
     let after = after.replacen(MADE, &format!("#[track_caller] {MADE}"), 1);
+    let after = after.replacen(WRITTEN, WRITTEN_AT_ONCE, 1);
     format!("{before}{}", after.replacen(SAID, &says_place, 1))
 }
 
@@ -360,7 +364,7 @@ mod tests {
     #[test]
     fn an_error_says_where_it_was_returned_and_lines_stay() {
         let source = format!(
-            "fn f() {{}}\n{ERROR}\nimpl<T: A> From<T> for EvcxrUserCodeError {{\n{MADE}\n{SAID}\nX\n}}\n}}\nlast();\n"
+            "fn f() {{}}\n{ERROR}\nimpl<T: A> From<T> for EvcxrUserCodeError {{\n{MADE}\n{WRITTEN}\n{SAID}\nX\n}}\n}}\n{WRITTEN}\n"
         );
         let told = with_place_of_error(&source);
         assert_eq!(told.lines().count(), source.lines().count());
@@ -369,6 +373,8 @@ mod tests {
             told.contains("println!(\"EVCXR_ERROR_AT:{}:{}\", at.line(), at.column())"),
             "{told}"
         );
+        assert!(told.contains(&format!("{WRITTEN_AT_ONCE}\n")), "{told}");
+        assert!(told.ends_with(&format!("\n{WRITTEN}\n")), "a cell's own line");
         assert_eq!(with_place_of_error("fn f() {}\n"), "fn f() {}\n", "another evcxr's");
     }
 
