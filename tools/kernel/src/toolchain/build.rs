@@ -59,10 +59,7 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
 
     // evcxr's own process for cells needs the number in the function's name, and nobody reads places there.
     let source = match env::var_os(LINK_VARIABLE).filter(|_| !only_check) {
-        Some(_) => {
-            let source = cell::with_sizes_compared(&cell::with_function_without_number(&source));
-            statements::with_notes(&cell::with_place_of_error(&source))
-        }
+        Some(_) => with_places(&cell::with_function_without_number(&source)),
         None => source,
     };
 
@@ -88,6 +85,21 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
     }
     let output = room.compile(context, &arguments).map_err(|_| "the compiler cannot be started")?;
     room.answer(context, &output, &order, key.as_deref(), only_check)
+}
+
+/// The source of a cell that tells where it fails.
+fn with_places(source: &str) -> String {
+    let source = cell::with_sizes_compared(source);
+    statements::with_notes(&cell::with_place_of_error(&source))
+}
+
+/// Writes the session's cell once more, so that it tells where it fails; the folder in which cargo's call of the compiler
+/// finds it under the same relative path.
+pub(super) fn write_with_places(context: &Context) -> io::Result<PathBuf> {
+    let source = fs::read_to_string(context.session.join("src/lib.rs"))?;
+    let room = CellFolder { folder: context.session.join("cell") };
+    room.write(&with_places(&source))?;
+    Ok(room.folder)
 }
 
 /// The library that cells of this template are linked with.
