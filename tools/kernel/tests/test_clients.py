@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 from conftest import NOTEBOOKS, ROOT, plain
-from failures import FAILURES
+from failures import ALL_FAILURES, FAILURES
 from jupyter_client.asynchronous import AsyncKernelClient
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -96,10 +96,10 @@ def test_a_long_line_does_not_hold_up_nbclient(session):
 def failures_in_a_row():
     """A notebook with a cell of each kind and one behind them, and the errors' names in each. Only the last failure is not
     expected."""
-    nb = notebook(*(source for source, _, _ in FAILURES.values()), tags=["raises-exception"])
+    nb = notebook(*(source for source, _, _ in ALL_FAILURES.values()), tags=["raises-exception"])
     nb.cells[-1].metadata["tags"] = []
     nb.cells.append(new_code_cell('println!("never");'))
-    return nb, [[name] for _, name, _ in FAILURES.values()] + [[]]
+    return nb, [[name] for _, name, _ in ALL_FAILURES.values()] + [[]]
 
 
 def names(nb):
@@ -128,16 +128,16 @@ def test_nbconvert_stops(tmp_path, expect):
     if expect:
         assert names(nbformat.read(tmp_path / "source.nbconvert.ipynb", 4)) == expected
     else:
-        assert list(FAILURES.values())[-1][1] in run.stderr
+        assert list(ALL_FAILURES.values())[-1][1] in run.stderr
         assert not (tmp_path / "source.html").exists()
 
 
 def test_nbconvert_goes_on_where_errors_are_allowed(tmp_path):
-    nb = notebook(*(source for source, _, _ in FAILURES.values()), 'println!("the end");')
+    nb = notebook(*(source for source, _, _ in ALL_FAILURES.values()), 'println!("the end");')
     run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--allow-errors", "--to", "notebook", "SOURCE")
     assert run.returncode == 0, run.stderr
     executed = nbformat.read(tmp_path / "source.nbconvert.ipynb", 4)
-    assert names(executed)[:-1] == [[name] for _, name, _ in FAILURES.values()]
+    assert names(executed)[:-1] == [[name] for _, name, _ in ALL_FAILURES.values()]
     assert executed.cells[-1].outputs[0].text == "the end\n"
     assert executed.metadata.language_info.pygments_lexer == "rust"
 
@@ -154,7 +154,7 @@ def test_nbmake_stops(tmp_path):
     assert "1 failed, 1 passed" in run.stdout, run.stdout
     for name in ("fails", "expects"):
         assert names(nbformat.read(tmp_path / f"{name}.ipynb", 4)) == expected
-    assert f"fails.ipynb - {list(FAILURES.values())[-1][1]}" in plain(run.stdout), run.stdout
+    assert f"fails.ipynb - {list(ALL_FAILURES.values())[-1][1]}" in plain(run.stdout), run.stdout
 
 
 @pytest.mark.parametrize("kind", FAILURES)
