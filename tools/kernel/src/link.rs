@@ -51,6 +51,10 @@ pub(crate) enum Report {
         text: String,
     },
     Shown(Bundle),
+    /// What the cell has shown is removed, with `wait` once something else is shown.
+    Clear {
+        wait: bool,
+    },
     /// What the cell showed last, directly before its end.
     Value(Bundle),
     /// The cell panicked: what the panic wrote, and where the statement that led to it begins in evcxr's file, if that is

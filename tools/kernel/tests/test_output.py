@@ -141,3 +141,11 @@ def test_late_output_is_not_lost(session, gate):
 def test_a_folder_and_shell_commands_work(session):
     assert session.run("!echo one two").value.strip() == "one two"
     assert "helpers" not in session.run(":vars").text
+
+
+def test_what_was_shown_is_removed_where_a_cell_asks_for_it(session):
+    cell = session.run('println!("one");\nprintln!("EVCXR_CLEAR_OUTPUT wait");\nprintln!("two");')
+    kinds = [message["msg_type"] for message in cell.messages if message["msg_type"] not in ("status", "execute_input")]
+    assert kinds == ["stream", "clear_output", "stream"]
+    assert cell.of("clear_output") == [{"wait": True}]
+    assert cell.stream() == "one\ntwo\n"

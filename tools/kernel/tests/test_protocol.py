@@ -24,7 +24,7 @@ class TestProtocol(jupyter_kernel_test.KernelTests):
             "mime": "text/html",
         }
     ]
-    code_clear_output = ""
+    code_clear_output = 'println!("EVCXR_CLEAR_OUTPUT");'
     completion_samples = [{"text": "let longer_name = 1; longer_na", "matches": {"longer_name"}}]
     complete_code_samples = ["1 + 1", 'let s = "a (";', "fn one() -> i32 {\n    1\n}"]
     incomplete_code_samples = ["fn one() -> i32 {", 'let s = "one', "let x ="]

@@ -141,6 +141,10 @@ impl Front {
                 let published = self.output().push_bundle(bundle, now);
                 self.publish_all(published);
             }
+            Report::Clear { wait } => {
+                let published = self.output().clear(wait);
+                self.publish_all(published);
+            }
             Report::Value(bundle) => {
                 let published = match &mut self.cell {
                     Some(cell) => cell.output.push_value(bundle, now),

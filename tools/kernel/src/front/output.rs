@@ -98,6 +98,15 @@ impl Output {
         published
     }
 
+    /// Removes what was shown; what follows may be as much again.
+    pub(crate) fn clear(&mut self, wait: bool) -> Vec<Published> {
+        let mut published = self.flush_text();
+        published.extend(self.publish_value());
+        published.push(("clear_output", json!({ "wait": wait })));
+        (self.shown, self.held) = (0, None);
+        published
+    }
+
     /// Takes what was shown last before the end of the cell, which is its value.
     pub(crate) fn push_value(&mut self, bundle: Bundle, now: Instant) -> Vec<Published> {
         if bundle.id.is_some() {
@@ -351,6 +360,16 @@ mod tests {
         }
         all += &texts(&output.finish(true).0);
         assert!(all.len() < SHOWN + END + 1000, "{} bytes", all.len());
+    }
+
+    #[test]
+    fn after_what_was_shown_is_removed_as_much_can_be_shown_again() {
+        let (mut output, now) = (Output::default(), Instant::now());
+        output.push_text(Stream::Stdout, &"one\n".repeat(SHOWN), now);
+        output.flush_text();
+        assert_eq!(output.clear(true), [("clear_output", json!({ "wait": true }))]);
+        output.push_text(Stream::Stdout, "two\n", now);
+        assert_eq!(texts(&output.finish(true).0), "two\n");
     }
 
     #[test]

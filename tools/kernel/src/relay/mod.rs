@@ -283,6 +283,7 @@ impl Relay {
             match piece {
                 Piece::Text(text) => self.tell_text(Stream::Stdout, text),
                 Piece::Shown(bundle) => self.tell(&Report::Shown(bundle)),
+                Piece::Clear { wait } => self.tell(&Report::Clear { wait }),
                 Piece::Panic(line) => {
                     let (before, message) = self.errors.panicked();
                     self.tell_text(Stream::Stderr, before);
