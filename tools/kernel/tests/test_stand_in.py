@@ -182,6 +182,46 @@ def test_a_cell_is_compiled_by_rustc_alone(place):
     assert not (place.session / "target").exists()
 
 
+# As evcxr writes a cell.
+WRAPPED = """pub extern "C" fn run_user_code_7() {
+if std::panic::catch_unwind(|| {
+let _ = (|| -> std::result::Result<(), EvcxrUserCodeError> {
+first();
+second(mistake);
+Ok(())})();
+}).is_err() {
+    println!("EVCXR_PANIC_NOTIFICATION");
+}
+}
+"""
+
+
+def test_a_cell_notes_which_statement_runs_and_messages_do_not_show_it(place):
+    done, _ = place.build(WRAPPED.replace("mistake", ""), NOTEBOOK_LINK="/nowhere")
+    lines = made(done).read_text().splitlines()
+    assert lines[2].endswith("EvcxrUserCodeError> { evcxr_at(4);")
+    assert lines[3] == "first(); evcxr_at(5);"
+    assert len(lines) > len(WRAPPED.splitlines()), "with what keeps the notes, at the end"
+    # The compiler shows a line of the cell in its message.
+    rustc = place.tools / "rustc"
+    told = MISTAKE | {"rendered": "4 | first(); evcxr_at(5);"}
+    rustc.write_text(rustc.read_text().replace(json.dumps(MISTAKE), json.dumps(told)))
+    done, _ = place.build(WRAPPED, NOTEBOOK_LINK="/nowhere")
+    assert [message["rendered"] for message in messages(done)] == ["4 | first();"]
+    # Without the front nobody would read what it tells.
+    assert "evcxr_at" not in made(place.build(WRAPPED.replace("mistake", ""))[0]).read_text()
+
+
+def test_a_cell_that_cargo_compiles_notes_it_too(place):
+    manifest = place.session / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + 'itertools = "0.13"\n')
+    source = WRAPPED.replace("mistake", "")
+    done, _ = place.build(source, NOTEBOOK_LINK="/nowhere")
+    assert done.returncode == 0, done
+    assert "first(); evcxr_at(5);" in (place.session / "cell" / "libctx.so").read_text()
+    assert (place.session / "src" / "lib.rs").read_text() == source, "evcxr's own file, which cargo looks at"
+
+
 def test_the_same_cell_is_not_compiled_again(place):
     first, _ = place.build()
     content = made(first).read_bytes()
