@@ -51,11 +51,17 @@ pub(crate) enum Report {
         text: String,
     },
     Shown(Bundle),
+    /// What the cell has shown is removed, with `wait` once something else is shown.
+    Clear {
+        wait: bool,
+    },
     /// What the cell showed last, directly before its end.
     Value(Bundle),
-    /// The cell panicked; what the panic wrote.
+    /// The cell panicked: what the panic wrote, and where the statement that led to it begins in evcxr's file, if that is
+    /// known.
     Panicked {
         message: String,
+        at: Option<(usize, usize)>,
     },
     /// The cell returned an error through `?`: the error's text, and line and column of the `?` in evcxr's file if they are
     /// known.
@@ -111,7 +117,8 @@ pub(crate) fn keep_diagnostics(said: &[u8]) {
     }
 }
 
-/// Begins the line with the place of the `?` through which a cell returns: line and column follow.
+/// Begins the line with the place of the `?` through which a cell returns, or of the statement that panics: line and
+/// column follow.
 pub(crate) const ERROR_AT: &str = "EVCXR_ERROR_AT:";
 
 /// Marks a `Compiling` line that gives the reason why cargo compiles a cell.

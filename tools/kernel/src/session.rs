@@ -154,7 +154,9 @@ impl Session {
         fs::create_dir_all(&folder).map_err(cannot)?;
         // A sockets folder inside the session's folder is removed together with it if it is left behind.
         let sockets = match folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
-            true => tempfile::Builder::new().prefix("sockets-").tempdir_in(&folder)?,
+            true => {
+                tempfile::Builder::new().prefix("sockets-").tempdir_in(&folder).map_err(cannot)?
+            }
             false => tempfile::Builder::new().prefix("rust-kernel-").tempdir()?,
         };
         let versions = build_folder::kept_lock_file(&template);
@@ -174,9 +176,9 @@ impl Session {
                  what changed; `cargo xtask setup` makes later kernels quick again"
             );
         }
-        let is_known = built.is_some_and(|built| built.base == now.base);
-        let mode = if is_known { Mode::Know } else { Mode::Forget };
-        let configuration = build_folder::write_configuration(&self.folder)?;
+        let mode = mode(built.as_ref(), &now);
+        let configuration = build_folder::write_configuration(&self.folder)
+            .map_err(|error| cannot_write(paths, &error))?;
         // Values that are set already win, except for `LIBTORCH`: with another libtorch than the warm build's
         // everything would be compiled anew, and cargo sets this variable for every program it starts.
         let is_needed = |name: &str| name == LIBTORCH_VARIABLE || env::var_os(name).is_none();
@@ -202,6 +204,15 @@ impl Session {
     }
 }
 
+/// Whether what was recorded with the warm build still holds: a change of helpers or of versions is seen cell by cell, but
+/// another compiler, profile or kernel makes all of it worthless.
+fn mode(built: Option<&Stamp>, now: &Stamp) -> Mode {
+    match built {
+        Some(built) if built.base == now.base => Mode::Know,
+        _ => Mode::Forget,
+    }
+}
+
 fn cannot_write(paths: &Paths, error: &io::Error) -> String {
     format!("the kernel cannot write to {}: {error}", paths.kernel().display())
 }
@@ -216,10 +227,12 @@ fn hold_template(paths: &Paths, template: Option<PathBuf>) -> Outcome<(PathBuf, 
         opened => opened.map_err(|_| missing)?,
     };
     // The current template cannot be replaced and removed while this lock is held.
-    shared.lock_shared()?;
+    let cannot = |error: io::Error| cannot_write(paths, &error);
+    shared.lock_shared().map_err(cannot)?;
     let template = template.or_else(|| template::current(paths)).ok_or(missing)?;
-    let held = File::options().create(true).append(true).open(template::lock_file(&template))?;
-    held.lock_shared()?;
+    let lock_file = template::lock_file(&template);
+    let held = File::options().create(true).append(true).open(lock_file).map_err(cannot)?;
+    held.lock_shared().map_err(cannot)?;
     match Stamp::read(&template) {
         Some(_) => Ok((template, held)),
         None => Err(missing.into()),
@@ -262,6 +275,37 @@ fn silence_stdout() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_compiler_makes_what_was_recorded_worthless_and_edited_helpers_do_not() {
+        let stamp = |base: &str, sources: &str| Stamp {
+            base: base.to_owned(),
+            sources: sources.to_owned(),
+        };
+        let built = stamp("rustc 1", "helpers 1");
+        assert_eq!(mode(Some(&built), &stamp("rustc 1", "helpers 1")), Mode::Know);
+        assert_eq!(mode(Some(&built), &stamp("rustc 1", "helpers 2")), Mode::Know);
+        assert_eq!(mode(Some(&built), &stamp("rustc 2", "helpers 1")), Mode::Forget);
+        assert_eq!(mode(None, &stamp("rustc 1", "helpers 1")), Mode::Forget);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_named_and_no_warm_build_is_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("helpers")).unwrap();
+        fs::write(root.path().join("helpers/Cargo.toml"), "").unwrap();
+        let paths = Paths::find(Some(root.path().to_owned())).unwrap();
+        let told = || hold_template(&paths, None).unwrap_err().to_string();
+        assert!(told().contains("run `cargo xtask setup`"), "there is none: {}", told());
+        // As with a full disk: the lock cannot be opened.
+        fs::create_dir_all(paths.kernel().join("template.lock")).unwrap();
+        let folder = paths.kernel().display().to_string();
+        assert!(
+            told().starts_with(&format!("the kernel cannot write to {folder}: ")),
+            "{}",
+            told()
+        );
+    }
 
     #[test]
     fn only_sessions_without_a_living_kernel_are_stale() {

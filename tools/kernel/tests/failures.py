@@ -38,3 +38,5 @@ EVCXR_DIES = (
     'std::process::Command::new("kill").arg("-9").arg(evcxr).status();\n'
     "std::thread::sleep(std::time::Duration::from_secs(30));"
 )
+# With the failure that no cell survives, for programs that run a notebook on a kernel of their own.
+ALL_FAILURES = {"evcxr dies": (EVCXR_DIES, "DeadKernel", "all variables are lost"), **FAILURES}

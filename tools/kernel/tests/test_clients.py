@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 from conftest import NOTEBOOKS, ROOT, plain
-from failures import FAILURES
+from failures import ALL_FAILURES, FAILURES
 from jupyter_client.asynchronous import AsyncKernelClient
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -84,12 +84,22 @@ def test_nbclient_goes_on_where_errors_are_allowed(session):
     assert nb.cells[1].outputs[0].data["text/plain"] == "42"
 
 
+def test_a_long_line_does_not_hold_up_nbclient(session):
+    """The time that it takes to join streams grows with the square of a line's length."""
+    nb = notebook('println!("{}", "x".repeat(100_000));')
+    run_attached(nb, session, coalesce_streams=True)
+    (output,) = nb.cells[0].outputs
+    assert max(map(len, output.text.splitlines())) <= 32 * 1024
+    assert output.text.replace("\n", "") == "x" * 100_000
+
+
 def failures_in_a_row():
-    """A notebook with a cell of each kind, all of them expected to fail but the last but one; and their errors' names."""
-    nb = notebook(*(source for source, _, _ in FAILURES.values()), tags=["raises-exception"])
+    """A notebook with a cell of each kind and one behind them, and the errors' names in each. Only the last failure is not
+    expected."""
+    nb = notebook(*(source for source, _, _ in ALL_FAILURES.values()), tags=["raises-exception"])
     nb.cells[-1].metadata["tags"] = []
     nb.cells.append(new_code_cell('println!("never");'))
-    return nb, [[name] for _, name, _ in FAILURES.values()] + [[]]
+    return nb, [[name] for _, name, _ in ALL_FAILURES.values()] + [[]]
 
 
 def names(nb):
@@ -111,35 +121,40 @@ def test_papermill_sees_each_failure_with_its_own_engine(tmp_path):
 @pytest.mark.parametrize("expect", [True, False])
 def test_nbconvert_stops(tmp_path, expect):
     """At a failure that is not expected, and only there."""
-    nb = failures_in_a_row()[0]
+    nb, expected = failures_in_a_row()
     nb.cells[-2].metadata["tags"] = ["raises-exception"] if expect else []
-    run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--to", "html", "SOURCE")
+    run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--to", "notebook" if expect else "html", "SOURCE")
     assert run.returncode == (0 if expect else 1), run.stderr
-    assert (tmp_path / "source.html").exists() == expect
-    if not expect:
-        assert list(FAILURES.values())[-1][1] in run.stderr
+    if expect:
+        assert names(nbformat.read(tmp_path / "source.nbconvert.ipynb", 4)) == expected
+    else:
+        assert list(ALL_FAILURES.values())[-1][1] in run.stderr
+        assert not (tmp_path / "source.html").exists()
 
 
 def test_nbconvert_goes_on_where_errors_are_allowed(tmp_path):
-    nb = notebook(*(source for source, _, _ in FAILURES.values()), 'println!("the end");')
+    nb = notebook(*(source for source, _, _ in ALL_FAILURES.values()), 'println!("the end");')
     run = call(tmp_path, nb, "jupyter", "nbconvert", "--execute", "--allow-errors", "--to", "notebook", "SOURCE")
     assert run.returncode == 0, run.stderr
     executed = nbformat.read(tmp_path / "source.nbconvert.ipynb", 4)
-    assert names(executed)[:-1] == [[name] for _, name, _ in FAILURES.values()]
+    assert names(executed)[:-1] == [[name] for _, name, _ in ALL_FAILURES.values()]
     assert executed.cells[-1].outputs[0].text == "the end\n"
     assert executed.metadata.language_info.pygments_lexer == "rust"
 
 
 def test_nbmake_stops(tmp_path):
-    nb = failures_in_a_row()[0]
+    nb, expected = failures_in_a_row()
     nbformat.write(nb, tmp_path / "fails.ipynb")
     nb.cells[-2].metadata["tags"] = ["raises-exception"]
     nbformat.write(nb, tmp_path / "expects.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbmake", "-p", "no:cacheprovider", "-q", str(tmp_path)]
+    # `--overwrite` has it keep what it saw.
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-p", "no:cacheprovider", "-q", str(tmp_path)]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 1, run.stdout
     assert "1 failed, 1 passed" in run.stdout, run.stdout
-    assert f"fails.ipynb - {list(FAILURES.values())[-1][1]}" in plain(run.stdout), run.stdout
+    for name in ("fails", "expects"):
+        assert names(nbformat.read(tmp_path / f"{name}.ipynb", 4)) == expected
+    assert f"fails.ipynb - {list(ALL_FAILURES.values())[-1][1]}" in plain(run.stdout), run.stdout
 
 
 @pytest.mark.parametrize("kind", FAILURES)

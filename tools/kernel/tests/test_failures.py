@@ -48,6 +48,17 @@ def test_an_error_tells_the_line_that_returned_it(session, place):
     assert (cell.name, cell.text, cell.stream()) == ("Error", "No such file or directory (os error 2)", "")
 
 
+def test_an_error_of_several_lines_is_whole(session):
+    text = 'writeln!(f, "the first line")?;\n        writeln!(f, "the second")?;\n        write!(f, "the last")'
+    cell = session.run(
+        "#[derive(Debug)]\nstruct Long;\nimpl std::fmt::Display for Long {\n"
+        "    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {\n"
+        f"        {text}\n    }}\n}}\nErr::<(), _>(Long)?;"
+    )
+    assert (cell.name, cell.text) == ("Error", "the first line\nthe second\nthe last"), cell
+    assert cell.stream("stderr") == ""
+
+
 def test_variables_survive_a_panic_and_an_error(session):
     session.run("let kept = 41;")
     for source in ("panic!(\"no\");", "Err::<(), _>(\"no\")?;", "let bad = nowhere;", "let bad = (1;"):
@@ -93,3 +104,40 @@ def test_evcxr_that_dies_is_an_error_and_started_again(own_session):
     assert "all variables are lost" in cell.text
     assert session.finish(behind).status == "aborted"
     assert session.run("40 + 2").value == "42"
+
+
+@pytest.mark.parametrize("line", ["alone", "in a loop"])
+def test_a_panic_elsewhere_tells_the_line_of_the_cell_that_led_to_it(session, line):
+    """In the standard library's own code, which knows nothing of its caller."""
+    panics = "let early = std::time::Instant::now() - std::time::Duration::MAX;"
+    inner = panics if line == "alone" else f"for _ in 0..2 {{\n    {panics}\n}}"
+    cell = session.run(f"let first = 1;\n{inner}\nfirst")
+    number = 2 if line == "alone" else 3
+    assert f"cell [{cell.reply['execution_count']}], line {number}, column" in cell.traceback, cell
+    assert panics in cell.traceback
+    for frame in (".rs", "evcxr_at", "  at "):
+        assert frame not in cell.traceback, cell
+
+
+def test_a_panic_below_helpers_tells_the_line_of_the_cell(session):
+    assert session.run(':dep helpers = { path = "../helpers" }\nuse helpers::prelude::*;').status == "ok"
+    cell = session.run("let matrix = confusion_matrix(&[0], &[0], 2)?;\nmatrix[(5, 5)]")
+    assert (cell.name, "out of bounds" in cell.text) == ("Panic", True), cell
+    assert f"cell [{cell.reply['execution_count']}], line 2, column" in cell.traceback, cell
+    assert ".rs" not in cell.traceback, cell
+
+
+def test_a_compile_error_shows_nothing_that_was_added_to_the_cell(session):
+    cell = session.run("let first = vec![1];\nif first.len() > 1 {\n    first.nothing();\n}\nfirst")
+    assert "line 3, column 11" in cell.traceback, cell
+    assert "evcxr" not in cell.traceback, cell
+
+
+def test_a_type_that_is_declared_anew_costs_its_variables_alone(session):
+    session.run("let kept = 41;")
+    session.run("struct Point { x: u8 }\nlet point = Point { x: 1 };")
+    # The same names with other types: the value must not be read as one of the new type.
+    session.run("struct Point { x: String }")
+    cell = session.run("point.x.len()")
+    assert cell.name == "CompileError", cell
+    assert session.is_alive()

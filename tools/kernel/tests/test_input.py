@@ -21,6 +21,16 @@ def test_several_lines_and_a_long_one(session):
     assert cell.value == "10001", cell
 
 
+def test_a_password_is_asked_for_as_one(session):
+    # The line that evcxr's crate for input writes.
+    request = session.send('println!("EVCXR_INPUT_REQUEST_PASSWORD:your word? ");' + READ, allow_stdin=True)
+    question = session.client.get_stdin_msg(timeout=240)
+    assert question["content"] == {"prompt": "your word? ", "password": True}
+    session.client.input("secret")
+    cell = session.finish(request)
+    assert (cell.status, cell.stream()) == ("ok", 'read "secret\\n"\n'), cell
+
+
 def test_where_nobody_answers_it_is_an_error_and_not_the_end(session):
     session.run("let kept = 41;")
     cell = session.run(READ)

@@ -47,7 +47,7 @@ let many = MANY;
 
 @pytest.fixture(scope="module")
 def times():
-    """The time that each took, printed at the end for people; no test depends on it."""
+    """The time that each took, printed at the end for people (`-s`)."""
     times = {}
     yield times
     print("\nfrom the interrupt to the end of the cell:")
@@ -63,6 +63,8 @@ def kept(session):
 
 def ends(cell, times, state):
     times[state] = cell.seconds
+    # A busy machine may need longer than the second that it takes otherwise.
+    assert cell.seconds < 15, state
     assert (cell.status, cell.name) == ("error", "Interrupted"), cell
 
 
@@ -77,12 +79,10 @@ def test_while_a_cell_compiles(kept, times, after):
 
 def test_a_variable_that_the_cell_would_have_moved_stays(kept, times):
     kept.run('let text = "kept".to_owned();')
-    for after in (0.05, 0.15, 0.25):
-        cell = kept.run("let theirs = text;\nstd::thread::sleep(std::time::Duration::from_secs(3));", stop_after=after)
-        if "before it ran" in cell.text:
-            assert kept.run("text.len()").value == "4"
-            return
-    pytest.skip("each interrupt came too late")
+    cell = kept.run("let theirs = text;" + HEAVY, stop_after=0.4)
+    ends(cell, times, "compiling, with a variable to move")
+    assert "before it ran" in cell.text
+    assert kept.run("text.len()").value == "4"
 
 
 def test_when_nothing_runs(kept):

@@ -24,7 +24,7 @@ CELLS = [
     'println!("first");',
     'println!("step 1"); WAIT println!("step 2");',
     # This cell may fail: the cells after it are run.
-    "let n: Option<i32> = None;\nn.unwrap()",
+    'let n: Result<i32, &str> = Err("no helpers::data::Dataset");\nn.unwrap()',
     'println!("behind it");',
     "let x: Vec<i32> = vec![];\nx[3]",
     'println!("never");',
@@ -165,7 +165,8 @@ def test_run_all_stops_and_shows_output_while_a_cell_runs(lab, gate):
         wait_for(page, f"/[0-9]/.test({PROMPTS}[4]) && !{PROMPTS}.some(prompt => prompt.includes('*'))")
         outputs, prompts = page.ask(OUTPUTS), page.ask(PROMPTS)
         assert outputs[0].strip() == "first"
-        assert "cell [3], line 2, column" in outputs[2] and "None" in outputs[2]
+        assert "cell [3], line 2, column" in outputs[2] and "no helpers::data::Dataset" in outputs[2]
+        wait_for(page, "!document.querySelector('.jp-OutputArea a')", 10)
         assert outputs[3].strip() == "behind it"
         assert "cell [5], line 2, column" in outputs[4]
         assert outputs[5].strip() == ""

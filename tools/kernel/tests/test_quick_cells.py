@@ -127,6 +127,12 @@ def test_another_dependency_keeps_all_variables(own_session):
     assert any("with cargo, as it has other dependencies" in text or "compiled" in text for text in told(cell)), "of the wait"
     cell = session.run('println!("{own:?} {}", dataset.len() > 0 && model.count_params() > 0);')
     assert cell.stream() == "Own { value: 7 } true\n", cell
+    # A cell that cargo compiles tells where it fails, too.
+    for failing in ('std::fs::read("/nowhere")?;', "let early = std::time::Instant::now() - std::time::Duration::MAX;"):
+        cell = session.run(f"let first = 1;\n{failing}")
+        assert cell.name in ("Error", "Panic") and "line 2, column" in cell.traceback, cell
+    # It is compiled again when it changes.
+    assert session.run('println!("one");').stream() + session.run('println!("two");').stream() == "one\ntwo\n"
     # In a copy of the warm build, and without compiling helpers again.
     assert (folder_of(session) / "target").exists()
     assert "helpers" not in "".join(told(cell))

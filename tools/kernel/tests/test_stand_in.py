@@ -6,6 +6,7 @@ The kernel's program is called by these names, as evcxr calls them, with the tes
 import hashlib
 import json
 import os
+import resource
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,13 @@ MISTAKE = {
     "spans": [{"file_name": "src/lib.rs", "line_start": 1, "line_end": 1}],
     "children": [],
 }
+FULL = {
+    "$message_type": "diagnostic",
+    "level": "error",
+    "message": "failed to write libctx.so: No space left on device (os error 28)",
+    "spans": [],
+    "children": [],
+}
 # Each one records how it was called. The compiler refuses a source that contains `mistake`.
 RUSTC = """#!/bin/sh
 echo "rustc $*" >> LOG
@@ -42,6 +50,7 @@ case "$*" in
 *) if grep -q mistake src/lib.rs; then echo 'MISTAKE' >&2; exit 1; fi
    case "$*" in *--emit=link*) if grep -q unlinked src/lib.rs; then echo 'UNLINKED' >&2; exit 1; fi ;; esac
    if grep -q ended src/lib.rs; then kill -9 $$; fi
+   if grep -q full src/lib.rs && [ -e DISK ]; then echo 'FULL' >&2; exit 1; fi
    cat src/lib.rs > libctx.so ;;
 esac
 """
@@ -67,7 +76,7 @@ class Project:
     """A repository with a warm build, and a session on it."""
 
     def __init__(self, folder):
-        self.root = folder / "a place"
+        self.root = folder / "ein Plätzchen"
         self.log = folder / "log"
         self.tools = folder / "bin"
         kernel = self.root / ".tools" / "kernel"
@@ -81,6 +90,7 @@ class Project:
         for name, text in (("rustc", RUSTC), ("cargo", CARGO)):
             unlinked = MISTAKE | {"message": "linking with `cc` failed: exit status: 1"}
             text = text.replace("MISTAKE", json.dumps(MISTAKE)).replace("UNLINKED", json.dumps(unlinked))
+            text = text.replace("FULL", json.dumps(FULL)).replace("DISK", str(folder / "full"))
             (self.tools / name).write_text(text.replace("LOG", str(self.log)))
             (self.tools / name).chmod(0o755)
         (self.template / "target" / "libhelpers.rlib").write_text("compiled")
@@ -115,7 +125,7 @@ class Project:
         about = path.stat()
         return f"{path} {about.st_mtime_ns} {about.st_size}"
 
-    def call(self, tool, *arguments, mode="know", folder=None, **variables):
+    def call(self, tool, *arguments, mode="know", folder=None, disk_is_full=False, **variables):
         folder = folder or self.session
         environment = {
             "PATH": f"{folder}/tools/bin:{self.tools}:/usr/bin:/bin",
@@ -130,7 +140,12 @@ class Project:
             **variables,
         }
         program = folder / "tools" / "bin" / tool
-        return subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+        # Like a full disk: whoever writes to a file gets an error. Python ignores the signal that comes with it.
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))) if disk_is_full else None
+        return subprocess.run(
+            [program, *arguments], cwd=folder, env=environment, capture_output=True, text=True,
+            preexec_fn=limit, restore_signals=not disk_is_full,
+        )  # fmt: skip
 
     def build(self, source="fn f() {}\n", words=BUILD, **variables):
         """The result of a cell's build, and the real tools that it called."""
@@ -165,6 +180,46 @@ def test_a_cell_is_compiled_by_rustc_alone(place):
     assert len(called) == 1 and called[0].startswith("rustc src/lib.rs --crate-name ctx"), called
     assert "metadata=notebook" in called[0] and "--extern helpers=/deps/libhelpers.rlib" in called[0]
     assert not (place.session / "target").exists()
+
+
+# As evcxr writes a cell.
+WRAPPED = """pub extern "C" fn run_user_code_7() {
+if std::panic::catch_unwind(|| {
+let _ = (|| -> std::result::Result<(), EvcxrUserCodeError> {
+first();
+second(mistake);
+Ok(())})();
+}).is_err() {
+    println!("EVCXR_PANIC_NOTIFICATION");
+}
+}
+"""
+
+
+def test_a_cell_notes_which_statement_runs_and_messages_do_not_show_it(place):
+    done, _ = place.build(WRAPPED.replace("mistake", ""), NOTEBOOK_LINK="/nowhere")
+    lines = made(done).read_text().splitlines()
+    assert lines[2].endswith("EvcxrUserCodeError> { evcxr_at(4);")
+    assert lines[3] == "first(); evcxr_at(5);"
+    assert len(lines) > len(WRAPPED.splitlines()), "with what keeps the notes, at the end"
+    # The compiler shows a line of the cell in its message.
+    rustc = place.tools / "rustc"
+    told = MISTAKE | {"rendered": "4 | first(); evcxr_at(5);"}
+    rustc.write_text(rustc.read_text().replace(json.dumps(MISTAKE), json.dumps(told)))
+    done, _ = place.build(WRAPPED, NOTEBOOK_LINK="/nowhere")
+    assert [message["rendered"] for message in messages(done)] == ["4 | first();"]
+    # Without the front nobody would read what it tells.
+    assert "evcxr_at" not in made(place.build(WRAPPED.replace("mistake", ""))[0]).read_text()
+
+
+def test_a_cell_that_cargo_compiles_notes_it_too(place):
+    manifest = place.session / "Cargo.toml"
+    manifest.write_text(manifest.read_text() + 'itertools = "0.13"\n')
+    source = WRAPPED.replace("mistake", "")
+    done, _ = place.build(source, NOTEBOOK_LINK="/nowhere")
+    assert done.returncode == 0, done
+    assert "first(); evcxr_at(5);" in (place.session / "cell" / "libctx.so").read_text()
+    assert (place.session / "src" / "lib.rs").read_text() == source, "evcxr's own file, which cargo looks at"
 
 
 def test_the_same_cell_is_not_compiled_again(place):
@@ -276,6 +331,25 @@ def test_a_warm_build_that_is_gone_is_one_sentence(place):
     assert done.returncode == 101 and called == []
     (message,) = messages(done)
     assert "run `cargo xtask setup`, then restart the kernel" in message["message"]
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_build_works(place):
+    done, called = place.build("fn g() {}\n", disk_is_full=True)
+    assert done.returncode == 101 and called == []
+    (message,) = messages(done)
+    assert message["message"].startswith(f"the kernel cannot write to {place.session}/cell: "), message
+    assert made(place.build("fn g() {}\n")[0]).read_text().startswith("fn g() {}\n")
+
+
+def test_a_full_disk_that_the_compiler_finds_is_not_remembered(place):
+    full = place.tools.parent / "full"
+    full.touch()
+    for _ in range(2):
+        done, called = place.build("fn full() {}\n")
+        assert done.returncode == 101 and len(called) == 1
+        assert messages(done) == [FULL]
+    full.unlink()
+    assert made(place.build("fn full() {}\n")[0]).exists()
 
 
 @pytest.mark.parametrize("damage", ["file", "damaged"])

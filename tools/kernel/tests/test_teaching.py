@@ -89,3 +89,11 @@ def test_no_internals_in_any_message(session):
         assert cell.status == "error", source
         for word in ("evcxr", "lib.rs", "command_", "EVCXR"):
             assert word not in cell.traceback, cell
+
+
+def test_an_error_without_a_text_is_told_to_have_one(session):
+    cell = session.run("let first = 1;\nErr::<(), ()>(())?;")
+    assert cell.name == "CompileError", cell
+    assert "line 2" in cell.text and "its type needs `Display`" in cell.text, cell
+    assert "evcxr" not in (cell.text + cell.traceback).lower(), cell
+    assert session.run("Err::<(), ()>(()).map_err(|error| format!(\"{error:?}\"))?;").text == "()"

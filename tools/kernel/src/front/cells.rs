@@ -141,6 +141,10 @@ impl Front {
                 let published = self.output().push_bundle(bundle, now);
                 self.publish_all(published);
             }
+            Report::Clear { wait } => {
+                let published = self.output().clear(wait);
+                self.publish_all(published);
+            }
             Report::Value(bundle) => {
                 let published = match &mut self.cell {
                     Some(cell) => cell.output.push_value(bundle, now),
@@ -173,7 +177,7 @@ impl Front {
     fn note_outcome(&mut self, report: Report) {
         let Some(cell) = &mut self.cell else { return };
         match report {
-            Report::Panicked { message } => cell.outcome.panicked = Some(message),
+            Report::Panicked { message, at } => cell.outcome.panicked = Some((message, at)),
             Report::Returned { message, at } => cell.outcome.returned = Some((message, at)),
             Report::Unloadable { message } => cell.outcome.unloadable = Some(message),
             Report::Exited { code, signal } => cell.outcome.exited = Some((code, signal)),

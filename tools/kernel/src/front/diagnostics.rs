@@ -58,7 +58,20 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern that a test has tried")
 }
 
+/// evcxr's own type for an error that leaves a cell through `?`.
+const ERROR_TYPE: &str = "EvcxrUserCodeError";
+
+/// The text without evcxr's own names.
+pub(crate) fn without_internals(text: &str) -> String {
+    text.replace(ERROR_TYPE, "CellError")
+}
+
 impl Diagnostic {
+    /// Whether it refuses the error that a `?` hands out of the cell.
+    pub(crate) fn is_of_question_mark(&self) -> bool {
+        self.code == "E0277" && self.rendered.contains(ERROR_TYPE)
+    }
+
     /// Whether this is the error that evcxr reports with `message`.
     pub(crate) fn is(&self, message: &str) -> bool {
         let plain = |text: &str| text.replace("`evcxr_variable_store`", "<end of input>");
@@ -144,7 +157,7 @@ fn location_of(arrow: &regex::Captures, sources: &Sources) -> Option<Location> {
 }
 
 /// Whether a path is that of the file that evcxr makes.
-fn is_evcxrs(path: &str) -> bool {
+pub(crate) fn is_evcxrs(path: &str) -> bool {
     path == "src/lib.rs"
 }
 

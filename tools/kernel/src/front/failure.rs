@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::diagnostics::{self, Diagnostic, short_path};
+use super::diagnostics::{self, Diagnostic, is_evcxrs, short_path, without_internals};
 use super::locate::{Location, Sources};
 use super::notebook::Notebook;
 use super::source::Problem;
@@ -35,7 +35,8 @@ const SIGNALS: [(i32, &str, &str); 6] = [
 /// All that is known of how a cell ended.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    pub(crate) panicked: Option<String>,
+    /// What the panic wrote, and where the statement that led to it begins in evcxr's file.
+    pub(crate) panicked: Option<(String, Option<(usize, usize)>)>,
     /// The error's text, and where the `?` stands in evcxr's file.
     pub(crate) returned: Option<(String, Option<(usize, usize)>)>,
     pub(crate) unloadable: Option<String>,
@@ -128,8 +129,8 @@ impl Failure {
                 "the cell reads from standard input, and whoever runs it answers no questions; it was given an end of input",
             ));
         }
-        if let Some(message) = &outcome.panicked {
-            return Some(of_panic(message, evidence));
+        if let Some((message, at)) = &outcome.panicked {
+            return Some(of_panic(message, *at, evidence));
         }
         if let Some((message, at)) = &outcome.returned {
             let name = if outcome.interrupted { "Interrupted" } else { "Error" };
@@ -189,7 +190,7 @@ static PANIC: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a pattern that a test has tried")
 });
 
-fn of_panic(message: &str, evidence: &Evidence) -> Failure {
+fn of_panic(message: &str, at: Option<(usize, usize)>, evidence: &Evidence) -> Failure {
     let found = PANIC.captures(message);
     let text = &message[found.as_ref().map_or(0, |found| found[0].len())..];
     let is_hint = |line: &str| line.starts_with("note: run with `RUST_BACKTRACE");
@@ -198,22 +199,20 @@ fn of_panic(message: &str, evidence: &Evidence) -> Failure {
     let mut failure =
         Failure::new("Panic", if text.is_empty() { "the cell panicked" } else { &text });
     // The place comes before the message: as in Python, the last line matters most, and some programs show no other.
-    let mut cell_lines = Vec::new();
-    if let Some(found) = found {
-        let number = |at: usize| found[at].parse().unwrap_or(0);
-        let location = sources(evidence)
-            .location(number(2), number(3))
-            .filter(|_| found[1].ends_with("src/lib.rs"));
-        match location {
-            Some(location) => cell_lines = with_line(location, evidence),
-            None if &found[1] == "src/lib.rs" => {}
-            None => {
-                let path = short_path(&found[1]);
-                cell_lines.push(format!("  at {path}:{}:{}", &found[2], &found[3]));
-            }
+    let sources = sources(evidence);
+    let own = found.as_ref().filter(|found| is_evcxrs(&found[1])).and_then(|found| {
+        sources.location(found[2].parse().unwrap_or(0), found[3].parse().unwrap_or(0))
+    });
+    // A panic in helpers or the standard library is told at the statement of the cell that led to it.
+    let location = own.or_else(|| sources.statement(at?.0));
+    let place = match (location, found) {
+        (Some(location), _) => with_line(location, evidence),
+        (None, Some(found)) if !is_evcxrs(&found[1]) => {
+            vec![format!("  at {}:{}:{}", short_path(&found[1]), &found[2], &found[3])]
         }
-    }
-    failure.traceback.splice(0..0, cell_lines);
+        _ => vec![],
+    };
+    failure.traceback.splice(0..0, place);
     failure
 }
 
@@ -265,12 +264,14 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
             }
             None => message.to_owned(),
         });
-        let code = diagnostic.as_ref().map_or("", |diagnostic: &Diagnostic| &diagnostic.code);
-        if let Some(hint) =
-            teach::hint(message, code, evidence.notebook).filter(|hint| !hints.contains(hint))
-        {
-            hints.push(hint);
-        }
+        let hint = match &diagnostic {
+            Some(diagnostic) if diagnostic.is_of_question_mark() => {
+                Some(teach::WITHOUT_TEXT.to_owned())
+            }
+            Some(Diagnostic { code, .. }) => teach::hint(message, code, evidence.notebook),
+            None => teach::hint(message, "", evidence.notebook),
+        };
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
         if !traceback.is_empty() {
             traceback.push(String::new());
         }
@@ -286,7 +287,8 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
         count => format!("{first}, and {} more", count - 1),
     };
     let text = hints.first().map_or(text.clone(), |hint| format!("{text}: {hint}"));
-    Failure { name: "CompileError".to_owned(), text, traceback }
+    let traceback = traceback.iter().map(|line| without_internals(line)).collect();
+    Failure { name: "CompileError".to_owned(), text: without_internals(&text), traceback }
 }
 
 /// Lines for an error that has no diagnostic of rustc: evcxr found it itself, or reworded it.
@@ -344,7 +346,8 @@ mod tests {
         let message = "\nthread '<unnamed>' (12) panicked at src/lib.rs:4:1:\nindex out of bounds\n\
             note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
         let failure =
-            failure(Outcome { panicked: Some(message.to_owned()), ..Outcome::default() }).unwrap();
+            failure(Outcome { panicked: Some((message.to_owned(), None)), ..Outcome::default() })
+                .unwrap();
         assert_eq!(
             (failure.name.as_str(), failure.text.as_str()),
             ("Panic", "index out of bounds")
@@ -356,13 +359,23 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_elsewhere_tells_that_place() {
-        let message =
-            "thread 'main' panicked at /home/x/helpers/src/data.rs:3:4:\nno images\nat all\n";
-        let failure =
-            failure(Outcome { panicked: Some(message.to_owned()), ..Outcome::default() }).unwrap();
-        assert_eq!(failure.text, "no images\nat all");
-        assert_eq!(failure.traceback[0], "  at helpers/src/data.rs:3:4");
+    fn a_panic_elsewhere_tells_the_line_of_the_cell_that_led_to_it() {
+        for file in ["/home/x/helpers/src/lib.rs", "/rustc/1f/library/core/src/time.rs"] {
+            let message = format!("thread 'main' panicked at {file}:4:1:\nno images\nat all\n");
+            let panicked = Some((message.clone(), Some((3, 1))));
+            let told = failure(Outcome { panicked, ..Outcome::default() }).unwrap();
+            assert_eq!(told.text, "no images\nat all");
+            let traceback = told.traceback.join("\n");
+            assert!(traceback.contains("cell [5], line 1, column 1"), "{traceback}");
+            assert!(
+                traceback.contains("let x = load();") && !traceback.contains(".rs"),
+                "{traceback}"
+            );
+            // Where no statement is known, as in a cell that cargo has compiled, any place is better than none.
+            let panicked = Some((message, None));
+            let told = failure(Outcome { panicked, ..Outcome::default() }).unwrap();
+            assert_eq!(told.traceback[0], format!("  at {}:4:1", short_path(file)));
+        }
     }
 
     #[test]
@@ -415,6 +428,33 @@ mod tests {
             failure(Outcome { returned, ..Outcome::default() }).unwrap().traceback.join("\n");
         assert!(traceback.contains("cell [5], line 2, column 1"), "{traceback}");
         assert!(traceback.ends_with("no such file"), "{traceback}");
+    }
+
+    #[test]
+    fn an_error_without_a_text_is_told_to_have_one() {
+        let message = "`()` doesn't implement `std::fmt::Display`";
+        let rendered = format!(
+            "error[E0277]: {message}\n --> src/lib.rs:4:1\n  |\n4 | x[3]\n  | ^^^^\n  = note: required for \
+             `EvcxrUserCodeError` to implement `From<()>`\n"
+        );
+        let said = json!({"message": message, "level": "error", "code": {"code": "E0277"},
+            "rendered": rendered, "children": []});
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), said.to_string()).unwrap();
+        let notebook = Notebook::default();
+        let evidence = Evidence {
+            number: 5,
+            code: "let x = load();\nx[3]",
+            generated: GENERATED,
+            diagnostics: file.path(),
+            notebook: &notebook,
+        };
+        let errors = vec![json!({ "evalue": message })];
+        let outcome = Outcome { refused: true, errors, ..Outcome::default() };
+        let failure = Failure::of(&outcome, &evidence).unwrap();
+        assert!(failure.text.contains("(line 2): an error that leaves a cell"), "{}", failure.text);
+        let traceback = failure.traceback.join("\n");
+        assert!(!traceback.contains("Evcxr") && traceback.contains("`CellError`"), "{traceback}");
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! The kernel's information about itself.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::wire::PROTOCOL;
+
+/// What the help menu offers. A page that comes over HTTP opens no files, so there is none of this machine.
+const LINKS: [(&str, &str); 5] = [
+    ("The Rust book", "https://doc.rust-lang.org/book/"),
+    ("Rust's standard library", "https://doc.rust-lang.org/std/"),
+    (
+        "evcxr, Rust cell by cell",
+        "https://github.com/evcxr/evcxr/blob/main/evcxr_jupyter/README.md",
+    ),
+    ("ndarray, arrays", "https://docs.rs/ndarray"),
+    ("tch, PyTorch in Rust", "https://docs.rs/tch"),
+];
 
 /// The content of a `kernel_info_reply`.
 ///
 /// JupyterLab and nbconvert highlight by the language's name, VS Code by its extension; `text/x-rustsrc` is how CodeMirror
 /// knows Rust, and `rust` how Pygments does.
-pub(crate) fn kernel_info(repository: &Path) -> Value {
-    let mut links = vec![
-        json!({ "text": "The Rust book", "url": "https://doc.rust-lang.org/book/" }),
-        json!({ "text": "Rust's standard library", "url": "https://doc.rust-lang.org/std/" }),
-        json!({ "text": "evcxr, Rust cell by cell", "url": "https://github.com/evcxr/evcxr/blob/main/evcxr_jupyter/README.md" }),
-    ];
-    let documentation = repository.join("target/doc/helpers/index.html");
-    if documentation.exists() {
-        let url = format!("file://{}", documentation.display());
-        links.insert(0, json!({ "text": "helpers, this project's crate", "url": url }));
-    }
+pub(crate) fn kernel_info() -> Value {
     json!({
         "status": "ok",
         "protocol_version": PROTOCOL,
@@ -37,6 +37,6 @@ pub(crate) fn kernel_info(repository: &Path) -> Value {
             "pygments_lexer": "rust",
             "codemirror_mode": "rust",
         },
-        "help_links": links,
+        "help_links": LINKS.map(|(text, url)| json!({ "text": text, "url": url })),
     })
 }

@@ -44,6 +44,13 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// Where a statement is that begins on this line of evcxr's file.
+    pub(crate) fn statement(&self, line: usize) -> Option<Location> {
+        let text = self.generated.get(line.checked_sub(1)?)?;
+        let blanks = text.chars().take_while(|c| c.is_whitespace()).count();
+        self.location(line, blanks + 1)
+    }
+
     fn find(&self, cell: &[&str], line: usize, column: usize) -> Option<Position> {
         let index = line.checked_sub(1)?;
         let text = self.generated.get(index).filter(|text| !text.trim().is_empty())?;

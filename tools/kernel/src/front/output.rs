@@ -1,6 +1,7 @@
 //! A cell's output on its way to the clients: joined into few messages, replaced in place at a limited rate, and cut
 //! where it would be too much for a page.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ const SHOWN: usize = 512 * 1024;
 /// Bytes from the end that are sent when the cell ends, if it printed more.
 const END: usize = 64 * 1024;
 
+/// A longer line is broken: programs that join streams (nbclient's `coalesce_streams`) take time that grows with the square
+/// of a line's length, 0.5 s for one of this length.
+const LINE: usize = 32 * 1024;
+
 /// A message to publish: its type and content.
 pub(crate) type Published = (&'static str, Value);
 
@@ -28,6 +33,8 @@ pub(crate) type Published = (&'static str, Value);
 pub(crate) struct Output {
     text: Vec<(Stream, String)>,
     text_since: Option<Instant>,
+    /// Bytes of the line that each stream is in the middle of.
+    line: [usize; 2],
     shown: usize,
     held: Option<Held>,
     /// The last thing shown without a display id: the cell's value, unless more output follows.
@@ -58,6 +65,7 @@ impl Output {
             self.last_error.push_str(text);
             keep_end(&mut self.last_error, 4096);
         }
+        let text = &*with_breaks(text, &mut self.line[usize::from(stream == Stream::Stderr)]);
         if self.shown >= SHOWN {
             published.extend(self.hold(stream, text));
             return published;
@@ -87,6 +95,15 @@ impl Output {
                 published.push(display(&bundle));
             }
         }
+        published
+    }
+
+    /// Removes what was shown; what follows may be as much again.
+    pub(crate) fn clear(&mut self, wait: bool) -> Vec<Published> {
+        let mut published = self.flush_text();
+        published.extend(self.publish_value());
+        published.push(("clear_output", json!({ "wait": wait })));
+        (self.shown, self.held) = (0, None);
         published
     }
 
@@ -236,6 +253,28 @@ impl Held {
     }
 }
 
+/// The text with a line break wherever a line would become longer than [`LINE`]; `line` is the length of the line so far.
+fn with_breaks<'a>(text: &'a str, line: &mut usize) -> Cow<'a, str> {
+    let ends: [char; 2] = ['\n', '\r'];
+    if *line + text.len() <= LINE {
+        *line = text.rfind(ends).map_or(*line + text.len(), |at| text.len() - at - 1);
+        return text.into();
+    }
+    let mut broken = String::with_capacity(text.len() + text.len() / LINE + 2);
+    for part in text.split_inclusive(ends) {
+        let mut rest = part;
+        while *line + rest.trim_end_matches(ends).len() > LINE {
+            let (beginning, after) = rest.split_at(rest.floor_char_boundary(LINE - *line));
+            broken.push_str(beginning);
+            broken.push('\n');
+            (*line, rest) = (0, after);
+        }
+        broken.push_str(rest);
+        *line = if part.ends_with(ends) { 0 } else { *line + rest.len() };
+    }
+    broken.into()
+}
+
 /// Where to cut a text of which `room` bytes may stay: after a line, or within a line that is longer.
 fn last_line_end(text: &str, room: usize) -> usize {
     let room = text.floor_char_boundary(room);
@@ -321,6 +360,36 @@ mod tests {
         }
         all += &texts(&output.finish(true).0);
         assert!(all.len() < SHOWN + END + 1000, "{} bytes", all.len());
+    }
+
+    #[test]
+    fn after_what_was_shown_is_removed_as_much_can_be_shown_again() {
+        let (mut output, now) = (Output::default(), Instant::now());
+        output.push_text(Stream::Stdout, &"one\n".repeat(SHOWN), now);
+        output.flush_text();
+        assert_eq!(output.clear(true), [("clear_output", json!({ "wait": true }))]);
+        output.push_text(Stream::Stdout, "two\n", now);
+        assert_eq!(texts(&output.finish(true).0), "two\n");
+    }
+
+    #[test]
+    fn a_long_line_is_broken_and_all_of_it_is_there() {
+        let mut line = 0;
+        let lines = "a".repeat(LINE) + "\nb\n" + &"é".repeat(LINE) + "\n";
+        let whole: String = [&lines[..7], &lines[7..]]
+            .map(|part| with_breaks(part, &mut line).into_owned())
+            .concat();
+        assert!(whole.starts_with(&("a".repeat(LINE) + "\nb\né")), "a whole line stays as it is");
+        assert!(whole.lines().all(|line| line.len() <= LINE));
+        assert_eq!(whole.replace('\n', ""), lines.replace('\n', ""));
+        assert_eq!((whole.lines().count(), line), (4, 0));
+        // What is drawn over again and again is no long line.
+        for _ in 0..10 {
+            assert_eq!(
+                with_breaks(&("\r".to_owned() + &"#".repeat(LINE / 2)), &mut line).len(),
+                LINE / 2 + 1
+            );
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Front {
 
     fn content_of_answer(&self, message: &Message) -> Value {
         match message.kind() {
-            "kernel_info_request" => info::kernel_info(&self.repository),
+            "kernel_info_request" => info::kernel_info(),
             "is_complete_request" => match shape(message.text("code")) {
                 Shape::Whole => json!({ "status": "complete" }),
                 Shape::Open { indent, .. } => {

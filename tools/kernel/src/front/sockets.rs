@@ -1,6 +1,7 @@
 //! The sockets that Jupyter connects to; also the reading of evcxr's sockets.
 //!
-//! Each socket is read and written (`outlet.rs`) by its own task, so a client that does not read delays only itself.
+//! Each socket is read and written (`outlet.rs`) by its own task. What is published goes to all clients in turn, so that
+//! one which does not read delays the output of the others; how much may wait then has a limit.
 
 use std::fs;
 use std::path::Path;

@@ -36,6 +36,10 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern that a test has tried")
 }
 
+/// The hint for an error without a text that leaves a cell.
+pub(crate) const WITHOUT_TEXT: &str = "an error that leaves a cell through `?` is shown by its text, so its type needs `Display`; \
+    give it a text: `.map_err(|error| format!(\"{error:?}\"))?`";
+
 /// The hint for this error, if there is one. `code` is rustc's error code, and empty without a diagnostic.
 pub(crate) fn hint(message: &str, code: &str, notebook: &Notebook) -> Option<String> {
     let name = |pattern: &Regex| {

@@ -1,8 +1,8 @@
 //! Holds back the standard error of the runner for a moment: the last text that a cell writes there may be the message
 //! of the error that ended it, which belongs to the error and not to the output.
 //!
-//! On Linux each piece is one write of the cell. `?` prints `"{}\n"`: the message, in one piece or more, then a line
-//! break. Everything that a cell printed before also ends in a line break.
+//! On Linux each piece is one write of the cell. `?` writes the message and a line break at once (`toolchain/cell.rs`), in
+//! evcxr's own form as one piece or more. Everything that a cell printed before also ends in a line break.
 
 use std::time::{Duration, Instant};
 

@@ -82,7 +82,7 @@ struct Relay {
     from_evcxr: Lines,
     from_front: Lines,
     from_runner: Lines,
-    /// Where the cell returns an error, once it has said so.
+    /// Where the cell returns an error or panics, once it has said so.
     error_at: Option<(usize, usize)>,
     running: bool,
     /// False until the runner reports that the cell has begun; an earlier interrupt waits for that.
@@ -283,10 +283,12 @@ impl Relay {
             match piece {
                 Piece::Text(text) => self.tell_text(Stream::Stdout, text),
                 Piece::Shown(bundle) => self.tell(&Report::Shown(bundle)),
+                Piece::Clear { wait } => self.tell(&Report::Clear { wait }),
                 Piece::Panic(line) => {
                     let (before, message) = self.errors.panicked();
                     self.tell_text(Stream::Stderr, before);
-                    self.tell(&Report::Panicked { message });
+                    let at = self.error_at.take();
+                    self.tell(&Report::Panicked { message, at });
                     to_evcxr(&line);
                 }
                 Piece::ErrorAt(line, column) => self.error_at = Some((line, column)),

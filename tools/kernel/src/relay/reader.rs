@@ -11,6 +11,8 @@ const END: &str = "EVCXR_END_CONTENT";
 const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
 const ERROR: &str = "EVCXR_ERROR_OCCURRED";
 const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+/// The front's own: removes what the cell has shown, with ` wait` once something else is shown.
+const CLEAR: &str = "EVCXR_CLEAR_OUTPUT";
 const INPUT: &str = "EVCXR_INPUT_REQUEST:";
 const PASSWORD: &str = "EVCXR_INPUT_REQUEST_PASSWORD:";
 
@@ -22,9 +24,13 @@ const LONGEST_MARKER: usize = 512;
 pub(crate) enum Piece {
     Text(String),
     Shown(Bundle),
+    /// What was shown before is removed, or is once something else is shown.
+    Clear {
+        wait: bool,
+    },
     /// The cell panicked; the line for evcxr.
     Panic(String),
-    /// Where the `?` stands through which the cell returns: line and column, counted from 1.
+    /// Where the `?` stands through which the cell returns, or the statement that panics: line and column, counted from 1.
     ErrorAt(usize, usize),
     /// The cell returned through `?`; the line for evcxr.
     Error(String),
@@ -110,7 +116,8 @@ impl Reader {
                 self.end_block();
                 return;
             }
-            if content != PANIC.as_bytes() {
+            // A panic may come in the middle of a block, and tells its place first.
+            if content != PANIC.as_bytes() && !is_place(content) {
                 block.content.extend_from_slice(line);
                 return;
             }
@@ -140,6 +147,7 @@ impl Reader {
             input(prompt, false)
         } else {
             match line.as_str() {
+                line if is_clear(line) => Piece::Clear { wait: line != CLEAR },
                 PANIC => Piece::Panic(line),
                 ERROR => Piece::Error(line),
                 _ => Piece::ForEvcxr(line),
@@ -217,11 +225,21 @@ fn is_marker(line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(line) else { return line.starts_with(INPUT.as_bytes()) };
     line == PANIC
         || line == ERROR
+        || is_clear(line)
         || line.starts_with(INPUT)
         || line.starts_with(PASSWORD)
         || line.strip_prefix(CHANGED_TYPE).is_some_and(is_name)
-        || line.strip_prefix(ERROR_AT).is_some_and(|rest| read_at(rest).is_some())
+        || is_place(line.as_bytes())
         || line.strip_prefix(BEGIN).is_some_and(|rest| read_begin(rest).is_some())
+}
+
+fn is_clear(line: &str) -> bool {
+    matches!(line.strip_prefix(CLEAR), Some("" | " wait"))
+}
+
+fn is_place(line: &[u8]) -> bool {
+    let line = std::str::from_utf8(line).unwrap_or_default();
+    line.strip_prefix(ERROR_AT).is_some_and(|rest| read_at(rest).is_some())
 }
 
 fn is_name(text: &str) -> bool {
@@ -325,12 +343,27 @@ mod tests {
             "EVCXR_BEGIN_CONTENT text/html of a class\n",
             "EVCXR_PANIC_NOTIFICATION.\n",
             "EVCXR_ERROR_AT:12:five\n",
+            "EVCXR_CLEAR_OUTPUT at once\n",
             "EVCXR_\n",
             "class 3: EVCXR_ERROR_OCCURRED, 12 images\n",
         ] {
             for size in [1, 5, 4096] {
                 assert_eq!(read(line.as_bytes(), size), [text(line)]);
             }
+        }
+    }
+
+    #[test]
+    fn what_was_shown_is_removed_where_a_cell_asks_for_it() {
+        let output = b"one\nEVCXR_CLEAR_OUTPUT\ntwo\nEVCXR_CLEAR_OUTPUT wait\n";
+        let expected = [
+            text("one\n"),
+            Piece::Clear { wait: false },
+            text("two\n"),
+            Piece::Clear { wait: true },
+        ];
+        for size in [1, 9, 4096] {
+            assert_eq!(read(output, size), expected);
         }
     }
 
@@ -345,6 +378,13 @@ mod tests {
         let output = b"EVCXR_BEGIN_CONTENT text/plain\nhalf\nEVCXR_PANIC_NOTIFICATION\n";
         let pieces = read(output, 4096);
         assert!(matches!(&pieces[..], [Piece::Shown(_), Piece::Panic(_)]), "{pieces:?}");
+        let output =
+            b"EVCXR_BEGIN_CONTENT text/plain\nhalf\nEVCXR_ERROR_AT:3:1\nEVCXR_PANIC_NOTIFICATION\n";
+        let pieces = read(output, 4096);
+        assert!(
+            matches!(&pieces[..], [Piece::Shown(_), Piece::ErrorAt(3, 1), Piece::Panic(_)]),
+            "{pieces:?}"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::crates::Crates;
 use crate::outcome::Outcome;
 use crate::paths::{Paths, STAMP};
 use crate::state::{look, manifests, sources_of};
+use crate::template::library;
 use crate::template::profile::profile;
 
 /// Raised when templates of an older kernel must not be used any longer.
@@ -22,7 +23,8 @@ pub(crate) struct Stamp {
     /// Digest of the versions of kernel and compiler, the profile and the repository's path. If it changes, the
     /// template is rebuilt from nothing.
     pub(crate) base: String,
-    /// Digest of helpers' sources, the lock file and the added crates. If it changes, cargo compiles what changed.
+    /// Digest of helpers' sources, the lock file, the added crates and the variable store. If it changes, cargo compiles
+    /// what changed.
     pub(crate) sources: String,
 }
 
@@ -45,6 +47,7 @@ impl Stamp {
         base.update(paths.root().as_os_str().as_encoded_bytes());
         let mut sources = Sha256::new();
         sources.update(crates.text());
+        sources.update(library::STORE);
         for file in manifests(paths).into_iter().chain(sources_of(&paths.helpers())?) {
             add_file(&mut sources, &file)?;
         }

@@ -20,6 +20,7 @@ use crate::toolchain::context::Context;
 use crate::toolchain::folders::folder;
 use crate::toolchain::kept::{self, Kind};
 use crate::toolchain::manifest::Manifest;
+use crate::toolchain::statements;
 
 /// Variables that change how the compiler or cargo work, besides the arguments.
 const HEEDED: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"];
@@ -56,9 +57,9 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
     let source =
         if has_library && !only_check { cell::linked_with_library(&source) } else { source };
 
-    // evcxr's own process for cells needs the number in the function's name.
-    let source = match env::var_os(LINK_VARIABLE) {
-        Some(_) => cell::with_place_of_error(&cell::with_function_without_number(&source)),
+    // evcxr's own process for cells needs the number in the function's name, and nobody reads places there.
+    let source = match env::var_os(LINK_VARIABLE).filter(|_| !only_check) {
+        Some(_) => with_places(&cell::with_function_without_number(&source)),
         None => source,
     };
 
@@ -84,6 +85,21 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
     }
     let output = room.compile(context, &arguments).map_err(|_| "the compiler cannot be started")?;
     room.answer(context, &output, &order, key.as_deref(), only_check)
+}
+
+/// The source of a cell that tells where it fails.
+fn with_places(source: &str) -> String {
+    let source = cell::with_sizes_compared(source);
+    statements::with_notes(&cell::with_place_of_error(&source))
+}
+
+/// Writes the session's cell once more, so that it tells where it fails; the folder in which cargo's call of the compiler
+/// finds it under the same relative path.
+pub(super) fn write_with_places(context: &Context) -> io::Result<PathBuf> {
+    let source = fs::read_to_string(context.session.join("src/lib.rs"))?;
+    let room = CellFolder { folder: context.session.join("cell") };
+    room.write(&with_places(&source))?;
+    Ok(room.folder)
 }
 
 /// The library that cells of this template are linked with.
@@ -144,7 +160,7 @@ impl CellFolder {
         only_check: bool,
     ) -> Result<ExitCode, Reason> {
         let said = String::from_utf8_lossy(&output.stderr);
-        let messages: Vec<Value> = cell::messages(&said).collect();
+        let messages: Vec<Value> = cell::messages(&statements::without_notes(&said)).collect();
         if output.status.success() {
             say(&messages);
             if !only_check {
@@ -168,7 +184,8 @@ impl CellFolder {
             return Err("it cannot be linked with the kernel's library");
         }
         say(&messages);
-        if let Some(key) = key {
+        // What is not about the code, as a full disk, may be over the next time.
+        if let Some(key) = key.filter(|_| messages.iter().all(cell::is_about_code)) {
             let refusal = json!(Refusal { indices: order.indices(), messages }).to_string();
             kept::keep(&context.template, key, Kind::Refusal, refusal.as_bytes());
         }

@@ -39,10 +39,25 @@ fn with_store_of_library(source: &str) -> Option<String> {
     Some(format!("{before}use {LIBRARY}::store as evcxr_internal_runtime;{lines}{after}"))
 }
 
+/// How evcxr's own store tells that a variable has another type.
+const COMPARED: &str = "v.downcast_ref::<T>().is_none()";
+
+/// Has evcxr's own store, where a cell has it, compare sizes as well, for the reason that `template/library/store.rs`
+/// gives.
+pub(super) fn with_sizes_compared(source: &str) -> String {
+    let Some(at) = source.find(STORE_BEGINS) else { return source.to_owned() };
+    let (before, after) = source.split_at(at);
+    let sizes = format!("({COMPARED} || std::mem::size_of_val(&**v) != std::mem::size_of::<T>())");
+    format!("{before}{}", after.replacen(COMPARED, &sizes, 1))
+}
+
 /// evcxr's error type for `?` in a cell; the head of its conversion, and the statement in it that reports the error.
 const ERROR: &str = "struct EvcxrUserCodeError {}";
 const MADE: &str = "fn from(error: T) -> Self {";
 const SAID: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+/// The statement that writes the error's text, and the same in one write: the relay takes the last write for it.
+const WRITTEN: &str = "eprintln!(\"{}\", error);";
+const WRITTEN_AT_ONCE: &str = "let text = format!(\"{}\\n\", error); eprint!(\"{text}\");";
 
 /// Has the conversion also report the place of the `?`. All lines keep their numbers.
 pub(super) fn with_place_of_error(source: &str) -> String {
@@ -53,6 +68,7 @@ pub(super) fn with_place_of_error(source: &str) -> String {
          {{ println!(\"{ERROR_AT}{{}}:{{}}\", at.line(), at.column()); }} {SAID}"
     );
     let after = after.replacen(MADE, &format!("#[track_caller] {MADE}"), 1);
+    let after = after.replacen(WRITTEN, WRITTEN_AT_ONCE, 1);
     format!("{before}{}", after.replacen(SAID, &says_place, 1))
 }
 
@@ -199,6 +215,14 @@ pub(super) fn messages(said: &str) -> impl Iterator<Item = Value> {
         .filter(|line| line["$message_type"] == "diagnostic")
 }
 
+/// Whether a message names a place in the code, or is none of an error.
+pub(super) fn is_about_code(message: &Value) -> bool {
+    let is_summary =
+        message["message"].as_str().is_some_and(|text| text.starts_with("aborting due to"));
+    let has_place = message["spans"].as_array().is_some_and(|spans| !spans.is_empty());
+    message["level"] != "error" || is_summary || has_place
+}
+
 /// A message as cargo passes it on.
 pub(super) fn as_cargo_says(message: &Value) -> String {
     format!("{{\"reason\":\"compiler-message\",\"message\":{message}}}")
@@ -314,6 +338,19 @@ mod tests {
     }
 
     #[test]
+    fn the_store_in_a_cell_compares_sizes_as_well() {
+        let source =
+            format!("fn f() {{}}\n{STORE_BEGINS}    && {COMPARED}\n{STORE_ENDS}fn g() {{}}\n");
+        let compared = with_sizes_compared(&source);
+        assert_eq!(compared.lines().count(), source.lines().count());
+        assert!(
+            compared.contains(&format!("&& ({COMPARED} || std::mem::size_of_val(&**v) != ")),
+            "{compared}"
+        );
+        assert_eq!(with_sizes_compared("fn f() {}\n"), "fn f() {}\n", "the library's store");
+    }
+
+    #[test]
     fn a_cell_is_the_same_whenever_it_is_run() {
         let cell = |number: u32| {
             format!("fn f() {{}}\npub extern \"C\" fn run_user_code_{number}(\nx: u8) {{}}\n")
@@ -327,7 +364,7 @@ mod tests {
     #[test]
     fn an_error_says_where_it_was_returned_and_lines_stay() {
         let source = format!(
-            "fn f() {{}}\n{ERROR}\nimpl<T: A> From<T> for EvcxrUserCodeError {{\n{MADE}\n{SAID}\nX\n}}\n}}\nlast();\n"
+            "fn f() {{}}\n{ERROR}\nimpl<T: A> From<T> for EvcxrUserCodeError {{\n{MADE}\n{WRITTEN}\n{SAID}\nX\n}}\n}}\n{WRITTEN}\n"
         );
         let told = with_place_of_error(&source);
         assert_eq!(told.lines().count(), source.lines().count());
@@ -336,7 +373,22 @@ mod tests {
             told.contains("println!(\"EVCXR_ERROR_AT:{}:{}\", at.line(), at.column())"),
             "{told}"
         );
+        assert!(told.contains(&format!("{WRITTEN_AT_ONCE}\n")), "{told}");
+        assert!(told.ends_with(&format!("\n{WRITTEN}\n")), "a cell's own line");
         assert_eq!(with_place_of_error("fn f() {}\n"), "fn f() {}\n", "another evcxr's");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_mistake_of_the_code() {
+        let message = |level: &str, text: &str, spans: Value| json!({ "level": level, "message": text, "spans": spans });
+        assert!(!is_about_code(&message(
+            "error",
+            "failed to write libctx.so: No space left",
+            json!([])
+        )));
+        assert!(is_about_code(&message("error", "mismatched types", json!([{}]))));
+        assert!(is_about_code(&message("error", "aborting due to 1 previous error", json!([]))));
+        assert!(is_about_code(&message("warning", "unused", json!([]))));
     }
 
     #[test]

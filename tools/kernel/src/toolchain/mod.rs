@@ -17,6 +17,7 @@ mod kept;
 mod lock_file;
 mod manifest;
 mod real;
+mod statements;
 
 use std::env;
 use std::ffi::OsString;

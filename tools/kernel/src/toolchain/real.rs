@@ -1,5 +1,6 @@
 //! Calling the real tools.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -9,11 +10,11 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::build_folder;
 use crate::files::{remove, write_whole};
-use crate::link::{LEFT_TO_CARGO, keep_diagnostics};
+use crate::link::{LEFT_TO_CARGO, LINK_VARIABLE, keep_diagnostics};
 use crate::toolchain::build::{self, METADATA};
 use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::folders::{WRAPPER, bin};
-use crate::toolchain::lock_file;
+use crate::toolchain::{lock_file, statements};
 
 /// Runs the real tool in place of this process; in the session's folder as a child, so that the lock file can be
 /// repaired.
@@ -131,10 +132,18 @@ pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) 
         }
     }
     command.args(words).stderr(Stdio::piped());
+    if is_built
+        && env::var_os(LINK_VARIABLE).is_some()
+        && let Ok(folder) = build::write_with_places(context)
+    {
+        command.current_dir(folder);
+    }
     match command.output() {
         Ok(output) => {
-            keep_diagnostics(&output.stderr);
-            let _ = io::stderr().write_all(&output.stderr);
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = statements::without_notes(&said);
+            keep_diagnostics(said.as_bytes());
+            let _ = io::stderr().write_all(said.as_bytes());
             ExitCode::from(
                 output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
             )

@@ -16,7 +16,7 @@ use crate::toolchain::{self, LIBRARY};
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "the source of a library")]
 mod store;
 
-const STORE: &str = include_str!("store.rs");
+pub(super) const STORE: &str = include_str!("store.rs");
 
 /// What rustc inlines from tch into a cell calls these functions of libtorch's bindings, which a Rust library hides
 /// otherwise; the cell would not load.
@@ -64,6 +64,8 @@ pub(crate) fn remove(template: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
     use super::store::*;
 
     fn with_store(test: impl FnOnce(&mut VariableStore)) {
@@ -88,6 +90,15 @@ mod tests {
             assert!(!store.check_variable::<i8>("a"));
             assert!(store.check_variable::<i8>("missing"), "evcxr has it set by the cell");
         });
+    }
+
+    /// A type that is declared anew has the `TypeId` of the old one, and only its size tells them apart.
+    #[test]
+    fn a_type_of_another_size_is_told() {
+        let kind = |size, align| (TypeId::of::<u8>(), size, align);
+        assert!(is_of(&1u8, &kind(1, 1)));
+        assert!(!is_of(&1u8, &kind(24, 1)) && !is_of(&1u8, &kind(1, 8)));
+        assert!(!is_of(&1i8, &kind(1, 1)));
     }
 
     #[test]

@@ -71,16 +71,25 @@
     }
   }
 
+  /** JupyterLab takes `data:` for the beginning of an address, also in a path of Rust such as `helpers::data::Dataset`. */
+  function keepPathsAsText() {
+    new MutationObserver(changes => {
+      if (!changes.some(change => change.addedNodes.length)) return;
+      for (const link of document.querySelectorAll('.jp-RenderedText a[href^="data::"]')) link.replaceWith(...link.childNodes);
+    }).observe(document.body, { childList: true, subtree: true });
+  }
+
   async function plugin() {
     const { INotebookTracker } = await load('@jupyterlab/notebook');
     const tools = { ...(await load('@jupyterlab/services')), ...(await load('@jupyterlab/coreutils')) };
     return {
       id: 'keep_outputs:plugin',
-      description: 'Goes on with the outputs of a cell that another page has run.',
+      description: 'Goes on with the outputs of a cell that another page has run; leaves paths of Rust as text.',
       autoStart: true,
       requires: [INotebookTracker],
       activate: (_, notebooks) => {
         const follow = panel => takeOver(panel, tools).catch(error => console.warn('keep_outputs:', error));
+        keepPathsAsText();
         notebooks.forEach(follow);
         notebooks.widgetAdded.connect((_, panel) => { follow(panel); });
       }
