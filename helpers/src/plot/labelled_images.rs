@@ -5,9 +5,10 @@ use std::fmt;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::Figure;
-use super::image_grid::{Images, Tile, draw_tiles, grid, tile};
+use super::image_grid::Images;
 use super::page::Text;
 use super::style::{Color, NAME_SIZE};
+use super::tiles::{Tile, draw_tiles, grid, tile};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
 use crate::text::clean_text;

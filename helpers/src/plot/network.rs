@@ -4,12 +4,10 @@ use ndarray::{Array1, Array2};
 use tch::Kind;
 
 use super::figure::Figure;
-use super::image_grid::{
-    Tile, centred, check_indices, draw_tiles, grid, list, nothing_to_show, random_indices, tile,
-    verdict,
-};
+use super::image_grid::{check_indices, list, nothing_to_show, random_indices, verdict};
 use super::scatter::plot_scatter;
 use super::style::{Color, GREY, INK, NAME_SIZE, TICK_SIZE, diverging, inferno};
+use super::tiles::{Tile, centred, draw_tiles, grid, tile};
 use crate::data::{ImageShape, NoisyImages, Subset};
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::{argmax, check_lengths};
