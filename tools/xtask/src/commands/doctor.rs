@@ -125,7 +125,7 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
 fn of_step(project: &Project, step: &SetupStep) -> Option<(String, Finding)> {
     let finding = match (step.is_there(project)?, step.is_current(project), step.size(project)) {
         (false, ..) => {
-            let cost = step.cost().map(|cost| format!(" ({cost})")).unwrap_or_default();
+            let cost = step.cost(project).map(|cost| format!(" ({cost})")).unwrap_or_default();
             Err(format!("missing or out of date: cargo xtask setup{cost}"))
         }
         (true, None, size) => Ok(format!("there, {}", bytes(size))),

@@ -7,6 +7,7 @@ use crate::files::size;
 use crate::progress::{Progress, Step, bytes, say};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
+use crate::setup::times;
 
 /// One step of set-up.
 pub(crate) struct SetupStep {
@@ -16,7 +17,7 @@ pub(crate) struct SetupStep {
     /// Everything that it makes, as names in `.tools`; empty if that is in another step's folder.
     makes: &'static [&'static str],
     /// Seconds that it takes in a fresh clone, on two Zen 4 cores, and bytes that it adds; 0 for a few.
-    pub(super) usual: u64,
+    usual: u64,
     usual_size: u64,
     /// What the user should know before it begins.
     note: Option<&'static str>,
@@ -98,14 +99,24 @@ impl SetupStep {
         self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
     }
 
+    /// Seconds that it will take if it is missing: as the last time here or, before that, as in a fresh clone on two Zen 4
+    /// cores.
+    pub(super) fn seconds(&self, project: &Project) -> u64 {
+        match self.usual {
+            0 => 0,
+            usual => times::last(project, &self.title).unwrap_or(usual),
+        }
+    }
+
     /// What it takes where it is missing: `about 4 min, 450 MB`; none for a few seconds.
-    pub(crate) fn cost(&self) -> Option<String> {
-        let time = match self.usual {
+    pub(crate) fn cost(&self, project: &Project) -> Option<String> {
+        let time = match self.seconds(project) {
             0 => return None,
-            1..60 => format!("{} s", self.usual),
+            seconds @ 1..60 => format!("{seconds} s"),
             seconds => format!("{} min", (seconds + 30) / 60),
         };
-        Some(format!("about {time}, {}", bytes(self.usual_size)))
+        let here = times::last(project, &self.title).map_or("", |_| " as the last time");
+        Some(format!("about {time}{here}, {}", bytes(self.usual_size)))
     }
 
     /// Size of what it makes, in bytes; links are followed.
