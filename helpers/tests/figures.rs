@@ -1,4 +1,5 @@
-//! Every kind of picture, drawn once. `FIGURES=some/folder cargo test -p helpers --test figures` keeps them to look at.
+//! Every kind of picture, drawn once. `FIGURES=some/folder cargo test -p helpers --test all figures` keeps them to look
+//! at, and what a phone shows of them.
 
 use std::path::Path;
 
