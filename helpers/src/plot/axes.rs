@@ -51,6 +51,11 @@ impl Axis {
         Axis { low: self.high, high: self.low, ..self }
     }
 
+    /// The axis with at most about so many ticks.
+    pub(crate) fn with_ticks(self, most_ticks: f64) -> Axis {
+        Axis { most_ticks, ..self }
+    }
+
     /// The axis with so many ticks that their texts stand beside each other in this width.
     pub(crate) fn within(mut self, width: f64) -> Axis {
         while self.ticks().len() as f64 * (self.widest_tick() + 8.0) > width {
@@ -406,8 +411,8 @@ fn legend_height(entries: &[LegendEntry]) -> f64 {
 /// corner of the legend.
 pub(crate) fn phone_layout(entries: &[LegendEntry], height: f64) -> (Point, Rect, Point) {
     let top = if entries.is_empty() { 0.0 } else { legend_height(entries) + 4.0 };
-    // The panel's own title, for which it keeps room above, is empty.
-    let outer = Rect::new(2.0, top - 22.0, NARROW - 4.0, height + 22.0);
+    // The panel's own title, for which it keeps room above, is empty; the letters of a name below it reach lower.
+    let outer = Rect::new(2.0, top - 22.0, NARROW - 4.0, height + 16.0);
     ((NARROW, top + height), outer, (2.0, 2.0))
 }
 

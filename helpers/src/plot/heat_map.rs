@@ -218,9 +218,12 @@ fn draw_table(
         }
     };
     let width = (room / across as f64).clamp(9.0, 110.0).max(least);
-    let height = (width * 0.72).clamp(9.0, 50.0);
+    let height = match screen {
+        Screen::Desk => (width * 0.72).clamp(9.0, 50.0),
+        // Narrow cells have room for a number in their height.
+        Screen::Phone => width.clamp(15.0, 50.0),
+    };
     let widest = name.widest(columns, most);
-    // plotters cannot turn the names of an axis, so they are written here.
     let turned = widest > width - 4.0;
     let y = rows_axis(height, most).reversed();
     let x = match turned {
@@ -240,11 +243,7 @@ fn draw_table(
         }
         page.frame(area, 1.0, RULE)?;
         if turned {
-            let name = Text { upwards: true, ..name.anchor(HPos::Right, VPos::Center) };
-            for (column, text) in readable(columns, width, most).iter().enumerate() {
-                let at = (panel.place((column as f64 + 0.5, 0.0)).0, area.bottom() + 8.0);
-                page.text(text, at, name)?;
-            }
+            draw_turned(&panel, &readable(columns, width, most), most)?;
             let name = Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom);
             page.text(column_axis, (area.centre().0, area.bottom() + below), name)?;
         }
@@ -252,6 +251,17 @@ fn draw_table(
         page.text(scale_name, (right - 10.0, bar.centre().1), upwards)?;
         draw_scale(page, bar, scale)
     })
+}
+
+/// Writes the names of columns from bottom to top, which plotters cannot do for an axis.
+fn draw_turned(panel: &Panel<'_, '_>, names: &[String], most: f64) -> Result<()> {
+    let style = Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center);
+    let style = Text { upwards: true, ..style };
+    for (column, text) in names.iter().enumerate() {
+        let at = (panel.place((column as f64 + 0.5, 0.0)).0, panel.area.bottom() + 8.0);
+        panel.page.text_in(most, text, at, style)?;
+    }
+    Ok(())
 }
 
 /// Draws the colour scale with its values.

@@ -126,7 +126,12 @@ fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<(
     let texts: Vec<(Text, String)> = names.iter().map(fitted).collect();
     let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
     let widths: Vec<f64> = texts.iter().map(|(style, text)| style.width(text)).collect();
-    let boxes = name_boxes(&widths, &points, area);
+    let mut boxes = name_boxes(&widths, &points, area);
+    // A name at the edge of a phone's page stays on it.
+    let right = f64::from(page.area.dim_in_pixel().0) / page.scale;
+    for rect in &mut boxes {
+        rect.left = rect.left.min(right - rect.width).max(0.0);
+    }
     for (rect, point) in boxes.iter().zip(&points) {
         let (x, y) = rect.centre();
         if (x - point.0).abs() > rect.width / 2.0 || (y - point.1).abs() > rect.height / 2.0 {
