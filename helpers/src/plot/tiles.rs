@@ -29,6 +29,9 @@ pub(super) fn centred(size: f64, color: Color) -> Text {
 /// Between two lines of text below a picture or beside a row.
 const LINE: f64 = 16.0;
 
+/// The width from which on a page cuts a picture at its edge (`LARGE` in tools/template/own_html.py).
+const WIDEST: f64 = 1080.0;
+
 /// Pictures of at least this size in rows, with the lines of each above it or, if the rows have names, below it. The name of
 /// a row may have several lines.
 pub(super) fn draw_tiles(
@@ -67,7 +70,16 @@ fn draw_rows(
     let named = widest_name > 0.0;
     let left = if named { widest_name + 20.0 } else { 8.0 };
     let cell = cell_width(rows, width, if named { 8.0 } else { 16.0 });
-    let columns = rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0) as f64;
+    let most = most_columns(rows);
+    let fit = (((WIDEST - left - 8.0) / cell) as usize).max(1);
+    let blocks;
+    let rows = if named && most > fit {
+        blocks = in_blocks(rows, most.div_ceil(most.div_ceil(fit)));
+        &blocks
+    } else {
+        rows
+    };
+    let columns = most_columns(rows) as f64;
     let bold = centred(TITLE_SIZE, INK).bold();
     let right = (left + columns * cell + 8.0).max(bold.width(title).min(700.0) + 20.0);
     let shift = (right - left - columns * cell) / 2.0;
@@ -100,33 +112,44 @@ fn draw_rows_for_a_phone(
 ) -> Result<Figure> {
     let size = picture_size(shape, least);
     let cell = cell_width(rows, size.0, 8.0).min(NARROW);
-    let columns = ((NARROW / cell) as usize).max(1);
-    let most = rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0);
-    let (mut bottom, mut placed) = (0.0, Vec::new());
-    for first in (0..most.max(1)).step_by(columns) {
-        for &(name, tiles) in rows {
-            let shown = tiles.get(first..).unwrap_or_default();
-            let shown = &shown[..shown.len().min(columns)];
-            if shown.is_empty() && first > 0 {
-                continue;
+    let rows = in_blocks(rows, ((NARROW / cell) as usize).max(1));
+    let names = |name: &str| LINE * name.lines().count() as f64 + 4.0;
+    let pictures = |tiles: &[Tile]| match tiles.is_empty() {
+        true => 0.0,
+        false => size.1 + text_height(tiles),
+    };
+    let height = |(name, tiles): &(&str, &[Tile])| names(name) + pictures(tiles) + 14.0;
+    draw((NARROW, rows.iter().map(height).sum()), alt, |page| {
+        let mut top = 0.0;
+        for row in &rows {
+            let (name, tiles) = *row;
+            let style = Text::new(NAME_SIZE).bold();
+            for (line, text) in name.lines().enumerate() {
+                let base = top + 14.0 + LINE * line as f64;
+                page.text_in(NARROW - 8.0, text, (4.0, base), style)?;
             }
-            placed.push((bottom, name, shown));
-            let pictures = if shown.is_empty() { 0.0 } else { size.1 + text_height(shown) };
-            bottom += LINE * name.lines().count() as f64 + pictures + 18.0;
-        }
-    }
-    draw((NARROW, bottom), alt, |page| {
-        for (mut top, name, tiles) in placed {
-            for line in name.lines() {
-                let style = Text::new(NAME_SIZE).bold();
-                page.text_in(NARROW - 8.0, line, (4.0, top + 14.0), style)?;
-                top += LINE;
-            }
-            let picture = top + 4.0;
+            let picture = top + names(name);
             draw_row(page, tiles, (0.0, cell), [picture, picture + size.1 + 14.0], size)?;
+            top += height(row);
         }
         Ok(())
     })
+}
+
+/// The rows in blocks of so many columns, one below the other; a shorter row is in the first ones alone.
+fn in_blocks<'a>(rows: &[(&'a str, &'a [Tile])], columns: usize) -> Vec<(&'a str, &'a [Tile])> {
+    let block = |first: usize| {
+        rows.iter().filter_map(move |&(name, tiles)| {
+            let rest = tiles.get(first..).unwrap_or_default();
+            let shown = &rest[..rest.len().min(columns)];
+            (first == 0 || !shown.is_empty()).then_some((name, shown))
+        })
+    };
+    (0..most_columns(rows).max(1)).step_by(columns).flat_map(block).collect()
+}
+
+fn most_columns(rows: &[(&str, &[Tile])]) -> usize {
+    rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0)
 }
 
 /// The height of the lines of text at the pictures of a row.
@@ -209,4 +232,35 @@ fn picture_size(shape: ImageShape, least: f64) -> (f64, f64) {
     let scale = if longer * scale / density > LARGEST { LARGEST * density / longer } else { scale };
     let side = |pixels: usize| (pixels as f64 * scale).round().max(1.0) / density;
     (side(shape.width), side(shape.height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape { height: 2, width: 2, channels: 1 };
+
+    fn tiles(count: usize) -> Vec<Tile> {
+        vec![Tile { lines: Vec::new(), shape: SHAPE, pixels: vec![0; 4] }; count]
+    }
+
+    #[test]
+    fn rows_that_are_too_long_go_on_below() {
+        let (long, short) = (tiles(5), tiles(2));
+        let rows: [(&str, &[Tile]); 3] = [("a", &long), ("b", &short), ("none", &[])];
+        let blocks = in_blocks(&rows, 2);
+        let found: Vec<(&str, usize)> =
+            blocks.iter().map(|(name, row)| (*name, row.len())).collect();
+        assert_eq!(found, [("a", 2), ("b", 2), ("none", 0), ("a", 2), ("a", 1)]);
+    }
+
+    #[test]
+    fn a_page_cuts_no_row_of_named_pictures() {
+        let rows =
+            |count| [("before".to_owned(), tiles(count)), ("after".to_owned(), tiles(count))];
+        let size = |count| draw_tiles(SHAPE, "", &rows(count), 92.0, String::new()).unwrap().size();
+        let (eight, twelve) = (size(8), size(12));
+        assert!(eight.0 as f64 <= WIDEST && twelve.0 < eight.0, "{eight:?} {twelve:?}");
+        assert!(twelve.1 > eight.1, "twelve are two rows of six");
+    }
 }

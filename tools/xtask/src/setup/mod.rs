@@ -297,6 +297,9 @@ mod tests {
         times::keep(&project, "second", 480);
         let cost = steps[2].cost(&project);
         assert_eq!(cost.as_deref(), Some("about 8 min as the last time, 100 MB"));
+        // The first step, of a minute, is missing, too.
+        let all = SetupStep::cost_of_missing(&steps, &project);
+        assert_eq!(all.as_deref(), Some("about 9 min, 200 MB"));
         let mut again = Ahead::new(&steps, &project);
         assert_eq!(again.text().as_deref(), Some("about 9 min of set-up left"));
     }

@@ -110,13 +110,17 @@ impl SetupStep {
 
     /// What it takes where it is missing: `about 4 min, 450 MB`; none for a few seconds.
     pub(crate) fn cost(&self, project: &Project) -> Option<String> {
-        let time = match self.seconds(project) {
-            0 => return None,
-            seconds @ 1..60 => format!("{seconds} s"),
-            seconds => format!("{} min", (seconds + 30) / 60),
-        };
+        let seconds = Some(self.seconds(project)).filter(|seconds| *seconds > 0)?;
         let here = times::last(project, &self.title).map_or("", |_| " as the last time");
-        Some(format!("about {time}{here}, {}", bytes(self.usual_size)))
+        Some(format!("{}{here}, {}", about(seconds), bytes(self.usual_size)))
+    }
+
+    /// What all of these steps that are missing take; none if there is none.
+    pub(crate) fn cost_of_missing(steps: &[SetupStep], project: &Project) -> Option<String> {
+        let missing = || steps.iter().filter(|step| step.is_there(project) == Some(false));
+        let seconds = missing().map(|step| step.seconds(project)).sum();
+        let size = missing().map(|step| step.usual_size).sum();
+        (seconds > 0).then(|| format!("{}, {}", about(seconds), bytes(size)))
     }
 
     /// Size of what it makes, in bytes; links are followed.
@@ -145,6 +149,14 @@ impl SetupStep {
         stamp.keep(project).map_err(file)?;
         step.done(&text);
         Ok(())
+    }
+}
+
+/// `about 41 s`, `about 4 min`.
+fn about(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("about {seconds} s"),
+        _ => format!("about {} min", (seconds + 30) / 60),
     }
 }
 
