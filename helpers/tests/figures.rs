@@ -1,7 +1,9 @@
-//! Every kind of picture, drawn once. `FIGURES=some/folder cargo test -p helpers --test figures` keeps them to look at.
+//! Every kind of picture, drawn once. `FIGURES=some/folder cargo test -p helpers --test all figures` keeps them to look
+//! at, and what a phone shows of them.
 
 use std::path::Path;
 
+use base64::Engine;
 use helpers::data::{Dataset, GaussianNoise, Subset};
 use helpers::evaluation::{LinearDenoiser, most_confident_mistakes};
 use helpers::plot::{
@@ -39,7 +41,19 @@ impl Picture {
 }
 
 fn decode(figure: &Figure) -> Picture {
-    let mut decoder = png::Decoder::new(figure.png());
+    decode_png(figure.png())
+}
+
+/// What a page shows on a phone in place of the figure, if that is a drawing of its own.
+fn drawing_for_a_phone(figure: &Figure) -> Option<Vec<u8>> {
+    let html = figure.to_html();
+    let (_, rest) = html.split_once("data-narrow=\"data:image/png;base64,")?;
+    let (text, _) = rest.split_once('"')?;
+    Some(base64::engine::general_purpose::STANDARD.decode(text).unwrap())
+}
+
+fn decode_png(png: &[u8]) -> Picture {
+    let mut decoder = png::Decoder::new(png);
     decoder.set_transformations(png::Transformations::EXPAND);
     let mut reader = decoder.read_info().unwrap();
     let mut rgb = vec![0; reader.output_buffer_size()];
@@ -59,8 +73,25 @@ fn keep(figure: &Figure, name: &str) -> Picture {
     );
     assert!(!figure.alt_text().is_empty(), "{name}: alternative text");
     assert!(figure.png().len() < 110_000, "{name}: {} bytes", figure.png().len());
-    if let Some(folder) = std::env::var_os("FIGURES") {
-        figure.save(Path::new(&folder).join(format!("{name}.png"))).unwrap();
+    let folder = std::env::var_os("FIGURES");
+    if let Some(folder) = &folder {
+        figure.save(Path::new(folder).join(format!("{name}.png"))).unwrap();
+    }
+    if let Some(png) = drawing_for_a_phone(figure) {
+        let narrow = decode_png(&png);
+        assert!(
+            narrow.width <= 2 * 340 && narrow.width < picture.width,
+            "{name}: {}",
+            narrow.width
+        );
+        assert!(narrow.count(0, narrow.width, |pixel| pixel != [255; 3]) > 1000, "{name}: empty");
+        for column in [0, narrow.width - 1] {
+            let inked = narrow.count(column, column + 1, |pixel| pixel != [255; 3]);
+            assert_eq!(inked, 0, "{name}: the drawing for a phone is cut at column {column}");
+        }
+        if let Some(folder) = &folder {
+            std::fs::write(Path::new(folder).join(format!("{name}_phone.png")), &png).unwrap();
+        }
     }
     picture
 }
@@ -476,6 +507,38 @@ fn long_labels_are_not_cut() {
         assert!(six.png() == chart(&names("6"), &numbers).png(), "{index}: the same each time");
     }
     keep(&charts[0](&names("6"), &numbers), "long_names");
+}
+
+#[test]
+fn charts_have_a_drawing_for_a_phone() {
+    let names: Vec<String> = ["Ankle boot", "Bag", "T-shirt/top"].map(str::to_owned).to_vec();
+    let numbers = [1.0, 2.0, 3.0];
+    let point = CostPoint { name: "cnn".into(), cost: 9.0, accuracy: 0.9, interval: [0.8, 0.95] };
+    let line = LineChart::new("A title", "Epoch", "Loss").line("train", &numbers, &numbers);
+    let figures = [
+        ("line", line.clone().plot()),
+        ("lines", line.line("validation", &numbers, &[3.0, 2.0, 1.0]).plot()),
+        ("bars", BarChart::new("A title", "Images", &names).bars("images", &numbers).plot()),
+        ("cost", plot_accuracy_cost("A title", "Training (s)", &[point])),
+        ("confusion", plot_confusion(&confusions(10), sample().class_names())),
+        ("heat map", heat_map(Array2::from_elem((4, 12), 0.5)).plot()),
+        ("points", {
+            let points = Array2::from_shape_fn((3, 2), |(row, column)| (row * column) as f32);
+            plot_scatter("A title", "x", "y", &points, &[0, 1, 2], &names)
+        }),
+        ("rows of images", show_classes(&sample(), 8, 1)),
+    ];
+    for (name, figure) in figures {
+        let figure = figure.unwrap();
+        let drawing = drawing_for_a_phone(&figure);
+        assert!(drawing.is_some(), "{name}");
+        keep(&figure, name);
+        let titled = figure.to_html().contains("data-title=\"A title\"");
+        assert!(titled || matches!(name, "confusion" | "heat map" | "rows of images"), "{name}");
+    }
+    // Sixty columns have no room there; the page shows the figure as it is.
+    let names: Vec<String> = (0..60).map(|class| class.to_string()).collect();
+    assert!(drawing_for_a_phone(&plot_confusion(&confusions(60), &names).unwrap()).is_none());
 }
 
 #[test]

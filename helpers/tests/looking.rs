@@ -1,5 +1,5 @@
 //! Looking closer: every picture of what a trained network does, drawn once for a small one. `FIGURES=some/folder cargo
-//! test -p helpers --test looking` keeps them to look at.
+//! test -p helpers --test all looking` keeps them to look at.
 
 use std::path::Path;
 use std::sync::OnceLock;

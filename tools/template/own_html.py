@@ -155,15 +155,17 @@ def frame_picture(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
 
 
 def add_parts(soup: bs4.BeautifulSoup, picture: bs4.Tag) -> None:
-    """Adds the parts of a figure of helpers (`Figure::in_parts`), which a narrow page shows in place of the picture.
+    """Adds what a narrow page shows in place of a picture of helpers (helpers/src/plot/figure.rs): parts of it, or a
+    drawing of its own.
 
-    They are areas of the same picture, so it is in the page twice, but cut by the style and not into files."""
+    Parts are areas of the same picture, so it is in the page twice, but cut by the style and not into files."""
     found = PARTS.fullmatch(str(picture.attrs.pop("data-parts", "")))
     title = str(picture.attrs.pop("data-title", ""))
-    if not found or not PNG.fullmatch(picture["src"]):
+    shown = str(picture.attrs.pop("data-narrow", picture["src"]))
+    if not found or not PNG.fullmatch(shown):
         return
     whole = [int(found["width"]), int(found["height"])]
-    attributes = {"class": ["parts"], "role": "img", "aria-label": picture["alt"], "style": f"--picture:url({picture['src']})"}
+    attributes = {"class": ["parts"], "role": "img", "aria-label": picture["alt"], "style": f"--picture:url({shown})"}
     block = soup.new_tag("div", attrs=attributes)
     if title:
         heading = soup.new_tag("p")

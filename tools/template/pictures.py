@@ -31,6 +31,11 @@ VIEWS = [
     ("phone", 390, 844, False, "screen"),
     ("print", 794, 1123, False, "print"),
 ]
+# The first sheet of A4: the margins of `@page`, and nothing of what begins on the next one.
+FIRST_SHEET = """(() => {
+  document.body.style.padding = "16mm 15mm 18mm";
+  document.querySelectorAll(".layout, .record").forEach((part) => { part.style.display = "none"; });
+})()"""
 
 
 def picture(page: Page) -> Image.Image:
@@ -50,6 +55,7 @@ def pages(browser: Browser, export: Path, out: Path) -> None:
         with browser.open(export / "submission.html", width, height, dark) as page:
             if medium == "print":
                 page.call("Emulation.setEmulatedMedia", media=medium)
+                page.ask(FIRST_SHEET)
             save(picture(page), out / f"{name}.png")
 
 

@@ -2,7 +2,7 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::figure::Figure;
+use super::figure::{Figure, NARROW, Screen};
 use super::page::{Page, Rect, Text, draw};
 use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, Point, RULE, TITLE_SIZE, WHITE};
 use crate::Result;
@@ -12,6 +12,8 @@ use crate::text::thousands;
 
 /// Maximum number of boxes in a row.
 const IN_A_ROW: usize = 11;
+/// The same on a phone.
+const IN_A_ROW_ON_A_PHONE: usize = 4;
 const LEFT: f64 = 12.0;
 /// Distance between the middles of two boxes.
 const STEP: f64 = 76.0;
@@ -55,17 +57,31 @@ impl Model {
     /// If the picture would be too large.
     pub fn plot(&self) -> Result<Figure> {
         let boxes = self.boxes();
-        let columns = boxes.len().div_ceil(boxes.len().div_ceil(IN_A_ROW));
+        let title = format!("The network: {} parameters", thousands(self.count_params()));
+        Figure::for_each_screen(&title, |screen| match screen {
+            Screen::Desk => self.drawn(&boxes, (&title, 420.0), IN_A_ROW),
+            Screen::Phone => self.drawn(&boxes, ("", NARROW), IN_A_ROW_ON_A_PHONE),
+        })
+    }
+
+    /// The picture, with at most so many boxes in a row, and at least so wide.
+    fn drawn(
+        &self,
+        boxes: &[LayerBox],
+        (title, least): (&str, f64),
+        most: usize,
+    ) -> Result<Figure> {
+        let columns = boxes.len().div_ceil(boxes.len().div_ceil(most));
         let rows: Vec<&[LayerBox]> = boxes.chunks(columns).collect();
         let lines = |row: &[LayerBox]| row.iter().map(|layer| layer.then.len()).max().unwrap_or(0);
         let heights: Vec<f64> =
             rows.iter().map(|row| TALLEST + 24.0 + LINE * (2 + lines(row)) as f64).collect();
         let width = 2.0 * LEFT + STEP * columns as f64;
-        let height = 30.0 + heights.iter().sum::<f64>();
-        draw((width.max(420.0), height), self.described(&boxes), |page| {
-            let title = format!("The network: {} parameters", thousands(self.count_params()));
-            page.text(&title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
-            let mut top = 30.0;
+        let above = if title.is_empty() { 4.0 } else { 30.0 };
+        let height = above + heights.iter().sum::<f64>();
+        draw((width.max(least), height), self.described(boxes), |page| {
+            page.text(title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
+            let mut top = above;
             for (row, height) in rows.iter().zip(&heights) {
                 draw_row(page, row, top)?;
                 top += height;

@@ -6,6 +6,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::style::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::figure::NARROW;
 use super::page::{Page, Rect, Surface, Text};
 use super::style::{
     BORDER, Color, Dash, GREY, GRID, INK, Marker, NAME_SIZE, Point, RULE, SeriesStyle, TICK_SIZE,
@@ -29,12 +30,14 @@ pub(crate) struct Axis {
     pub(crate) whole: bool,
     /// Names instead of numbers, starting at `low`; an empty one has no tick.
     names: Vec<String>,
+    /// Most ticks, about.
+    most_ticks: f64,
 }
 
 impl Axis {
     pub(crate) fn new(name: &str, low: f64, high: f64) -> Axis {
         let (log, whole, names) = (false, false, Vec::new());
-        Axis { name: name.to_owned(), low, high, log, whole, names }
+        Axis { name: name.to_owned(), low, high, log, whole, names, most_ticks: MOST_TICKS }
     }
 
     /// An axis of names, each a unit wide, the first one at its low end.
@@ -46,6 +49,23 @@ impl Axis {
     /// The axis in the opposite direction.
     pub(crate) fn reversed(self) -> Axis {
         Axis { low: self.high, high: self.low, ..self }
+    }
+
+    /// The axis with at most about so many ticks.
+    pub(crate) fn with_ticks(self, most_ticks: f64) -> Axis {
+        Axis { most_ticks, ..self }
+    }
+
+    /// The axis with so many ticks that their texts stand beside each other in this width.
+    pub(crate) fn within(mut self, width: f64) -> Axis {
+        while self.ticks().len() as f64 * (self.widest_tick() + 8.0) > width {
+            let fewer = Axis { most_ticks: self.most_ticks - 1.0, ..self.clone() };
+            if fewer.most_ticks < 2.0 || fewer.ticks().len() < 2 {
+                break;
+            }
+            self = fewer;
+        }
+        self
     }
 
     /// The axis that shows these values, with a margin on both sides.
@@ -130,7 +150,7 @@ impl Axis {
         if !(span.is_finite() && span > 0.0) {
             return vec![(self.low, tick_text(self.low, 0))];
         }
-        let mut step = tick_step(span, MOST_TICKS);
+        let mut step = tick_step(span, self.most_ticks);
         if self.whole {
             step = step.max(1.0).round();
         }
@@ -143,15 +163,17 @@ impl Axis {
 
     fn log_ticks(&self) -> Vec<(f64, String)> {
         let decades = self.along(self.high) - self.along(self.low);
-        let factors: &[f64] = if decades > 3.0 {
+        // As if the axis were longer, where fewer ticks fit.
+        let crowded = decades * MOST_TICKS / self.most_ticks;
+        let factors: &[f64] = if crowded > 3.0 {
             &[1.0]
-        } else if decades > 1.2 {
+        } else if crowded > 1.2 {
             &[1.0, 2.0, 5.0]
         } else {
             &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
         };
         let (first, last) = (self.along(self.low).floor(), self.along(self.high).ceil());
-        let step = (decades / MOST_TICKS).ceil().max(1.0) as usize;
+        let step = (decades / self.most_ticks).ceil().max(1.0) as usize;
         let mut ticks = Vec::new();
         for power in (first as i32..=last as i32).step_by(step) {
             for factor in factors {
@@ -274,7 +296,9 @@ impl<'a, 'b> Panel<'a, 'b> {
             .y_label_area_size(left)
             .x_label_area_size(below)
             .build_cartesian_2d(x.clone(), y.clone())?;
-        let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, area.width + 40.0);
+        // Both ends of the name lie on the page.
+        let most = (area.width + 40.0).min(2.0 * (room + 12.0 - area.centre().0));
+        let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, most);
         let (_, y_name) = name.fitted(&y.name, area.height + 70.0);
         let mut mesh = chart.configure_mesh();
         mesh.light_line_style(TRANSPARENT)
@@ -378,10 +402,29 @@ pub(crate) fn legend_width(entries: &[LegendEntry]) -> f64 {
     legend_style().widest(names, LEGEND_TEXT) + LEGEND_SIGN + 22.0
 }
 
-/// Draws a legend with its top left corner at a point; it is placed next to a panel, so it never covers data.
+/// The height that a legend takes, its border included.
+fn legend_height(entries: &[LegendEntry]) -> f64 {
+    LEGEND_ROW * entries.len() as f64 + 9.0
+}
+
+/// A drawing for a phone with a panel of this height below the legend: its size, the part of it for the panel, and the
+/// corner of the legend.
+pub(crate) fn phone_layout(entries: &[LegendEntry], height: f64) -> (Point, Rect, Point) {
+    let top = if entries.is_empty() { 0.0 } else { legend_height(entries) + 4.0 };
+    // The panel's own title, for which it keeps room above, is empty; the letters of a name below it reach lower.
+    let outer = Rect::new(2.0, top - 22.0, NARROW - 4.0, height + 16.0);
+    ((NARROW, top + height), outer, (2.0, 2.0))
+}
+
+/// Draws a legend, if it has entries, with its top left corner at a point; it is placed next to a panel, so it never
+/// covers data.
 pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Point) -> Result<()> {
-    let height = LEGEND_ROW * entries.len() as f64 + 9.0;
-    let frame = Rect::new(left, top, legend_width(entries), height);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let room = f64::from(page.area.dim_in_pixel().0) / page.scale - left - 2.0;
+    let widest = LEGEND_TEXT.min(room - LEGEND_SIGN - 22.0);
+    let frame = Rect::new(left, top, legend_width(entries).min(room), legend_height(entries));
     page.fill(frame, WHITE)?;
     page.frame(frame, 0.75, BORDER)?;
     for (index, (name, SeriesStyle { color, dash, marker }, sign)) in entries.iter().enumerate() {
@@ -401,7 +444,7 @@ pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Poin
             }
         }
         let style = legend_style().anchor(HPos::Left, VPos::Center);
-        page.text_in(LEGEND_TEXT, name, (left + 9.0 + LEGEND_SIGN, y), style)?;
+        page.text_in(widest, name, (left + 9.0 + LEGEND_SIGN, y), style)?;
     }
     Ok(())
 }
@@ -446,6 +489,20 @@ mod tests {
         assert_eq!(texts(&epochs), ["1", "2", "3"]);
         let log = Axis { log: true, ..Axis::new("", 8.0, 160.0) };
         assert_eq!(texts(&log), ["10", "20", "50", "100"]);
+    }
+
+    #[test]
+    fn ticks_have_room_on_a_phone_too() {
+        let images = Axis::new("", 0.0, 54_000.0);
+        let width = |axis: &Axis| axis.ticks().len() as f64 * (axis.widest_tick() + 8.0);
+        assert!(width(&images) > 200.0);
+        let few = images.clone().within(200.0);
+        assert!(width(&few) <= 200.0 && few.ticks().len() >= 2, "{:?}", texts(&few));
+        // What has room stays, and two ticks do wherever it is.
+        assert_eq!(images.clone().within(900.0), images);
+        assert!(images.within(1.0).ticks().len() >= 2);
+        let log = Axis { log: true, ..Axis::new("", 1000.0, 9_000_000.0) };
+        assert!(width(&log.clone().within(200.0)) < width(&log));
     }
 
     #[test]

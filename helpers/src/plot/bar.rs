@@ -2,8 +2,8 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, LegendEntry, Panel, Sign, bar, legend, legend_width};
-use super::figure::Figure;
+use super::axes::{Axis, LegendEntry, Panel, Sign, bar, legend, legend_width, phone_layout};
+use super::figure::{Figure, NARROW, Screen};
 use super::page::{Rect, Text, draw};
 use super::style::{SeriesStyle, TICK_SIZE};
 use crate::text::{clean_text, short, with_thousands};
@@ -84,10 +84,15 @@ impl BarChart {
     /// If there is no bar, or a series has more or fewer values than there are names, or a value below 0.
     pub fn plot(&self) -> Result<Figure> {
         self.check()?;
+        Figure::for_each_screen(&self.title, |screen| self.drawn(screen))
+    }
+
+    fn drawn(&self, screen: Screen) -> Result<Figure> {
         let many = self.series.len() > 1;
         let (thickness, between) = if many { (13.0, 11.0) } else { (19.0, 9.0) };
         let group = thickness * self.series.len() as f64 + between;
-        let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, 420.0).1;
+        let widest_name = if screen == Screen::Phone { 120.0 } else { 420.0 };
+        let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, widest_name).1;
         let y = Axis::of_names("", self.names.iter().map(fitted).collect()).reversed();
         let all = || self.series.iter().flat_map(|(_, values)| values).copied();
         let length = |value: f64| if value.is_finite() { self.factor * value } else { 0.0 };
@@ -99,14 +104,30 @@ impl BarChart {
             (name.clone(), SeriesStyle::of_part(name, index), Sign::Block(index))
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
-        let beside = if many { legend_width(&entries) + 10.0 } else { 0.0 };
+        let named: &[LegendEntry] = if many { &entries } else { &[] };
         let value_style = Text::new(TICK_SIZE).anchor(HPos::Left, VPos::Center);
         let room = value_style.widest(all().map(|value| self.text(value)), 200.0).max(48.0);
         let height = group * self.names.len() as f64 + 6.0;
-        let area = Rect::new(10.0 + y.room_left(), 40.0, 470.0, height);
-        let size = (area.right() + room + 16.0 + beside, area.bottom() + x.room_below() + 6.0);
+        let left = 10.0 + y.room_left();
+        let (title, area, width, corner) = match screen {
+            Screen::Desk => {
+                let area = Rect::new(left, 40.0, 470.0, height);
+                let beside = if many { legend_width(named) + 10.0 } else { 0.0 };
+                let width = area.right() + room + 16.0 + beside;
+                (self.title.as_str(), area, width, (width - beside, area.top))
+            }
+            Screen::Phone => {
+                // With the widest names and values there is none.
+                let width = NARROW.max(left + 80.0 + room + 10.0);
+                let length = width - left - room - 10.0;
+                x = x.within(length);
+                let ((_, top), _, corner) = phone_layout(named, 8.0);
+                ("", Rect::new(left, top, length, height), width, corner)
+            }
+        };
+        let size = (width, area.bottom() + x.room_below() + 6.0);
         draw(size, self.alt(), |page| {
-            let panel = Panel::at(page, area, &self.title, (x, y))?;
+            let panel = Panel::at(page, area, title, (x, y))?;
             for (index, (series, values)) in self.series.iter().enumerate() {
                 for (row, &value) in values.iter().enumerate() {
                     let top = row as f64 + (between / 2.0 + thickness * index as f64) / group;
@@ -118,10 +139,7 @@ impl BarChart {
                     page.text_on_white(&self.text(value), end, value_style)?;
                 }
             }
-            if many {
-                legend(page, &entries, (size.0 - beside, area.top))?;
-            }
-            Ok(())
+            legend(page, named, corner)
         })
     }
 

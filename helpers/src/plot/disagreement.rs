@@ -5,9 +5,10 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{Axis, Panel};
 use super::figure::Figure;
-use super::image_grid::{Tile, centred, check_indices, draw_tiles, grid, list, nothing, tile};
+use super::image_grid::{check_indices, list, nothing};
 use super::page::{Page, Rect, Text, draw};
 use super::style::{INK, RIGHT, RULE, TICK_SIZE, TITLE_SIZE, WRONG, blues, ink_on};
+use super::tiles::{Tile, centred, draw_tiles, grid, tile};
 use crate::artifacts::{Predictions, display_name};
 use crate::data::Subset;
 use crate::error::{Error, Result};

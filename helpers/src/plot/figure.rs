@@ -32,16 +32,29 @@ pub struct Figure {
     caption: String,
     alt: String,
     /// For pages that are narrower than the picture.
-    parts: Option<Parts>,
+    narrow: Option<Narrow>,
+}
+
+/// The width of a drawing for a phone, in CSS pixels: what a page has room for on a screen of 390.
+pub(crate) const NARROW: f64 = 340.0;
+
+/// The page that a figure is drawn for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Screen {
+    Desk,
+    /// [`NARROW`] units wide and without a title, which the page writes above it.
+    Phone,
 }
 
 /// A part of a picture on the page: left, top, width, height.
 pub(crate) type PartArea = [f64; 4];
 
-/// Areas of a picture that a narrow page stacks, and the title, which lies outside of all of them.
+/// What a narrow page shows: areas of a picture, which it stacks, and the title, which lies outside of all of them.
 #[derive(Clone, PartialEq)]
-struct Parts {
+struct Narrow {
     title: String,
+    /// PNG, width and height of the picture that they are areas of; none for the figure's own.
+    drawing: Option<(Vec<u8>, usize, usize)>,
     /// Row by row: the areas of a row stay beside each other where there is room.
     rows: Vec<Vec<PartArea>>,
     /// True if the areas of a row are one thing, and get smaller rather than stand below each other.
@@ -58,18 +71,41 @@ impl Figure {
     ) -> Result<Figure> {
         let png = encode_png(&rgb, DENSITY * width, DENSITY * height)
             .map_err(|error| Error::Drawing { message: format!("PNG: {error}") })?;
-        Ok(Figure { png, width, height, caption: String::new(), alt, parts: None })
+        Ok(Figure { png, width, height, caption: String::new(), alt, narrow: None })
+    }
+
+    /// The figure that `drawn` draws for a desk, with the one that it draws for a phone if the first is too wide there
+    /// and the second is not. A phone's drawing that fails, as for too many rows, is no failure of the figure.
+    pub(crate) fn for_each_screen(
+        title: &str,
+        drawn: impl Fn(Screen) -> Result<Figure>,
+    ) -> Result<Figure> {
+        let figure = drawn(Screen::Desk)?;
+        if figure.width as f64 <= NARROW {
+            return Ok(figure);
+        }
+        let Some(Figure { png, width, height, .. }) =
+            drawn(Screen::Phone).ok().filter(|phone| phone.width as f64 <= NARROW)
+        else {
+            return Ok(figure);
+        };
+        let whole = [0.0, 0.0, width as f64, height as f64];
+        let (title, rows) = (title.to_owned(), vec![vec![whole]]);
+        let drawing = Some((png, width, height));
+        Ok(Figure { narrow: Some(Narrow { title, drawing, rows, joined: false }), ..figure })
     }
 
     /// The figure with the parts that a narrow page may move, row by row, and its title if no part holds it.
     pub(crate) fn in_parts(self, title: &str, rows: Vec<Vec<PartArea>>) -> Figure {
-        Figure { parts: Some(Parts { title: title.to_owned(), rows, joined: false }), ..self }
+        let title = title.to_owned();
+        Figure { narrow: Some(Narrow { title, drawing: None, rows, joined: false }), ..self }
     }
 
     /// The same where the areas of a row are one thing: names of rows, and what they name. An area may stand in several
     /// rows.
     pub(crate) fn in_joined_parts(self, rows: Vec<Vec<PartArea>>) -> Figure {
-        Figure { parts: Some(Parts { title: String::new(), rows, joined: true }), ..self }
+        let title = String::new();
+        Figure { narrow: Some(Narrow { title, drawing: None, rows, joined: true }), ..self }
     }
 
     /// The figure with this sentence below it, which says what it shows.
@@ -112,7 +148,10 @@ impl Figure {
 
     /// The figure as HTML, picture inside.
     pub fn to_html(&self) -> String {
-        let data = base64::engine::general_purpose::STANDARD.encode(&self.png);
+        let data = |png: &[u8]| {
+            let text = base64::engine::general_purpose::STANDARD.encode(png);
+            format!("data:image/png;base64,{text}")
+        };
         let caption = if self.caption.is_empty() {
             String::new()
         } else {
@@ -121,20 +160,27 @@ impl Figure {
                 escape_sentence(&self.caption)
             )
         };
-        let parts = self.parts.as_ref().map_or_else(String::new, |parts| {
-            let (width, height) = (self.width, self.height);
+        let parts = self.narrow.as_ref().map_or_else(String::new, |parts| {
+            let (drawing, width, height) = match &parts.drawing {
+                None => (String::new(), self.width, self.height),
+                Some((png, width, height)) => {
+                    (format!(" data-narrow=\"{}\"", data(png)), *width, *height)
+                }
+            };
             let between = if parts.joined { "+" } else { " " };
             let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
             let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(between);
             let rows: Vec<String> = parts.rows.iter().map(row).collect();
             let title = escape_sentence(&parts.title);
-            format!(" data-title=\"{title}\" data-parts=\"{width}x{height}:{}\"", rows.join(";"))
+            let rows = rows.join(";");
+            format!(" data-title=\"{title}\"{drawing} data-parts=\"{width}x{height}:{rows}\"")
         });
         format!(
             "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\"{parts} \
-             style=\"max-width:100%;height:auto\" src=\"data:image/png;base64,{data}\">{caption}</figure>",
+             style=\"max-width:100%;height:auto\" src=\"{data}\">{caption}</figure>",
             alt = escape_sentence(&self.alt),
             width = self.width,
+            data = data(&self.png),
         )
     }
 
@@ -243,7 +289,7 @@ mod tests {
             height: 30,
             caption: String::new(),
             alt: "one <dot>".into(),
-            parts: None,
+            narrow: None,
         }
     }
 
@@ -257,6 +303,28 @@ mod tests {
         let expected = "data-title=\"&lt;Dots&gt;\" \
             data-parts=\"40x30:0.0,2.5,20.0,10.0 20.0,2.5,20.0,10.0;0.0,12.5,9.0,9.0\"";
         assert!(html.contains(expected), "{html}");
+    }
+
+    #[test]
+    fn a_narrow_page_is_told_the_drawing_for_a_phone() {
+        let of = |desk: usize, phone: usize| {
+            let drawn = |screen| match screen {
+                Screen::Desk => Ok(Figure { width: desk, ..figure() }),
+                Screen::Phone => Ok(Figure { width: phone, png: vec![4, 5, 6], ..figure() }),
+            };
+            Figure::for_each_screen("<Dots>", drawn).unwrap()
+        };
+        let html = of(700, 340).to_html();
+        let expected = "data-title=\"&lt;Dots&gt;\" data-narrow=\"data:image/png;base64,BAUG\" \
+            data-parts=\"340x30:0.0,0.0,340.0,30.0\"";
+        assert!(
+            html.contains(expected) && html.contains("src=\"data:image/png;base64,AQID\""),
+            "{html}"
+        );
+        // Not where the first fits, and not where the second does not.
+        for figure in [of(340, 300), of(700, 341)] {
+            assert!(!figure.to_html().contains("data-narrow"), "{figure:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ndarray::Array2;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{Axis, Panel};
-use super::figure::Figure;
+use super::figure::{Figure, NARROW, Screen};
 use super::page::{Page, Rect, Text, draw};
 use super::style::{Color, GREY, INK, NAME_SIZE, RULE, TICK_SIZE, WHITE, blues, ink_on};
 use crate::evaluation::{Confusion, most_confused};
@@ -31,11 +31,14 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
         )));
     }
     let totals: Vec<u64> = matrix.rows().into_iter().map(|row| row.sum()).collect();
-    let cell = |at: (usize, usize)| {
+    // A phone has no room for the counts, and for percent without a sign.
+    let cell = |screen: Screen, at: (usize, usize)| {
         let share = matrix[at] as f64 / totals[at.0].max(1) as f64;
-        let lines = match matrix[at] {
-            0 => Vec::new(),
-            count => vec![with_thousands(count as f64, 0), percent(share)],
+        let lines = match (matrix[at], screen) {
+            (0, _) => Vec::new(),
+            (count, Screen::Desk) => vec![with_thousands(count as f64, 0), percent(share)],
+            (_, Screen::Phone) if share < 0.005 => Vec::new(),
+            (_, Screen::Phone) => vec![format!("{:.0}", 100.0 * share)],
         };
         MapCell { lines, shade: Some(share.sqrt()), framed: at.0 == at.1 }
     };
@@ -55,8 +58,14 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
     let scale = ticks.map(|tick| (tick.sqrt(), format!("{:.0}%", 100.0 * tick)));
     let [rows, columns] =
         ["True class", "Predicted class"].map(|axis| (axis.to_owned(), class_names.to_vec()));
-    let scale = ("Share of the true class", &scale[..]);
-    draw_table("Confusion matrix", [&rows, &columns], scale, alt, cell)
+    Figure::for_each_screen("Confusion matrix: percent of the true class", |screen| {
+        let (title, name) = match screen {
+            Screen::Desk => ("Confusion matrix", "Share of the true class"),
+            Screen::Phone => ("", ""),
+        };
+        let sides = [&rows, &columns];
+        draw_table(screen, title, sides, (name, &scale[..]), alt.clone(), |at| cell(screen, at))
+    })
 }
 
 /// `3.4%`, `12%`, `<0.1%`.
@@ -161,8 +170,12 @@ impl HeatMap {
             text(low),
             text(high)
         );
-        // The title already names the quantity.
-        draw_table(&self.title, [&self.rows, &self.columns], ("", &scale), alt, cell)
+        let sides = [&self.rows, &self.columns];
+        Figure::for_each_screen(&self.title, |screen| {
+            let title = if screen == Screen::Desk { self.title.as_str() } else { "" };
+            // The title already names the quantity.
+            draw_table(screen, title, sides, ("", &scale), alt.clone(), cell)
+        })
     }
 }
 
@@ -176,12 +189,15 @@ struct MapCell {
 
 /// The most width for the names of rows or columns.
 const WIDEST_NAME: f64 = 260.0;
+/// The same on a phone.
+const WIDEST_NAME_ON_A_PHONE: f64 = 96.0;
 
 /// Draws cells in rows and columns.
 ///
 /// - `sides`: for rows and for columns, the parameter and its values
 /// - `scale`: the name of the quantity, and positions on the colour scale with their text
 fn draw_table(
+    screen: Screen,
     title: &str,
     [(row_axis, rows), (column_axis, columns)]: [&(String, Vec<String>); 2],
     (scale_name, scale): (&str, &[(f64, String)]),
@@ -189,23 +205,34 @@ fn draw_table(
     cell: impl Fn((usize, usize)) -> MapCell,
 ) -> Result<Figure> {
     let (across, down) = (columns.len(), rows.len());
-    // Cells get smaller the more there are, and have no text if it does not fit.
-    let least = if across <= 12 { 58.0 } else { 9.0 };
-    let width = (660.0 / across as f64).clamp(9.0, 110.0).max(least);
-    let height = (width * 0.72).clamp(9.0, 50.0);
     let name = Text::new(TICK_SIZE);
-    let widest = name.widest(columns, WIDEST_NAME);
-    // plotters cannot turn the names of an axis, so they are written here.
+    let numbers = name.widest(scale.iter().map(|tick| &tick.1), f64::INFINITY);
+    let rows_axis = |height, most| Axis::of_names(row_axis, readable(rows, height, most));
+    // Cells get smaller the more there are, and have no text if it does not fit.
+    let (top, gap, most, room, least) = match screen {
+        Screen::Desk => (38.0, 22.0, WIDEST_NAME, 660.0, if across <= 12 { 58.0 } else { 9.0 }),
+        Screen::Phone => {
+            let most = WIDEST_NAME_ON_A_PHONE;
+            let beside = rows_axis(f64::INFINITY, most).room_left() + numbers + 50.0;
+            (10.0, 10.0, most, NARROW - beside, 9.0)
+        }
+    };
+    let width = (room / across as f64).clamp(9.0, 110.0).max(least);
+    let height = match screen {
+        Screen::Desk => (width * 0.72).clamp(9.0, 50.0),
+        // Narrow cells have room for a number in their height.
+        Screen::Phone => width.clamp(15.0, 50.0),
+    };
+    let widest = name.widest(columns, most);
     let turned = widest > width - 4.0;
-    let y = Axis::of_names(row_axis, readable(rows, height)).reversed();
+    let y = rows_axis(height, most).reversed();
     let x = match turned {
         true => Axis::of_names("", vec![String::new(); across]),
-        false => Axis::of_names(column_axis, readable(columns, f64::INFINITY)),
+        false => Axis::of_names(column_axis, readable(columns, f64::INFINITY, most)),
     };
-    let area = Rect::new(8.0 + y.room_left(), 38.0, width * across as f64, height * down as f64);
+    let area = Rect::new(8.0 + y.room_left(), top, width * across as f64, height * down as f64);
     let below = if turned { widest + 38.0 } else { x.room_below() };
-    let bar = Rect::new(area.right() + 22.0, area.top, 14.0, area.height.min(320.0));
-    let numbers = name.widest(scale.iter().map(|tick| &tick.1), f64::INFINITY);
+    let bar = Rect::new(area.right() + gap, area.top, 14.0, area.height.min(320.0));
     let right = bar.right() + numbers + if scale_name.is_empty() { 16.0 } else { 32.0 };
     draw((right, area.bottom() + below + 8.0), alt, |page| {
         let panel = Panel::at(page, area, title, (x, y))?;
@@ -216,11 +243,7 @@ fn draw_table(
         }
         page.frame(area, 1.0, RULE)?;
         if turned {
-            let name = Text { upwards: true, ..name.anchor(HPos::Right, VPos::Center) };
-            for (column, text) in readable(columns, width).iter().enumerate() {
-                let at = (panel.place((column as f64 + 0.5, 0.0)).0, area.bottom() + 8.0);
-                page.text(text, at, name)?;
-            }
+            draw_turned(&panel, &readable(columns, width, most), most)?;
             let name = Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom);
             page.text(column_axis, (area.centre().0, area.bottom() + below), name)?;
         }
@@ -228,6 +251,17 @@ fn draw_table(
         page.text(scale_name, (right - 10.0, bar.centre().1), upwards)?;
         draw_scale(page, bar, scale)
     })
+}
+
+/// Writes the names of columns from bottom to top, which plotters cannot do for an axis.
+fn draw_turned(panel: &Panel<'_, '_>, names: &[String], most: f64) -> Result<()> {
+    let style = Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center);
+    let style = Text { upwards: true, ..style };
+    for (column, text) in names.iter().enumerate() {
+        let at = (panel.place((column as f64 + 0.5, 0.0)).0, panel.area.bottom() + 8.0);
+        panel.page.text_in(most, text, at, style)?;
+    }
+    Ok(())
 }
 
 /// Draws the colour scale with its values.
@@ -249,10 +283,10 @@ fn draw_scale(page: &Page<'_>, bar: Rect, scale: &[(f64, String)]) -> Result<()>
     Ok(())
 }
 
-/// Names that fit into lines of this height: long ones are cut, and those that would overlap are left out.
-fn readable(names: &[String], height: f64) -> Vec<String> {
+/// Names that fit into lines of this height: those wider than `most` are cut, and those that would overlap are left out.
+fn readable(names: &[String], height: f64, most: f64) -> Vec<String> {
     let step = (13.0 / height).ceil().max(1.0) as usize;
-    let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, WIDEST_NAME).1;
+    let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, most).1;
     let kept = names.iter().enumerate();
     kept.map(|(index, name)| if index % step == 0 { fitted(name) } else { String::new() }).collect()
 }

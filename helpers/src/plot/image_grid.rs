@@ -9,16 +9,13 @@ use std::borrow::Cow;
 use ndarray::{Array2, ArrayView1, Axis};
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::figure::{DENSITY, Figure, PartArea};
-use super::page::{Page, Rect, Text, draw};
-use super::style::{
-    BORDER, Color, GREY, INK, NAME_SIZE, Point, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG,
-};
+use super::figure::Figure;
+use super::page::{Text, draw};
+use super::style::{GREY, INK, NAME_SIZE, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
+use super::tiles::{Lines, Tile, centred, draw_tiles, grid, tile};
 use crate::data::batches::ImageSource;
 use crate::data::random_state::RandomState;
-use crate::data::{
-    Augmentation, Dataset, DenoisedImages, ImageShape, NoisyImages, Normalization, Subset,
-};
+use crate::data::{Augmentation, Dataset, DenoisedImages, NoisyImages, Normalization, Subset};
 use crate::evaluation::image_psnr_db;
 use crate::evaluation::metrics::{argmax, check_lengths};
 use crate::models::Model;
@@ -306,23 +303,6 @@ pub fn plot_interpolation(
     draw_tiles(shape, title, &rows, 64.0, alt)
 }
 
-/// The lines of text of a picture, each with its style.
-pub(super) type Lines = Vec<(Text, String)>;
-
-/// A picture with its lines of text.
-#[derive(Clone)]
-pub(super) struct Tile {
-    pub(super) lines: Lines,
-    pub(super) shape: ImageShape,
-    /// Shape `(H, W, C)`.
-    pub(super) pixels: Vec<u8>,
-}
-
-pub(super) fn tile(dataset: &Dataset, image: usize, lines: Lines) -> Result<Tile> {
-    let shape = dataset.image_shape();
-    Ok(Tile { lines, shape, pixels: dataset.image(image)?.into_owned() })
-}
-
 /// The name of an image's class.
 pub(super) fn class_name(dataset: &Dataset, image: usize) -> String {
     clean_text(&dataset.class_names()[dataset.labels()[image] as usize])
@@ -351,121 +331,6 @@ pub(super) fn verdict(
     };
     let style = centred(NAME_SIZE, color);
     (vec![(style.bold(), format!("{sign} {said}")), (style, below)], described)
-}
-
-pub(super) fn centred(size: f64, color: Color) -> Text {
-    Text::new(size).color(color).anchor(HPos::Center, VPos::Bottom)
-}
-
-/// Distance between two lines of text below a picture or beside a row.
-const LINE: f64 = 16.0;
-
-/// Draws pictures of at least this size in rows. The lines of a picture are above it, or below it if the rows have
-/// names. The name of a row may have several lines.
-pub(super) fn draw_tiles(
-    shape: ImageShape,
-    title: &str,
-    rows: &[(String, impl AsRef<[Tile]>)],
-    least: f64,
-    alt: String,
-) -> Result<Figure> {
-    const TOP: f64 = 36.0;
-    let rows: Vec<(&str, &[Tile])> =
-        rows.iter().map(|(name, tiles)| (name.as_str(), tiles.as_ref())).collect();
-    let (width, height) = picture_size(shape, least);
-    let name = Text::new(NAME_SIZE).bold().anchor(HPos::Right, VPos::Center);
-    let widest_name = name.widest(rows.iter().flat_map(|(name, _)| name.lines()), 300.0);
-    let named = widest_name > 0.0;
-    let left = if named { widest_name + 20.0 } else { 8.0 };
-    let tiles = rows.iter().flat_map(|(_, tiles)| *tiles);
-    let lines = tiles.flat_map(|tile| &tile.lines).map(|(style, text)| style.width(text));
-    // A text wider than twice its picture is cut.
-    let gap = if named { 8.0 } else { 16.0 };
-    let cell = width + gap;
-    let cell = cell.max(lines.fold(0.0, f64::max).min(2.0 * width) + 8.0);
-    let text_height =
-        |tiles: &[Tile]| tiles.iter().map(|tile| tile.lines.len()).max().unwrap_or(0) as f64 * LINE;
-    let columns = rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0) as f64;
-    let bold = centred(TITLE_SIZE, INK).bold();
-    let right = (left + columns * cell + 8.0).max(bold.width(title).min(700.0) + 20.0);
-    let shift = (right - left - columns * cell) / 2.0;
-    let row_height = |tiles: &[Tile]| height + text_height(tiles) + 10.0;
-    let bottom = TOP + rows.iter().map(|(_, tiles)| row_height(tiles)).sum::<f64>();
-    let figure = draw((right, bottom + 2.0), alt, |page| {
-        page.text_in(right - 16.0, title, (right / 2.0, 22.0), bold)?;
-        let mut top = TOP;
-        for (row, tiles) in &rows {
-            let picture = if named { top } else { top + text_height(tiles) };
-            let middle = (left + shift - 10.0, picture + height / 2.0);
-            draw_row_name(page, row, middle, widest_name, name)?;
-            for (column, tile) in tiles.iter().enumerate() {
-                let middle = left + shift + (column as f64 + 0.5) * cell;
-                let first = if named { picture + height + 14.0 } else { top + 10.0 };
-                for (line, (style, text)) in tile.lines.iter().enumerate() {
-                    page.text_in(cell - 4.0, text, (middle, first + line as f64 * LINE), *style)?;
-                }
-                // Aligned with whole pixels of the figure; the border shows where a white image ends.
-                let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
-                let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
-                page.fill(area.grown(0.5), BORDER)?;
-                page.image(tile.shape, &tile.pixels, area)?;
-            }
-            top += row_height(tiles);
-        }
-        Ok(())
-    })?;
-    if named {
-        // Pictures below each other belong together.
-        return Ok(figure);
-    }
-    let rows = rows.iter().map(|(_, tiles)| (tiles.len(), row_height(tiles)));
-    Ok(figure.in_parts(title, vec![tile_areas((left + shift, TOP), cell, rows)]))
-}
-
-/// Writes the lines of a row's name; `middle` is the height of their middle.
-fn draw_row_name(
-    page: &Page<'_>,
-    name: &str,
-    (right, middle): Point,
-    widest: f64,
-    style: Text,
-) -> Result<()> {
-    let first = middle - (name.lines().count() as f64 - 1.0) * LINE / 2.0;
-    for (line, text) in name.lines().enumerate() {
-        page.text_in(widest, text, (right, first + line as f64 * LINE), style)?;
-    }
-    Ok(())
-}
-
-/// The areas of tiles, row by row, of rows with this number of tiles and this height.
-fn tile_areas(
-    (left, top): (f64, f64),
-    width: f64,
-    rows: impl Iterator<Item = (usize, f64)>,
-) -> Vec<PartArea> {
-    let (mut areas, mut top) = (Vec::new(), top);
-    for (tiles, height) in rows {
-        areas.extend((0..tiles).map(|column| [left + column as f64 * width, top, width, height]));
-        top += height;
-    }
-    areas
-}
-
-/// Tiles in rows of `columns`, without names.
-pub(super) fn grid(tiles: &[Tile], columns: usize) -> Vec<(String, &[Tile])> {
-    tiles.chunks(columns).map(|row| (String::new(), row)).collect()
-}
-
-/// The size on the page at which every pixel of the image is a whole number of the figure's pixels. The longer side of
-/// a small image is at least `least`; large images shrink to a fixed size.
-fn picture_size(shape: ImageShape, least: f64) -> (f64, f64) {
-    const LARGEST: f64 = 130.0;
-    let longer = shape.height.max(shape.width).max(1) as f64;
-    let density = DENSITY as f64;
-    let scale = (least * density / longer).ceil().max(1.0);
-    let scale = if longer * scale / density > LARGEST { LARGEST * density / longer } else { scale };
-    let side = |pixels: usize| (pixels as f64 * scale).round().max(1.0) / density;
-    (side(shape.width), side(shape.height))
 }
 
 pub(super) fn check_indices(indices: &[usize], images: usize) -> Result<()> {

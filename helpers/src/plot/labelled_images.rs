@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::figure::Figure;
-use super::image_grid::{Images, Tile, centred, draw_tiles, grid, tile};
+use super::image_grid::Images;
 use super::style::{Color, NAME_SIZE};
+use super::tiles::{Tile, centred, draw_tiles, grid, tile};
 use crate::data::ImageShape;
 use crate::error::{Error, Result};
 use crate::text::clean_text;

@@ -1,7 +1,9 @@
 //! Line charts: the history of a training, and any values over a common axis.
 
-use super::axes::{Axis, LegendEntry, MOST_MARKED, Panel, Sign, is_finite, legend, legend_width};
-use super::figure::Figure;
+use super::axes::{
+    Axis, LegendEntry, MOST_MARKED, Panel, Sign, is_finite, legend, legend_width, phone_layout,
+};
+use super::figure::{Figure, NARROW, Screen};
 use super::page::{Page, Rect, Text, draw};
 use super::style::{GREY, INK, Marker, Point, RULE, SeriesStyle, TICK_SIZE};
 use crate::text::{clean_text, counted, short};
@@ -229,45 +231,71 @@ impl LineChart {
                 y.len()
             )));
         }
-        let named = self.series.iter().flat_map(|(_, x, _)| x).copied();
-        let xs = || named.clone().chain(self.faint.iter().flatten().map(|point| point.0));
-        let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
-        let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
-        let ys = ys.chain(self.faint.iter().flatten().map(|point| point.1));
-        let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
-        let y = Axis::around(&self.y_name, ys, self.log_y)?;
-        x.whole = xs().all(|value| value.fract() == 0.0);
+        Figure::for_each_screen(&self.title, |screen| self.drawn(screen))
+    }
+
+    fn drawn(&self, screen: Screen) -> Result<Figure> {
+        let (mut x, y) = self.axes()?;
         let entry = |(index, (name, x, _)): (usize, &(String, Vec<f64>, Vec<f64>))| {
             let sign = if x.len() > MOST_MARKED { Sign::Line } else { Sign::LineAndMarker };
             (name.clone(), SeriesStyle::of_part(name, index), sign)
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
-        let many = entries.len() > 1;
-        let beside = if many { legend_width(&entries) } else { 0.0 };
-        // A page shrinks figures that are wider than 840 units, with their text.
-        let width = f64::min(720.0, 840.0 - beside);
-        draw((width + beside, 400.0), self.alt(), |page| {
-            let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
-            let panel = Panel::inside(page, outer, &self.title, (x, y))?;
-            for points in &self.faint {
-                let finite = points.iter().filter(|at| is_finite(**at));
-                let points: Vec<Point> = finite.map(|&at| panel.place(at)).collect();
-                page.line(&points, 1.0, RULE, None)?;
-                for &(x, y) in &points {
-                    page.line(&[(x - 2.5, y), (x + 2.5, y)], 2.5, RULE, None)?;
-                }
+        let named: &[LegendEntry] = if entries.len() > 1 { &entries } else { &[] };
+        let (title, size, outer, corner) = match screen {
+            Screen::Desk => {
+                let beside = if named.is_empty() { 0.0 } else { legend_width(named) };
+                // A page shrinks figures that are wider than 840 units, with their text.
+                let width = f64::min(720.0, 840.0 - beside);
+                let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
+                (self.title.as_str(), (width + beside, 400.0), outer, (width - 8.0, 36.0))
             }
-            let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
-            for &[x, low, high] in self.intervals.iter().filter(finite) {
-                let ends = [panel.place((x, low)), panel.place((x, high))];
-                page.interval(ends, 5.0, 1.6, SeriesStyle::of(0).color)?;
+            Screen::Phone => {
+                x = x.within(NARROW - y.room_left() - 20.0);
+                let (size, outer, corner) = phone_layout(named, 280.0);
+                ("", size, outer, corner)
             }
+        };
+        draw(size, self.alt(), |page| {
+            let panel = Panel::inside(page, outer, title, (x, y))?;
+            self.draw_unnamed(&panel)?;
             for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {
                 let points: Vec<Point> = x.iter().copied().zip(y.iter().copied()).collect();
                 panel.series(&points, *look)?;
             }
-            if many { legend(page, &entries, (width - 8.0, panel.area.top)) } else { Ok(()) }
+            legend(page, named, corner)
         })
+    }
+
+    fn axes(&self) -> Result<(Axis, Axis)> {
+        let faint = || self.faint.iter().flatten();
+        let named = self.series.iter().flat_map(|(_, x, _)| x).copied();
+        let xs = || named.clone().chain(faint().map(|point| point.0));
+        let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
+        let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
+        let ys = ys.chain(faint().map(|point| point.1));
+        let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
+        x.whole = xs().all(|value| value.fract() == 0.0);
+        Ok((x, Axis::around(&self.y_name, ys, self.log_y)?))
+    }
+
+    /// Draws the grey lines and the intervals.
+    fn draw_unnamed(&self, panel: &Panel<'_, '_>) -> Result<()> {
+        let page = panel.page;
+        for points in &self.faint {
+            let finite = points.iter().filter(|at| is_finite(**at));
+            let points: Vec<Point> = finite.map(|&at| panel.place(at)).collect();
+            page.line(&points, 1.0, RULE, None)?;
+            for &(x, y) in &points {
+                page.line(&[(x - 2.5, y), (x + 2.5, y)], 2.5, RULE, None)?;
+            }
+        }
+        let finite = |interval: &&[f64; 3]| interval.iter().all(|value| value.is_finite());
+        for &[x, low, high] in self.intervals.iter().filter(finite) {
+            let ends = [panel.place((x, low)), panel.place((x, high))];
+            page.interval(ends, 5.0, 1.6, SeriesStyle::of(0).color)?;
+        }
+        Ok(())
     }
 
     fn alt(&self) -> String {

@@ -21,6 +21,7 @@ pub(crate) mod parallel;
 pub mod reliability;
 pub mod scatter;
 pub mod style;
+mod tiles;
 
 pub use bar::BarChart;
 pub use disagreement::{plot_confusions, plot_label_issues, plot_only_one_right};

@@ -5,11 +5,11 @@ use tch::Kind;
 
 use super::figure::Figure;
 use super::image_grid::{
-    Lines, Tile, centred, check_indices, class_name, draw_tiles, grid, list, nothing_to_show,
-    random_indices, tile, verdict,
+    check_indices, class_name, list, nothing_to_show, random_indices, verdict,
 };
 use super::scatter::plot_scatter;
 use super::style::{Color, GREY, INK, NAME_SIZE, TICK_SIZE, diverging, inferno};
+use super::tiles::{Lines, Tile, centred, draw_tiles, grid, tile};
 use crate::data::{ImageShape, NoisyImages, Subset};
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::{argmax, check_lengths};

@@ -100,7 +100,9 @@ fn draw_diagram(
     // The same width as the upper panel, however wide the numbers of its axis are.
     let area = Rect::new(panel.area.left, 330.0, panel.area.width, 74.0);
     let x = percent("Probability of the prediction (%)");
-    let below = Panel::at(page, area, "", (x, Axis::new("Images (%)", 0.0, 105.0 * most)))?;
+    // More ticks would stand on each other in so low a panel.
+    let y = Axis::new("Images (%)", 0.0, 105.0 * most).with_ticks(4.0);
+    let below = Panel::at(page, area, "", (x, y))?;
     for bin in shown() {
         draw_bar(page, &below, (bin.low, bin.high), share(bin, found))?;
     }

@@ -4,8 +4,8 @@ use ndarray::Array2;
 use plotters::style::Color as _;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width};
-use super::figure::Figure;
+use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width, phone_layout};
+use super::figure::{Figure, NARROW, Screen};
 use super::page::{Page, Rect, Text, draw, rgb};
 use super::style::{INK, NAME_SIZE, Point, SeriesStyle};
 use crate::evaluation::metrics::check_classes;
@@ -45,36 +45,67 @@ pub fn plot_scatter(
     let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
     // With more classes than fit into the legend there is none, and the names are only in the chart.
     const MOST_ENTRIES: usize = 24;
-    let few = entries.len() <= MOST_ENTRIES;
-    let beside = if few { legend_width(&entries) + 10.0 } else { 0.0 };
-    let width = 650.0 + beside;
+    let named: &[LegendEntry] = if entries.len() <= MOST_ENTRIES { &entries } else { &[] };
     let alt = format!(
         "{title}: {} points of {} classes, {x_name} across and {y_name} upwards.",
         labels.len(),
         class_names.len()
     );
-    draw((width, 520.0), alt, |page| {
-        let outer = Rect::new(8.0, 4.0, width - 8.0 - beside, 510.0);
-        let panel = Panel::inside(page, outer, title, (x, y))?;
-        // In the order of the points, so that no class covers all others.
-        let radius = if labels.len() > 2000 { 1.8 } else { 2.6 };
-        for (&at, &label) in points.iter().zip(labels).filter(|(at, _)| is_finite(**at)) {
-            let SeriesStyle { color, marker, .. } = SeriesStyle::of(label as usize);
-            page.shape(marker, panel.place(at), radius, rgb(color).mix(0.6))?;
-        }
-        let mut names = Vec::new();
-        for (class, name) in class_names.iter().enumerate() {
-            let of_class =
-                || points.iter().zip(labels).filter(|(_, label)| **label == class as i64);
-            let x = median(of_class().map(|(point, _)| point.0));
-            let y = median(of_class().map(|(point, _)| point.1));
-            if let (Some(x), Some(y)) = (x, y) {
-                names.push((name.as_str(), panel.place((x, y))));
+    let drawn = |screen| {
+        let beside = if named.is_empty() { 0.0 } else { legend_width(named) + 10.0 };
+        let wide = Rect::new(8.0, 4.0, 642.0, 510.0);
+        let (title, size, outer, corner) = match screen {
+            Screen::Desk => (title, (650.0 + beside, 520.0), wide, (650.0, 36.0)),
+            Screen::Phone => {
+                let (size, outer, corner) = phone_layout(named, 350.0);
+                ("", size, outer, corner)
             }
+        };
+        draw(size, alt.clone(), |page| {
+            let axes = axes_on(screen, &x, &y);
+            let panel = Panel::inside(page, outer, title, axes)?;
+            draw_points(&panel, &points, labels)?;
+            name_clouds(page, &middles(&panel, &points, labels, class_names), panel.area)?;
+            legend(page, named, corner)
+        })
+    };
+    Figure::for_each_screen(title, drawn)
+}
+
+/// The axes with as many ticks as the screen has room for.
+fn axes_on(screen: Screen, x: &Axis, y: &Axis) -> (Axis, Axis) {
+    let x = x.clone();
+    let x = if screen == Screen::Phone { x.within(NARROW - y.room_left() - 20.0) } else { x };
+    (x, y.clone())
+}
+
+/// Draws the points in their order, so that no class covers all others.
+fn draw_points(panel: &Panel<'_, '_>, points: &[Point], labels: &[i64]) -> Result<()> {
+    let radius = if labels.len() > 2000 { 1.8 } else { 2.6 };
+    for (&at, &label) in points.iter().zip(labels).filter(|(at, _)| is_finite(**at)) {
+        let SeriesStyle { color, marker, .. } = SeriesStyle::of(label as usize);
+        panel.page.shape(marker, panel.place(at), radius, rgb(color).mix(0.6))?;
+    }
+    Ok(())
+}
+
+/// The name of each class and the middle of its points.
+fn middles<'a>(
+    panel: &Panel<'_, '_>,
+    points: &[Point],
+    labels: &[i64],
+    class_names: &'a [String],
+) -> Vec<(&'a str, Point)> {
+    let mut names = Vec::new();
+    for (class, name) in class_names.iter().enumerate() {
+        let of_class = || points.iter().zip(labels).filter(|(_, label)| **label == class as i64);
+        let x = median(of_class().map(|(point, _)| point.0));
+        let y = median(of_class().map(|(point, _)| point.1));
+        if let (Some(x), Some(y)) = (x, y) {
+            names.push((name.as_str(), panel.place((x, y))));
         }
-        name_clouds(page, &names, panel.area)?;
-        if few { legend(page, &entries, (width - beside, panel.area.top)) } else { Ok(()) }
-    })
+    }
+    names
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -95,7 +126,12 @@ fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<(
     let texts: Vec<(Text, String)> = names.iter().map(fitted).collect();
     let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
     let widths: Vec<f64> = texts.iter().map(|(style, text)| style.width(text)).collect();
-    let boxes = name_boxes(&widths, &points, area);
+    let mut boxes = name_boxes(&widths, &points, area);
+    // A name at the edge of a phone's page stays on it.
+    let right = f64::from(page.area.dim_in_pixel().0) / page.scale;
+    for rect in &mut boxes {
+        rect.left = rect.left.min(right - rect.width).max(0.0);
+    }
     for (rect, point) in boxes.iter().zip(&points) {
         let (x, y) = rect.centre();
         if (x - point.0).abs() > rect.width / 2.0 || (y - point.1).abs() > rect.height / 2.0 {
@@ -194,37 +230,71 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
         "{title}: test accuracy with 95% intervals over {cost_name}; {}.",
         described.join(", ")
     );
-    draw((720.0, 400.0), alt, |page| {
-        let outer = Rect::new(8.0, 4.0, 704.0, 390.0);
-        let panel = Panel::inside(page, outer, title, (x, y))?;
-        let (mut marks, mut names, mut boxes) = (Vec::new(), Vec::new(), Vec::new());
-        let bar = |point: &CostPoint| {
-            let [(x, low), (_, high)] =
-                point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
-            Rect::new(x - 6.0, high, 12.0, low - high)
+    let drawn = |screen| {
+        // A phone has no room for names at the points.
+        let entry = |(index, point): (usize, &CostPoint)| {
+            (point.name.clone(), SeriesStyle::of(index), Sign::Marker)
         };
-        let bars: Vec<Rect> = points.iter().map(bar).collect();
-        for (index, point) in points.iter().enumerate() {
-            let SeriesStyle { color, marker, .. } = SeriesStyle::of(index);
-            let at = |share: f64| panel.place((point.cost, 100.0 * share));
-            let (ends, (x, y)) = (point.interval.map(at), at(point.accuracy));
-            page.interval(ends, 6.0, 1.8, color)?;
-            marks.push((marker, (x, y), color));
-            let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
-            let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
-            let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
-            let others: Vec<Rect> = others.map(|(_, bar)| *bar).collect();
-            boxes.push(name_box(&panel, (x, y), style.width(&name), &others));
-            names.push((style, name));
-        }
-        // Names that would overlap are moved apart.
-        spread(&mut boxes, panel.area);
-        for ((style, name), area) in names.iter().zip(&boxes) {
-            page.text_on_white(name, (area.left, area.centre().1), *style)?;
-        }
-        // Drawn last, so that no name covers a point.
-        marks.into_iter().try_for_each(|(marker, at, color)| page.mark(marker, at, 5.5, color))
-    })
+        let entries: Vec<LegendEntry> = points.iter().enumerate().map(entry).collect();
+        let wide = Rect::new(8.0, 4.0, 704.0, 390.0);
+        let (title, size, outer) = match screen {
+            Screen::Desk => (title, (720.0, 400.0), wide),
+            Screen::Phone => {
+                let (size, outer, _) = phone_layout(&entries, 280.0);
+                ("", size, outer)
+            }
+        };
+        draw(size, alt.clone(), |page| {
+            let panel = Panel::inside(page, outer, title, axes_on(screen, &x, &y))?;
+            draw_intervals(&panel, points)?;
+            match screen {
+                Screen::Desk => name_points(&panel, points)?,
+                Screen::Phone => legend(page, &entries, (2.0, 2.0))?,
+            }
+            // Drawn last, so that no name covers a point.
+            points.iter().enumerate().try_for_each(|(index, point)| {
+                let SeriesStyle { color, marker, .. } = SeriesStyle::of(index);
+                panel.mark(marker, (point.cost, 100.0 * point.accuracy), 5.5, color)
+            })
+        })
+    };
+    Figure::for_each_screen(title, drawn)
+}
+
+fn draw_intervals(panel: &Panel<'_, '_>, points: &[CostPoint]) -> Result<()> {
+    for (index, point) in points.iter().enumerate() {
+        let color = SeriesStyle::of(index).color;
+        let ends = point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
+        panel.page.interval(ends, 6.0, 1.8, color)?;
+    }
+    Ok(())
+}
+
+/// Writes the name of each point beside it.
+fn name_points(panel: &Panel<'_, '_>, points: &[CostPoint]) -> Result<()> {
+    let bar = |point: &CostPoint| {
+        let [(x, low), (_, high)] =
+            point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
+        Rect::new(x - 6.0, high, 12.0, low - high)
+    };
+    let bars: Vec<Rect> = points.iter().map(bar).collect();
+    let (mut names, mut boxes) = (Vec::new(), Vec::new());
+    for (index, point) in points.iter().enumerate() {
+        let color = SeriesStyle::of(index).color;
+        let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
+        let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
+        let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
+        let others: Vec<Rect> = others.map(|(_, bar)| *bar).collect();
+        let at = panel.place((point.cost, 100.0 * point.accuracy));
+        boxes.push(name_box(panel, at, style.width(&name), &others));
+        names.push((style, name));
+    }
+    // Names that would overlap are moved apart.
+    spread(&mut boxes, panel.area);
+    for ((style, name), area) in names.iter().zip(&boxes) {
+        panel.page.text_on_white(name, (area.left, area.centre().1), *style)?;
+    }
+    Ok(())
 }
 
 /// The axis of the costs, with room for the names next to the points.

@@ -1,5 +1,7 @@
-"""JupyterLab as a reader sees it: its start page and menus, how "Run All Cells" shows the progress of cells, and that
-closing a page loses no outputs."""
+"""JupyterLab as a reader sees it: its start page and menus, how "Run All Cells" shows the progress of cells, what a student
+does with a notebook, and that closing a page loses no outputs.
+
+Pictures of what the student sees stay in `.tools/run/lab`."""
 
 import json
 import os
@@ -14,6 +16,7 @@ import nbformat
 import pytest
 from conftest import ROOT, Gate
 from nbformat.v4 import new_code_cell, new_notebook
+from test_interrupt import MODEL, SET_UP
 
 sys.path.append(str(ROOT / "tools" / "template"))
 
@@ -129,11 +132,16 @@ def test_the_lab_offers_rust_alone_saves_often_and_shows_no_news(lab):
 def test_the_start_page_is_shown_with_a_link_to_each_notebook(lab, tmp_path):
     program = find_chromium()
     assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
-    shutil.copy(ROOT / "notebooks" / "README.md", tmp_path / "notebooks")
+    for file in [ROOT / "notebooks" / "README.md", *(ROOT / "notebooks").glob("*.ipynb")]:
+        shutil.copy(file, tmp_path / "notebooks")
     with Browser(program) as browser:
         page = open_page(browser, lab.replace("fails.ipynb", "README.md"))
         wait_for(page, "document.querySelectorAll('.jp-RenderedMarkdown table a').length >= 11")
         shown = page.ask("[...document.querySelectorAll('.jp-RenderedMarkdown table a')].map(link => link.innerText)")
+        wait_for(page, "document.querySelectorAll('.jp-DirListing-itemText').length >= 12")
+        cut = "[...document.querySelectorAll('.jp-DirListing-itemText')].filter(name => name.scrollWidth > name.clientWidth)"
+        assert page.ask(f"{cut}.map(name => name.innerText)") == []
+        keep_picture(page, "start_page")
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
     text = (ROOT / "notebooks" / "README.md").read_text()
     assert len(shown) == len(names)
@@ -147,6 +155,139 @@ def open_notebook(browser, url, cells):
     # kernel.
     wait_for(page, f"['idle', 'busy'].includes({KERNEL_STATUS})")
     return page
+
+
+def keep_picture(page, name):
+    folder = ROOT / ".tools" / "run" / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(folder / f"{name}.png")
+
+
+NOTEBOOK = "window.jupyterapp.shell.currentWidget.content"
+EPOCHS = 20
+STUDENT = [
+    SET_UP,
+    MODEL + "model.summary()",
+    "dataset.plot_class_counts()?",
+    "let double = 2 * no_such_name;",
+    f"""let config = FitConfig {{ epochs: {EPOCHS}, patience: {EPOCHS}, batch_size: 16, ..FitConfig::default() }};
+let history = model.fit_with(&split, config, Callbacks::default().backup_and_restore("CHECKPOINT"))?;
+println!("{{}} epochs", history.epochs_run());""",
+    "model.",
+]
+
+
+class Student:
+    """What somebody does in an open notebook, with the cells counted from 0."""
+
+    def __init__(self, page):
+        self.page = page
+        page.resize(1280, 1600)
+        # Keys arrive although another page may be in front.
+        page.call("Emulation.setFocusEmulationEnabled", enabled=True)
+
+    def command(self, name):
+        self.page.ask(f"void window.jupyterapp.commands.execute('{name}')")
+
+    def run(self, cell):
+        self.page.ask(f"void ({NOTEBOOK}.activeCellIndex = {cell})")
+        self.command("notebook:run-cell")
+
+    def type(self, cell, source):
+        """Replaces a cell's source, and leaves the cursor at its end."""
+        self.page.ask(
+            f"""(() => {{
+              const notebook = {NOTEBOOK}, source = {json.dumps(source)};
+              notebook.activeCellIndex = {cell};
+              notebook.mode = 'edit';
+              notebook.activeCell.model.sharedModel.setSource(source);
+              notebook.activeCell.editor.focus();
+              notebook.activeCell.editor.setCursorPosition({{ line: 0, column: source.length }});
+            }})()"""
+        )
+
+    def press(self, key, number, shift=False):
+        words = {"key": key, "code": key, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
+        for kind in ("rawKeyDown", "keyUp"):
+            self.page.call("Input.dispatchKeyEvent", type=kind, **words)
+
+    def press_tab_until(self, condition, shift=False):
+        # Before that, Tab would indent the line.
+        wait_for(self.page, "!!document.querySelector('.jp-Notebook .jp-mod-active .jp-mod-completer-enabled')")
+        deadline = time.monotonic() + 120
+        while not self.page.ask(condition):
+            assert time.monotonic() < deadline, self.page.ask("document.body.innerText")[-3000:]
+            self.press("Tab", 9, shift)
+            until = time.monotonic() + 5
+            while time.monotonic() < until and not self.page.ask(condition):
+                time.sleep(0.1)
+
+    def wait_for(self, cell, condition):
+        """Waits until this holds of a cell's `output`, or of the `text` in it."""
+        wait_for(
+            self.page,
+            f"""(() => {{
+              const output = {NOTEBOOK}.widgets[{cell}].outputArea.node, text = output.textContent;
+              return {condition};
+            }})()""",
+        )
+
+
+@pytest.mark.browser
+def test_a_student_sees_mends_trains_stops_and_starts_anew(lab, tmp_path):
+    program = find_chromium()
+    assert program, "no Chromium or Chrome; `cargo xtask test --no-browser` leaves this out"
+    checkpoint = str(tmp_path / "checkpoint.safetensors")
+    sources = [source.replace("../", f"{ROOT}/").replace("CHECKPOINT", checkpoint) for source in STUDENT]
+    for name, cells in (("student", sources), ("second", ['println!("{}", 6 * 7);'])):
+        nb = new_notebook(cells=list(map(new_code_cell, cells)), metadata={"kernelspec": KERNEL})
+        nbformat.write(nb, tmp_path / "notebooks" / f"{name}.ipynb")
+    with Browser(program) as browser:
+        student = Student(page := open_notebook(browser, lab.replace("fails", "student"), len(STUDENT)))
+        student.command("notebook:run-all-cells")
+        student.wait_for(3, "text.includes('no_such_name')")
+        student.wait_for(1, "output.querySelectorAll('table tbody tr').length > 3")
+        student.wait_for(2, "output.querySelector('img')?.naturalWidth > 300")
+        keep_picture(page, "table_figure_mistake")
+
+        student.type(3, "let double = 2 * 21;\ndouble")
+        student.run(3)
+        student.wait_for(3, "text.includes('42') && !text.includes('no_such_name')")
+
+        items = "[...document.querySelectorAll('.jp-Completer-item')].map(item => item.textContent).join()"
+        student.type(5, "model.")
+        student.press_tab_until(f"{items}.includes('summary')")
+        keep_picture(page, "completion")
+        student.press("Escape", 27)
+        student.type(5, "model.summary()")
+        student.press_tab_until("document.querySelector('.jp-Tooltip')?.textContent.includes('summary')", shift=True)
+        keep_picture(page, "documentation")
+        student.command("tooltip:dismiss")
+        student.type(5, "model.count_params()")
+
+        student.run(4)
+        chart = f"({NOTEBOOK}.widgets[4].outputArea.node.querySelector('.helpers-live svg')?.innerHTML ?? '')"
+        wait_for(page, f"{chart} !== ''")
+        before = page.ask(chart)
+        wait_for(page, f"{chart} !== {json.dumps(before)}")
+        student.command("notebook:interrupt-kernel")
+        student.wait_for(4, "/goes on after epoch \\d+/.test(text)")
+        keep_picture(page, "chart_interrupted")
+        student.run(4)
+        # Another notebook answers while this one trains; in a workspace of its own, or JupyterLab loads its page twice.
+        second = open_notebook(browser, lab.replace("tree/fails", "workspaces/second/tree/second"), 1)
+        second.ask("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        wait_for(second, f"{OUTPUTS}[0].trim() === '42'")
+        browser.call("Target.closeTarget", targetId=second.target)
+        student.wait_for(4, f"text.includes('{EPOCHS} epochs')")
+
+        student.command("notebook:restart-run-all")
+        wait_for(page, "!!document.querySelector('.jp-Dialog .jp-mod-accept')")
+        page.ask("document.querySelector('.jp-Dialog .jp-mod-accept').click()")
+        prompts = f"{PROMPTS}.map(prompt => prompt.replace(/\\D/g, '')).join()"
+        wait_for(page, f"{prompts} === '1,2,3,4,5,6' && {KERNEL_STATUS} === 'idle'")
+        student.wait_for(4, f"text.includes('{EPOCHS} epochs')")
+        keep_picture(page, "run_again")
 
 
 @pytest.mark.browser

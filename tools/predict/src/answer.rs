@@ -50,6 +50,21 @@ pub(crate) fn outputs(model: &Model, pictures: &Pictures) -> Result<Array2<f32>>
     concatenate(Axis(0), &views).map_err(|error| Error::Internal { message: error.to_string() })
 }
 
+/// Each picture as the model gets it and, right of it, what a model that restores images makes of it.
+pub(crate) fn plot_restored(pictures: &Pictures, outputs: &Array2<f32>) -> Result<Figure> {
+    let shown = outputs.nrows().min(DRAWN / 2);
+    let mut grid =
+        ImageGrid::new("Each picture, and what the model makes of it", (2 * shown).clamp(1, 8));
+    for ((_, images, index), values) in pictures.each().zip(outputs.rows()).take(shown) {
+        let level = |&value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+        let pixels = values.iter().map(level).collect();
+        let restored = Dataset::unlabelled(images.image_shape(), pixels)?;
+        grid.image(&images.subset(vec![index])?, 0)?.line("as it is", style::INK);
+        grid.image(&restored, 0)?.line("restored", style::INK);
+    }
+    grid.plot()
+}
+
 impl Answer {
     /// The `top` most probable classes of each picture.
     pub(crate) fn new(

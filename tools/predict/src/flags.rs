@@ -13,7 +13,8 @@ xflags::xflags! {
         repeated picture: PathBuf
         /// JSON instead of a table.
         optional --json
-        /// Draws the first 40 with what the model says, to this PNG file.
+        /// Draws the first 40 with what the model says, to this PNG file; of a model that restores images the first 20, each
+        /// with the image that it gives.
         optional --plot file: PathBuf
         /// Writes all that comes out, a row for each picture, for `np.load`; of a model that restores images the images, in 0..=1.
         optional --array file: PathBuf

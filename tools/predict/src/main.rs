@@ -53,16 +53,24 @@ fn run(flags: &Predict) -> Result<Vec<String>, String> {
     if let Some(path) = &flags.array {
         write_npy(path, &outputs).map_err(said)?;
     }
-    let text = if model.output_shape().len() == 1 {
-        let answer = Answer::new(&model, &pictures, &outputs, flags.top.unwrap_or(3));
-        if let Some(path) = &flags.plot {
-            answer.plot(&pictures).and_then(|figure| figure.save(path)).map_err(said)?;
-        }
-        if flags.json { answer.to_json() } else { answer.to_table() }
-    } else if flags.array.is_some() && flags.plot.is_none() && !flags.json {
-        String::new()
-    } else {
-        return Err("this model gives images, no classes; --array FILE.npy keeps them".to_owned());
+    let answer = (model.output_shape().len() == 1)
+        .then(|| Answer::new(&model, &pictures, &outputs, flags.top.unwrap_or(3)));
+    if answer.is_none() && (flags.json || (flags.array.is_none() && flags.plot.is_none())) {
+        return Err("this model gives images, no classes for a table or JSON; --plot FILE.png draws them beside the \
+                    pictures, --array FILE.npy keeps them"
+            .to_owned());
+    }
+    if let Some(path) = &flags.plot {
+        let figure = match &answer {
+            Some(answer) => answer.plot(&pictures),
+            None => answer::plot_restored(&pictures, &outputs),
+        };
+        figure.and_then(|figure| figure.save(path)).map_err(said)?;
+    }
+    let text = match answer {
+        Some(answer) if flags.json => answer.to_json(),
+        Some(answer) => answer.to_table(),
+        None => String::new(),
     };
     match io::stdout().write_all(text.as_bytes()) {
         // The reader has closed the pipe, as `head` does.

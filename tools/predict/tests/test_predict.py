@@ -39,14 +39,13 @@ def run(program, tmp_path):
     return run
 
 
-@pytest.fixture
-def model(tmp_path):
-    """Decides whether the left or the right half of a grey picture of 2 × 4 pixels is lighter."""
-    kernel = np.array([[1, 1, -1, -1] * 2, [-1, -1, 1, 1] * 2], np.float32)
-    dense = {"units": 2, "use_bias": True, "kernel_initializer": "he_normal"}
+def written(path, kernel, *after):
+    """The file of a model for grey pictures of 2 × 4 pixels: a dense layer with this kernel, and layers after it."""
+    dense = {"units": len(kernel), "use_bias": True, "kernel_initializer": "he_normal"}
+    layers = [{"flatten": None}, {"dense": dense}, *after]
     config = {
         "format": 2,
-        "network": {"input": [1, 2, 4], "layers": [{"flatten": None}, {"dense": dense}], "kernel_initializer": "he_normal"},
+        "network": {"input": [1, 2, 4], "layers": layers, "kernel_initializer": "he_normal"},
         "normalization": {"mean": [0.0], "std": [1.0]},
         "precision": "auto",
         "trained_on": [
@@ -58,11 +57,17 @@ def model(tmp_path):
             }
         ],
     }
-    path = tmp_path / "halves.safetensors"
-    weights = {"dense.kernel": kernel, "dense.bias": np.zeros(2, np.float32)}
+    weights = {"dense.kernel": kernel, "dense.bias": np.zeros(len(kernel), np.float32)}
     metadata = {"config": json.dumps(config)}
     save_file(weights, path, metadata=metadata | {"sha256": checksum(metadata, weights)})
     return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Decides whether the left or the right half of a picture is lighter."""
+    kernel = np.array([[1, 1, -1, -1] * 2, [-1, -1, 1, 1] * 2], np.float32)
+    return written(tmp_path / "halves.safetensors", kernel)
 
 
 def picture(path, lighter, size=(4, 2)):
@@ -115,6 +120,20 @@ def test_arrays_are_answered_row_by_row_and_drawn(run, model, tmp_path):
     assert [answer["picture"] for answer in answers] == ["X.npy[0]", "X.npy[1]", "X.npy[2]"]
     np.save(tmp_path / "large.npy", np.zeros((2, 5, 5), np.uint8))
     assert "2 × 4" in run(model, "large.npy", ok=False)
+
+
+def test_what_a_model_restores_is_drawn_beside_the_pictures(run, tmp_path):
+    image = {"reshape": {"channels": 1, "height": 2, "width": 4}}
+    mirror = written(tmp_path / "mirror.safetensors", np.eye(8, dtype=np.float32)[::-1].copy(), image)
+    shown = picture(tmp_path / "a.png", "left")
+    assert run(mirror, shown, "--plot", "seen.png", "--array", "out.npy", "--float32") == ""
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy")[0].reshape(2, 4), [[0, 0, 1, 1]] * 2, atol=1e-6)
+    drawn = np.asarray(Image.open(tmp_path / "seen.png").convert("L"), float)
+    # Two tiles, and half of each is black.
+    dark = [int((half < 40).sum()) for half in np.array_split(drawn[drawn.shape[0] // 2 :], 2, axis=1)]
+    assert min(dark) > 500, dark
+    for options in ([], ["--json"], ["--json", "--plot", "b.png"]):
+        assert "--plot FILE.png draws them" in run(mirror, shown, *options, ok=False)
 
 
 def trained(request):

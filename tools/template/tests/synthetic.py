@@ -44,8 +44,10 @@ def figure(
     alt: str = "Loss per epoch, falling",
     caption: str = "Figure 1. Loss per epoch. The curves part after epoch 9.",
     parts: str = "",
+    narrow: str = "",
 ) -> str:
     data = f' data-parts="{parts}"' if parts else ""
+    data += f' data-narrow="data:image/png;base64,{narrow}"' if narrow else ""
     return f'<figure style="margin:0.5em 0"><img alt="{alt}" width="640"{data} style="max-width:100%" src="data:image/png;base64,{png()}"><figcaption>{caption}</figcaption></figure>'
 
 
@@ -135,14 +137,16 @@ def data_loading(**kw):
 
 
 def data_visualization(**kw):
-    """A figure in two parts."""
+    """A figure in two parts, and one with a drawing of its own for narrow pages."""
     tiles = figure("Two images side by side", parts="640x260:0,0,320,260 320,0,320,260")
+    chart = figure("Bars", caption="Figure 2. Bars.", parts="340x200:0,0,340,200", narrow=png(340, 200))
     return notebook(
         [
             new_markdown_cell("# 2. Data visualization\n\nImages side by side."),
             setup(),
             parameters(),
             new_code_cell("plot::images(&split)", outputs=[shown(tiles)]),
+            new_code_cell("plot::bars(&split)", outputs=[shown(chart)]),
         ],
         minute=1,
         **kw,

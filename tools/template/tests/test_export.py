@@ -384,6 +384,17 @@ def test_a_figure_in_parts_has_them_beside_the_picture(exported):
     assert not page.select("[data-parts], [data-title]")
 
 
+def test_a_narrow_page_shows_the_drawing_that_a_figure_has_for_it(exported):
+    drawings = ["data:image/png;base64,BAUG", "https://example.org/a.png"]
+    figure = '<figure><img alt="Bars" width="700" src="data:image/png;base64,AQID" data-narrow="{}" data-parts="340x30:0,0,340,30"></figure>'
+    shown = synthetic.shown("".join(map(figure.format, drawings)))
+    page = exported(n04_baseline_model=with_output(shown))["04_baseline_model"]
+    (block,) = page.select(".parts")  # nothing is loaded from elsewhere
+    assert block["style"] == "--picture:url(data:image/png;base64,BAUG)"
+    assert block.i["style"].startswith("width:340px;aspect-ratio:340/30;background-size:100.00% 100.00%")
+    assert not page.select("[data-narrow]")
+
+
 def test_names_of_rows_stay_beside_what_they_name(exported):
     parts = "40x30:0.0,0.0,10.0,15.0+10.0,0.0,20.0,15.0;0.0,15.0,40.0,15.0"
     figure = f'<figure><img alt="Dots" width="40" src="data:image/png;base64,AQID" data-parts="{parts}"></figure>'

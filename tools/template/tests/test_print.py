@@ -77,16 +77,18 @@ def test_captions_stay_whole_beside_what_they_name(paper):
         assert pictures_on(page) == len(re.findall(r"Figure \d+\. ", text)), text[:80]
 
 
-def test_code_is_large_enough_to_read(paper):
+# A word of code, and one of the lines that a cell prints.
+@pytest.mark.parametrize("word, least", [("max_pooling2d", 8.4), ("val_loss", 8.9)])
+def test_code_and_what_it_prints_are_large_enough_to_read(paper, word, least):
     sizes = []
 
     def visit(text, matrix, text_matrix, _font, size):
-        if "max_pooling2d" in text:
+        if word in text:
             sizes.append(size * abs(matrix[0] * text_matrix[0]))
 
     for page in paper.pages:
         page.extract_text(visitor_text=visit)
-    assert sizes and min(sizes) >= 8.4
+    assert sizes and min(sizes) >= least
 
 
 def test_all_code_is_on_paper_though_some_is_folded_on_the_screen(paper):

@@ -168,7 +168,8 @@ xflags::xflags! {
         /// notebooks/01 to 11; cells stay as they are.
         cmd clean {
             /// Everything that is not in a fresh clone: also .tools/, target/, the fetched data, trained models
-            /// (export/models), export/seeds and export/submission.pdf. Your own data stays.
+            /// (export/models), runs on a part of the images (export/sample_4000), export/seeds and
+            /// export/submission.pdf. Your own data stays.
             optional --all
         }
     }

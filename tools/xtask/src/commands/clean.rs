@@ -44,6 +44,7 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
         if fashion_mnist::is_there(project) {
             paths.extend(["X.npy", "y.npy", "classes.txt"].map(|n| project.path("data").join(n)));
         }
+        paths.extend(samples(project));
         crumbs(project.root(), &mut paths);
     }
     take_outputs_out(project)?;
@@ -66,8 +67,15 @@ pub(crate) fn run(project: &Project, all: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes the outputs that JupyterLab has saved in the numbered notebooks; copies and drafts of the user's stay as
-/// they are.
+/// The results of runs on a part of the images, `export/sample_4000`.
+fn samples(project: &Project) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(project.path("export")).into_iter().flatten().flatten();
+    let is_sample =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("sample_");
+    entries.filter(is_sample).map(|entry| entry.path())
+}
+
+/// Takes the outputs that JupyterLab has saved out of the numbered notebooks; copies and drafts of the user's stay.
 fn take_outputs_out(project: &Project) -> Result<(), Failure> {
     let lint = project.path(LINT);
     let mut numbered = files(&project.path("notebooks"));

@@ -115,6 +115,9 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
     let steps = setup::steps_with(project, &tools::found(project), None);
     let mut findings: Vec<(String, Finding)> =
         steps.iter().filter_map(|step| of_step(project, step)).collect();
+    if let Some(cost) = SetupStep::cost_of_missing(&steps, project) {
+        findings.push(("All that is missing".to_owned(), Ok(cost)));
+    }
     for folder in [".tools", "target"] {
         findings.push((format!("Size of {folder}"), Ok(bytes(size(&project.path(folder))))));
     }
@@ -125,7 +128,7 @@ fn made_by_setup(project: &Project) -> Vec<(String, Finding)> {
 fn of_step(project: &Project, step: &SetupStep) -> Option<(String, Finding)> {
     let finding = match (step.is_there(project)?, step.is_current(project), step.size(project)) {
         (false, ..) => {
-            let cost = step.cost().map(|cost| format!(" ({cost})")).unwrap_or_default();
+            let cost = step.cost(project).map(|cost| format!(" ({cost})")).unwrap_or_default();
             Err(format!("missing or out of date: cargo xtask setup{cost}"))
         }
         (true, None, size) => Ok(format!("there, {}", bytes(size))),

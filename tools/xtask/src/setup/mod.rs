@@ -12,6 +12,7 @@ pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod stamp;
 pub(crate) mod step;
+mod times;
 pub(crate) mod tools;
 pub(crate) mod weights;
 
@@ -126,9 +127,14 @@ pub(crate) fn run(
         if let Some(text) = time_left.text() {
             say(&text);
         }
-        let (usual, begun) = (TimeLeft::of(&step, project), Instant::now());
+        let (expected, begun) = (TimeLeft::of(&step, project), Instant::now());
+        let title = step.title().to_owned();
         step.run(project, progress)?;
-        time_left.done(usual, begun.elapsed().as_secs());
+        let took = begun.elapsed().as_secs();
+        if expected > 0 {
+            times::keep(project, &title, took);
+        }
+        time_left.done(expected, took);
     }
     let _ = remove(&project.tools("tmp"));
     Ok(())
@@ -137,10 +143,10 @@ pub(crate) fn run(
 /// The time that the remaining steps will take.
 #[derive(Default)]
 struct TimeLeft {
-    /// Seconds that they usually take in all.
+    /// Seconds that they are expected to take.
     left: u64,
-    /// Seconds that the steps already done usually take, and the seconds that they took here.
-    usual: u64,
+    /// Seconds that those before them were expected to take, and took.
+    expected: u64,
     took: u64,
     /// Minutes in the last text.
     said: u64,
@@ -154,26 +160,25 @@ impl TimeLeft {
         }
     }
 
-    /// Seconds that a step usually takes; 0 if it is already done.
+    /// Seconds that a step is expected to take, if it is one to do.
     fn of(step: &SetupStep, project: &Project) -> u64 {
-        if step.is_there(project) == Some(false) { step.usual } else { 0 }
+        if step.is_there(project) == Some(false) { step.seconds(project) } else { 0 }
     }
 
-    /// Notes the end of a step that usually takes `usual` seconds and took `took`.
-    fn done(&mut self, usual: u64, took: u64) {
-        self.left = self.left.saturating_sub(usual);
-        if usual > 0 {
-            (self.usual, self.took) = (self.usual + usual, self.took + took);
+    /// A step that was expected to take so long has ended.
+    fn done(&mut self, expected: u64, took: u64) {
+        self.left = self.left.saturating_sub(expected);
+        if expected > 0 {
+            (self.expected, self.took) = (self.expected + expected, self.took + took);
         }
     }
 
     /// `about 9 min of set-up left`; none below half a minute, or if the last text said the same.
     fn text(&mut self) -> Option<String> {
-        // The steps that are done show how fast the machine and the network are. Limited, because a step of a few
-        // seconds says little.
-        let pace = match self.usual {
+        // The steps before show how fast machine and network are, within limits: one of seconds says little.
+        let pace = match self.expected {
             0 => 1.0,
-            usual => (self.took as f64 / usual as f64).clamp(0.5, 4.0),
+            expected => (self.took as f64 / expected as f64).clamp(0.5, 4.0),
         };
         let minutes = (self.left as f64 * pace / 60.0).round() as u64;
         let is_new = std::mem::replace(&mut self.said, minutes) != minutes;
@@ -183,8 +188,92 @@ impl TimeLeft {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::process::ExitStatusExt;
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use std::time::Duration;
+
     use super::*;
     use crate::setup::stamp::Stamp;
+
+    const STUBS: [&str; 3] = ["one", "two", "three"];
+    const MOMENTS: [&str; 3] = ["begun", "half", "moved"];
+
+    /// A step that makes a file of this text as the real steps make theirs. At the `moment` that names it, such as `two
+    /// half`, it kills this process.
+    fn stub(project: &Project, name: &'static str, text: &str, moment: &str) -> SetupStep {
+        let product = project.tools(name);
+        let (target, text, moment) = (product.clone(), text.to_owned(), moment.to_owned());
+        let stamp = Stamp::new(project, name).with("text", &text);
+        SetupStep::new(name, stamp, product, move |project, _| {
+            let die_at = |here: &str| {
+                if moment == format!("{name} {here}") {
+                    let me = std::process::id().to_string();
+                    Command::new("kill").args(["-KILL", &me]).status().unwrap();
+                    std::thread::sleep(Duration::from_secs(60));
+                }
+            };
+            die_at("begun");
+            let folder = project.temporary("stub-")?;
+            let fresh = folder.path().join(name);
+            fs::write(&fresh, "half of it").unwrap();
+            die_at("half");
+            fs::write(&fresh, text).unwrap();
+            fs::rename(fresh, target).unwrap();
+            die_at("moved");
+            let made = fs::OpenOptions::new().append(true).create(true).open(project.path("made"));
+            writeln!(made.unwrap(), "{name}").unwrap();
+            Ok(String::new())
+        })
+    }
+
+    /// Runs in the processes that the next test starts; it does nothing in an ordinary run of the tests.
+    #[test]
+    fn setting_up_until_a_kill() {
+        let Some(folder) = std::env::var_os("SETUP_FOLDER") else { return };
+        let project = Project::at(Path::new(&folder));
+        let [text, moment] =
+            ["SETUP_TEXT", "SETUP_MOMENT"].map(|name| std::env::var(name).unwrap());
+        let steps = STUBS.map(|name| stub(&project, name, &text, &moment));
+        run(&project, steps.into(), &mut Progress::new(STUBS.len())).unwrap();
+    }
+
+    #[test]
+    fn a_set_up_that_was_killed_at_any_moment_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::at(folder.path());
+        let set_up = |text: &str, moment: &str| -> Output {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "--nocapture", "setup::tests::setting_up_until_a_kill"])
+                .env("SETUP_FOLDER", folder.path())
+                .env("SETUP_TEXT", text)
+                .env("SETUP_MOMENT", moment)
+                .output()
+                .unwrap()
+        };
+        assert!(set_up("of an older version", "").status.success());
+        for (index, moment) in (0..STUBS.len()).flat_map(|at| MOMENTS.map(|moment| (at, moment))) {
+            fs::remove_file(project.path("made")).unwrap();
+            let moment = format!("{} {moment}", STUBS[index]);
+            let text = format!("made again after {moment}");
+            assert_eq!(set_up(&text, &moment).status.signal(), Some(9), "{moment}");
+            // What was killed counts as not made, though an older product, or a new one, is there.
+            for (at, name) in STUBS.into_iter().enumerate() {
+                let is_current = stub(&project, name, &text, "").is_current(&project);
+                assert_eq!(is_current, Some(at < index), "{name} after {moment}");
+            }
+            let again = set_up(&text, "");
+            assert!(again.status.success(), "{moment}: {again:?}");
+            let made = fs::read_to_string(project.path("made")).unwrap();
+            assert_eq!(made.lines().collect::<Vec<_>>(), STUBS, "{moment}: no step twice");
+            for name in STUBS {
+                assert_eq!(fs::read_to_string(project.tools(name)).unwrap(), text, "{moment}");
+            }
+            assert!(!project.tools("tmp").exists(), "{moment}: half of a product is left behind");
+        }
+    }
 
     #[test]
     fn the_steps_that_are_left_tell_how_long_set_up_takes() {
@@ -212,6 +301,15 @@ mod tests {
         );
         time_left.done(TimeLeft::of(&steps[2], &project), 480);
         assert_eq!(time_left.text(), None);
-        assert_eq!(steps[2].cost().as_deref(), Some("about 4 min, 100 MB"));
+        assert_eq!(steps[2].cost(&project).as_deref(), Some("about 4 min, 100 MB"));
+        // A machine that was slow is expected to be slow again.
+        times::keep(&project, "second", 480);
+        let cost = steps[2].cost(&project);
+        assert_eq!(cost.as_deref(), Some("about 8 min as the last time, 100 MB"));
+        // The first step, of a minute, is missing, too.
+        let all = SetupStep::cost_of_missing(&steps, &project);
+        assert_eq!(all.as_deref(), Some("about 9 min, 200 MB"));
+        let mut again = TimeLeft::new(&steps, &project);
+        assert_eq!(again.text().as_deref(), Some("about 9 min of set-up left"));
     }
 }

@@ -7,6 +7,7 @@ use crate::files::size;
 use crate::progress::{Progress, Step, bytes, say};
 use crate::project::Project;
 use crate::setup::stamp::Stamp;
+use crate::setup::times;
 
 /// One step of set-up.
 pub(crate) struct SetupStep {
@@ -15,9 +16,8 @@ pub(crate) struct SetupStep {
     product: Option<(Stamp, PathBuf)>,
     /// Everything that it makes, as names in `.tools`; empty if that is in another step's folder.
     makes: &'static [&'static str],
-    /// Seconds that it takes in a fresh clone on two Zen 4 cores, and bytes that it adds. 0 for a step of a few
-    /// seconds.
-    pub(super) usual: u64,
+    /// Seconds that it takes in a fresh clone, on two Zen 4 cores, and bytes that it adds; 0 for a few.
+    usual: u64,
     usual_size: u64,
     /// What the user should know before it begins.
     note: Option<&'static str>,
@@ -99,14 +99,28 @@ impl SetupStep {
         self.is_current(project).or_else(|| (!self.makes.is_empty()).then(all))
     }
 
-    /// Its time and disk space when it must be done: `about 4 min, 450 MB`; none for a step of a few seconds.
-    pub(crate) fn cost(&self) -> Option<String> {
-        let time = match self.usual {
-            0 => return None,
-            1..60 => format!("{} s", self.usual),
-            seconds => format!("{} min", (seconds + 30) / 60),
-        };
-        Some(format!("about {time}, {}", bytes(self.usual_size)))
+    /// Seconds that it will take if it is missing: as the last time here or, before that, as in a fresh clone on two Zen 4
+    /// cores.
+    pub(super) fn seconds(&self, project: &Project) -> u64 {
+        match self.usual {
+            0 => 0,
+            usual => times::last(project, &self.title).unwrap_or(usual),
+        }
+    }
+
+    /// What it takes where it is missing: `about 4 min, 450 MB`; none for a few seconds.
+    pub(crate) fn cost(&self, project: &Project) -> Option<String> {
+        let seconds = Some(self.seconds(project)).filter(|seconds| *seconds > 0)?;
+        let here = times::last(project, &self.title).map_or("", |_| " as the last time");
+        Some(format!("{}{here}, {}", about(seconds), bytes(self.usual_size)))
+    }
+
+    /// What all of these steps that are missing take; none if there is none.
+    pub(crate) fn cost_of_missing(steps: &[SetupStep], project: &Project) -> Option<String> {
+        let missing = || steps.iter().filter(|step| step.is_there(project) == Some(false));
+        let seconds = missing().map(|step| step.seconds(project)).sum();
+        let size = missing().map(|step| step.usual_size).sum();
+        (seconds > 0).then(|| format!("{}, {}", about(seconds), bytes(size)))
     }
 
     /// Size of what it makes, in bytes; links are followed.
@@ -135,6 +149,14 @@ impl SetupStep {
         stamp.keep(project).map_err(file)?;
         step.done(&text);
         Ok(())
+    }
+}
+
+/// `about 41 s`, `about 4 min`.
+fn about(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("about {seconds} s"),
+        _ => format!("about {} min", (seconds + 30) / 60),
     }
 }
 

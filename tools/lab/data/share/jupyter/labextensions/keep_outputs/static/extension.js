@@ -1,4 +1,5 @@
-// A notebook that is opened while one of its cells runs shows what the cell has shown, and goes on with it.
+// A notebook that is opened while one of its cells runs shows what the cell has shown, and goes on with it. And the list of
+// files is wide enough for the notebooks' names.
 //
 // This file is what a bundler makes of an extension, written by hand: a container of webpack's module federation, which takes
 // JupyterLab's own modules from the scope that it shares. So nothing has to be built.
@@ -95,6 +96,11 @@
       }
     };
   }
+
+  // No setting has that width; the style is there before JupyterLab first measures the list.
+  const style = document.createElement('style');
+  style.textContent = '#jp-left-stack > #filebrowser { min-width: 300px; }';
+  document.head.append(style);
 
   window._JUPYTERLAB = window._JUPYTERLAB ?? {};
   window._JUPYTERLAB.keep_outputs = {
