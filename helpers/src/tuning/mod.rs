@@ -40,4 +40,4 @@ pub use rows::Rows;
 pub use runner::TrialRunner;
 pub use scoring::{Score, Scoring};
 pub use searches::{GridSearchCv, HalvingGridSearchCv, HalvingRandomSearchCv, RandomizedSearchCv};
-pub use trial::{Stage, TrialResult, TrialSpec};
+pub use trial::{Checkpoint, Stage, TrialResult, TrialSpec};

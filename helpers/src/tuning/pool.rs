@@ -26,6 +26,9 @@ const LARGEST_RESULT: u64 = 1 << 26;
 /// How often the search looks whether more trials can run in parallel.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The age of a checkpoint that nobody goes on with.
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
 /// Threads that pass one trial after the other to a [`TrialRunner`].
 pub(super) struct Pool<'a> {
     pub trials: &'a [Trial],
@@ -43,6 +46,7 @@ impl Pool<'_> {
     /// For each trial, its result if an earlier search already finished it.
     pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
         remove_leftovers(self.folder, OsStr::new("."));
+        remove_old_checkpoints(self.folder);
         self.trials.iter().map(|trial| self.kept_result(&trial.spec)).collect()
     }
 
@@ -119,6 +123,22 @@ impl Pool<'_> {
     }
 }
 
+/// Removes the checkpoints of killed trials that no search has gone on with for a month: code that has changed makes
+/// other trials.
+fn remove_old_checkpoints(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // Checkpoints of trials have their id as name, those of last trainings words.
+        let of_trial = path.extension().is_some_and(|extension| extension == "safetensors")
+            && path.file_stem().is_some_and(|name| name.len() == 64);
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if of_trial && age().is_some_and(|age| age > MONTH) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// What the threads of a pool share.
 struct Shared<'a> {
     pool: &'a Pool<'a>,
@@ -170,6 +190,10 @@ impl Shared<'_> {
                     self.stop_with(Error::Trials { failed, trials, trial, message });
                 }
                 Err(_) => {}
+            }
+            if let Some(checkpoint) = &trial.spec.checkpoint {
+                // Of a trial that failed, or whose result came from elsewhere; one that stays only takes space.
+                let _ = std::fs::remove_file(&checkpoint.path);
             }
             locked(&self.log).ended(trial, &outcome);
             *locked(&self.outcomes[index]) = Some(outcome);

@@ -87,6 +87,11 @@ impl Cut {
 }
 
 impl Callback for Cut {
+    /// A training that was killed at the threshold may go on from a checkpoint of that epoch.
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.on_epoch_end(training)
+    }
+
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         if self.stops(training.epochs().iter().copied()) {
             training.stop("most other trials were better after as many epochs");

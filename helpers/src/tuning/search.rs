@@ -126,10 +126,12 @@ impl SearchConfig {
                     return_train_score: self.return_train_score,
                     stage: None,
                     cut: None,
+                    checkpoint: None,
                 };
                 if let Budget::Epochs { now, before } = round.budget {
                     spec.stage = Some(self.stage(&spec, now, before));
                 }
+                spec.keep_checkpoint_in(&self.checkpoints());
                 trials.push(Trial { candidate, fold, params: params.clone(), spec });
             }
         }
@@ -157,14 +159,18 @@ impl SearchConfig {
 
     /// The stage of a trial with the first `now` epochs, of which earlier rounds ran `before`.
     fn stage(&self, spec: &TrialSpec, now: usize, before: Option<usize>) -> Stage {
-        // The trials may run in another working directory than the search.
-        let folder = std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone());
+        let folder = self.checkpoints();
         let checkpoint = |epochs: usize| {
             let stage = Stage { epochs, checkpoint: PathBuf::new(), resume_from: None };
             let id = TrialSpec { stage: Some(stage), ..spec.clone() }.id();
             folder.join(format!("{id}.safetensors"))
         };
         Stage { epochs: now, checkpoint: checkpoint(now), resume_from: before.map(checkpoint) }
+    }
+
+    /// The folder of checkpoints: the trials may run in another working directory than the search.
+    fn checkpoints(&self) -> PathBuf {
+        std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone())
     }
 
     /// The images that the search uses.
@@ -344,6 +350,7 @@ impl SearchConfig {
             .collect();
         for trial in trials {
             trial.spec.cut.clone_from(&cuts[trial.fold]);
+            trial.spec.keep_checkpoint_in(&self.checkpoints());
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,24 @@ pub struct TrialSpec {
     /// The scores below which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// Where a trial without a stage keeps its checkpoint while it runs; not part of the trial's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
+
+/// The checkpoint of a trial, with which one that was killed goes on, to the same result; it is removed when the trial
+/// has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// It is written after an epoch that ends at least this many seconds after the last write.
+    pub seconds: f64,
+}
+
+/// [`Checkpoint::seconds`] of a search: short trials write none, and a long one loses little when it is killed.
+const SAVE_SECONDS: f64 = 30.0;
 
 /// The first epochs of a training that another trial may continue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +119,8 @@ impl TrialSpec {
     /// SHA-256 of everything except the locations of files: trials with the same id have the same result.
     pub fn id(&self) -> String {
         let (train, test) = (Rows::default(), Rows::default());
-        let mut identity = TrialSpec { data: PathBuf::new(), train, test, ..self.clone() };
+        let mut identity =
+            TrialSpec { data: PathBuf::new(), train, test, checkpoint: None, ..self.clone() };
         if let Some(stage) = &mut identity.stage {
             (stage.checkpoint, stage.resume_from) = (PathBuf::new(), None);
         }
@@ -208,11 +226,8 @@ impl TrialSpec {
         let started = Instant::now();
         let network = self.network.network(dataset.image_shape(), dataset.classes());
         let mut model = network.build(self.fit.seed)?;
-        let mut callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
-        if let Some(cut) = &self.cut {
-            callbacks = callbacks.with(cut.clone());
-        }
-        let history = model.fit_on_with(&fit, &validation, self.fit.clone(), callbacks)?;
+        let history =
+            model.fit_on_with(&fit, &validation, self.fit.clone(), self.callbacks())?;
         let fit_seconds = started.elapsed().as_secs_f64();
         let score = |part: &Subset| -> Result<Score> {
             let scored = model.evaluate(part)?;
@@ -223,9 +238,35 @@ impl TrialSpec {
         let score_seconds = started.elapsed().as_secs_f64();
         let train = if self.return_train_score { Some(score(&train)?) } else { None };
         *loaded = Some(dataset);
+        if let Some(checkpoint) = &self.checkpoint {
+            // One that stays only takes space.
+            let _ = fs::remove_file(&checkpoint.path);
+        }
         let epochs = history.epochs.iter().map(Record::row);
         let pruned = self.cut.as_ref().is_some_and(|cut| cut.stops(epochs));
         Ok(TrialResult { id: self.id(), test, train, history, fit_seconds, score_seconds, pruned })
+    }
+}
+
+impl TrialSpec {
+    /// Keeps its checkpoint in this folder from now on, where it has no stage; call it once everything else is set.
+    pub(super) fn keep_checkpoint_in(&mut self, folder: &Path) {
+        if self.stage.is_none() {
+            let path = folder.join(format!("{}.safetensors", self.id()));
+            self.checkpoint = Some(Checkpoint { path, seconds: SAVE_SECONDS });
+        }
+    }
+
+    fn callbacks(&self) -> Callbacks {
+        let mut callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
+        if let Some(Checkpoint { path, seconds }) = &self.checkpoint {
+            let backup = BackupAndRestore::new(path).save_freq(usize::MAX).save_seconds(*seconds);
+            callbacks = callbacks.first(backup);
+        }
+        match &self.cut {
+            Some(cut) => callbacks.with(cut.clone()),
+            None => callbacks,
+        }
     }
 }
 
@@ -239,7 +280,9 @@ impl Stage {
             // was cut off would be preferred to the one before.
             let _ = fs::read(before).map(|bytes| write_among_many(&self.checkpoint, &bytes));
         }
-        let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);
+        let backup = BackupAndRestore::new(&self.checkpoint)
+            .save_freq(self.epochs)
+            .save_seconds(SAVE_SECONDS);
         Callbacks::default().with(StopAfter(self.epochs)).first(backup)
     }
 }
@@ -269,8 +312,6 @@ impl TrialResult {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::architectures::DenseConfig;
     use crate::tuning::Network;
@@ -295,6 +336,7 @@ mod tests {
             return_train_score: false,
             stage: None,
             cut: None,
+            checkpoint: None,
         }
     }
 
@@ -317,6 +359,10 @@ mod tests {
             TrialSpec { stage: Some(stage), ..spec.clone() }.id()
         });
         assert_eq!(here, there);
+        let mut kept = spec.clone();
+        kept.keep_checkpoint_in(Path::new("here"));
+        assert_eq!(kept.id(), spec.id());
+        assert!(kept.checkpoint.unwrap().path.ends_with(format!("{}.safetensors", spec.id())));
         assert_eq!(spec.id().len(), 64);
         let others = [
             TrialSpec { code: "other".into(), ..spec.clone() },
