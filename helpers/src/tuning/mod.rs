@@ -28,7 +28,7 @@ pub use config::Trial;
 pub use confirmation::Confirmation;
 pub use cross_val::{LearningCurve, cross_val_predict, learning_curve};
 pub use distributions::{Distribution, ParameterDistributions};
-pub use folds::{Folds, KFold, StratifiedKFold};
+pub use folds::{Folds, KFold, RepeatedStratifiedKFold, StratifiedKFold};
 pub use grid::{ParameterGrid, ParameterValue, Parameters};
 pub use halving::{MinResources, Resource};
 pub use launcher::{Launcher, LocalProcesses};
