@@ -59,6 +59,7 @@ struct Answer {
     iter: Vec<usize>,
     n_resources: Option<Vec<usize>>,
     best_index: usize,
+    rounds: Value,
 }
 
 /// What scikit-learn draws from lists without replacement.
@@ -198,6 +199,7 @@ fn candidates_rounds_scores_and_the_best_are_scikit_learns() {
         }
         assert_eq!(results.rank_test_score, answer.rank_test_score, "{what}");
         assert_eq!(ours.best_index, answer.best_index, "{what}");
+        assert_eq!(json!(ours.rounds), answer.rounds, "{what}");
         rounds += results.iter.iter().max().unwrap() + 1;
     }
     assert!(rounds > 200, "{rounds} rounds in all");
@@ -451,6 +453,34 @@ fn whoever_runs_trials_hears_which_checkpoints_are_over() {
     forgotten.dedup();
     // Four combinations, then two, then one, on two folds.
     assert_eq!((asked.len(), forgotten.len()), (14, 14));
+}
+
+/// Equal scores: of the candidates the later ones go on, of the last round the first one is the best, however many trials
+/// run side by side.
+#[test]
+fn equal_scores_have_one_order() {
+    struct Equal;
+    impl TrialRunner for Equal {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            Ok(given(spec, 0.5))
+        }
+    }
+    for n_jobs in [1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let values: Vec<f64> = (0..20).map(|index| f64::from(index) / 40.0).collect();
+        let search = HalvingGridSearchCv {
+            param_grid: ParameterGrid::new().parameter("dropout", values.clone()),
+            n_jobs,
+            ..small_search(folder.path())
+        };
+        let found = search.fit_with(&split(300, 1), &Equal).unwrap();
+        let dropouts: Vec<f64> = (found.cv_results.params.iter())
+            .map(|params| params["dropout"].as_f64().unwrap())
+            .collect();
+        let expected = [&values[..], &values[10..], &values[15..], &values[17..]].concat();
+        assert_eq!(dropouts, expected);
+        assert_eq!(found.best_params["dropout"], values[17]);
+    }
 }
 
 /// Runs the program, and notes how many epochs each trial was asked for and had.

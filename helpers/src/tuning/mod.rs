@@ -30,7 +30,7 @@ pub use cross_val::{LearningCurve, cross_val_predict, learning_curve};
 pub use distributions::{Distribution, ParameterDistributions};
 pub use folds::{Folds, KFold, RepeatedStratifiedKFold, StratifiedKFold};
 pub use grid::{ParameterGrid, ParameterValue, Parameters};
-pub use halving::{MinResources, Resource};
+pub use halving::{MinResources, Resource, Rounds};
 pub use launcher::{Launcher, LocalProcesses};
 pub use network::Network;
 pub use pruner::MedianPruner;

@@ -12,7 +12,7 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, OneRound, Plan, Resource, Round};
+use super::halving::{Budget, OneRound, Plan, Round};
 use super::network::Network;
 use super::pool::Pool;
 use super::pruner::{Cut, MedianPruner};
@@ -271,7 +271,7 @@ impl SearchConfig {
             scores = found.add(self, &round, trials, outcomes);
         }
         launcher.forget(&found.remove_checkpoints(&[]));
-        let mut results = self.results(found, plan.resource())?;
+        let mut results = self.results(found, &*plan)?;
         results.search_seconds = started.elapsed().as_secs_f64();
         if self.refit {
             self.refit(split, &mut results)?;
@@ -280,7 +280,8 @@ impl SearchConfig {
     }
 
     /// The results of the search, with the best combination.
-    fn results(&self, found: Found, resource: Option<Resource>) -> Result<SearchResults> {
+    fn results(&self, found: Found, plan: &dyn Plan) -> Result<SearchResults> {
+        let resource = plan.resource();
         let cv_results = found.cv_results(self, resource);
         let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
@@ -306,6 +307,7 @@ impl SearchConfig {
             n_splits: found.n_splits,
             n_repeats: self.n_repeats,
             resource,
+            rounds: plan.rounds(),
             best_index,
             best_score,
             best_params,
@@ -358,7 +360,7 @@ impl SearchConfig {
         if self.verbose > 0
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {
-            let (now, rounds) = (round.iteration + 1, plan.rounds());
+            let (now, rounds) = (round.iteration + 1, plan.n_iterations());
             print_line(&format!("Round {now} of {rounds}, {number} {} each:", resource.plural()));
         }
     }
