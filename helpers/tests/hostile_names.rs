@@ -206,6 +206,7 @@ fn show_a_search(split: &Split, folder: &Path) {
                 fit_seconds: 1.0,
                 score_seconds: 1.0,
                 pruned: false,
+                origin: None,
             })
         }
     }

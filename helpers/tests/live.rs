@@ -209,6 +209,7 @@ fn searches() {
                 fit_seconds: 0.5,
                 score_seconds: 0.25,
                 pruned: false,
+                origin: None,
             })
         }
     }

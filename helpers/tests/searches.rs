@@ -90,6 +90,7 @@ fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
         fit_seconds: 0.5,
         score_seconds: 0.25,
         pruned: false,
+        origin: None,
     }
 }
 
@@ -453,6 +454,35 @@ fn whoever_runs_trials_hears_which_checkpoints_are_over() {
     forgotten.dedup();
     // Four combinations, then two, then one, on two folds.
     assert_eq!((asked.len(), forgotten.len()), (14, 14));
+}
+
+#[test]
+fn what_has_ended_can_be_looked_at_without_starting_the_rest() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    let search = plain_search(folder.path());
+    let none = search.collect(&split).unwrap_err().to_string();
+    assert!(none.starts_with("8 of 8 trials failed; the first, dropout 0.0 on fold 1: "), "{none}");
+    assert!(none.ends_with("it has no result yet"), "{none}");
+    let cluster = Lost { left: AtomicUsize::new(3), asked: AtomicUsize::new(0) };
+    search.fit_with(&split, &cluster).unwrap_err();
+    // One of them runs elsewhere, and will go on from its checkpoint.
+    let running = search.trials(&split).unwrap().pop().unwrap().spec.checkpoint.unwrap().path;
+    fs::write(&running, "epochs").unwrap();
+    let found = search.collect(&split).unwrap();
+    assert!(running.exists());
+    assert_eq!((found.trials_kept, found.cv_results.failures.len()), (3, 5));
+    assert_eq!(found.best_params["dropout"], 0.0);
+    // Halving cannot know its second round before the first one has ended.
+    let folder = tempfile::tempdir().unwrap();
+    let halving = small_search(folder.path());
+    let text = halving.collect(&split).unwrap_err().to_string();
+    assert!(text.ends_with("it has no result yet"), "{text}");
+    let all = halving.fit_with(&split, &ByIdentity).unwrap();
+    let found = halving.collect(&split).unwrap();
+    assert_eq!(found.cv_results.split_test_score, all.cv_results.split_test_score);
+    let any = files(folder.path(), "json").pop().unwrap();
+    fs::remove_file(any).unwrap();
+    assert!(halving.collect(&split).is_err());
 }
 
 /// Equal scores: of the candidates the later ones go on, of the last round the first one is the best, however many trials

@@ -1,7 +1,6 @@
 //! Runs the trials of a round in parallel, keeps their results, and displays the progress.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle, Thread};
@@ -13,21 +12,14 @@ use super::results::ErrorScore;
 use super::runner::{TrialRunner, locked};
 use super::score_map::ScoreMap;
 use super::scoring::Scoring;
-use super::trial::{TrialResult, TrialSpec};
+use super::trial::TrialResult;
 use crate::display::Board;
 use crate::error::{Error, Result};
-use crate::system::files::{read_regular, remove_leftovers, write_among_many};
 use crate::system::interrupt::InterruptGuard;
 use crate::text::duration;
 
-/// The most bytes of a kept result; usually it has some kilobytes, one row per epoch.
-const LARGEST_RESULT: u64 = 1 << 26;
-
 /// How often the search looks whether more trials can run in parallel.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The age of a checkpoint that nobody goes on with.
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// Threads that pass one trial after the other to a [`TrialRunner`].
 pub(super) struct Pool<'a> {
@@ -43,31 +35,9 @@ pub(super) struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    /// For each trial, its result if an earlier search already finished it.
-    pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
-        remove_leftovers(self.folder, OsStr::new("."));
-        remove_old_checkpoints(self.folder);
-        self.trials.iter().map(|trial| self.kept_result(&trial.spec)).collect()
-    }
-
-    fn kept_result(&self, spec: &TrialSpec) -> Option<TrialResult> {
-        let id = spec.id();
-        TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
-    }
-
     /// The number of trials that can run in parallel now.
     pub(super) fn jobs(&self) -> usize {
         self.launcher.slots().unwrap_or(self.n_jobs)
-    }
-
-    /// The file of a finished trial.
-    fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.json"))
-    }
-
-    pub(super) fn keep(&self, result: &TrialResult) -> Result<()> {
-        let text = serde_json::to_vec(result).map_err(Error::internal)?;
-        write_among_many(&self.path(&result.id), &text)
     }
 
     /// Runs the trials that have no kept result; returns for each trial its result or what went wrong.
@@ -123,22 +93,6 @@ impl Pool<'_> {
     }
 }
 
-/// Removes the checkpoints of killed trials that no search has gone on with for a month: code that has changed makes
-/// other trials.
-fn remove_old_checkpoints(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        // Checkpoints of trials have their id as name, those of last trainings words.
-        let of_trial = path.extension().is_some_and(|extension| extension == "safetensors")
-            && path.file_stem().is_some_and(|name| name.len() == 64);
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if of_trial && age().is_some_and(|age| age > MONTH) {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// What the threads of a pool share.
 struct Shared<'a> {
     pool: &'a Pool<'a>,
@@ -176,7 +130,13 @@ impl Shared<'_> {
             let trial = &pool.trials[index];
             locked(&self.log).began();
             // Somebody else may have run it since the round began: another search, or the array of a cluster.
-            let kept = pool.kept_result(&trial.spec);
+            let kept = match pool.kept_result(&trial.spec) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    self.stop_with(error);
+                    break;
+                }
+            };
             let is_kept = kept.is_some();
             let outcome = kept.map_or_else(|| pool.launcher.run(&trial.spec), Ok);
             match &outcome {
@@ -191,9 +151,9 @@ impl Shared<'_> {
                 }
                 Err(_) => {}
             }
-            if let Some(checkpoint) = &trial.spec.checkpoint {
-                // Of a trial that failed, or whose result came from elsewhere; one that stays only takes space.
-                let _ = std::fs::remove_file(&checkpoint.path);
+            if outcome.is_ok() {
+                // The program has removed it; this one is left where the result came from elsewhere.
+                trial.spec.remove_checkpoint();
             }
             locked(&self.log).ended(trial, &outcome);
             *locked(&self.outcomes[index]) = Some(outcome);

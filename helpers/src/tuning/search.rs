@@ -246,7 +246,7 @@ impl SearchConfig {
                     error_score: self.error_score,
                     verbose: self.verbose,
                 };
-                let mut kept = pool.kept();
+                let mut kept = pool.kept()?;
                 let count = kept.iter().flatten().count();
                 found.trials_kept += count;
                 self.announce(trials.len() / n_splits, n_splits, pool.jobs(), count);

@@ -15,13 +15,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::network::Network;
+use super::origin::Origin;
 use super::pruner::Cut;
 use super::rows::Rows;
 pub use super::scoring::Score;
 use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, DatasetInfo, Subset};
 use crate::error::{Error, Result};
-use crate::system::environment::code_version;
+use crate::models::Precision;
+use crate::system::environment::{Environment, code_version};
 use crate::system::files::write_among_many;
 use crate::text::clean_text;
 use crate::training::{
@@ -113,6 +115,9 @@ pub struct TrialResult {
     /// Whether it was stopped because others were better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pruned: bool,
+    /// The conditions that it was computed under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl TrialSpec {
@@ -128,6 +133,24 @@ impl TrialSpec {
         let text = serde_json::to_string(&identity).expect("a specification is plain values");
         let hash = Sha256::new_with_prefix(text).chain_update(self.train.sha256());
         format!("{:x}", hash.chain_update(self.test.sha256()).finalize())
+    }
+
+    /// [`Origin::task`].
+    pub(super) fn task(&self) -> String {
+        let mut task = TrialSpec { code: String::new(), threads: 0, ..self.clone() };
+        task.fit.precision = Precision::default();
+        task.id()
+    }
+
+    /// The origin of a result that this process computes.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            task: self.task(),
+            code: self.code.clone(),
+            threads: self.threads,
+            precision: self.fit.precision.resolve(),
+            processor: Environment::current().cpu_capability,
+        }
     }
 
     /// Whether these are the data of the specification.
@@ -186,6 +209,28 @@ impl TrialSpec {
         Ok((images(parts.train)?, images(parts.test)?))
     }
 
+    /// The data of this specification: what is loaded already, or the files.
+    fn dataset(&self, loaded: Option<Dataset>) -> Result<Dataset> {
+        // A file that images are read from on demand may have changed: it is loaded and checked again.
+        let dataset = match loaded.filter(|data| !data.found_images().in_file) {
+            Some(dataset) if self.is_about(&dataset.info()) => dataset,
+            _ => Dataset::load(&self.data)?,
+        };
+        let info = dataset.info();
+        if self.is_about(&info) {
+            return Ok(dataset);
+        }
+        Err(Error::File {
+            path: self.data.clone(),
+            expected: format!(
+                "X.npy and y.npy with SHA-256 {} and {}",
+                self.x_sha256, self.y_sha256
+            ),
+            found: format!("{} and {}", info.x_sha256, info.y_sha256),
+            advice: "start the search again on the data that are there now".to_owned(),
+        })
+    }
+
     /// Runs the trial in this process, which should do nothing else: it sets libtorch's number of threads.
     ///
     /// `loaded` keeps the data between trials: they are used again if they have the hashes of this specification.
@@ -203,31 +248,19 @@ impl TrialSpec {
         }
         self.check()?;
         tch::set_num_threads(self.threads as i32);
-        // A file that images are read from on demand may have changed: it is loaded and checked again.
-        let dataset = match loaded.take().filter(|data| !data.found_images().in_file) {
-            Some(dataset) if self.is_about(&dataset.info()) => dataset,
-            _ => Dataset::load(&self.data)?,
-        };
-        let info = dataset.info();
-        if !self.is_about(&info) {
-            return Err(Error::File {
-                path: self.data.clone(),
-                expected: format!(
-                    "X.npy and y.npy with SHA-256 {} and {}",
-                    self.x_sha256, self.y_sha256
-                ),
-                found: format!("{} and {}", info.x_sha256, info.y_sha256),
-                advice: "start the search again on the data that are there now".to_owned(),
-            });
-        }
+        let dataset = self.dataset(loaded.take())?;
         let (train, test) =
             (dataset.subset(self.train.to_vec())?, dataset.subset(self.test.to_vec())?);
         let (fit, validation) = self.inner_split(&train)?;
         let started = Instant::now();
         let network = self.network.network(dataset.image_shape(), dataset.classes());
         let mut model = network.build(self.fit.seed)?;
-        let history =
-            model.fit_on_with(&fit, &validation, self.fit.clone(), self.callbacks())?;
+        let trained = model.fit_on_with(&fit, &validation, self.fit.clone(), self.callbacks());
+        // A training that fails would fail again; one that is interrupted goes on from its checkpoint.
+        if trained.as_ref().is_err_and(|error| !matches!(error, Error::Interrupted { .. })) {
+            self.remove_checkpoint();
+        }
+        let history = trained?;
         let fit_seconds = started.elapsed().as_secs_f64();
         let score = |part: &Subset| -> Result<Score> {
             let scored = model.evaluate(part)?;
@@ -238,13 +271,11 @@ impl TrialSpec {
         let score_seconds = started.elapsed().as_secs_f64();
         let train = if self.return_train_score { Some(score(&train)?) } else { None };
         *loaded = Some(dataset);
-        if let Some(checkpoint) = &self.checkpoint {
-            // One that stays only takes space.
-            let _ = fs::remove_file(&checkpoint.path);
-        }
+        self.remove_checkpoint();
         let epochs = history.epochs.iter().map(Record::row);
         let pruned = self.cut.as_ref().is_some_and(|cut| cut.stops(epochs));
-        Ok(TrialResult { id: self.id(), test, train, history, fit_seconds, score_seconds, pruned })
+        let (id, origin) = (self.id(), Some(self.origin()));
+        Ok(TrialResult { id, test, train, history, fit_seconds, score_seconds, pruned, origin })
     }
 }
 
@@ -254,6 +285,13 @@ impl TrialSpec {
         if self.stage.is_none() {
             let path = folder.join(format!("{}.safetensors", self.id()));
             self.checkpoint = Some(Checkpoint { path, seconds: SAVE_SECONDS });
+        }
+    }
+
+    /// Removes its checkpoint, once its result is there; one that stays only takes space.
+    pub(super) fn remove_checkpoint(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
+            let _ = fs::remove_file(&checkpoint.path);
         }
     }
 

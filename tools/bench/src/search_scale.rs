@@ -118,6 +118,7 @@ impl TrialRunner for Stub {
             fit_seconds: self.seconds,
             score_seconds: 0.0,
             pruned: false,
+            origin: None,
         })
     }
 

@@ -120,10 +120,11 @@ impl BackupAndRestore {
     /// about the checkpoint, if there is one.
     fn restore(&mut self, identity: Identity, training: &mut TrainingState) -> Option<String> {
         let path = shown_path(&self.path);
-        let identity = self.identity.insert(identity);
         if !self.is_there() {
+            self.identity = Some(identity);
             return None;
         }
+        let identity = self.identity.insert(identity);
         let advice = "training starts anew and replaces it";
         let file = ModelFile::open(&self.path, advice);
         Some(match file.and_then(|file| read(&file, identity, training)) {
