@@ -30,7 +30,7 @@ fn split(images: usize, seed: u64) -> Split {
 
 /// A trial's result that was not worked for.
 fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
-    let score = |accuracy| Score { images: 10, loss: 1.0 - accuracy, accuracy };
+    let score = |accuracy| Score { images: 10, loss: 1.0 - accuracy, accuracy, ..Score::default() };
     let history = History {
         epochs: Vec::new(),
         best_epoch: 0,

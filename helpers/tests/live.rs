@@ -200,7 +200,7 @@ fn searches() {
                 train_images_per_second: 1.0,
                 phases: Vec::new(),
             };
-            let test = Score { images: 10, loss: 1.0, accuracy };
+            let test = Score { images: 10, loss: 1.0, accuracy, ..Score::default() };
             Ok(TrialResult {
                 id: spec.id(),
                 test,

@@ -84,7 +84,7 @@ fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
     };
     TrialResult {
         id: spec.id(),
-        test: Score { images: 10, loss: 1.0 - accuracy, accuracy },
+        test: Score { images: 10, loss: 1.0 - accuracy, accuracy, ..Score::default() },
         train: None,
         history,
         fit_seconds: 0.5,

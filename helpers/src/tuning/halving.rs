@@ -339,7 +339,10 @@ mod tests {
         assert_eq!((third.candidates.len(), third.iteration), (3, 2));
         assert_eq!(third.candidates[2], second.candidates[6]);
         assert!(plan.next(&[0.0; 3]).is_none());
-        assert_eq!((plan.rounds.n_candidates, plan.rounds.n_remaining_candidates), (vec![20, 7, 3], 1));
+        assert_eq!(
+            (plan.rounds.n_candidates, plan.rounds.n_remaining_candidates),
+            (vec![20, 7, 3], 1)
+        );
     }
 
     #[test]

@@ -224,7 +224,7 @@ mod tests {
         };
         TrialResult {
             id: spec.id(),
-            test: Score { images: 1, loss: 0.5, accuracy: 0.5 },
+            test: Score::default(),
             train: None,
             history,
             fit_seconds: 0.5,
@@ -276,7 +276,9 @@ mod tests {
                 "note: 1 kept result computed on a processor with an abacus, this one has {here}: the last digits may \
                  differ"
             ),
-            format!("note: 1 result in {place} of the same trials in BFloat16, here Float32, not used"),
+            format!(
+                "note: 1 result in {place} of the same trials in BFloat16, here Float32, not used"
+            ),
             format!("note: 1 result in {place} of the same trials with other code, not used"),
             format!(
                 "note: 2 results in {place} of the same trials with `threads` 4, here 2, not used"

@@ -103,7 +103,7 @@ pub struct CvResults {
     pub mean_score_time: Vec<f64>,
     /// Their standard deviation.
     pub std_score_time: Vec<f64>,
-    /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`.
+    /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`, `f1_macro` and so on.
     pub metrics: BTreeMap<String, MetricScores>,
     /// The number of trials of each combination that a pruner stopped.
     pub pruned: Vec<usize>,

@@ -15,7 +15,7 @@ use super::grid::{Parameters, params_text};
 use super::halving::{Budget, OneRound, Plan, Round};
 use super::network::Network;
 use super::pool::Pool;
-use super::pruner::{Cut, MedianPruner};
+use super::pruner::Cut;
 use super::results::{ErrorScore, SearchResults};
 use super::rows::Rows;
 use super::runner::TrialRunner;
@@ -38,7 +38,7 @@ impl SearchConfig {
     /// If a setting is not allowed; the message names it and the allowed values.
     pub(super) fn check(&self, candidates: &[Parameters]) -> Result<()> {
         self.fit.check()?;
-        self.pruner.map_or(Ok(()), MedianPruner::check)?;
+        self.pruner.map_or(Ok(()), |pruner| pruner.check(self.scoring))?;
         if self.n_jobs == 0 {
             let advice = "-1 uses every processor core";
             return Err(Error::parameter("n_jobs", "1 or more, or -1 or less", 0, advice));

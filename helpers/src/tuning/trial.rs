@@ -262,14 +262,10 @@ impl TrialSpec {
         }
         let history = trained?;
         let fit_seconds = started.elapsed().as_secs_f64();
-        let score = |part: &Subset| -> Result<Score> {
-            let scored = model.evaluate(part)?;
-            Ok(Score { images: scored.images, loss: scored.loss, accuracy: scored.accuracy })
-        };
         let started = Instant::now();
-        let test = score(&test)?;
+        let test = Score::of(&model, &test)?;
         let score_seconds = started.elapsed().as_secs_f64();
-        let train = if self.return_train_score { Some(score(&train)?) } else { None };
+        let train = if self.return_train_score { Some(Score::of(&model, &train)?) } else { None };
         *loaded = Some(dataset);
         self.remove_checkpoint();
         let epochs = history.epochs.iter().map(Record::row);

@@ -112,7 +112,12 @@ impl TrialRunner for Stub {
         };
         Ok(TrialResult {
             id: spec.id(),
-            test: Score { images: spec.test.len(), loss: 1.0 / 7.0, accuracy: 6.0 / 7.0 },
+            test: Score {
+                images: spec.test.len(),
+                loss: 1.0 / 7.0,
+                accuracy: 6.0 / 7.0,
+                ..Score::default()
+            },
             train: None,
             history,
             fit_seconds: self.seconds,

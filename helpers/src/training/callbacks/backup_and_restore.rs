@@ -205,9 +205,8 @@ impl Callback for BackupAndRestore {
     }
 
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        let is_due = self
-            .since
-            .is_some_and(|since| since.elapsed().as_secs_f64() >= self.save_seconds);
+        let is_due =
+            self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.save_seconds);
         if !is_due && !training.epochs().len().is_multiple_of(self.save_freq) {
             return Ok(());
         }
