@@ -388,7 +388,7 @@ fn the_checkpoint_of_a_trial_that_has_ended_goes_and_one_that_nobody_used_for_a_
     struct Leaving;
     impl TrialRunner for Leaving {
         fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
-            fs::write(&spec.checkpoint.as_ref().unwrap().path, "begun").unwrap();
+            fs::write(spec.checkpoint_path().unwrap(), "begun").unwrap();
             Ok(given(spec, 0.5, None))
         }
     }
@@ -756,10 +756,9 @@ mod program {
         (search.fit.epochs, search.fit.patience) = (60, 60);
         let mut spec = search.trials(&split(300, 1)).unwrap().remove(0).spec;
         let calm = processes().run(&spec).unwrap();
-        let checkpoint = spec.checkpoint.as_mut().unwrap();
-        assert!(!checkpoint.path.exists(), "a short trial has no checkpoint");
-        checkpoint.seconds = 0.0;
-        let path = checkpoint.path.clone();
+        let path = spec.checkpoint_path().unwrap();
+        assert!(!path.exists(), "a short trial has no checkpoint");
+        spec.checkpoint.as_mut().unwrap().seconds = 0.0;
         let input = serde_json::to_vec(&spec).unwrap();
         let mut killed = started(&input);
         let begun = Instant::now();

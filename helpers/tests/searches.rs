@@ -466,7 +466,8 @@ fn what_has_ended_can_be_looked_at_without_starting_the_rest() {
     let cluster = Lost { left: AtomicUsize::new(3), asked: AtomicUsize::new(0) };
     search.fit_with(&split, &cluster).unwrap_err();
     // One of them runs elsewhere, and will go on from its checkpoint.
-    let running = search.trials(&split).unwrap().pop().unwrap().spec.checkpoint.unwrap().path;
+    let last = search.trials(&split).unwrap().pop().unwrap().spec;
+    let running = last.checkpoint_path().unwrap();
     fs::write(&running, "epochs").unwrap();
     let found = search.collect(&split).unwrap();
     assert!(running.exists());

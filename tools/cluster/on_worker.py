@@ -294,10 +294,11 @@ def ended(idle: list, order: dict, given: dict, still_wanted) -> dict:
     # starts from the beginning, and has the same result.
     kept = store_of(order) / "checkpoints"
     kept.mkdir(parents=True, exist_ok=True)
-    for holder, names in (("stage", ("checkpoint", "resume_from")), ("checkpoint", ("path",))):
-        for name in names:
-            if (inside := given.get(holder)) and inside[name]:
-                inside[name] = str(kept / Path(inside[name]).name)
+    if stage := given.get("stage"):
+        for name in ("checkpoint", "resume_from"):
+            stage[name] = stage[name] and str(kept / Path(stage[name]).name)
+    if checkpoint := given.get("checkpoint"):
+        checkpoint["folder"] = str(kept)
     process = take(idle, (folder, given.get("threads", 1)))
     answer = process.ask(json.dumps(given).encode(), still_wanted)
     if answer is None:

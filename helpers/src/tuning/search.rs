@@ -19,7 +19,7 @@ use super::pruner::Cut;
 use super::results::{ErrorScore, SearchResults};
 use super::rows::Rows;
 use super::runner::TrialRunner;
-use super::trial::{Stage, TrialResult, TrialSpec};
+use super::trial::{Checkpoint, Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::random_state::RandomState;
 use crate::data::{Split, Subset};
@@ -128,10 +128,12 @@ impl SearchConfig {
                     cut: None,
                     checkpoint: None,
                 };
-                if let Budget::Epochs { now, before } = round.budget {
-                    spec.stage = Some(self.stage(&spec, now, before));
+                match round.budget {
+                    Budget::Epochs { now, before } => {
+                        spec.stage = Some(self.stage(&spec, now, before));
+                    }
+                    _ => spec.checkpoint = Some(Checkpoint::of_search(self.checkpoints())),
                 }
-                spec.keep_checkpoint_in(&self.checkpoints());
                 trials.push(Trial { candidate, fold, params: params.clone(), spec });
             }
         }
@@ -352,7 +354,6 @@ impl SearchConfig {
             .collect();
         for trial in trials {
             trial.spec.cut.clone_from(&cuts[trial.fold]);
-            trial.spec.keep_checkpoint_in(&self.checkpoints());
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ pub struct TrialSpec {
     /// The scores below which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
-    /// Where a trial without a stage keeps its checkpoint while it runs; not part of the trial's identity.
+    /// The checkpoint that a trial without a stage keeps while it runs; not part of the trial's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
 }
@@ -74,8 +74,8 @@ pub struct TrialSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
-    /// The file.
-    pub path: PathBuf,
+    /// The folder of the file, whose name is the trial's id.
+    pub folder: PathBuf,
     /// It is written after an epoch that ends at least this many seconds after the last write.
     pub seconds: f64,
 }
@@ -275,27 +275,32 @@ impl TrialSpec {
     }
 }
 
+impl Checkpoint {
+    /// The checkpoint of a search's trial.
+    pub(super) fn of_search(folder: PathBuf) -> Checkpoint {
+        Checkpoint { folder, seconds: SAVE_SECONDS }
+    }
+}
+
 impl TrialSpec {
-    /// Keeps its checkpoint in this folder from now on, where it has no stage; call it once everything else is set.
-    pub(super) fn keep_checkpoint_in(&mut self, folder: &Path) {
-        if self.stage.is_none() {
-            let path = folder.join(format!("{}.safetensors", self.id()));
-            self.checkpoint = Some(Checkpoint { path, seconds: SAVE_SECONDS });
-        }
+    /// The file of [`TrialSpec::checkpoint`].
+    pub fn checkpoint_path(&self) -> Option<PathBuf> {
+        let checkpoint = self.checkpoint.as_ref()?;
+        Some(checkpoint.folder.join(format!("{}.safetensors", self.id())))
     }
 
     /// Removes its checkpoint, once its result is there; one that stays only takes space.
     pub(super) fn remove_checkpoint(&self) {
-        if let Some(checkpoint) = &self.checkpoint {
-            let _ = fs::remove_file(&checkpoint.path);
+        if let Some(path) = self.checkpoint_path() {
+            let _ = fs::remove_file(path);
         }
     }
 
     fn callbacks(&self) -> Callbacks {
         let mut callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
-        if let Some(Checkpoint { path, seconds }) = &self.checkpoint {
-            let backup = BackupAndRestore::new(path).save_freq(usize::MAX).save_seconds(*seconds);
-            callbacks = callbacks.first(backup);
+        if let (Some(path), Some(checkpoint)) = (self.checkpoint_path(), &self.checkpoint) {
+            let backup = BackupAndRestore::new(path).save_freq(usize::MAX);
+            callbacks = callbacks.first(backup.save_seconds(checkpoint.seconds));
         }
         match &self.cut {
             Some(cut) => callbacks.with(cut.clone()),
@@ -346,6 +351,8 @@ impl TrialResult {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::architectures::DenseConfig;
     use crate::tuning::Network;
@@ -393,10 +400,11 @@ mod tests {
             TrialSpec { stage: Some(stage), ..spec.clone() }.id()
         });
         assert_eq!(here, there);
-        let mut kept = spec.clone();
-        kept.keep_checkpoint_in(Path::new("here"));
+        let kept =
+            TrialSpec { checkpoint: Some(Checkpoint::of_search("here".into())), ..spec.clone() };
         assert_eq!(kept.id(), spec.id());
-        assert!(kept.checkpoint.unwrap().path.ends_with(format!("{}.safetensors", spec.id())));
+        let path = Path::new("here").join(format!("{}.safetensors", spec.id()));
+        assert_eq!((kept.checkpoint_path(), spec.checkpoint_path()), (Some(path), None));
         assert_eq!(spec.id().len(), 64);
         let others = [
             TrialSpec { code: "other".into(), ..spec.clone() },

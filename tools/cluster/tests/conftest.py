@@ -33,7 +33,7 @@ for line in sys.stdin:
     if stage := spec.get("stage"):
         Path(stage["checkpoint"]).touch()
     if checkpoint := spec.get("checkpoint"):
-        Path(checkpoint["path"]).touch()
+        Path(checkpoint["folder"], spec["name"]).touch()
     time.sleep(spec.get("seconds", 0))
     if killed := spec.get("killed"):
         # As a machine does that runs out of memory: to the trial, or to the worker that runs it.

@@ -303,11 +303,11 @@ def test_checkpoints_go_when_the_search_says_so(cluster, search, tmp_path):
     for number, name in enumerate(("one", "two", "old")):
         one.trial(number, stage={"epochs": 1, "checkpoint": f"/elsewhere/{name}.safetensors", "resume_from": None})
     # That of a trial that is killed lies where the next worker of this machine finds it.
-    one.trial(3, checkpoint={"path": "/elsewhere/three.safetensors", "seconds": 30.0})
+    one.trial(3, checkpoint={"folder": "/elsewhere", "seconds": 30.0})
     found(one, 4)
     names = {path.name for path in kept.iterdir()}
-    assert names == {"one.safetensors", "two.safetensors", "three.safetensors", "old.safetensors"}
-    (kept / "three.safetensors").unlink()
+    assert names == {"one.safetensors", "two.safetensors", "old.safetensors", "t3"}
+    (kept / "t3").unlink()
     os.utime(kept / "old.safetensors", (time.time() - 8 * 86400,) * 2)
     # It is done before the bridge ends.
     one.send({"forget": ["one.safetensors", "unknown.safetensors"]})
