@@ -5,8 +5,8 @@ use crate::common;
 use std::fs;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use helpers::architectures::DenseConfig;
 use helpers::data::Split;
@@ -30,7 +30,7 @@ fn split(images: usize, seed: u64) -> Split {
 
 /// A trial's result that was not worked for.
 fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
-    let score = |accuracy| Score { images: 10, loss: 1.0 - accuracy, accuracy };
+    let score = |accuracy| Score { images: 10, loss: 1.0 - accuracy, accuracy, ..Score::default() };
     let history = History {
         epochs: Vec::new(),
         best_epoch: 0,
@@ -47,6 +47,7 @@ fn given(spec: &TrialSpec, accuracy: f64, train: Option<f64>) -> TrialResult {
         fit_seconds: 0.5,
         score_seconds: 0.25,
         pruned: false,
+        origin: None,
     }
 }
 
@@ -382,6 +383,34 @@ fn a_failure_stops_the_search_when_it_shall() {
     assert!(text.ends_with(": no more room"), "{text}");
 }
 
+#[test]
+fn the_checkpoint_of_a_trial_that_has_ended_goes_and_one_that_nobody_used_for_a_month() {
+    struct Leaving;
+    impl TrialRunner for Leaving {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            fs::write(spec.checkpoint_path().unwrap(), "begun").unwrap();
+            Ok(given(spec, 0.5, None))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let search = long_search(folder.path());
+    fs::create_dir(&search.trials).unwrap();
+    let path = |name: &str| search.trials.join(format!("{name}.safetensors"));
+    let (old, young, refit) = (path(&"a".repeat(64)), path(&"b".repeat(64)), path("refit"));
+    for (path, days) in [(&old, 31), (&young, 29), (&refit, 31)] {
+        let file = fs::File::create(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(days * 86_400)).unwrap();
+    }
+    search.fit_with(&split(300, 1), &Leaving).unwrap();
+    let mut left: Vec<PathBuf> = fs::read_dir(&search.trials)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    left.sort();
+    assert_eq!(left, [young, refit]);
+}
+
 /// Every combination lacks a score: none is called the best, and none is trained.
 #[test]
 fn what_has_no_score_is_not_trained() {
@@ -705,7 +734,7 @@ mod program {
     }
 
     /// The program with this text on stdin.
-    fn trial(input: &[u8]) -> Output {
+    fn started(input: &[u8]) -> Child {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trial"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -713,7 +742,40 @@ mod program {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
-        child.wait_with_output().unwrap()
+        child
+    }
+
+    fn trial(input: &[u8]) -> Output {
+        started(input).wait_with_output().unwrap()
+    }
+
+    #[test]
+    fn a_trial_that_was_killed_goes_on_to_the_same_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut search = small_search(folder.path());
+        (search.fit.epochs, search.fit.patience) = (60, 60);
+        let mut spec = search.trials(&split(300, 1)).unwrap().remove(0).spec;
+        let calm = processes().run(&spec).unwrap();
+        let path = spec.checkpoint_path().unwrap();
+        assert!(!path.exists(), "a short trial has no checkpoint");
+        spec.checkpoint.as_mut().unwrap().seconds = 0.0;
+        let input = serde_json::to_vec(&spec).unwrap();
+        let mut killed = started(&input);
+        let begun = Instant::now();
+        while !path.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint is written");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert!(path.exists(), "it ended before it was killed");
+        let output = trial(&input);
+        let people = String::from_utf8_lossy(&output.stderr);
+        assert!(people.contains("goes on after epoch"), "{people}");
+        let rough = TrialResult::parse(&output.stdout, &spec.id()).unwrap();
+        assert_eq!(losses(&rough.history), losses(&calm.history));
+        assert_eq!(rough.test, calm.test);
+        assert!(!path.exists(), "the checkpoint of a trial that has ended was left behind");
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn show_a_search(split: &Split, folder: &Path) {
             if spec.fit.batch_size == 16 {
                 return Err(format!("{}\nEVCXR_BEGIN_CONTENT text/html\n{}", NAMES[0], NAMES[1]));
             }
-            let score = Score { images: 8, loss: 0.5, accuracy: 0.5 };
+            let score = Score { images: 8, loss: 0.5, accuracy: 0.5, ..Score::default() };
             let record = EpochRecord {
                 epoch: 1,
                 loss: 0.5,
@@ -206,6 +206,7 @@ fn show_a_search(split: &Split, folder: &Path) {
                 fit_seconds: 1.0,
                 score_seconds: 1.0,
                 pruned: false,
+                origin: None,
             })
         }
     }

@@ -200,7 +200,7 @@ fn searches() {
                 train_images_per_second: 1.0,
                 phases: Vec::new(),
             };
-            let test = Score { images: 10, loss: 1.0, accuracy };
+            let test = Score { images: 10, loss: 1.0, accuracy, ..Score::default() };
             Ok(TrialResult {
                 id: spec.id(),
                 test,
@@ -209,6 +209,7 @@ fn searches() {
                 fit_seconds: 0.5,
                 score_seconds: 0.25,
                 pruned: false,
+                origin: None,
             })
         }
     }

@@ -7,7 +7,9 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
+    balanced_accuracy_score,
     confusion_matrix,
+    f1_score,
     log_loss,
     precision_recall_fscore_support,
     top_k_accuracy_score,
@@ -43,6 +45,10 @@ def scored(rng, images, classes, skill):
         "accuracy": accuracy_score(y_true, y_pred),
         # For two classes scikit-learn takes the scores of one.
         "top_3": top_k_accuracy_score(y_true, probabilities, k=3, labels=known) if classes > 2 else 1.0,
+        "top_2": top_k_accuracy_score(y_true, probabilities, k=2, labels=known) if classes > 2 else 1.0,
+        # As the scorers of these names call them.
+        "balanced_accuracy": balanced_accuracy_score(y_true, y_pred),
+        "f1_macro": f1_score(y_true, y_pred, average="macro"),
         "interval": [interval.low, interval.high],
         "matrix": confusion_matrix(y_true, y_pred, labels=known).tolist(),
         "precision": each[0].tolist(),

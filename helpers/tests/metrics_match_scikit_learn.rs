@@ -8,6 +8,7 @@ use crate::common;
 use helpers::evaluation::{
     Evaluation, argmax, classification_report, confusion_matrix, mcnemar_exact, top_k_accuracy,
 };
+use helpers::tuning::Score;
 use ndarray::Array2;
 use serde::Deserialize;
 
@@ -24,6 +25,9 @@ struct Scored {
     loss: f64,
     accuracy: f64,
     top_3: f64,
+    top_2: f64,
+    balanced_accuracy: f64,
+    f1_macro: f64,
     interval: [f64; 2],
     matrix: Vec<Vec<u64>>,
     precision: Vec<f64>,
@@ -64,6 +68,15 @@ fn scores_are_those_of_scikit_learn() {
         assert_eq!(scored.accuracy, case.accuracy, "{number}");
         let top_3 = top_k_accuracy(&case.y_true, &probabilities, 3).unwrap();
         assert!(close(top_3, case.top_3, 1e-12), "{number}: {top_3} {}", case.top_3);
+        let score = Score::from_probabilities(&probabilities, &case.y_true).unwrap();
+        assert_eq!((score.loss, score.accuracy), (scored.loss, scored.accuracy), "{number}");
+        for (ours, theirs) in [
+            (score.top_k_accuracy, case.top_2),
+            (score.balanced_accuracy, case.balanced_accuracy),
+            (score.f1_macro, case.f1_macro),
+        ] {
+            assert!(close(ours, theirs, 1e-12), "{number}: {ours} {theirs}");
+        }
         for (ours, theirs) in scored.accuracy_ci95.into_iter().zip(case.interval) {
             assert!(close(ours, theirs, 1e-12), "{number}: {ours} {theirs}");
         }

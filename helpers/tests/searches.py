@@ -95,6 +95,17 @@ def halving_settings(images):
     return theirs, ours
 
 
+def rounds(search):
+    """What a search by halving says of its rounds, as whole numbers: `min_resources_` may be a float that is one."""
+    lists = ("n_resources", "n_candidates")
+    numbers = (
+        "n_remaining_candidates", "min_resources", "max_resources", "n_iterations", "n_required_iterations",
+        "n_possible_iterations",
+    )  # fmt: skip
+    told = {name: int(getattr(search, name + "_")) for name in numbers}
+    return told | {name: [int(value) for value in getattr(search, name + "_")] for name in lists}
+
+
 KINDS = {
     "grid": GridSearchCV,
     "randomized": RandomizedSearchCV,
@@ -154,6 +165,7 @@ for number in range(120):
             "iter": found["iter"].tolist() if halving else [0] * len(params),
             "n_resources": found["n_resources"].tolist() if halving else None,
             "best_index": int(search.best_index_),
+            "rounds": rounds(search) if halving else None,
         }  # fmt: skip
     cases.append(case)
 

@@ -59,6 +59,7 @@ struct Answer {
     iter: Vec<usize>,
     n_resources: Option<Vec<usize>>,
     best_index: usize,
+    rounds: Value,
 }
 
 /// What scikit-learn draws from lists without replacement.
@@ -83,12 +84,13 @@ fn given(spec: &TrialSpec, accuracy: f64) -> TrialResult {
     };
     TrialResult {
         id: spec.id(),
-        test: Score { images: 10, loss: 1.0 - accuracy, accuracy },
+        test: Score { images: 10, loss: 1.0 - accuracy, accuracy, ..Score::default() },
         train: None,
         history,
         fit_seconds: 0.5,
         score_seconds: 0.25,
         pruned: false,
+        origin: None,
     }
 }
 
@@ -198,6 +200,7 @@ fn candidates_rounds_scores_and_the_best_are_scikit_learns() {
         }
         assert_eq!(results.rank_test_score, answer.rank_test_score, "{what}");
         assert_eq!(ours.best_index, answer.best_index, "{what}");
+        assert_eq!(json!(ours.rounds), answer.rounds, "{what}");
         rounds += results.iter.iter().max().unwrap() + 1;
     }
     assert!(rounds > 200, "{rounds} rounds in all");
@@ -451,6 +454,64 @@ fn whoever_runs_trials_hears_which_checkpoints_are_over() {
     forgotten.dedup();
     // Four combinations, then two, then one, on two folds.
     assert_eq!((asked.len(), forgotten.len()), (14, 14));
+}
+
+#[test]
+fn what_has_ended_can_be_looked_at_without_starting_the_rest() {
+    let (folder, split) = (tempfile::tempdir().unwrap(), split(300, 1));
+    let search = plain_search(folder.path());
+    let none = search.collect(&split).unwrap_err().to_string();
+    assert!(none.starts_with("8 of 8 trials failed; the first, dropout 0.0 on fold 1: "), "{none}");
+    assert!(none.ends_with("it has no result yet"), "{none}");
+    let cluster = Lost { left: AtomicUsize::new(3), asked: AtomicUsize::new(0) };
+    search.fit_with(&split, &cluster).unwrap_err();
+    // One of them runs elsewhere, and will go on from its checkpoint.
+    let last = search.trials(&split).unwrap().pop().unwrap().spec;
+    let running = last.checkpoint_path().unwrap();
+    fs::write(&running, "epochs").unwrap();
+    let found = search.collect(&split).unwrap();
+    assert!(running.exists());
+    assert_eq!((found.trials_kept, found.cv_results.failures.len()), (3, 5));
+    assert_eq!(found.best_params["dropout"], 0.0);
+    // Halving cannot know its second round before the first one has ended.
+    let folder = tempfile::tempdir().unwrap();
+    let halving = small_search(folder.path());
+    let text = halving.collect(&split).unwrap_err().to_string();
+    assert!(text.ends_with("it has no result yet"), "{text}");
+    let all = halving.fit_with(&split, &ByIdentity).unwrap();
+    let found = halving.collect(&split).unwrap();
+    assert_eq!(found.cv_results.split_test_score, all.cv_results.split_test_score);
+    let any = files(folder.path(), "json").pop().unwrap();
+    fs::remove_file(any).unwrap();
+    assert!(halving.collect(&split).is_err());
+}
+
+/// Equal scores: of the candidates the later ones go on, of the last round the first one is the best, however many trials
+/// run side by side.
+#[test]
+fn equal_scores_have_one_order() {
+    struct Equal;
+    impl TrialRunner for Equal {
+        fn run(&self, spec: &TrialSpec) -> Result<TrialResult, String> {
+            Ok(given(spec, 0.5))
+        }
+    }
+    for n_jobs in [1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let values: Vec<f64> = (0..20).map(|index| f64::from(index) / 40.0).collect();
+        let search = HalvingGridSearchCv {
+            param_grid: ParameterGrid::new().parameter("dropout", values.clone()),
+            n_jobs,
+            ..small_search(folder.path())
+        };
+        let found = search.fit_with(&split(300, 1), &Equal).unwrap();
+        let dropouts: Vec<f64> = (found.cv_results.params.iter())
+            .map(|params| params["dropout"].as_f64().unwrap())
+            .collect();
+        let expected = [&values[..], &values[10..], &values[15..], &values[17..]].concat();
+        assert_eq!(dropouts, expected);
+        assert_eq!(found.best_params["dropout"], values[17]);
+    }
 }
 
 /// Runs the program, and notes how many epochs each trial was asked for and had.

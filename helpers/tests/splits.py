@@ -9,7 +9,7 @@ import sys
 import warnings
 
 import numpy as np
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
+from sklearn.model_selection import KFold, RepeatedStratifiedKFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 from sklearn.model_selection import ParameterGrid, train_test_split
 
 warnings.simplefilter("ignore")
@@ -132,6 +132,13 @@ for samples in [2, 3, 5, 10, 11, 29, 100]:
             for classes in [1, 2, 3, 7]:
                 labels = draw.integers(0, classes, samples) * 5
                 ask_folds(labels, n_splits, shuffle, int(draw.integers(2**32)))
+
+# Folds that are drawn several times from one state.
+for seed in seeds:
+    for samples, n_splits in [(29, 2), (100, 5)]:
+        labels = (np.arange(samples) * 7 % 3) * 5
+        repeated = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=3, random_state=seed)
+        ask("RepeatedStratifiedKFold", labels, seed, lambda: repeated.split(labels, labels), n_splits=n_splits)
 
 # The real thing: 70,000 images, ten classes, twice 12%.
 labels = draw.permutation(np.repeat(np.arange(10), 7000))

@@ -10,7 +10,7 @@ use helpers::data::model_selection::{
 };
 use helpers::data::random_state::RandomState;
 use helpers::prelude::*;
-use helpers::tuning::folds::{KFold, StratifiedKFold};
+use helpers::tuning::folds::{KFold, RepeatedStratifiedKFold, StratifiedKFold};
 use helpers::tuning::grid::{ParameterGrid, Parameters};
 use serde::Deserialize;
 
@@ -55,6 +55,9 @@ impl Case {
             "KFold" => KFold { n_splits, shuffle, random_state: seed }.split(labels.len()),
             "StratifiedKFold" => {
                 StratifiedKFold { n_splits, shuffle, random_state: seed }.split(labels)
+            }
+            "RepeatedStratifiedKFold" => {
+                RepeatedStratifiedKFold { n_splits, n_repeats: 3, random_state: seed }.split(labels)
             }
             other => panic!("splits.py asks for {other}, which this test does not know"),
         }

@@ -111,6 +111,7 @@ class Bridge:
             self.sources[sum_] = path
             listed.append((name, sum_, path.stat().st_size))
         self.order = {"files": listed, "store": needs.get("store"), "search": uuid.uuid4().hex}
+        self.order["idle"] = needs.get("idle", on_worker.IDLE)
         self.client: Client | None = None
         self.connecting = asyncio.Lock()
         self.sending: dict[str, asyncio.Lock] = {}

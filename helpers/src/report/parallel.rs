@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::plot::Figure;
 use crate::plot::parallel::{Coordinate, plot_parallel};
 use crate::text::clean_text;
+use crate::tuning::SearchResults;
 use crate::tuning::grid::{params_text, value_text};
-use crate::tuning::{Scoring, SearchResults};
 
 /// With more different numbers than this an axis has a scale; otherwise it has one position per value.
 const MOST_NAMED: usize = 8;
@@ -29,11 +29,9 @@ impl SearchResults {
             coordinates.push(Coordinate { name: clean_text(name), names });
             columns.push(column);
         }
-        let (what, factor) = match self.scoring {
-            Scoring::Accuracy => ("mean accuracy (%)", 100.0),
-            Scoring::NegLogLoss => ("mean negative log loss", 1.0),
-        };
-        coordinates.push(Coordinate { name: what.to_owned(), names: Vec::new() });
+        let (unit, factor) = if self.scoring.is_share() { (" (%)", 100.0) } else { ("", 1.0) };
+        let what = format!("mean {}{unit}", self.scoring.words());
+        coordinates.push(Coordinate { name: what.clone(), names: Vec::new() });
         columns.push(rows.iter().map(|&row| factor * found.mean_test_score[row]).collect());
         let lines: Vec<Vec<f64>> = (0..rows.len())
             .map(|index| columns.iter().map(|column| column[index]).collect())

@@ -159,13 +159,11 @@ impl SearchResults {
             let advice = "see `HalvingGridSearchCv`; `table` shows a search with one round";
             return Err(Error::parameter("search", expected, "one with one round", advice));
         };
-        let unit = match self.scoring {
-            Scoring::Accuracy => "Mean accuracy over the folds (%)",
-            Scoring::NegLogLoss => "Mean negative log loss over the folds (nats)",
-        };
+        let unit = if self.scoring.is_share() { "%" } else { "nats" };
+        let unit = format!("Mean {} over the folds ({unit})", self.scoring.words());
         let axis = axis(resource.plural());
         let mut chart = LineChart::new("The rounds of the search", axis, unit);
-        let factor = if self.scoring == Scoring::Accuracy { 100.0 } else { 1.0 };
+        let factor = if self.scoring.is_share() { 100.0 } else { 1.0 };
         let first = results.iter.iter().filter(|&&round| round == 0).count();
         // The best last, so that no other line covers it.
         let mut order: Vec<usize> = (0..first).collect();
@@ -212,12 +210,10 @@ impl SearchResults {
             values[cell] = self.cv_results.mean_test_score[candidate];
             spread[cell] = self.cv_results.std_test_score[candidate];
         }
-        let (title, percent, digits) = match self.scoring {
-            Scoring::Accuracy => ("Mean accuracy over the folds (%)", true, 2),
-            Scoring::NegLogLoss => ("Mean negative log loss over the folds", false, 4),
-        };
+        let percent = self.scoring.is_share();
+        let (unit, digits) = if percent { (" (%)", 2) } else { ("", 4) };
         Ok(HeatMap {
-            title: title.to_owned(),
+            title: format!("Mean {} over the folds{unit}", self.scoring.words()),
             rows: (axis(rows), row_names),
             columns: (axis(columns), column_names),
             values,
@@ -467,31 +463,31 @@ impl Scoring {
         match self {
             Scoring::Accuracy => "accuracy",
             Scoring::NegLogLoss => "negative log loss",
+            Scoring::BalancedAccuracy => "balanced accuracy",
+            Scoring::F1Macro => "macro F1",
+            Scoring::TopKAccuracy => "top-2 accuracy",
         }
     }
 
     /// A score in a sentence.
     pub(super) fn text(self, score: f64) -> String {
-        match self {
-            Scoring::Accuracy => format!("{:.2}%", 100.0 * score),
-            Scoring::NegLogLoss => format!("{score:.4}"),
+        match self.is_share() {
+            true => format!("{:.2}%", 100.0 * score),
+            false => format!("{score:.4}"),
         }
     }
 }
 
 /// A column of scores.
 pub(super) fn number(scoring: Scoring, name: String) -> Column {
-    match scoring {
-        Scoring::Accuracy => Column::percent(name, 2),
-        Scoring::NegLogLoss => Column::decimal(name, 4),
-    }
+    if scoring.is_share() { Column::percent(name, 2) } else { Column::decimal(name, 4) }
 }
 
-/// The difference between two scores as text: accuracies in percentage points.
+/// The difference between two scores as text: shares in percentage points.
 pub(super) fn difference(scoring: Scoring, value: f64) -> String {
-    match scoring {
-        Scoring::Accuracy => format!("{} points", decimals(100.0 * value, 2)),
-        Scoring::NegLogLoss => decimals(value, 4),
+    match scoring.is_share() {
+        true => format!("{} points", decimals(100.0 * value, 2)),
+        false => decimals(value, 4),
     }
 }
 

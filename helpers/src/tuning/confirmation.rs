@@ -10,7 +10,6 @@ use super::scoring::{Score, Scoring};
 use super::search::train;
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
 use crate::models::Model;
 use crate::training::callbacks::Trainings;
 use crate::training::{Callbacks, FitConfig, History};
@@ -136,8 +135,7 @@ impl SearchConfig {
         let (network, fit) = self.full_training(params)?;
         let fit = FitConfig { seed, ..fit };
         let (model, history) = train(&network, fit.clone(), split, callbacks)?;
-        let Evaluation { images, loss, accuracy, .. } = model.evaluate(&split.validation)?;
-        Ok((Score { images, loss, accuracy }, Trained { fit, history, model }))
+        Ok((Score::of(&model, &split.validation)?, Trained { fit, history, model }))
     }
 }
 

@@ -59,7 +59,13 @@ impl Found {
         let row = self.last + round.from[trial.candidate];
         let result = self.outcomes.get(row * self.n_splits + trial.fold)?.as_ref().ok()?;
         let over = result.history.stopped_early && result.history.epochs.len() < before;
-        over.then(|| TrialResult { id: trial.spec.id(), ..result.clone() })
+        over.then(|| {
+            let mut result = TrialResult { id: trial.spec.id(), ..result.clone() };
+            if let Some(origin) = &mut result.origin {
+                origin.task = trial.spec.task();
+            }
+            result
+        })
     }
 
     /// Removes the checkpoints of earlier rounds that none of these trials resumes from; returns their paths. A

@@ -1,9 +1,9 @@
 //! Successive halving (Jamieson & Talwalkar 2016): many combinations with a small budget, then the better ones with a
 //! larger one.
 //!
-//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. If
-//! candidates have equal scores, the later ones survive. scikit-learn leaves that to NumPy's `argsort`, which does the
-//! same for up to 16 candidates and has no fixed order for more.
+//! Rounds, resources and survivors are those of scikit-learn's `HalvingGridSearchCV` and `HalvingRandomSearchCV`. Of
+//! candidates with equal scores the later ones survive; scikit-learn leaves that to NumPy's `argsort`, which depends on
+//! the processor: with AVX-512, NumPy 2.4 changes the order of as few as four scores.
 //!
 //! A short trial favours combinations that learn fast. The dense network of notebook 4 on one fold of Fashion-MNIST:
 //! without dropout 89.5% after 5 epochs, with dropout 0.5 86.3%; in the end 90.6% and 90.5%. This is why notebook 10,
@@ -87,14 +87,40 @@ pub(super) struct Round {
     pub budget: Budget,
 }
 
+/// The rounds of a search by halving, by scikit-learn's names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rounds {
+    /// The images or epochs of each candidate, round by round.
+    pub n_resources: Vec<usize>,
+    /// The number of candidates, round by round.
+    pub n_candidates: Vec<usize>,
+    /// The number of candidates that would reach another round.
+    pub n_remaining_candidates: usize,
+    /// The amount that each candidate gets in the first round.
+    pub min_resources: usize,
+    /// The most that a round may give.
+    pub max_resources: usize,
+    /// The number of rounds.
+    pub n_iterations: usize,
+    /// The number of rounds after which fewer candidates are left than `factor`.
+    pub n_required_iterations: usize,
+    /// The number of rounds that can grow within `max_resources`.
+    pub n_possible_iterations: usize,
+}
+
 /// Decides which combinations a search tries in each round.
 pub(super) trait RoundPlan {
     /// The next round, given the mean scores of the last one.
     fn next(&mut self, scores: &[f64]) -> Option<Round>;
 
     /// Rounds in all.
-    fn rounds(&self) -> usize {
+    fn n_iterations(&self) -> usize {
         1
+    }
+
+    /// The rounds so far, in a search by halving.
+    fn rounds(&self) -> Option<Rounds> {
+        None
     }
 
     /// The resource that differs from round to round.
@@ -190,8 +216,9 @@ impl Halving {
             least = least.max((most as f64 / last).floor() as usize);
         }
         let possible = 1 + whole_powers(most / least, self.factor);
-        let rounds = if self.aggressive_elimination { required } else { required.min(possible) };
-        let n_resources = (0..rounds)
+        let n_iterations =
+            if self.aggressive_elimination { required } else { required.min(possible) };
+        let n_resources = (0..n_iterations)
             .map(|iteration| {
                 // Aggressive elimination repeats the first amount until the remaining candidates fit into the rounds
                 // that can grow.
@@ -202,7 +229,17 @@ impl Halving {
                 ((self.factor.powi(power as i32) * least as f64) as usize).min(most)
             })
             .collect();
-        Ok(HalvingPlan { settings: *self, n_resources, iteration: 0, candidates })
+        let rounds = Rounds {
+            n_resources,
+            n_candidates: Vec::new(),
+            n_remaining_candidates: candidates.len(),
+            min_resources: least,
+            max_resources: most,
+            n_iterations,
+            n_required_iterations: required,
+            n_possible_iterations: possible,
+        };
+        Ok(HalvingPlan { settings: *self, rounds, iteration: 0, candidates })
     }
 }
 
@@ -215,7 +252,7 @@ fn whole_powers(count: usize, factor: f64) -> usize {
 /// The rounds of one search by halving.
 pub(super) struct HalvingPlan {
     settings: Halving,
-    n_resources: Vec<usize>,
+    rounds: Rounds,
     iteration: usize,
     /// The candidates of the last round.
     candidates: Vec<Parameters>,
@@ -224,26 +261,33 @@ pub(super) struct HalvingPlan {
 impl RoundPlan for HalvingPlan {
     fn next(&mut self, scores: &[f64]) -> Option<Round> {
         let (iteration, random_state) = (self.iteration, self.settings.random_state);
-        let &now = self.n_resources.get(iteration)?;
-        let from = if iteration == 0 {
-            (0..self.candidates.len()).collect()
-        } else {
-            top_k(scores, (scores.len() as f64 / self.settings.factor).ceil() as usize)
+        let &now = self.rounds.n_resources.get(iteration)?;
+        let from = match iteration {
+            0 => (0..self.candidates.len()).collect(),
+            _ => top_k(scores, self.rounds.n_remaining_candidates),
         };
         self.candidates = from.iter().map(|&index| self.candidates[index].clone()).collect();
         self.iteration += 1;
+        let candidates = self.candidates.len();
+        self.rounds.n_candidates.push(candidates);
+        self.rounds.n_remaining_candidates =
+            (candidates as f64 / self.settings.factor).ceil() as usize;
         let budget = match self.settings.resource {
             Resource::NSamples => Budget::Images { count: now, random_state },
             Resource::Epochs => Budget::Epochs {
                 now,
-                before: iteration.checked_sub(1).map(|i| self.n_resources[i]),
+                before: iteration.checked_sub(1).map(|i| self.rounds.n_resources[i]),
             },
         };
         Some(Round { iteration, candidates: self.candidates.clone(), from, budget })
     }
 
-    fn rounds(&self) -> usize {
-        self.n_resources.len()
+    fn n_iterations(&self) -> usize {
+        self.rounds.n_iterations
+    }
+
+    fn rounds(&self) -> Option<Rounds> {
+        Some(self.rounds.clone())
     }
 
     fn resource(&self) -> Option<Resource> {
@@ -283,7 +327,7 @@ mod tests {
     #[test]
     fn each_round_keeps_the_better_third_and_gives_it_three_times_as_much() {
         let mut plan = plan(20, |_| ()).unwrap();
-        assert_eq!(plan.n_resources, [5, 15, 45]);
+        assert_eq!(plan.rounds.n_resources, [5, 15, 45]);
         let first = plan.next(&[]).unwrap();
         assert_eq!(first.budget, Budget::Epochs { now: 5, before: None });
         let scores: Vec<f64> = (0..20).map(|index| f64::from(index * 7 % 20)).collect();
@@ -295,6 +339,10 @@ mod tests {
         assert_eq!((third.candidates.len(), third.iteration), (3, 2));
         assert_eq!(third.candidates[2], second.candidates[6]);
         assert!(plan.next(&[0.0; 3]).is_none());
+        assert_eq!(
+            (plan.rounds.n_candidates, plan.rounds.n_remaining_candidates),
+            (vec![20, 7, 3], 1)
+        );
     }
 
     #[test]
@@ -305,8 +353,10 @@ mod tests {
 
     #[test]
     fn of_equal_scores_the_later_ones_go_on() {
-        // As `numpy.argsort([0.5, 0.5, 0.25, 0.5])[-2:]`.
         assert_eq!(top_k(&[0.5, 0.5, 0.25, 0.5], 2), [1, 3]);
+        // As many as make an unstable sort leave the order.
+        let scores: Vec<f64> = (0..90).map(|index| f64::from(index % 3)).collect();
+        assert_eq!(top_k(&scores, 3), [83, 86, 89]);
     }
 
     #[test]

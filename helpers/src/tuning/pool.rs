@@ -1,7 +1,6 @@
 //! Runs the trials of a round in parallel, keeps their results, and displays the progress.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle, Thread};
@@ -13,15 +12,11 @@ use super::results::ErrorScore;
 use super::runner::{TrialRunner, locked};
 use super::score_map::ScoreMap;
 use super::scoring::Scoring;
-use super::trial::{TrialResult, TrialSpec};
+use super::trial::TrialResult;
 use crate::display::Board;
 use crate::error::{Error, Result};
-use crate::system::files::{read_regular, remove_leftovers, write_among_many};
 use crate::system::interrupt::InterruptGuard;
 use crate::text::duration;
-
-/// The most bytes of a kept result; usually it has some kilobytes, one row per epoch.
-const LARGEST_RESULT: u64 = 1 << 26;
 
 /// Time between two checks whether more trials can run in parallel.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,30 +35,9 @@ pub(super) struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    /// For each trial, its result if an earlier search already finished it.
-    pub(super) fn kept(&self) -> Vec<Option<TrialResult>> {
-        remove_leftovers(self.folder, OsStr::new("."));
-        self.trials.iter().map(|trial| self.kept_result(&trial.spec)).collect()
-    }
-
-    fn kept_result(&self, spec: &TrialSpec) -> Option<TrialResult> {
-        let id = spec.id();
-        TrialResult::parse(&read_regular(&self.path(&id), LARGEST_RESULT).ok()?, &id)
-    }
-
     /// The number of trials that can run in parallel now.
     pub(super) fn jobs(&self) -> usize {
         self.launcher.slots().unwrap_or(self.n_jobs)
-    }
-
-    /// The file of a finished trial.
-    fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.json"))
-    }
-
-    pub(super) fn keep(&self, result: &TrialResult) -> Result<()> {
-        let text = serde_json::to_vec(result).map_err(Error::internal)?;
-        write_among_many(&self.path(&result.id), &text)
     }
 
     /// Runs the trials that have no kept result; returns for each trial its result or what went wrong.
@@ -155,8 +129,14 @@ impl Shared<'_> {
             let Some(&index) = self.waiting.get(next) else { break };
             let trial = &pool.trials[index];
             locked(&self.log).began();
-            // It may have been run elsewhere since the round began: by another search, or by an array job on a cluster.
-            let kept = pool.kept_result(&trial.spec);
+            // Somebody else may have run it since the round began: another search, or the array of a cluster.
+            let kept = match pool.kept_result(&trial.spec) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    self.stop_with(error);
+                    break;
+                }
+            };
             let is_kept = kept.is_some();
             let outcome = kept.map_or_else(|| pool.launcher.run(&trial.spec), Ok);
             match &outcome {
@@ -170,6 +150,10 @@ impl Shared<'_> {
                     self.stop_with(Error::Trials { failed, trials, trial, message });
                 }
                 Err(_) => {}
+            }
+            if outcome.is_ok() {
+                // The program has removed it; this one is left where the result came from elsewhere.
+                trial.spec.remove_checkpoint();
             }
             locked(&self.log).ended(trial, &outcome);
             *locked(&self.outcomes[index]) = Some(outcome);

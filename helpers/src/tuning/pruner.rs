@@ -34,8 +34,14 @@ impl Default for MedianPruner {
 
 impl MedianPruner {
     /// # Errors
-    /// If no trial would run to its end, so that there is nothing to compare with.
-    pub(super) fn check(self) -> Result<()> {
+    /// If no trial would run to its end, so that there is nothing to compare with, or epochs do not have this score.
+    pub(super) fn check(self, scoring: Scoring) -> Result<()> {
+        if !scoring.is_of_epochs() {
+            let expected = format!("none where `scoring` is {}", scoring.name());
+            let advice =
+                "each epoch has accuracy and loss: rank by one of them, or leave the pruner out";
+            return Err(Error::parameter("pruner", expected, "a pruner", advice));
+        }
         if self.n_startup_trials == 0 {
             let advice = "5 is Optuna's default";
             return Err(Error::parameter("n_startup_trials", "at least 1", 0, advice));
@@ -87,6 +93,11 @@ impl Cut {
 }
 
 impl Callback for Cut {
+    /// A training that was killed at the threshold may go on from a checkpoint of that epoch.
+    fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.on_epoch_end(training)
+    }
+
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
         if self.stops(training.epochs().iter().copied()) {
             training.stop("most other trials were better after as many epochs");
@@ -96,10 +107,7 @@ impl Callback for Cut {
 }
 
 fn score(scoring: Scoring, epoch: &EpochRow) -> f64 {
-    match scoring {
-        Scoring::Accuracy => epoch.val_metric,
-        Scoring::NegLogLoss => -epoch.val_loss,
-    }
+    if scoring == Scoring::NegLogLoss { -epoch.val_loss } else { epoch.val_metric }
 }
 
 /// The middle value, or the mean of the two middle ones; NumPy's `median`.
@@ -139,7 +147,7 @@ mod tests {
         let others = [history(&[0.1, 0.5, 0.7]), history(&[0.2, 0.3]), history(&[0.6, 0.4, 0.9])];
         let others: Vec<&History> = others.iter().collect();
         let pruner = MedianPruner { n_startup_trials: 3, n_warmup_steps: 1 };
-        for scoring in Scoring::ALL {
+        for scoring in [Scoring::Accuracy, Scoring::NegLogLoss] {
             let cut = pruner.cut(&others, scoring).unwrap();
             let stops =
                 |accuracies: &[f64]| cut.stops(history(accuracies).epochs.iter().map(Record::row));
@@ -149,6 +157,8 @@ mod tests {
             assert!(stops(&[0.0, 0.4, 0.69]) && !stops(&[0.0, 0.0, 0.0, 0.0]));
         }
         assert_eq!(pruner.cut(&[], Scoring::Accuracy), None);
+        let text = pruner.check(Scoring::F1Macro).unwrap_err().to_string();
+        assert!(text.starts_with("`pruner` must be none where `scoring` is f1_macro"), "{text}");
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Parameters, params_text};
-use super::halving::Resource;
+use super::halving::{Resource, Rounds};
 use super::network::Network;
 pub use super::scoring::Scoring;
 use crate::error::{Error, Result};
@@ -103,7 +103,7 @@ pub struct CvResults {
     pub mean_score_time: Vec<f64>,
     /// Their standard deviation.
     pub std_score_time: Vec<f64>,
-    /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`.
+    /// The scores by every metric, by scikit-learn's names: `accuracy`, `neg_log_loss`, `f1_macro` and so on.
     pub metrics: BTreeMap<String, MetricScores>,
     /// The number of trials of each combination that a pruner stopped.
     pub pruned: Vec<usize>,
@@ -200,6 +200,8 @@ pub struct SearchResults {
     pub cv_results: CvResults,
     /// The resource that grows from round to round in a search by halving.
     pub resource: Option<Resource>,
+    /// The rounds of a search by halving.
+    pub rounds: Option<Rounds>,
     /// Index of the best combination in `cv_results`: a row of the last round, by the search's `choice`.
     pub best_index: usize,
     /// The best combination.
@@ -363,6 +365,7 @@ pub(crate) mod tests {
             n_splits: scores[0].len(),
             n_repeats: 1,
             resource: None,
+            rounds: None,
             scoring: Scoring::Accuracy,
             best_network: Network::default(),
             best_fit: FitConfig::default(),

@@ -32,6 +32,19 @@ pub trait TrialRunner: Sync {
     fn forget(&self, _checkpoints: &[PathBuf]) {}
 }
 
+/// Runs nothing: for a search that only looks for results.
+pub(super) struct NoRunner;
+
+impl TrialRunner for NoRunner {
+    fn run(&self, _: &TrialSpec) -> Result<TrialResult, String> {
+        Err("it has no result yet".to_owned())
+    }
+
+    fn slots(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
 /// Locks a mutex, also if another thread has panicked while it held the lock.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

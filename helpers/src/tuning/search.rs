@@ -12,14 +12,14 @@ use super::config::SearchConfig;
 pub use super::config::Trial;
 use super::found::Found;
 use super::grid::{Parameters, params_text};
-use super::halving::{Budget, OneRound, Resource, Round, RoundPlan};
+use super::halving::{Budget, OneRound, Round, RoundPlan};
 use super::network::Network;
 use super::pool::Pool;
-use super::pruner::{Cut, MedianPruner};
+use super::pruner::Cut;
 use super::results::{ErrorScore, SearchResults};
 use super::rows::Rows;
 use super::runner::TrialRunner;
-use super::trial::{Stage, TrialResult, TrialSpec};
+use super::trial::{Checkpoint, Stage, TrialResult, TrialSpec};
 use crate::data::model_selection::{Draw, TestSize, TrainTest, train_test_split};
 use crate::data::random_state::RandomState;
 use crate::data::{Split, Subset};
@@ -38,7 +38,7 @@ impl SearchConfig {
     /// If a setting is not allowed; the message names it and the allowed values.
     pub(super) fn check(&self, candidates: &[Parameters]) -> Result<()> {
         self.fit.check()?;
-        self.pruner.map_or(Ok(()), MedianPruner::check)?;
+        self.pruner.map_or(Ok(()), |pruner| pruner.check(self.scoring))?;
         if self.n_jobs == 0 {
             let advice = "-1 uses every processor core";
             return Err(Error::parameter("n_jobs", "1 or more, or -1 or less", 0, advice));
@@ -126,9 +126,13 @@ impl SearchConfig {
                     return_train_score: self.return_train_score,
                     stage: None,
                     cut: None,
+                    checkpoint: None,
                 };
-                if let Budget::Epochs { now, before } = round.budget {
-                    spec.stage = Some(self.stage(&spec, now, before));
+                match round.budget {
+                    Budget::Epochs { now, before } => {
+                        spec.stage = Some(self.stage(&spec, now, before));
+                    }
+                    _ => spec.checkpoint = Some(Checkpoint::of_search(self.checkpoints())),
                 }
                 trials.push(Trial { candidate, fold, params: params.clone(), spec });
             }
@@ -157,14 +161,18 @@ impl SearchConfig {
 
     /// The stage of a trial with the first `now` epochs, of which earlier rounds ran `before`.
     fn stage(&self, spec: &TrialSpec, now: usize, before: Option<usize>) -> Stage {
-        // The trials may run in another working directory than the search.
-        let folder = std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone());
+        let folder = self.checkpoints();
         let checkpoint = |epochs: usize| {
             let stage = Stage { epochs, checkpoint: PathBuf::new(), resume_from: None };
             let id = TrialSpec { stage: Some(stage), ..spec.clone() }.id();
             folder.join(format!("{id}.safetensors"))
         };
         Stage { epochs: now, checkpoint: checkpoint(now), resume_from: before.map(checkpoint) }
+    }
+
+    /// The folder of checkpoints: the trials may run in another working directory than the search.
+    fn checkpoints(&self) -> PathBuf {
+        std::path::absolute(&self.trials).unwrap_or_else(|_| self.trials.clone())
     }
 
     /// The images that the search uses.
@@ -240,7 +248,7 @@ impl SearchConfig {
                     error_score: self.error_score,
                     verbose: self.verbose,
                 };
-                let mut kept = pool.kept();
+                let mut kept = pool.kept()?;
                 let count = kept.iter().flatten().count();
                 found.trials_kept += count;
                 self.announce(trials.len() / n_splits, n_splits, pool.jobs(), count);
@@ -265,7 +273,7 @@ impl SearchConfig {
             scores = found.add(self, &round, trials, outcomes);
         }
         launcher.forget(&found.remove_checkpoints(&[]));
-        let mut results = self.results(found, plan.resource())?;
+        let mut results = self.results(found, &*plan)?;
         results.search_seconds = started.elapsed().as_secs_f64();
         if self.refit {
             self.refit(split, &mut results)?;
@@ -274,7 +282,8 @@ impl SearchConfig {
     }
 
     /// The results of the search, with the best combination.
-    fn results(&self, found: Found, resource: Option<Resource>) -> Result<SearchResults> {
+    fn results(&self, found: Found, plan: &dyn RoundPlan) -> Result<SearchResults> {
+        let resource = plan.resource();
         let cv_results = found.cv_results(self, resource);
         let best_index = cv_results.chosen(self.choice);
         let best_score = cv_results.mean_test_score[best_index];
@@ -300,6 +309,7 @@ impl SearchConfig {
             n_splits: found.n_splits,
             n_repeats: self.n_repeats,
             resource,
+            rounds: plan.rounds(),
             best_index,
             best_score,
             best_params,
@@ -352,7 +362,7 @@ impl SearchConfig {
         if self.verbose > 0
             && let (Some(resource), Some(number)) = (plan.resource(), round.budget.amount())
         {
-            let (now, rounds) = (round.iteration + 1, plan.rounds());
+            let (now, rounds) = (round.iteration + 1, plan.n_iterations());
             print_line(&format!("Round {now} of {rounds}, {number} {} each:", resource.plural()));
         }
     }

@@ -16,7 +16,7 @@ use super::launcher::Launcher;
 use super::network::Network;
 use super::pruner::MedianPruner;
 use super::results::{Choice, ErrorScore, SearchResults};
-use super::runner::TrialRunner;
+use super::runner::{NoRunner, TrialRunner};
 use super::scoring::Scoring;
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -57,7 +57,8 @@ macro_rules! search {
             /// for it.
             pub validation: f64,
             /// Number of trials in parallel, which share the processor's threads; -1 for one per thread, -2 for one
-            /// fewer, and so on.
+            /// fewer, and so on. The number of threads decides the last digits, so it is the same in all rounds: the
+            /// last ones of a search by halving have few trials and leave processor cores idle.
             pub n_jobs: isize,
             /// Where trials run: on this machine, or on a cluster, where `n_jobs` only says how many threads each has.
             pub launcher: Launcher,
@@ -68,7 +69,7 @@ macro_rules! search {
             /// Whether the images a trial is trained on are scored, too.
             pub return_train_score: bool,
             /// The folder with the results of finished trials, one file each; a search does not repeat a trial whose
-            /// file it finds there. The checkpoint of the last training is kept there, too.
+            /// file it finds there. Checkpoints of long trials and of the last training are kept there, too.
             pub trials: PathBuf,
         }
 
@@ -155,6 +156,19 @@ macro_rules! search {
                 config.run(split, (&images, &folds), &mut *self.plan(&available)?, launcher)
             }
 
+            /// The results of the trials that have ended, here or elsewhere: starts no trial and trains nothing at the end.
+            ///
+            /// In a search with one round a trial without a result counts as failed, with a row that says so; a search
+            /// by halving needs all results of a round to know the next one.
+            ///
+            /// # Errors
+            /// As `fit`; if no trial has a result, or, in a search by halving, if one has none.
+            pub fn collect(&self, split: &Split) -> Result<SearchResults> {
+                let error_score = Self::WITHOUT_RESULT;
+                let search = $name { refit: false, verbose: 0, error_score, ..self.clone() };
+                search.fit_with(split, &NoRunner)
+            }
+
             /// Trains the best combination of a search, and `others` for comparison, on all of `split.train`, each with
             /// `n_seeds` seeds, with `split.validation` for early stopping and for the scores. A trial has fewer images
             /// than the last training, and chance decides between combinations that are close. `split.test` is not
@@ -203,6 +217,8 @@ macro_rules! halving_search {
         }
 
         impl $name {
+            const WITHOUT_RESULT: ErrorScore = ErrorScore::Raise;
+
             fn halving(&self) -> Halving {
                 Halving {
                     factor: self.factor,
@@ -226,6 +242,8 @@ search! {
 }
 
 impl GridSearchCv {
+    const WITHOUT_RESULT: ErrorScore = ErrorScore::Nan;
+
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors
@@ -265,6 +283,8 @@ search! {
 }
 
 impl RandomizedSearchCv {
+    const WITHOUT_RESULT: ErrorScore = ErrorScore::Nan;
+
     /// Checks every setting, and every combination's names and values.
     ///
     /// # Errors

@@ -15,13 +15,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::network::Network;
+use super::origin::Origin;
 use super::pruner::Cut;
 use super::rows::Rows;
 pub use super::scoring::Score;
 use crate::data::model_selection::{Draw, TestSize, train_test_split};
 use crate::data::{Dataset, DatasetInfo, Subset};
 use crate::error::{Error, Result};
-use crate::system::environment::code_version;
+use crate::models::Precision;
+use crate::system::environment::{Environment, code_version};
 use crate::system::files::write_among_many;
 use crate::text::clean_text;
 use crate::training::{
@@ -62,7 +64,24 @@ pub struct TrialSpec {
     /// The scores below which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// The checkpoint that a trial without a stage keeps while it runs; not part of the trial's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
+
+/// The checkpoint of a trial, with which one that was killed goes on, to the same result; it is removed when the trial
+/// has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The folder of the file, whose name is the trial's id.
+    pub folder: PathBuf,
+    /// It is written after an epoch that ends at least this many seconds after the last write.
+    pub seconds: f64,
+}
+
+/// [`Checkpoint::seconds`] of a search: short trials write none, and a long one loses little when it is killed.
+const SAVE_SECONDS: f64 = 30.0;
 
 /// The first epochs of a training that another trial may continue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,13 +115,17 @@ pub struct TrialResult {
     /// Whether it was stopped because others were better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pruned: bool,
+    /// The conditions that it was computed under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl TrialSpec {
     /// SHA-256 of everything except the locations of files: trials with the same id have the same result.
     pub fn id(&self) -> String {
         let (train, test) = (Rows::default(), Rows::default());
-        let mut identity = TrialSpec { data: PathBuf::new(), train, test, ..self.clone() };
+        let mut identity =
+            TrialSpec { data: PathBuf::new(), train, test, checkpoint: None, ..self.clone() };
         if let Some(stage) = &mut identity.stage {
             (stage.checkpoint, stage.resume_from) = (PathBuf::new(), None);
         }
@@ -110,6 +133,24 @@ impl TrialSpec {
         let text = serde_json::to_string(&identity).expect("a specification is plain values");
         let hash = Sha256::new_with_prefix(text).chain_update(self.train.sha256());
         format!("{:x}", hash.chain_update(self.test.sha256()).finalize())
+    }
+
+    /// [`Origin::task`].
+    pub(super) fn task(&self) -> String {
+        let mut task = TrialSpec { code: String::new(), threads: 0, ..self.clone() };
+        task.fit.precision = Precision::default();
+        task.id()
+    }
+
+    /// The origin of a result that this process computes.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            task: self.task(),
+            code: self.code.clone(),
+            threads: self.threads,
+            precision: self.fit.precision.resolve(),
+            processor: Environment::current().cpu_capability,
+        }
     }
 
     /// Whether these are the data of the specification.
@@ -168,6 +209,28 @@ impl TrialSpec {
         Ok((images(parts.train)?, images(parts.test)?))
     }
 
+    /// The data of this specification: what is loaded already, or the files.
+    fn dataset(&self, loaded: Option<Dataset>) -> Result<Dataset> {
+        // A file that images are read from on demand may have changed: it is loaded and checked again.
+        let dataset = match loaded.filter(|data| !data.found_images().in_file) {
+            Some(dataset) if self.is_about(&dataset.info()) => dataset,
+            _ => Dataset::load(&self.data)?,
+        };
+        let info = dataset.info();
+        if self.is_about(&info) {
+            return Ok(dataset);
+        }
+        Err(Error::File {
+            path: self.data.clone(),
+            expected: format!(
+                "X.npy and y.npy with SHA-256 {} and {}",
+                self.x_sha256, self.y_sha256
+            ),
+            found: format!("{} and {}", info.x_sha256, info.y_sha256),
+            advice: "start the search again on the data that are there now".to_owned(),
+        })
+    }
+
     /// Runs the trial in this process, which should do nothing else: it sets libtorch's number of threads.
     ///
     /// `loaded` keeps the data between trials: they are used again if they have the hashes of this specification.
@@ -185,47 +248,64 @@ impl TrialSpec {
         }
         self.check()?;
         tch::set_num_threads(self.threads as i32);
-        // A file that images are read from on demand may have changed: it is loaded and checked again.
-        let dataset = match loaded.take().filter(|data| !data.found_images().in_file) {
-            Some(dataset) if self.is_about(&dataset.info()) => dataset,
-            _ => Dataset::load(&self.data)?,
-        };
-        let info = dataset.info();
-        if !self.is_about(&info) {
-            return Err(Error::File {
-                path: self.data.clone(),
-                expected: format!(
-                    "X.npy and y.npy with SHA-256 {} and {}",
-                    self.x_sha256, self.y_sha256
-                ),
-                found: format!("{} and {}", info.x_sha256, info.y_sha256),
-                advice: "start the search again on the data that are there now".to_owned(),
-            });
-        }
+        let dataset = self.dataset(loaded.take())?;
         let (train, test) =
             (dataset.subset(self.train.to_vec())?, dataset.subset(self.test.to_vec())?);
         let (fit, validation) = self.inner_split(&train)?;
         let started = Instant::now();
         let network = self.network.network(dataset.image_shape(), dataset.classes());
         let mut model = network.build(self.fit.seed)?;
-        let mut callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
-        if let Some(cut) = &self.cut {
-            callbacks = callbacks.with(cut.clone());
+        let trained = model.fit_on_with(&fit, &validation, self.fit.clone(), self.callbacks());
+        // A training that fails would fail again; one that is interrupted goes on from its checkpoint.
+        if trained.as_ref().is_err_and(|error| !matches!(error, Error::Interrupted { .. })) {
+            self.remove_checkpoint();
         }
-        let history = model.fit_on_with(&fit, &validation, self.fit.clone(), callbacks)?;
+        let history = trained?;
         let fit_seconds = started.elapsed().as_secs_f64();
-        let score = |part: &Subset| -> Result<Score> {
-            let scored = model.evaluate(part)?;
-            Ok(Score { images: scored.images, loss: scored.loss, accuracy: scored.accuracy })
-        };
         let started = Instant::now();
-        let test = score(&test)?;
+        let test = Score::of(&model, &test)?;
         let score_seconds = started.elapsed().as_secs_f64();
-        let train = if self.return_train_score { Some(score(&train)?) } else { None };
+        let train = if self.return_train_score { Some(Score::of(&model, &train)?) } else { None };
         *loaded = Some(dataset);
+        self.remove_checkpoint();
         let epochs = history.epochs.iter().map(Record::row);
         let pruned = self.cut.as_ref().is_some_and(|cut| cut.stops(epochs));
-        Ok(TrialResult { id: self.id(), test, train, history, fit_seconds, score_seconds, pruned })
+        let (id, origin) = (self.id(), Some(self.origin()));
+        Ok(TrialResult { id, test, train, history, fit_seconds, score_seconds, pruned, origin })
+    }
+}
+
+impl Checkpoint {
+    /// The checkpoint of a search's trial.
+    pub(super) fn of_search(folder: PathBuf) -> Checkpoint {
+        Checkpoint { folder, seconds: SAVE_SECONDS }
+    }
+}
+
+impl TrialSpec {
+    /// The file of [`TrialSpec::checkpoint`].
+    pub fn checkpoint_path(&self) -> Option<PathBuf> {
+        let checkpoint = self.checkpoint.as_ref()?;
+        Some(checkpoint.folder.join(format!("{}.safetensors", self.id())))
+    }
+
+    /// Removes its checkpoint, once its result is there; one that stays only takes space.
+    pub(super) fn remove_checkpoint(&self) {
+        if let Some(path) = self.checkpoint_path() {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn callbacks(&self) -> Callbacks {
+        let mut callbacks = self.stage.as_ref().map(Stage::callbacks).unwrap_or_default();
+        if let (Some(path), Some(checkpoint)) = (self.checkpoint_path(), &self.checkpoint) {
+            let backup = BackupAndRestore::new(path).save_freq(usize::MAX);
+            callbacks = callbacks.first(backup.save_seconds(checkpoint.seconds));
+        }
+        match &self.cut {
+            Some(cut) => callbacks.with(cut.clone()),
+            None => callbacks,
+        }
     }
 }
 
@@ -239,7 +319,9 @@ impl Stage {
             // complete: one that was cut off would be preferred to the one of the stage before.
             let _ = fs::read(before).map(|bytes| write_among_many(&self.checkpoint, &bytes));
         }
-        let backup = BackupAndRestore::new(&self.checkpoint).save_freq(self.epochs);
+        let backup = BackupAndRestore::new(&self.checkpoint)
+            .save_freq(self.epochs)
+            .save_seconds(SAVE_SECONDS);
         Callbacks::default().with(StopAfter(self.epochs)).first(backup)
     }
 }
@@ -295,6 +377,7 @@ mod tests {
             return_train_score: false,
             stage: None,
             cut: None,
+            checkpoint: None,
         }
     }
 
@@ -317,6 +400,11 @@ mod tests {
             TrialSpec { stage: Some(stage), ..spec.clone() }.id()
         });
         assert_eq!(here, there);
+        let kept =
+            TrialSpec { checkpoint: Some(Checkpoint::of_search("here".into())), ..spec.clone() };
+        assert_eq!(kept.id(), spec.id());
+        let path = Path::new("here").join(format!("{}.safetensors", spec.id()));
+        assert_eq!((kept.checkpoint_path(), spec.checkpoint_path()), (Some(path), None));
         assert_eq!(spec.id().len(), 64);
         let others = [
             TrialSpec { code: "other".into(), ..spec.clone() },

@@ -112,12 +112,18 @@ impl TrialRunner for Stub {
         };
         Ok(TrialResult {
             id: spec.id(),
-            test: Score { images: spec.test.len(), loss: 1.0 / 7.0, accuracy: 6.0 / 7.0 },
+            test: Score {
+                images: spec.test.len(),
+                loss: 1.0 / 7.0,
+                accuracy: 6.0 / 7.0,
+                ..Score::default()
+            },
             train: None,
             history,
             fit_seconds: self.seconds,
             score_seconds: 0.0,
             pruned: false,
+            origin: None,
         })
     }
 

@@ -15,30 +15,35 @@ import pytest
 
 BRIDGE = Path(__file__).resolve().parents[1] / "bridge.py"
 
-# A trial here checks all its inputs, waits as long as the specification says, and reports what it found.
+# A program whose trials check all their inputs, wait as long as the specification says, and report what they found.
 STUB = f"""#!{sys.executable}
 import json, os, sys, time
 from pathlib import Path
-spec = json.load(sys.stdin)
+assert sys.argv[1:] == ["--serve"]
 here = Path(sys.argv[0]).parent
 lib = Path(os.environ["LD_LIBRARY_PATH"])
-if log := spec.get("log"):
-    with open(log, "a") as file:
-        file.write(f"{{spec['name']}} {{os.getpid()}}\\n")
-if broken := os.environ.get("BROKEN"):
-    # As the system's loader says it.
-    sys.exit(broken)
-if stage := spec.get("stage"):
-    Path(stage["checkpoint"]).touch()
-time.sleep(spec.get("seconds", 0))
-if killed := spec.get("killed"):
-    # As a machine does that runs out of memory: to the trial, or to the worker that runs it.
-    os.kill(os.getpid() if killed == "trial" else os.getppid(), 9)
-    time.sleep(60)
-if spec.get("fail"):
-    sys.exit("error: " + spec["fail"])
-print(json.dumps({{"name": spec["name"], "threads": os.environ["OMP_NUM_THREADS"],
-    "x": (Path(spec["data"]) / "X.npy").read_text(), "lib": (lib / "libone.so").read_text()}}))
+for line in sys.stdin:
+    spec = json.loads(line)
+    if log := spec.get("log"):
+        with open(log, "a") as file:
+            file.write(f"{{spec['name']}} {{os.getpid()}}\\n")
+    if broken := os.environ.get("BROKEN"):
+        # As the system's loader says it.
+        sys.exit(broken)
+    if stage := spec.get("stage"):
+        Path(stage["checkpoint"]).touch()
+    if checkpoint := spec.get("checkpoint"):
+        Path(checkpoint["folder"], spec["name"]).touch()
+    time.sleep(spec.get("seconds", 0))
+    if killed := spec.get("killed"):
+        # As a machine does that runs out of memory: to the trial, or to the worker that runs it.
+        os.kill(os.getpid() if killed == "trial" else os.getppid(), 9)
+        time.sleep(60)
+    if spec.get("fail"):
+        print(json.dumps({{"error": spec["fail"]}}), flush=True)
+        continue
+    print(json.dumps({{"name": spec["name"], "threads": os.environ["OMP_NUM_THREADS"],
+        "x": (Path(spec["data"]) / "X.npy").read_text(), "lib": (lib / "libone.so").read_text()}}), flush=True)
 """
 
 

@@ -55,6 +55,27 @@ def test_trials_run_with_all_they_need_and_files_arrive_once(cluster, search, tm
     assert all(path.stat().st_mtime_ns == at for files in times.values() for path, at in files.items())
 
 
+def test_a_process_runs_one_trial_after_the_other_and_ends_when_none_comes(cluster, search, tmp_path):
+    cluster.scheduler()
+    cluster.worker()
+    one, log = search(idle=2), tmp_path / "started"
+    # One that fails leaves the process as it is, and other threads need another process.
+    for number, (threads, fail) in enumerate([(1, None), (1, "no"), (1, None), (2, None), (1, None)]):
+        one.trial(number, log=str(log), threads=threads, fail=fail)
+        one.take(lambda it: len(it.answers) == number + 1)
+    names, pids = zip(*started(log))
+    assert names == ("t0", "t1", "t2", "t3", "t4")
+    assert pids[0] == pids[1] == pids[2] == pids[4] != pids[3]
+    until(lambda: not any(alive(int(pid)) for pid in pids), 20)
+    # Another one is started then; as where it was killed while it waited.
+    for number in (5, 6):
+        one.trial(number, log=str(log))
+        one.take(lambda it: len(it.answers) == number + 1)
+        os.kill(pid := int(started(log)[-1][1]), signal.SIGKILL)
+        until(lambda: not alive(pid))
+    assert ["result" in one.answers[number] for number in range(7)] == [True, False, True, True, True, True, True]
+
+
 def test_a_trial_that_fails_says_why_and_the_others_go_on(cluster, search):
     cluster.scheduler()
     cluster.worker()
@@ -281,8 +302,12 @@ def test_checkpoints_go_when_the_search_says_so(cluster, search, tmp_path):
     one = search()
     for number, name in enumerate(("one", "two", "old")):
         one.trial(number, stage={"epochs": 1, "checkpoint": f"/elsewhere/{name}.safetensors", "resume_from": None})
-    found(one, 3)
-    assert {path.name for path in kept.iterdir()} == {"one.safetensors", "two.safetensors", "old.safetensors"}
+    # That of a trial that is killed lies where the next worker of this machine finds it.
+    one.trial(3, checkpoint={"folder": "/elsewhere", "seconds": 30.0})
+    found(one, 4)
+    names = {path.name for path in kept.iterdir()}
+    assert names == {"one.safetensors", "two.safetensors", "old.safetensors", "t3"}
+    (kept / "t3").unlink()
     os.utime(kept / "old.safetensors", (time.time() - 8 * 86400,) * 2)
     # It is done before the bridge ends.
     one.send({"forget": ["one.safetensors", "unknown.safetensors"]})
@@ -295,7 +320,7 @@ def test_a_slow_worker_is_waited_for_and_one_that_is_cut_off_is_not(cluster, sea
     cluster.environment = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
     cluster.scheduler()
     workers = [cluster.worker() for _ in range(2)]
-    one, log = search(), tmp_path / "started"
+    one, log = search(idle=0), tmp_path / "started"
     one.take(lambda it: it.slots == 2)
     one.trial(0, seconds=1.5, log=str(log))
     one.trial(1, seconds=1.5, log=str(log))
@@ -523,6 +548,32 @@ def test_others_can_read_what_is_kept(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o755
     assert os.readlink(folder / "lib/one").endswith("files/" + "0" * 64)
     assert on_worker.folder_of(order) == folder and len(list(folder.parent.iterdir())) == 1
+
+
+def test_what_was_not_used_for_a_month_goes_when_something_comes(tmp_path):
+    def order(name, content):
+        sum_ = on_worker.hashlib.sha256(content).hexdigest()
+        return {"store": str(tmp_path), "search": "s", "files": [(name, sum_, len(content))]}, sum_
+
+    def kept(name, content):
+        one, sum_ = order(name, content)
+        on_worker.keep(one, sum_, 0, content, True)
+        return on_worker.folder_of(one), tmp_path / "files" / sum_
+
+    def aged(*paths):
+        for path in paths:
+            os.utime(path, (time.time() - 31 * 86400,) * 2)
+
+    old, used = kept("lib/old", b"old"), kept("lib/used", b"used")
+    begun, checkpoint = tmp_path / "files/begun.part", tmp_path / "checkpoints/one.safetensors"
+    checkpoint.parent.mkdir()
+    for path in (begun, checkpoint):
+        path.touch()
+    aged(*old, *used, begun, checkpoint)
+    # A trial that uses a set makes it young again, and its files stay as long as it.
+    on_worker.folder_of(order("lib/used", b"used")[0])
+    new = kept("new", b"new")
+    assert {path for name in ("files", "sets", "checkpoints") for path in (tmp_path / name).iterdir()} == {*used, *new}
 
 
 def test_a_large_file_is_hashed_piece_by_piece(tmp_path, monkeypatch):

@@ -19,13 +19,12 @@ echo done
 
 
 def loop(engine):
-    """What an engine does with the command in the documentation."""
-    line = next(line for line in TEXT.splitlines() if line.startswith(engine) or f"| {engine} " in line)
+    """What an engine does with the commands in the documentation."""
+    listing, line = (next(line for line in TEXT.splitlines() if line.startswith(start)) for start in ("find specs", engine))
     if engine == "parallel":
-        given = line.split(" | parallel")[0]
-        return f"for spec in $({given}); do {line.split('--workdir . ')[1].replace('{}', '$spec')}; done"
-    variable = re.search(r"\$\{(\w+)}", line)[1]
-    return f"for {variable} in 1 2 3; do export {variable}; bash -c '{line.split(chr(39))[1]}'; done"
+        return f"{listing}; for spec in $(cat specs.txt); do {line.split('--workdir . ')[1].split(' <')[0].replace('{}', '$spec')}; done"
+    variable, elements = re.search(r"\$\{(\w+)}", line)[1], re.search(r"--array.1-(\d+) ", line)[1]
+    return f"{listing}; for {variable} in $(seq {elements}); do export {variable}; bash -c '{line.split(chr(39))[1]}'; done"
 
 
 @pytest.mark.parametrize("engine", ["sbatch", "parallel", "hq submit"])
@@ -34,15 +33,17 @@ def test_results_lie_where_the_search_looks_for_them(tmp_path, engine):
     (tmp_path / ".tools").mkdir()
     (tmp_path / ".tools/trial").write_text(TRIAL)
     (tmp_path / ".tools/trial").chmod(0o755)
-    for name, spec in [("0a", "one"), ("5b", "two"), ("ff", "three")]:
+    specs = {"0a": "one", "5b": "two", "ff": "three"} | {f"a{number}": f"more{number}" for number in range(9)}
+    for name, spec in specs.items():
         (tmp_path / f"specs/{name}.json").write_text(spec + "\n")
     (tmp_path / "one-trial").write_text(TEXT.split("```sh\n")[1].split("```")[0])
     subprocess.run(["bash", "-c", loop(engine)], cwd=tmp_path, timeout=60)
     found = {path.name: path.read_text() for path in (tmp_path / "export/trials").glob("*.json")}
-    assert found == {"0a.json": "one, done\n", "ff.json": "three, done\n"}, "and nothing of the one that failed"
+    expected = {f"{name}.json": f"{spec}, done\n" for name, spec in specs.items() if spec != "two"}
+    assert found == expected, "and nothing of the one that failed"
     # Submitted again, it runs what has no result.
     subprocess.run(["bash", "-c", loop(engine)], cwd=tmp_path, timeout=60)
-    assert (tmp_path / "started").read_text().split() == ["one", "two", "three", "two"]
+    assert sorted((tmp_path / "started").read_text().split()) == sorted([*specs.values(), "two"])
 
 
 def test_a_trial_that_an_engine_starts_twice_has_a_whole_result(tmp_path):

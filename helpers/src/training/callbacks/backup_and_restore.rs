@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,7 +43,12 @@ pub struct BackupAndRestore {
     path: PathBuf,
     /// Epochs from one write to the next.
     save_freq: usize,
-    /// The identity of the running training.
+    /// Seconds after which the next epoch's end is written in any case, and when they began.
+    save_seconds: f64,
+    since: Option<Instant>,
+    /// The hash of the first weights of the running training.
+    first_weights: String,
+    /// Its identity, once it was needed: a training too short for a checkpoint does not hash its images.
     identity: Option<Identity>,
 }
 
@@ -83,7 +89,14 @@ struct Tensors {
 impl BackupAndRestore {
     /// Keeps the checkpoint in the file `path`.
     pub fn new(path: impl Into<PathBuf>) -> BackupAndRestore {
-        BackupAndRestore { path: path.into(), save_freq: 1, identity: None }
+        BackupAndRestore {
+            path: path.into(),
+            save_freq: 1,
+            save_seconds: f64::INFINITY,
+            since: None,
+            first_weights: String::new(),
+            identity: None,
+        }
     }
 
     /// Writes it after each epoch whose number is a multiple of `epochs`.
@@ -92,16 +105,26 @@ impl BackupAndRestore {
         self
     }
 
+    /// Also writes it after an epoch that ends at least this long after the last write, or after the beginning.
+    pub fn save_seconds(mut self, seconds: f64) -> BackupAndRestore {
+        self.save_seconds = seconds;
+        self
+    }
+
+    /// A dangling link counts as present, and so does a file in a folder that cannot be read.
+    fn is_there(&self) -> bool {
+        !matches!(self.path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound)
+    }
+
     /// Sets `training` to the state in its checkpoint, if that is of this training and undamaged. Returns a message
     /// about the checkpoint, if there is one.
     fn restore(&mut self, identity: Identity, training: &mut TrainingState) -> Option<String> {
         let path = shown_path(&self.path);
-        let identity = self.identity.insert(identity);
-        // A dangling link counts as present, and so does a file in a folder that cannot be read.
-        match self.path.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            _ => {}
+        if !self.is_there() {
+            self.identity = Some(identity);
+            return None;
         }
+        let identity = self.identity.insert(identity);
         let advice = "training starts anew and replaces it";
         let file = ModelFile::open(&self.path, advice);
         Some(match file.and_then(|file| read(&file, identity, training)) {
@@ -124,7 +147,11 @@ impl BackupAndRestore {
         })
     }
 
-    fn write(&self, training: &TrainingState) -> Result<()> {
+    fn write(&mut self, training: &TrainingState) -> Result<()> {
+        if self.identity.is_none() {
+            let first_weights = self.first_weights.clone();
+            self.identity = Some(Identity { first_weights, ..Identity::of(training)? });
+        }
         let moments = training.optimizer.moments(&training.model.weights)?;
         let epochs = training.epochs().iter().map(|row| {
             let EpochRow { loss, metric, val_loss, val_metric, learning_rate, seconds, .. } = *row;
@@ -164,6 +191,12 @@ impl BackupAndRestore {
 
 impl Callback for BackupAndRestore {
     fn on_train_begin(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
+        self.since = Some(Instant::now());
+        if !self.is_there() {
+            self.identity = None;
+            self.first_weights = first_weights(training.model)?;
+            return Ok(());
+        }
         let identity = Identity::of(training)?;
         if let Some(told) = self.restore(identity, training) {
             print_line(&told);
@@ -172,7 +205,9 @@ impl Callback for BackupAndRestore {
     }
 
     fn on_epoch_end(&mut self, training: &mut TrainingState<'_>) -> Result<()> {
-        if !training.epochs().len().is_multiple_of(self.save_freq) {
+        let is_due =
+            self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.save_seconds);
+        if !is_due && !training.epochs().len().is_multiple_of(self.save_freq) {
             return Ok(());
         }
         match self.write(training) {
@@ -181,6 +216,7 @@ impl Callback for BackupAndRestore {
                 print_line(&format!("no checkpoint of this epoch: {error}; training goes on"));
             }
         }
+        self.since = Some(Instant::now());
         Ok(())
     }
 }
@@ -302,6 +338,11 @@ fn hash_of_weights<'a>(model: &Model, values: impl Iterator<Item = &'a Tensor>) 
     Ok(format!("{:x}", hash.finalize()))
 }
 
+/// SHA-256 of the weights that a model has now.
+fn first_weights(model: &Model) -> Result<String> {
+    hash_of_weights(model, model.weights.iter().map(|weight| &weight.tensor))
+}
+
 impl Identity {
     /// The identity of the training that starts now.
     fn of(training: &TrainingState) -> Result<Identity> {
@@ -316,7 +357,7 @@ impl Identity {
             network: model_file::to_json(model.network())?,
             settings: format!("{settings} {:?}", training.objective),
             data: format!("{:x}", data.finalize()),
-            first_weights: hash_of_weights(model, model.weights.iter().map(|w| &w.tensor))?,
+            first_weights: first_weights(model)?,
             code: code_version(),
             machine: match model.device() {
                 Device::Cpu => format!("{threads} threads, {cpu_capability}"),

@@ -92,6 +92,7 @@ fn write_trials(corpus: &Path) -> Result<(), Box<dyn std::error::Error>> {
             return_train_score: name == "cnn",
             stage: None,
             cut: None,
+            checkpoint: None,
         };
         let text = serde_json::to_string(&spec)?;
         fs::write(corpus.join(format!("trials/{name}.json")), text + "\n")?;
