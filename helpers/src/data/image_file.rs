@@ -25,6 +25,7 @@ use super::images::{
 use super::npy::{AcceptedTypes, Element, Header, Kind, NpyFile};
 use super::scaling::{DARKEST, Scaling};
 use crate::error::{Error, Result};
+use crate::system::background::count_switches;
 use crate::system::files::read_at;
 use crate::system::memory::Memory;
 use crate::text::shown_path;
@@ -299,6 +300,7 @@ impl Examination {
                 room.extend_from_slice(now);
             }
             done += now.len() as u64;
+            count_switches();
         }
         // Images may have been read before the change, and others after it.
         let sha256 = match modified(&self.file) == self.modified {

@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
 use super::scaling::Scaling;
 use crate::error::Result;
+use crate::system::background::in_background;
 use crate::system::files::{read_ahead, read_at};
-use crate::system::parallel::in_background;
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
