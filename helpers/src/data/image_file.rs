@@ -92,7 +92,7 @@ impl ImageFile {
         self.check_room(memory)?;
         let pixels = Pixels::Memory(self.copy(scaling, &mut on_progress)?);
         let found = self.found(range.smallest, range.largest, scaling, false);
-        let file_facts = FileFacts::known(Facts { found, sha256 });
+        let file_facts = Arc::new(FileFacts::known(Facts { found, sha256 }));
         Ok(Images { shape: self.shape, count: self.count, pixels, file_facts })
     }
 
@@ -126,10 +126,10 @@ impl ImageFile {
             room: if large { None } else { Some(self.room()?) },
             copy: Arc::clone(&copy),
         };
-        let file_facts = match bytes > PIECE {
+        let file_facts = Arc::new(match bytes > PIECE {
             true => FileFacts::later(move |needed| examination.run(needed)),
             false => FileFacts::known(examination.run(&AtomicBool::new(true))),
-        };
+        });
         let pixels = Pixels::File(PixelsInFile { file, path, start, copy });
         Ok(Some(Images { shape: self.shape, count: self.count, pixels, file_facts }))
     }
