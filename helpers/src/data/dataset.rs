@@ -417,6 +417,37 @@ mod tests {
         }
     }
 
+    /// The first piece of the file holds two images. By a flag, not by a clock: nobody has waited for the hash.
+    #[test]
+    fn floats_have_the_scaling_of_all_of_them_and_are_loaded_before_they_are_hashed() {
+        let [height, width] = [128, 1024];
+        let size = height * width;
+        let level = |index: usize| (index % 256) as f32;
+        let labels = npy("|u1", &[4], &[0, 1, 1, 0]);
+        let write = |value: &dyn Fn(usize) -> f32| {
+            let bytes: Vec<u8> =
+                (0..4 * size).flat_map(|index| value(index).to_le_bytes()).collect();
+            folder(&npy("<f4", &[4, height, width], &bytes), &labels)
+        };
+        let unit = |index| level(index) / 255.0;
+        let brighter = |index| if index < 2 * size { unit(index) } else { level(index) };
+        let check = |value: &dyn Fn(usize) -> f32, largest: f64, [first, last]: [u8; 2]| {
+            let folder = write(value);
+            let dataset = Dataset::load(folder.path()).unwrap();
+            assert_eq!(dataset.image(0).unwrap()[200], first);
+            assert_eq!(dataset.image(3).unwrap()[200], last);
+            assert!(!dataset.loaded.images.file_facts.are_known());
+            let file = std::fs::read(folder.path().join("X.npy")).unwrap();
+            assert_eq!(dataset.info().x_sha256, format!("{:x}", Sha256::digest(file)));
+            assert_eq!(dataset.found_images().largest, largest);
+        };
+        check(&unit, 1.0, [200, 200]);
+        check(&brighter, 255.0, [1, 200]);
+        let folder = write(&|index| if index == 4 * size - 1 { f32::NAN } else { unit(index) });
+        let text = Dataset::load(folder.path()).err().unwrap().to_string();
+        assert!(text.contains("found NaN in image 3, row 127, column 1023"), "{text}");
+    }
+
     /// By a flag, not by a clock. The model has the hash when it is saved, though the data set is gone.
     #[test]
     fn a_training_begins_before_the_file_is_read_to_its_end() {
