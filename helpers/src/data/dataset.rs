@@ -7,33 +7,14 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::image_file::{ImageFile, LARGEST_COPY};
 use super::images::{FoundImages, ImageShape, Images};
+use super::info::{DatasetInfo, LazyDatasetInfo};
 use super::labels::{FoundLabels, LabelFile, LabelForm};
 use super::model_selection::take_stratified;
 use crate::error::{Error, Result};
 use crate::system::memory::Memory;
 use crate::text::break_markers;
-
-/// Description of a data set, kept in metrics and model files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetInfo {
-    /// Number of images.
-    pub images: usize,
-    /// Shape of X: images, height, width and, for colour, channels.
-    pub shape: Vec<usize>,
-    /// Number of classes.
-    pub classes: usize,
-    /// SHA-256 of the file `X.npy`, in hexadecimal.
-    pub x_sha256: String,
-    /// SHA-256 of the file `y.npy`, in hexadecimal.
-    pub y_sha256: String,
-    /// Number of images in the files, if this is a sample of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampled_from: Option<usize>,
-}
 
 /// Images with their labels. A clone is cheap: the pixels are shared.
 #[derive(Clone)]
@@ -210,19 +191,29 @@ impl Dataset {
     /// The description for metrics and model files: images, shape, classes, and the hashes of both files. Waits until
     /// `X.npy` was read to its end, which continues in the background after [`Dataset::load`].
     pub fn info(&self) -> DatasetInfo {
+        self.lazy_info().into()
+    }
+
+    /// [`Dataset::info`] for later: waits when it is first used. It does not keep the pixels in memory.
+    pub(crate) fn lazy_info(&self) -> LazyDatasetInfo {
         let ImageShape { height, width, channels } = self.loaded.images.shape;
         let mut shape = vec![self.len(), height, width];
         if channels > 1 {
             shape.push(channels);
         }
-        DatasetInfo {
+        let without_hash = DatasetInfo {
             images: self.len(),
             shape,
             classes: self.classes(),
             sampled_from: self.is_sample().then_some(self.loaded.images.count),
-            x_sha256: self.loaded.images.sha256().to_owned(),
+            x_sha256: String::new(),
             y_sha256: self.loaded.labels_sha256.clone(),
-        }
+        };
+        let file_facts = Arc::clone(&self.loaded.images.file_facts);
+        LazyDatasetInfo::new(move || DatasetInfo {
+            x_sha256: file_facts.get().sha256.clone(),
+            ..without_hash
+        })
     }
 
     /// What was found in X.npy: type, order, range, and how its values became `u8`. Waits as [`Dataset::info`].
@@ -424,6 +415,64 @@ mod tests {
             assert_eq!(dataset.image(2).is_ok(), largest_copy > 0);
             assert_eq!(dataset.fetch([2].into_iter(), &mut buffer).is_ok(), largest_copy > 0);
         }
+    }
+
+    /// The first piece of the file holds two images. By a flag, not by a clock: nobody has waited for the hash.
+    #[test]
+    fn floats_have_the_scaling_of_all_of_them_and_are_loaded_before_they_are_hashed() {
+        let [height, width] = [128, 1024];
+        let size = height * width;
+        let level = |index: usize| (index % 256) as f32;
+        let labels = npy("|u1", &[4], &[0, 1, 1, 0]);
+        let write = |value: &dyn Fn(usize) -> f32| {
+            let bytes: Vec<u8> =
+                (0..4 * size).flat_map(|index| value(index).to_le_bytes()).collect();
+            folder(&npy("<f4", &[4, height, width], &bytes), &labels)
+        };
+        let unit = |index| level(index) / 255.0;
+        let brighter = |index| if index < 2 * size { unit(index) } else { level(index) };
+        let check = |value: &dyn Fn(usize) -> f32, largest: f64, [first, last]: [u8; 2]| {
+            let folder = write(value);
+            let dataset = Dataset::load(folder.path()).unwrap();
+            assert_eq!(dataset.image(0).unwrap()[200], first);
+            assert_eq!(dataset.image(3).unwrap()[200], last);
+            assert!(!dataset.loaded.images.file_facts.are_known());
+            let file = std::fs::read(folder.path().join("X.npy")).unwrap();
+            assert_eq!(dataset.info().x_sha256, format!("{:x}", Sha256::digest(file)));
+            assert_eq!(dataset.found_images().largest, largest);
+        };
+        check(&unit, 1.0, [200, 200]);
+        check(&brighter, 255.0, [1, 200]);
+        let folder = write(&|index| if index == 4 * size - 1 { f32::NAN } else { unit(index) });
+        let text = Dataset::load(folder.path()).err().unwrap().to_string();
+        assert!(text.contains("found NaN in image 3, row 127, column 1023"), "{text}");
+    }
+
+    /// By a flag, not by a clock. The model has the hash when it is saved, though the data set is gone.
+    #[test]
+    fn a_training_begins_before_the_file_is_read_to_its_end() {
+        let [images, height, width] = [64, 128, 160];
+        let pixels: Vec<u8> =
+            (0..images * height * width).map(|index| (index >> 12) as u8).collect();
+        let labels: Vec<u8> = (0..images as u8).map(|image| image % 2).collect();
+        let folder =
+            folder(&npy("|u1", &[images, height, width], &pixels), &npy("|u1", &[images], &labels));
+        let dataset = Dataset::load(folder.path()).unwrap();
+        let facts = Arc::downgrade(&dataset.loaded.images.file_facts);
+        let network = crate::models::Sequential::new(dataset.image_shape()).flatten().dense(2);
+        let mut model = network.build(1).unwrap();
+        let parts = [0..48, 48..64].map(|part| dataset.subset(part.collect()).unwrap());
+        let config = crate::training::FitConfig { epochs: 1, ..Default::default() };
+        model.fit_on(&parts[0], &parts[1], config).unwrap();
+        assert!(!facts.upgrade().unwrap().are_known());
+        drop((dataset, parts));
+        let path = folder.path().join("model.safetensors");
+        model.save(&path).unwrap();
+        let saved = crate::models::Model::load(&path).unwrap();
+        assert_eq!(saved.trained_on(), model.trained_on());
+        let file = std::fs::read(folder.path().join("X.npy")).unwrap();
+        let hash = format!("{:x}", Sha256::digest(file));
+        assert_eq!(saved.trained_on()[0].dataset.x_sha256, hash);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!
 //! A `uint8` file in C order is open at once. A background thread computes its range and its hash, and copies it; callers
 //! wait only when they need those: 5 GB take three seconds. Until then, images of a file that is to be copied are read from
-//! it as well. Other files are read to the end first, because their range decides what each value becomes.
+//! it as well. Other files are read to the end first, because their range decides what each value becomes; only their hash is
+//! left to the background.
 
 use std::fs::File;
 use std::path::Path;
@@ -25,6 +26,7 @@ use super::images::{
 use super::npy::{AcceptedTypes, Element, Header, Kind, NpyFile};
 use super::scaling::{DARKEST, Scaling};
 use crate::error::{Error, Result};
+use crate::system::background::count_switches;
 use crate::system::files::read_at;
 use crate::system::memory::Memory;
 use crate::text::shown_path;
@@ -79,19 +81,27 @@ impl ImageFile {
         if plain && let Some(images) = self.read_plain(large, on_progress)? {
             return Ok(images);
         }
-        // The file is read once for its range and hash, and once more to be copied.
+        // Scaled values are always copied, so now a large `uint8` file needs memory, too.
+        self.check_room(memory)?;
+        let whole = WholeFile::of(&self.npy)?;
+        // Read a second time if the first values do not tell the scaling of all.
         let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
         let mut on_progress = |bytes: usize| {
             read += bytes;
             on_progress(read as f64 / total)
         };
-        let (range, sha256) = self.range(&mut on_progress)?;
+        let (range, copy) = self.range(&mut on_progress)?;
         let scaling = self.scaling(&range)?;
-        // Scaled values are always copied, so now a large `uint8` file needs memory, too.
-        self.check_room(memory)?;
-        let pixels = Pixels::Memory(self.copy(scaling, &mut on_progress)?);
+        let copy = match copy.filter(|copy| copy.levels.scaling == scaling) {
+            Some(copy) => copy,
+            None => self.copy(scaling, &mut on_progress)?,
+        };
+        let pixels = Pixels::Memory(copy.checked(self.npy.path())?);
         let found = self.found(range.smallest, range.largest, scaling, false);
-        let file_facts = FileFacts::known(Facts { found, sha256 });
+        let file_facts = examined(whole.bytes, move |needed| Facts {
+            found,
+            sha256: whole.hash(needed, |_| ()).unwrap_or_else(unknown_hash),
+        });
         Ok(Images { shape: self.shape, count: self.count, pixels, file_facts })
     }
 
@@ -102,8 +112,7 @@ impl ImageFile {
         large: bool,
         on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Option<Images>> {
-        let (file, bytes, mut read) = (self.npy.file()?, self.npy.data_bytes(), 0);
-        let modified = modified(&file);
+        let (whole, bytes, mut read) = (WholeFile::of(&self.npy)?, self.npy.data_bytes(), 0);
         // One value that is not dark is enough to decide: no byte is above 255.
         let has_bright = self.npy.any_piece(|piece| {
             read += piece.len();
@@ -113,22 +122,15 @@ impl ImageFile {
         if !has_bright {
             return Ok(None);
         }
-        let (path, start) = (self.npy.path().to_owned(), self.npy.header().data_start as u64);
+        let (path, start, file) = (self.npy.path().to_owned(), whole.start, self.npy.file()?);
         let copy = Arc::new(OnceLock::new());
         let examination = Examination {
-            file: self.npy.file()?,
-            start,
-            bytes,
-            modified,
-            head: Sha256::new_with_prefix(self.npy.head()),
+            whole,
             found: self.found(0.0, 0.0, Scaling::AsIs, true),
             room: if large { None } else { Some(self.room()?) },
             copy: Arc::clone(&copy),
         };
-        let file_facts = match bytes > PIECE {
-            true => FileFacts::later(move |needed| examination.run(needed)),
-            false => FileFacts::known(examination.run(&AtomicBool::new(true))),
-        };
+        let file_facts = examined(bytes, move |needed| examination.run(needed));
         let pixels = Pixels::File(PixelsInFile { file, path, start, copy });
         Ok(Some(Images { shape: self.shape, count: self.count, pixels, file_facts }))
     }
@@ -155,45 +157,44 @@ impl ImageFile {
         memory.require(pixels, &work, advice)
     }
 
-    /// The range of the values, and the hash of the file. Fails at the first value that is not finite.
+    /// The range of the values, and a copy of them with the scaling that those of the first piece ask for; none if those of
+    /// a later piece ask for another. Fails at the first value that is not finite.
     fn range(
         &mut self,
         on_progress: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<(Range, String)> {
+    ) -> Result<(Range, Option<PixelCopy>)> {
         let order = self.order();
         let path = self.npy.path().to_owned();
         let element = self.npy.header().element;
-        let mut range = Range::default();
-        let mut index = 0;
-        let plain = element.kind == Kind::Unsigned && element.bytes == 1;
-        let sha256 = self.npy.each_piece_hashed(|piece| {
+        let (mut range, mut index) = (Range::default(), 0);
+        let (mut room, mut copy) = (Some(self.room()?), None);
+        self.npy.each_piece(|piece| {
             on_progress(piece.len())?;
-            if plain {
-                // Every byte is a valid value.
-                let (least, most) = range_of_bytes(piece, (u8::MAX, 0));
-                range.smallest = range.smallest.min(f64::from(least));
-                range.largest = range.largest.max(f64::from(most));
-                return Ok(());
-            }
-            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
+            let values = element.numbers(piece).map_err(|_| no_truth_values(&path))?;
+            for &value in &values {
                 if !value.is_finite() {
                     return Err(order.refuse(&path, index, value));
                 }
                 range.take(value, index);
                 index += 1;
             }
+            let scaling = range.scaling();
+            if let Some(room) = room.take() {
+                copy = scaling.map(|scaling| PixelCopy::new(order, scaling, room));
+            }
+            copy = copy.take().filter(|copy: &PixelCopy| Some(copy.levels.scaling) == scaling);
+            if let Some(copy) = &mut copy {
+                copy.take(&values);
+            }
             Ok(())
         })?;
-        Ok((range, sha256))
+        Ok((range, copy))
     }
 
     /// The scaling rule for this range.
     fn scaling(&self, range: &Range) -> Result<Scaling> {
         let Range { smallest, largest, index, .. } = *range;
-        if range.is_standardised() {
-            return Ok(Scaling::Range { black: smallest, white: largest });
-        }
-        Scaling::of(smallest, largest).ok_or_else(|| {
+        range.scaling().ok_or_else(|| {
             let path = self.npy.path();
             if Scaling::is_negative(smallest) {
                 return self.order().refuse(path, index, smallest);
@@ -204,45 +205,21 @@ impl ImageFile {
         })
     }
 
-    /// All pixels as `u8`, in C order.
+    /// A copy of the values with this scaling.
     fn copy(
         &mut self,
         scaling: Scaling,
         on_progress: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<Vec<u8>> {
-        let order = self.order();
+    ) -> Result<PixelCopy> {
         let element = self.npy.header().element;
         let path = self.npy.path().to_owned();
-        let mut pixels = self.room()?;
-        if order.fortran {
-            pixels.resize(self.count * self.shape.pixels(), 0);
-        }
-        let (mut index, mut levels) = (0, Levels::new(scaling));
+        let mut copy = PixelCopy::new(self.order(), scaling, self.room()?);
         self.npy.each_piece(|piece| {
             on_progress(piece.len())?;
-            for value in element.numbers(piece).map_err(|_| no_truth_values(&path))? {
-                let level = levels.of(value);
-                if order.fortran {
-                    pixels[order.in_c_order(index)] = level;
-                } else {
-                    pixels.push(level);
-                }
-                index += 1;
-            }
+            copy.take(&element.numbers(piece).map_err(|_| no_truth_values(&path))?);
             Ok(())
         })?;
-        if let Some(left) = levels.too_few() {
-            let found = format!("{left}, with {scaling}");
-            let advice = "spread what matters over 0 to 1: low, high = np.percentile(X, [0.1, 99.9]); \
-                          X = np.clip((X - low) / (high - low), 0, 1)";
-            return Err(wrong(
-                &path,
-                &format!("at least {FEWEST_LEVELS} levels of grey"),
-                found,
-                advice,
-            ));
-        }
-        Ok(pixels)
+        Ok(copy)
     }
 
     /// An empty list with room for all pixels.
@@ -263,16 +240,62 @@ impl ImageFile {
     }
 }
 
-/// A look at all of a `uint8` file: range, hash, and a copy of its pixels.
-struct Examination {
+/// The facts of a file with so many bytes of pixels; those of a large one are worked out in the background.
+fn examined(
+    bytes: u64,
+    examine: impl FnOnce(&AtomicBool) -> Facts + Send + 'static,
+) -> Arc<FileFacts> {
+    Arc::new(match bytes > PIECE {
+        true => FileFacts::later(examine),
+        false => FileFacts::known(examine(&AtomicBool::new(true))),
+    })
+}
+
+/// A file that is to be read to its end.
+struct WholeFile {
     file: File,
-    /// Offset of the pixels, and their number.
+    /// Offset of the pixels, and their number of bytes.
     start: u64,
     bytes: u64,
     /// When the file was changed last, as it was opened.
     modified: Option<SystemTime>,
     /// Has hashed the header.
     head: Sha256,
+}
+
+impl WholeFile {
+    fn of(npy: &NpyFile) -> Result<WholeFile> {
+        let file = npy.file()?;
+        let (modified, head) = (modified(&file), Sha256::new_with_prefix(npy.head()));
+        let (start, bytes) = (npy.header().data_start as u64, npy.data_bytes());
+        Ok(WholeFile { file, start, bytes, modified, head })
+    }
+
+    /// The hash of the file; calls `visit` with all pixels, in pieces. None if they cannot be read to their end, or are no
+    /// longer `needed`.
+    fn hash(mut self, needed: &AtomicBool, mut visit: impl FnMut(&[u8])) -> Option<String> {
+        let mut piece = vec![0; self.bytes.min(PIECE) as usize];
+        let mut done = 0;
+        while done < self.bytes {
+            let now = &mut piece[..(self.bytes - done).min(PIECE) as usize];
+            if !needed.load(Ordering::Relaxed) {
+                return None;
+            }
+            read_at(&self.file, now, self.start + done).ok()?;
+            self.head.update(&*now);
+            visit(now);
+            done += now.len() as u64;
+            count_switches();
+        }
+        // Images may have been read before the change, and others after it.
+        let is_unchanged = modified(&self.file) == self.modified;
+        Some(if is_unchanged { format!("{:x}", self.head.finalize()) } else { unknown_hash() })
+    }
+}
+
+/// A look at all of a `uint8` file: range, hash, and a copy of its pixels.
+struct Examination {
+    whole: WholeFile,
     /// All but the range.
     found: FoundImages,
     /// Room for the copy; none if the pixels stay in the file.
@@ -283,34 +306,24 @@ struct Examination {
 
 impl Examination {
     /// Ends early if the result is no longer `needed`.
-    fn run(mut self, needed: &AtomicBool) -> Facts {
-        let (mut range, mut done) = ((u8::MAX, 0), 0);
-        let mut piece = vec![0; self.bytes.min(PIECE) as usize];
-        while done < self.bytes {
-            let now = &mut piece[..(self.bytes - done).min(PIECE) as usize];
-            let is_read = needed.load(Ordering::Relaxed)
-                && read_at(&self.file, now, self.start + done).is_ok();
-            if !is_read {
-                return Facts { found: self.found, sha256: unknown_hash() };
+    fn run(self, needed: &AtomicBool) -> Facts {
+        let Examination { whole, found, mut room, copy } = self;
+        let mut range = (u8::MAX, 0);
+        let sha256 = whole.hash(needed, |piece| {
+            range = range_of_bytes(piece, range);
+            if let Some(room) = &mut room {
+                room.extend_from_slice(piece);
             }
-            range = range_of_bytes(now, range);
-            self.head.update(&*now);
-            if let Some(room) = &mut self.room {
-                room.extend_from_slice(now);
-            }
-            done += now.len() as u64;
-        }
-        // Images may have been read before the change, and others after it.
-        let sha256 = match modified(&self.file) == self.modified {
-            true => format!("{:x}", self.head.finalize()),
-            false => unknown_hash(),
+        });
+        let Some(sha256) = sha256 else {
+            return Facts { found, sha256: unknown_hash() };
         };
-        let in_file = self.room.is_none();
-        if let Some(pixels) = self.room {
-            self.copy.get_or_init(|| pixels);
+        let in_file = room.is_none();
+        if let Some(pixels) = room {
+            copy.get_or_init(|| pixels);
         }
         let (smallest, largest) = (f64::from(range.0), f64::from(range.1));
-        Facts { found: FoundImages { smallest, largest, in_file, ..self.found }, sha256 }
+        Facts { found: FoundImages { smallest, largest, in_file, ..found }, sha256 }
     }
 }
 
@@ -352,12 +365,62 @@ impl Range {
         self.squares += value * value;
     }
 
+    /// The scaling rule for these values; none when they cannot be grey levels.
+    fn scaling(&self) -> Option<Scaling> {
+        let Range { smallest, largest, .. } = *self;
+        match self.is_standardised() {
+            true => Some(Scaling::Range { black: smallest, white: largest }),
+            false => Scaling::of(smallest, largest),
+        }
+    }
+
     /// Whether the values have been standardised: a mean of 0 and a standard deviation of 1, each within a tenth. One
     /// wrong negative value among those of 0 to 1 or 0 to 255 does not look like that.
     fn is_standardised(&self) -> bool {
         let mean = self.sum / self.count;
         let deviation = (self.squares / self.count - mean * mean).sqrt();
         Scaling::is_negative(self.smallest) && mean.abs() < 0.1 && (deviation - 1.0).abs() < 0.1
+    }
+}
+
+/// Values of a file as `u8`, in C order.
+struct PixelCopy {
+    order: Order,
+    levels: Levels,
+    pixels: Vec<u8>,
+    /// The index in the file of the next value.
+    index: usize,
+}
+
+impl PixelCopy {
+    fn new(order: Order, scaling: Scaling, mut room: Vec<u8>) -> PixelCopy {
+        if order.fortran {
+            room.resize(order.count * order.shape.pixels(), 0);
+        }
+        PixelCopy { order, levels: Levels::new(scaling), pixels: room, index: 0 }
+    }
+
+    fn take(&mut self, values: &[f64]) {
+        for &value in values {
+            let level = self.levels.of(value);
+            if self.order.fortran {
+                self.pixels[self.order.in_c_order(self.index)] = level;
+            } else {
+                self.pixels.push(level);
+            }
+            self.index += 1;
+        }
+    }
+
+    /// The pixels, unless different values were merged into too few levels.
+    fn checked(self, path: &Path) -> Result<Vec<u8>> {
+        let Some(left) = self.levels.too_few() else {
+            return Ok(self.pixels);
+        };
+        let found = format!("{left}, with {}", self.levels.scaling);
+        let advice = "spread what matters over 0 to 1: low, high = np.percentile(X, [0.1, 99.9]); \
+                      X = np.clip((X - low) / (high - low), 0, 1)";
+        Err(wrong(path, &format!("at least {FEWEST_LEVELS} levels of grey"), found, advice))
     }
 }
 
@@ -479,12 +542,10 @@ mod tests {
         let shape = ImageShape { height: 1, width: 3, channels: 1 };
         let examine = |modified| {
             let copy = Arc::new(OnceLock::new());
+            let file = file.try_clone().unwrap();
+            let head = Sha256::new();
             let examination = Examination {
-                file: file.try_clone().unwrap(),
-                start: 2,
-                bytes: 3,
-                modified,
-                head: Sha256::new(),
+                whole: WholeFile { file, start: 2, bytes: 3, modified, head },
                 found: Images::in_memory(shape, vec![0; 3]).found().clone(),
                 room: Some(Vec::new()),
                 copy: Arc::clone(&copy),

@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
 use super::scaling::Scaling;
 use crate::error::Result;
+use crate::system::background::in_background;
 use crate::system::files::{read_ahead, read_at};
-use crate::system::parallel::in_background;
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,7 +65,8 @@ pub(super) struct Images {
     pub(super) shape: ImageShape,
     pub(super) count: usize,
     pub(super) pixels: Pixels,
-    pub(super) file_facts: FileFacts,
+    /// What needs only these does not keep the pixels.
+    pub(super) file_facts: Arc<FileFacts>,
 }
 
 pub(super) enum Pixels {
@@ -134,7 +135,7 @@ impl FileFacts {
     }
 
     /// Waits for the results.
-    fn get(&self) -> &Facts {
+    pub(super) fn get(&self) -> &Facts {
         self.known.get_or_init(|| {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             #[allow(clippy::expect_used, reason = "`OnceLock` asks one caller")]
@@ -145,7 +146,7 @@ impl FileFacts {
     }
 }
 
-/// Stops the thread: with the data set gone, nobody can ask for its results.
+/// Stops the thread: with the data set and what was made from it gone, nobody can ask for its results.
 impl Drop for FileFacts {
     fn drop(&mut self) {
         self.needed.store(false, Ordering::Relaxed);
@@ -174,18 +175,13 @@ impl Images {
             in_file: false,
         };
         let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
-        let file_facts = FileFacts::known(Facts { found, sha256 });
+        let file_facts = Arc::new(FileFacts::known(Facts { found, sha256 }));
         Images { shape, count, file_facts, pixels: Pixels::Memory(pixels) }
     }
 
     /// What was found in the file. Waits until all of it was read.
     pub(super) fn found(&self) -> &FoundImages {
         &self.file_facts.get().found
-    }
-
-    /// SHA-256 of the file. Waits as [`Images::found`].
-    pub(super) fn sha256(&self) -> &str {
-        &self.file_facts.get().sha256
     }
 
     /// Bytes of the pixels of all images.

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 impl Model {
     /// What this model was trained on, one record for each choice of images, in the order of the trainings. Nothing
-    /// before the first, and nothing of pretrained weights.
+    /// before the first, and nothing of pretrained weights. Who reads the `dataset` of a record may wait: see
+    /// [`LazyDatasetInfo`](crate::data::LazyDatasetInfo).
     pub fn trained_on(&self) -> &[TrainedOn] {
         &self.trained_on
     }
@@ -45,7 +46,7 @@ impl Model {
     }
 
     /// Records the images of a training that begins. Returns a warning if the model was trained on other images of the same
-    /// data set before.
+    /// data set before. Waits for the hash of `X.npy` only if there is an earlier record to compare with.
     pub(crate) fn will_be_trained_on(&mut self, record: TrainedOn) -> Option<String> {
         if self.trained_on.contains(&record) {
             return None;

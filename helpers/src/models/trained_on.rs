@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::data::{DatasetInfo, Split, SplitConfig, Subset};
+use crate::data::{DatasetInfo, LazyDatasetInfo, Split, SplitConfig, Subset};
 use crate::text::clean_text;
 
 /// The images that a model was trained on, and its classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedOn {
-    /// The data set, or the sample that was taken of it.
-    pub dataset: DatasetInfo,
+    /// The data set, or the sample that was taken of it. A training makes this record before `X.npy` was read to its end.
+    pub dataset: LazyDatasetInfo,
     /// By class id.
     pub class_names: Vec<String>,
     /// How it was split; none for parts that were made in another way.
@@ -72,7 +72,7 @@ impl TrainedOn {
     ) -> TrainedOn {
         let dataset = train.dataset();
         TrainedOn {
-            dataset: dataset.info(),
+            dataset: dataset.lazy_info(),
             class_names: dataset.class_names().to_vec(),
             split: split.cloned(),
             rows_sha256: hash_of_rows([train, validation]),

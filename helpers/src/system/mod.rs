@@ -1,5 +1,6 @@
 //! What is asked of the operating system and of the processor: files, memory, interrupts, threads, versions.
 
+pub(crate) mod background;
 pub(crate) mod device;
 pub(crate) mod elements;
 pub mod environment;

@@ -42,20 +42,6 @@ pub(crate) fn in_team<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Sync) {
     on_threads(threads, &take);
 }
 
-/// Runs work on a new thread with low priority.
-pub(crate) fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> std::thread::JoinHandle<T> {
-    std::thread::spawn(move || {
-        #[cfg(target_os = "linux")]
-        // SAFETY: a plain system call; on Linux 0 means the calling thread. A refusal does no harm.
-        unsafe {
-            libc::setpriority(libc::PRIO_PROCESS, 0, 10);
-        }
-        work()
-    })
-}
-
 fn threads() -> usize {
     tch::get_num_threads().max(1) as usize
 }

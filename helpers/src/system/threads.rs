@@ -10,6 +10,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::background::foreground_switches;
 use super::parallel::has_team;
 
 /// Time that is measured for each number of threads: several of the system's time slices (3 to 4 ms each).
@@ -68,7 +69,7 @@ impl AdaptiveThreads {
     pub(crate) fn after_batch(&mut self, images: usize) {
         if let Some(choice) = &mut self.choice {
             let tried = choice.tried.is_some();
-            choice.after_batch(images, self.started.elapsed(), involuntary_switches());
+            choice.after_batch(images, self.started.elapsed(), foreground_switches());
             set_num_threads(choice.threads());
             if tried && choice.tried.is_none() {
                 // Remembered only on a busy machine: on a quiet one it may be noise, or suit only this kind of work.
@@ -97,20 +98,6 @@ fn set_num_threads(threads: usize) {
     if tch::get_num_threads() != threads as i32 {
         tch::set_num_threads(threads as i32);
     }
-}
-
-/// Involuntary context switches of this process so far; 0 where the system does not count them.
-fn involuntary_switches() -> u64 {
-    #[cfg(unix)]
-    {
-        // SAFETY: the structure is plain numbers, and the call fills it.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: as above.
-        unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-        u64::try_from(usage.ru_nivcsw).unwrap_or(0)
-    }
-    #[cfg(not(unix))]
-    0
 }
 
 /// The choice of a number of threads, and what is known about the speeds. Times are since the start of the loop.
