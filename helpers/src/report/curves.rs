@@ -72,7 +72,7 @@ impl LearningCurve {
             .plot()
     }
 
-    /// The gain of the last step to more images, and whether more images would help; as a sentence.
+    /// The gain of the last step to more images, and whether the curve still rises there; as a sentence.
     pub fn sentence(&self) -> String {
         let [.., before, last] = &self.validation[..] else { return String::new() };
         let [.., fewer, more] = self.train_sizes[..] else { return String::new() };
@@ -80,9 +80,13 @@ impl LearningCurve {
             return format!("With {} training images the curve has no last step.", thousands(more));
         }
         let verdict = match last.accuracy_ci95[0] > before.accuracy_ci95[1] {
-            true => "The curve still rises at its end, so more images would help",
+            true => format!(
+                "The curve still rises at its end: {} images are not enough",
+                thousands(more)
+            ),
             false => {
                 "The two intervals overlap, so the curve does not say whether more images would help"
+                    .to_owned()
             }
         };
         format!(
@@ -230,7 +234,7 @@ mod tests {
         assert_eq!(
             curve.sentence(),
             "From 1,000 to 4,000 training images the validation accuracy goes from 50.00 to 85.00%: +35.00 points for 4.0 \
-             times as many. The curve still rises at its end, so more images would help."
+             times as many. The curve still rises at its end: 4,000 images are not enough."
         );
         assert!(curve.plot().unwrap().alt_text().contains("accuracy from 10 to 85"));
         let short = LearningCurve { train_sizes: vec![500, 1548, 1548], ..curve.clone() };
