@@ -135,7 +135,8 @@ impl ModelResults {
         comparative_table(&self.metrics)
     }
 
-    /// The best model, its gain over the next one, and the cost of that gain; as sentences.
+    /// The best model, its gain over each other one, the cost of that gain, and which model has a lower loss, if one has;
+    /// as sentences.
     ///
     /// # Errors
     /// As [`comparative_table`].
@@ -158,6 +159,39 @@ impl ModelResults {
                 name_in_sentence(&other.name)
             );
         }
+        let lowest = ranked.iter().min_by(|(_, a), (_, b)| a.loss.total_cmp(&b.loss));
+        if let Some((other, scored)) = lowest.filter(|(_, scored)| scored.loss < score.loss) {
+            text += &format!(
+                "\nThe lowest loss, {:.4}, is that of {}: the loss also counts how sure a model is, right or wrong.",
+                scored.loss,
+                name_in_sentence(&other.name)
+            );
+        }
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::Metrics;
+    use crate::artifacts::tests::metrics;
+    use crate::evaluation::Evaluation;
+
+    #[test]
+    fn a_lower_loss_than_that_of_the_most_accurate_model_is_named() {
+        let scored = |name: &str, accuracy: f64, loss: f64| {
+            let made = metrics(name, accuracy);
+            let test = Evaluation { loss, ..made.test_evaluation().unwrap() };
+            Metrics { test: Some(Scores::Classification(test)), ..made }
+        };
+        let found = |cnn_loss: f64| {
+            let metrics = vec![scored("cnn", 0.75, cnn_loss), scored("transfer", 0.875, 0.5)];
+            ModelResults { metrics, predictions: Vec::new() }.findings().unwrap()
+        };
+        let end = "\nThe lowest loss, 0.2500, is that of the convolutional network: the loss also counts how sure a model is, \
+                   right or wrong.";
+        assert!(found(0.25).ends_with(end), "{}", found(0.25));
+        assert!(!found(0.75).contains("lowest loss"), "{}", found(0.75));
     }
 }
