@@ -164,8 +164,11 @@ pub fn decibels_text(psnr_db: f64) -> String {
     }
 }
 
-/// A number with about four digits.
+/// A number with about four digits; `∞` for an infinite one, as the PSNR of equal images is.
 pub(crate) fn short(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
+    }
     let size = value.abs();
     let digits = if size == 0.0 || size >= 1000.0 {
         0
@@ -204,8 +207,8 @@ mod tests {
 
     #[test]
     fn a_short_number_has_four_digits_and_no_zeros_at_its_end() {
-        let texts = [8220.4, 916.5, 70.0, 2.0, 1.0 / 3.0, 0.0074, 0.0].map(short);
-        assert_eq!(texts, ["8,220", "916.5", "70", "2", "0.3333", "0.0074", "0"]);
+        let texts = [8220.4, 916.5, 70.0, 2.0, 1.0 / 3.0, 0.0074, 0.0, f64::INFINITY].map(short);
+        assert_eq!(texts, ["8,220", "916.5", "70", "2", "0.3333", "0.0074", "0", "∞"]);
     }
 
     #[test]

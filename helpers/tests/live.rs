@@ -1,6 +1,7 @@
 //! What cells show while they run, read from stdout as a front does, and what is printed where none listens.
 
 use crate::common;
+use crate::provenance::write_npy;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -155,6 +156,31 @@ fn without_a_front_a_training_prints_whole_lines_and_the_same_numbers() {
     let bits =
         |lines: &str| lines.lines().find(|line| line.starts_with("bits ")).unwrap().to_owned();
     assert_eq!(bits(&stdout), bits(&run("trains", true, folder.path())));
+}
+
+#[test]
+#[ignore = "a part of the next test"]
+fn scores_copies() {
+    let Some(folder) = folder() else { return };
+    println!();
+    let mut run = Run::new("baseline", folder.join("export"), true);
+    let split = run.load_split(&folder, 0, 1).unwrap();
+    let mut model = model(&split);
+    run.fit(&mut model, &split, FitConfig { epochs: 1, patience: 1, ..config() }).unwrap();
+    run.evaluate(&model, &split).unwrap();
+}
+
+/// As notebook 4 on 24 pictures that are there five times each: the test part shows what was learnt by heart.
+#[test]
+fn copies_of_training_images_are_told_beside_the_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..120 * 36).map(|pixel| (pixel / 36 / 5 * 10) as u8).collect();
+    let labels: Vec<u8> = (0..120).map(|image| image / 5 % 2).collect();
+    write_npy(&folder.path().join("X.npy"), "(120, 6, 6)", &pixels);
+    write_npy(&folder.path().join("y.npy"), "(120,)", &labels);
+    let stdout = run("scores_copies", false, folder.path());
+    let told = "15 test images have the pixels of one in the train or the validation part: image ";
+    assert!(stdout.contains("Equal pictures: ") && stdout.contains(told), "{stdout}");
 }
 
 #[test]

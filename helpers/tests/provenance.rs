@@ -28,7 +28,7 @@ fn random_labels(folder: &Path, seed: u64, classes: [&str; 2]) -> PathBuf {
     folder.to_owned()
 }
 
-fn write_npy(path: &Path, shape: &str, bytes: &[u8]) {
+pub(crate) fn write_npy(path: &Path, shape: &str, bytes: &[u8]) {
     let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
     header += &" ".repeat(128 - 10 - 1 - header.len());
     let mut file = b"\x93NUMPY\x01\x00\x76\x00".to_vec();

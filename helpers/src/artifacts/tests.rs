@@ -9,8 +9,9 @@ use super::*;
 use crate::architectures::AutoencoderConfig;
 use crate::data::test_files::{folder as files, npy};
 use crate::data::{Dataset, GaussianNoise, Split, SplitConfig};
-use crate::evaluation::{Evaluation, LinearDenoiser};
+use crate::evaluation::{Evaluation, LinearDenoiser, classification_report, confusion_matrix};
 use crate::models::{Model, Sequential};
+use crate::plot::plot_confusion;
 use crate::system::write_atomically;
 use crate::training::{EpochRecord, FitConfig, History};
 
@@ -268,6 +269,13 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     let found = read(&next);
     assert_eq!(found.dataset.sampled_from, Some(4000));
     assert!(found.to_string().contains("A run on 200 of 4,000 images."), "{found}");
+    // As the notebook asks for it.
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
+    for (sample, expected) in [(200, next.folder()), (0, full.folder())] {
+        let mut run = Run::new("baseline", folder.path(), false);
+        run.load_split(&data, sample, 1).unwrap();
+        assert_eq!(run.artifacts().folder(), expected);
+    }
 }
 
 /// A network of few weights, and settings for a short training.
@@ -327,21 +335,58 @@ fn a_run_keeps_what_it_trained_and_found_and_another_notebook_reads_it() {
     );
 }
 
+/// As in notebook 7, of 202 images of which two show a lynx; the split takes both for the training.
 #[test]
-fn a_run_of_a_denoiser_scores_it_beside_the_linear_one() {
+fn a_class_that_no_test_image_shows_is_named_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = Run::new("autoencoder", folder.path(), true);
-    let pixels: Vec<u8> = (0..200 * 64).map(|pixel| (pixel * 7 % 251) as u8).collect();
+    let pixels: Vec<u8> = (0..202 * 16).map(|pixel| (pixel * 7 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..202).map(|image| if image < 200 { image % 2 } else { 2 }).collect();
+    let data = files(&npy("|u1", &[202, 4, 4], &pixels), &npy("|u1", &[202], &labels));
+    fs::write(data.path().join("classes.txt"), "cat\ndog\nlynx\n").unwrap();
+    let mut run = Run::new("cnn", folder.path(), true);
+    let split = run.load_split(data.path(), 0, 1).unwrap();
+    assert_eq!((split.train.class_counts()[2], split.test.class_counts()[2]), (2, 0));
+    let (mut model, config) = small(&split);
+    run.fit(&mut model, &split, config).unwrap();
+    let result = run.evaluate(&model, &split).unwrap();
+    let text = result.findings(&[]).unwrap();
+    let missing = " No test image shows lynx: nothing can be said of it here.";
+    assert!(text.contains(missing) && !text.contains("lynx ("), "{text}");
+    let (report, truth) = (result.report().unwrap(), result.y_true());
+    let only_cats = vec![0; truth.len()];
+    let names = split.class_names();
+    let before = classification_report(truth, &only_cats, names).unwrap();
+    let gains = report.gains_over(&before, "the dense network");
+    assert!(gains.ends_with(" of 2 classes rises.") && !gains.contains("lynx"), "{gains}");
+    let figure = report.plot_gains(&before, ["dense", "convolutional"]).unwrap();
+    assert!(!figure.alt_text().contains("lynx"), "{}", figure.alt_text());
+    plot_confusion(&confusion_matrix(truth, result.y_pred(), names.len()).unwrap(), names).unwrap();
+}
+
+/// A brief training of a small denoiser on 200 images of 8 × 8 pixels, and its scores.
+fn denoised(run: &mut Run, pixel: fn(usize) -> u8, noise: GaussianNoise) -> DenoisingResult {
+    let pixels: Vec<u8> = (0..200 * 64).map(pixel).collect();
     let labels: Vec<u8> = (0..200).map(|image| image % 2).collect();
     let data = files(&npy("|u1", &[200, 8, 8], &pixels), &npy("|u1", &[200], &labels));
     let split = run.load_split(data.path(), 0, 1).unwrap();
-    let noise = GaussianNoise { mean: 0.1, variance: 0.3, clip: false };
     let network = AutoencoderConfig { filters: [2, 4], dense: 10, ..AutoencoderConfig::default() };
     let mut model = network.network(split.image_shape()).unwrap().build(1).unwrap();
     let config = FitConfig { epochs: 1, patience: 1, ..FitConfig::default() };
     run.fit_denoiser(&mut model, &split, noise, config).unwrap();
     let linear = LinearDenoiser::fit(&split.train, noise, 1).unwrap();
-    let result = run.evaluate_denoiser(&model, &linear, &split).unwrap();
+    run.evaluate_denoiser(&model, &linear, &split).unwrap()
+}
+
+fn pattern(pixel: usize) -> u8 {
+    (pixel * 7 % 251) as u8
+}
+
+#[test]
+fn a_run_of_a_denoiser_scores_it_beside_the_linear_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new("autoencoder", folder.path(), true);
+    let noise = GaussianNoise { mean: 0.1, variance: 0.3, clip: false };
+    let result = denoised(&mut run, pattern, noise);
     assert_eq!(result.metrics.rate, Some(6.0 / 64.0));
     assert!(matches!(result.metrics.test, Some(Scores::Denoising(scores))
         if scores.psnr_db == result.network.psnr_db && scores.linear_psnr_db == result.linear.psnr_db));
@@ -352,4 +397,26 @@ fn a_run_of_a_denoiser_scores_it_beside_the_linear_one() {
             && text.contains("code of 6 values"),
         "{text}"
     );
+}
+
+/// The linear denoiser gives black images back as they are: its PSNR is infinite, which is no failure.
+#[test]
+fn a_run_of_a_denoiser_on_black_images_keeps_an_infinite_psnr() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new("autoencoder", folder.path(), true);
+    let result = denoised(&mut run, |_| 0, GaussianNoise::default());
+    assert_eq!(result.linear.psnr_db, f64::INFINITY);
+    assert_eq!(run.artifacts().load_metrics("autoencoder").unwrap(), result.metrics);
+    let text = result.findings();
+    let exact = "where the best linear denoiser with a code of 6 values is exact and ";
+    assert!(text.contains(exact), "{text}");
+}
+
+#[test]
+fn a_run_of_a_denoiser_without_noise_has_nothing_to_take_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new("autoencoder", folder.path(), true);
+    let noise = GaussianNoise { mean: 0.0, variance: 0.0, clip: false };
+    let text = denoised(&mut run, pattern, noise).findings();
+    assert!(text.contains("; the input has no noise that could be taken away."), "{text}");
 }

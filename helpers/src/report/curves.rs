@@ -213,7 +213,10 @@ mod tests {
             network: [vec![15.0], levels.network.clone()].concat(),
             trained: 0.3,
         };
-        let text = with(0.0, f64::INFINITY).sentence();
+        let noiseless = with(0.0, f64::INFINITY);
+        let alt_text = noiseless.plot().unwrap().alt_text().to_owned();
+        assert!(alt_text.contains("noisy input from ∞ to 5"), "{alt_text}");
+        let text = noiseless.sentence();
         assert!(text.contains("most over its input at 0.3: 14.00 dB"), "{text}");
         assert!(text.ends_with("not ahead of the linear denoiser at 0, 0.1."), "{text}");
     }

@@ -107,11 +107,11 @@ impl<'de> Visitor<'de> for ListOrMask {
 
     fn visit_str<E: de::Error>(self, mask: &str) -> Result<Rows, E> {
         let mut rows = Vec::new();
-        for (place, letter) in mask.chars().enumerate() {
+        for (index, letter) in mask.chars().enumerate() {
             let digit = letter.to_digit(16).ok_or_else(|| {
                 E::invalid_value(Unexpected::Char(letter), &"a hexadecimal digit")
             })?;
-            rows.extend((0..4).filter(|bit| (digit >> bit) & 1 == 1).map(|bit| 4 * place + bit));
+            rows.extend((0..4).filter(|bit| (digit >> bit) & 1 == 1).map(|bit| 4 * index + bit));
         }
         Ok(rows.into_iter().collect())
     }

@@ -184,5 +184,8 @@ mod tests {
         let found = made_by_setup(&project);
         let steps = found.iter().filter(|(_, finding)| finding.is_err()).count();
         assert_eq!(steps, 6, "{found:?}");
+        let (name, finding) = &on_this_machine(&project)[0];
+        let text = finding.as_ref().unwrap_err();
+        assert!(name == "Folder" && text.contains("has a space in its path"), "{name}: {text}");
     }
 }
