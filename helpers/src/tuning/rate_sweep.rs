@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::data::{Split, Subset};
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::evaluation::{LinearDenoiser, Quality};
 use crate::models::Sequential;
@@ -22,8 +22,8 @@ pub struct RateSweep {
     pub linear: Vec<f64>,
 }
 
-/// Trains a network of each size from new weights on the first `images` of the training part, and scores it on the
-/// validation part. The test part is not used.
+/// Trains a network of each size from new weights on the first `images` of the training part (0 for all), and scores it
+/// on the validation part. The test part is not used.
 ///
 /// - `networks`: autoencoders, from the smallest code to the largest; [`smaller_codes`] helps to choose
 /// - `linear`: fitted to the noise that the networks are trained on
@@ -45,9 +45,7 @@ pub fn rate_sweep(
         return Err(Error::parameter("networks", "at least one", "none", advice));
     }
     let noise = linear.noise();
-    let train: &Subset = &split.train;
-    let few = train.indices()[..images.min(train.len())].to_vec();
-    let few = Split { train: train.dataset().subset(few)?, ..split.clone() };
+    let few = Split { train: split.train.take(images), ..split.clone() };
     let validation = noise.on(&split.validation, config.seed);
     let mut sweep = RateSweep { rates: Vec::new(), network: Vec::new(), linear: Vec::new() };
     let mut trainings = Trainings::new(networks.len());
