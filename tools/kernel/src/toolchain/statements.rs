@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use ra_ap_syntax::ast::{self, AstNode, BlockModifier, ElseBranch, Expr, HasLoopBody, Stmt};
+use ra_ap_syntax::ast::{
+    self, AstNode, BlockModifier, ElseBranch, Expr, HasAttrs, HasLoopBody, Stmt,
+};
 use ra_ap_syntax::{Edition, SourceFile};
 use regex::Regex;
 
@@ -70,8 +72,8 @@ fn note_block(source: &str, block: &ast::BlockExpr, notes: &mut Vec<Note>) {
     let Some(list) = block.stmt_list() else { return };
     let Some(brace) = list.l_curly_token() else { return };
     let mut after = usize::from(brace.text_range().end());
-    // A block's own attributes come first.
-    if source[after..].trim_start().starts_with("#!") {
+    // A block's own attributes and documentation come first, behind other comments or not.
+    if list.attrs().next().is_some() || begins_with_own_documentation(&source[after..]) {
         return;
     }
     let statements =
@@ -95,6 +97,15 @@ fn note_block(source: &str, block: &ast::BlockExpr, notes: &mut Vec<Note>) {
         }
         after = usize::from(range.end());
     }
+}
+
+/// Whether comments that are about the block itself, `//!` and `/*!`, are among the first ones in it.
+fn begins_with_own_documentation(inside: &str) -> bool {
+    inside
+        .lines()
+        .map(str::trim_start)
+        .take_while(|line| line.is_empty() || line.starts_with('/'))
+        .any(|line| line.starts_with("//!") || line.starts_with("/*!"))
 }
 
 /// Whether a statement does something; most items only declare.
@@ -140,7 +151,7 @@ fn blocks(expression: &Expr) -> Vec<ast::BlockExpr> {
 fn line(source: &str, start: usize) -> usize {
     let first = source[start..].lines().next().unwrap_or_default();
     // evcxr has the value of a cell between lines of its own.
-    let is_evcxrs = ["(", "let r = &("].contains(&first)
+    let is_evcxrs = ["(", "{ let r = &("].contains(&first)
         || first.starts_with("evcxr_send_text_plain(") && first.ends_with('(');
     source[..start].matches('\n').count() + 1 + usize::from(is_evcxrs)
 }
@@ -208,6 +219,8 @@ mod tests {
             "let x = const { f() };",
             "unsafe {\n    f();\n}",
             "{ #![allow(unused)]\n f(); }",
+            "{ // why\n    #![allow(unused)]\n    f();\n}",
+            "loop {\n    // why\n    //! about it\n    f();\n}",
         ] {
             let source = CELL.replace("two(x);", text);
             let noted = with_notes(&source);
