@@ -82,12 +82,17 @@ def keep(order: dict, sum_: str, offset: int, piece: bytes, last: bool) -> None:
         raise ValueError(f"a file arrived with SHA-256 {found}, not {sum_}")
     part.chmod(0o555)
     os.replace(part, files / sum_)
-    sweep(files.parent)
+    try:
+        # The files of this search may be old ones that it found here, whose set is made with its first trial.
+        sweep(files.parent, {sum_ for _, sum_, _ in order["files"]})
+    except OSError:
+        # Another process removes something at the same time.
+        pass
 
 
-def sweep(store: Path) -> None:
-    """Removes what was not used for a month: sets of files, files of no set, and checkpoints. What cannot be removed, such
-    as another user's files, only takes space."""
+def sweep(store: Path, used: set[str]) -> None:
+    """Removes what was not used for a month: sets of files, files of no set, and checkpoints; but not the files that are
+    `used`. What cannot be removed, such as another user's files, only takes space."""
 
     def inside(name: str) -> list[Path]:
         return list((store / name).iterdir()) if (store / name).is_dir() else []
@@ -100,7 +105,7 @@ def sweep(store: Path) -> None:
 
     for folder in filter(is_old, inside("sets")):
         shutil.rmtree(folder, ignore_errors=True)
-    used = {Path(os.readlink(link)).name for link in (store / "sets").rglob("*") if link.is_symlink()}
+    used = used | {Path(os.readlink(link)).name for link in (store / "sets").rglob("*") if link.is_symlink()}
     for path in inside("files") + inside("checkpoints"):
         if path.name not in used and is_old(path):
             try:
@@ -253,10 +258,11 @@ def put_back(idle: list, process: Process, seconds: float) -> None:
             return
         process.end()
 
-    process.clock = threading.Timer(seconds, over)
-    process.clock.daemon = True
+    # Another thread may take the process, and give it another clock, as soon as it is in the list.
+    clock = process.clock = threading.Timer(seconds, over)
+    clock.daemon = True
     idle.append(process)
-    process.clock.start()
+    clock.start()
 
 
 def run_trial(order: dict, spec: str) -> dict:

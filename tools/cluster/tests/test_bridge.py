@@ -576,6 +576,21 @@ def test_what_was_not_used_for_a_month_goes_when_something_comes(tmp_path):
     assert {path for name in ("files", "sets", "checkpoints") for path in (tmp_path / name).iterdir()} == {*used, *new}
 
 
+def test_an_old_file_that_a_new_search_uses_stays_while_its_others_arrive(tmp_path):
+    data, program = b"data", b"a new program"
+    sums = [on_worker.hashlib.sha256(content).hexdigest() for content in (data, program)]
+    files = [("data/X.npy", sums[0], len(data)), ("trial", sums[1], len(program))]
+    order = {"store": str(tmp_path), "search": "s", "files": files}
+    on_worker.keep(order, sums[0], 0, data, True)
+    # Its set was made a month ago, with another program.
+    before = on_worker.folder_of(order | {"files": files[:1]})
+    for path in (before, tmp_path / "files" / sums[0]):
+        os.utime(path, (time.time() - 31 * 86400,) * 2)
+    assert on_worker.missing(order) == [sums[1]]
+    on_worker.keep(order, sums[1], 0, program, True)
+    assert on_worker.missing(order) == [] and not before.exists()
+
+
 def test_a_large_file_is_hashed_piece_by_piece(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"abcdefg")
     monkeypatch.setattr(on_worker, "PIECE", 3)

@@ -4,7 +4,10 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use ra_ap_syntax::ast::{self, AstNode, BlockModifier, ElseBranch, Expr, HasLoopBody, Stmt};
+use ra_ap_syntax::ast::{
+    self, AstNode, BlockModifier, ElseBranch, Expr, HasAttrs, HasLoopBody, HasModuleItem, HasName,
+    Stmt,
+};
 use ra_ap_syntax::{Edition, SourceFile};
 use regex::Regex;
 
@@ -54,24 +57,38 @@ fn notes(source: &str) -> Vec<Note> {
     if !parsed.errors().is_empty() {
         return notes;
     }
-    let tree = parsed.tree();
-    let mut closures = tree.syntax().descendants().filter_map(ast::ClosureExpr::cast);
-    // evcxr puts a cell's statements into a closure with its own error type.
-    let is_cell = |closure: &ast::ClosureExpr| {
-        closure.ret_type().is_some_and(|kind| kind.to_string().contains("EvcxrUserCodeError"))
-    };
-    if let Some(Expr::BlockExpr(cell)) = closures.find(is_cell).and_then(|cell| cell.body()) {
+    if let Some(cell) = statements_of_cell(&parsed.tree()) {
         note_block(source, &cell, &mut notes);
     }
     notes
+}
+
+/// The block with a cell's statements.
+fn statements_of_cell(tree: &SourceFile) -> Option<ast::BlockExpr> {
+    let is_cells = |function: &ast::Fn| {
+        function.name().is_some_and(|name| name.to_string().starts_with("run_user_code_"))
+    };
+    let items = tree.items().filter_map(|item| ast::Fn::cast(item.syntax().clone()));
+    let function = items.filter(is_cells).last()?;
+    let mut closures = function.syntax().descendants().filter_map(ast::ClosureExpr::cast);
+    // The first one is what `catch_unwind` calls. From the first `?` of a session on, the statements are in a closure of
+    // their own in it, with evcxr's error type.
+    let caught = closures.next()?;
+    let with_error = closures.find(|closure| {
+        closure.ret_type().is_some_and(|kind| kind.to_string().contains("EvcxrUserCodeError"))
+    });
+    let Expr::BlockExpr(cell) = with_error.unwrap_or(caught).body()? else { return None };
+    // In a cell with `await` they are in a future, which any thread may run.
+    let is_future = cell.to_string().contains("evcxr_variable_store.lazy_arc(");
+    (!is_future).then_some(cell)
 }
 
 fn note_block(source: &str, block: &ast::BlockExpr, notes: &mut Vec<Note>) {
     let Some(list) = block.stmt_list() else { return };
     let Some(brace) = list.l_curly_token() else { return };
     let mut after = usize::from(brace.text_range().end());
-    // A block's own attributes come first.
-    if source[after..].trim_start().starts_with("#!") {
+    // A block's own attributes and documentation come first, behind other comments or not.
+    if list.attrs().next().is_some() || begins_with_own_documentation(&source[after..]) {
         return;
     }
     let statements =
@@ -95,6 +112,15 @@ fn note_block(source: &str, block: &ast::BlockExpr, notes: &mut Vec<Note>) {
         }
         after = usize::from(range.end());
     }
+}
+
+/// Whether comments that are about the block itself, `//!` and `/*!`, are among the first ones in it.
+fn begins_with_own_documentation(inside: &str) -> bool {
+    inside
+        .lines()
+        .map(str::trim_start)
+        .take_while(|line| line.is_empty() || line.starts_with('/'))
+        .any(|line| line.starts_with("//!") || line.starts_with("/*!"))
 }
 
 /// Whether a statement does something; most items only declare.
@@ -140,7 +166,7 @@ fn blocks(expression: &Expr) -> Vec<ast::BlockExpr> {
 fn line(source: &str, start: usize) -> usize {
     let first = source[start..].lines().next().unwrap_or_default();
     // evcxr has the value of a cell between lines of its own.
-    let is_evcxrs = ["(", "let r = &("].contains(&first)
+    let is_evcxrs = ["(", "{ let r = &("].contains(&first)
         || first.starts_with("evcxr_send_text_plain(") && first.ends_with('(');
     source[..start].matches('\n').count() + 1 + usize::from(is_evcxrs)
 }
@@ -190,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn statements_before_the_first_question_mark_of_a_session_are_noted_too() {
+        let plain = CELL
+            .replace("let _ = (|| -> std::result::Result<(), EvcxrUserCodeError> {\n", "")
+            .replace("Ok(())})();\n", "");
+        let noted = with_notes(&plain);
+        let lines: Vec<&str> = noted.lines().collect();
+        assert_eq!(lines[7], "  std::panic::AssertUnwindSafe(||{ evcxr_at(9);");
+        assert_eq!(lines[8], "let a = load(); evcxr_at(10); // the data");
+        // As with `await`.
+        let future = plain.replace("let a = ", "let a = evcxr_variable_store.lazy_arc(1); ");
+        assert_eq!(with_notes(&future), future);
+    }
+
+    #[test]
     fn what_is_not_understood_has_no_notes() {
         for source in [
             "",
@@ -208,6 +248,8 @@ mod tests {
             "let x = const { f() };",
             "unsafe {\n    f();\n}",
             "{ #![allow(unused)]\n f(); }",
+            "{ // why\n    #![allow(unused)]\n    f();\n}",
+            "loop {\n    // why\n    //! about it\n    f();\n}",
         ] {
             let source = CELL.replace("two(x);", text);
             let noted = with_notes(&source);
