@@ -541,6 +541,27 @@ fn charts_have_a_drawing_for_a_phone() {
     assert!(drawing_for_a_phone(&plot_confusion(&confusions(60), &names).unwrap()).is_none());
 }
 
+/// The names of both axes are longer than the few rows are high and the few columns are wide.
+#[test]
+fn long_names_of_axes_stay_on_the_page_of_a_phone() {
+    let values = |count: usize| (0..count).map(|value| format!("value {value}")).collect();
+    let map = HeatMap {
+        rows: ("Initializer of all kernels".to_owned(), values(2)),
+        columns: (
+            "The share of the values that dropout leaves out, by layer".to_owned(),
+            values(6),
+        ),
+        ..heat_map(Array2::from_elem((2, 6), 0.5))
+    };
+    let narrow = decode_png(&drawing_for_a_phone(&map.plot().unwrap()).unwrap());
+    let (bottom, right) = (narrow.height - 1, narrow.width - 1);
+    let edges = (0..narrow.width).flat_map(|column| [(0, column), (bottom, column)]);
+    let sides = (0..narrow.height).flat_map(|row| [(row, 0), (row, right)]);
+    for (row, column) in edges.chain(sides) {
+        assert_eq!(narrow.pixel(row, column), [255; 3], "cut at row {row}, column {column}");
+    }
+}
+
 #[test]
 fn a_legend_stands_beside_the_data() {
     // Points in every corner and all over the middle: the chart's area is that of one without a legend.

@@ -320,6 +320,31 @@ mod tests {
         }
     }
 
+    /// Floats within 0 to 1 are read once; the last values of the others ask for another scaling than the first ones.
+    #[test]
+    fn whoever_watches_sees_all_of_the_file_read() {
+        let size = 128 * 1024;
+        let labels = npy("|u1", &[4], &[0, 1, 1, 0]);
+        for (last, readings) in [(0.5f32, 1), (100.0, 2)] {
+            let value = |index: usize| if index < 3 * size { 0.25 } else { last };
+            let bytes: Vec<u8> =
+                (0..4 * size).flat_map(|index| value(index).to_le_bytes()).collect();
+            let folder = folder(&npy("<f4", &[4, 128, 1024], &bytes), &labels);
+            let mut shares = Vec::new();
+            let mut watch = |share| {
+                shares.push(share);
+                Ok(())
+            };
+            Dataset::load_with_progress(folder.path(), &mut watch).unwrap();
+            assert_eq!(
+                shares.iter().filter(|&&share| share == 1.0).count(),
+                readings,
+                "{shares:?}"
+            );
+            assert_eq!(shares.last(), Some(&1.0));
+        }
+    }
+
     #[test]
     fn a_batch_of_images_in_their_file_is_that_of_copied_ones() {
         let folder = ten_images();

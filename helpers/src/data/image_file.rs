@@ -84,11 +84,11 @@ impl ImageFile {
         // Scaled values are always copied, so now a large `uint8` file needs memory, too.
         self.check_room(memory)?;
         let whole = WholeFile::of(&self.npy)?;
-        // Read a second time if the first values do not tell the scaling of all.
-        let (mut read, total) = (0, (2 * self.npy.data_bytes()) as f64);
-        let mut on_progress = |bytes: usize| {
-            read += bytes;
-            on_progress(read as f64 / total)
+        // Read a second time if the first values do not tell the scaling of all; the share then begins anew.
+        let (mut read, total) = (0, self.npy.data_bytes());
+        let mut on_progress = |piece: usize| {
+            read = if read < total { read } else { 0 } + piece as u64;
+            on_progress(read as f64 / total as f64)
         };
         let (range, copy) = self.range(&mut on_progress)?;
         let scaling = self.scaling(&range)?;

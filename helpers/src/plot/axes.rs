@@ -296,10 +296,11 @@ impl<'a, 'b> Panel<'a, 'b> {
             .y_label_area_size(left)
             .x_label_area_size(below)
             .build_cartesian_2d(x.clone(), y.clone())?;
-        // Both ends of the name lie on the page.
-        let most = (area.width + 40.0).min(2.0 * (room + 12.0 - area.centre().0));
+        // Both ends of a name lie on the page. plotters has one style for both names: the smaller one.
+        let (across, down) = area.centre();
+        let most = (area.width + 40.0).min(2.0 * (room + 12.0 - across));
         let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, most);
-        let (_, y_name) = name.fitted(&y.name, area.height + 70.0);
+        let (name, y_name) = name.fitted(&y.name, (area.height + 70.0).min(2.0 * down - 4.0));
         let mut mesh = chart.configure_mesh();
         mesh.light_line_style(TRANSPARENT)
             .bold_line_style(page.stroke(1.0, GRID))

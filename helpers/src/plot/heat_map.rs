@@ -245,7 +245,9 @@ fn draw_table(
         if turned {
             draw_turned(&panel, &readable(columns, width, most), most)?;
             let name = Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom);
-            page.text(column_axis, (area.centre().0, area.bottom() + below), name)?;
+            let middle = area.centre().0;
+            let fits = 2.0 * middle.min(right - middle) - 4.0;
+            page.text_in(fits, column_axis, (middle, area.bottom() + below), name)?;
         }
         let upwards = Text { upwards: true, ..name.color(GREY).anchor(HPos::Center, VPos::Bottom) };
         page.text(scale_name, (right - 10.0, bar.centre().1), upwards)?;

@@ -128,11 +128,10 @@ impl SearchConfig {
                     cut: None,
                     checkpoint: None,
                 };
-                match round.budget {
-                    Budget::Epochs { now, before } => {
-                        spec.stage = Some(self.stage(&spec, now, before));
-                    }
-                    _ => spec.checkpoint = Some(Checkpoint::of_search(self.checkpoints())),
+                if let Budget::Epochs { now, before } = round.budget {
+                    spec.stage = Some(self.stage(&spec, now, before));
+                } else {
+                    spec.checkpoint = Some(Checkpoint::of_search(self.checkpoints()));
                 }
                 trials.push(Trial { candidate, fold, params: params.clone(), spec });
             }
