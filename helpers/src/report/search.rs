@@ -11,7 +11,7 @@ use crate::display::{Cell, Column, Table};
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::plot::{HeatMap, LineChart};
-use crate::text::{clean_text, decimals, duration, thousands};
+use crate::text::{clean_text, counted, decimals, duration, thousands};
 use crate::tuning::grid::{params_text, value_text};
 use crate::tuning::results::means;
 use crate::tuning::{CvResults, FailedTrial, Parameters, Resource, Scoring, SearchResults};
@@ -420,7 +420,8 @@ impl SearchResults {
         )
     }
 
-    /// The best combination, its score, and the time of the search and of the last training; as sentences.
+    /// The best combination, its score, and the time of all trials and of the last training; as sentences. Not the time of
+    /// the search, which is next to nothing where it has found its trials done.
     pub fn findings(&self) -> String {
         let last = match self.refit_time {
             Some(seconds) => format!(", the last training {}", duration(seconds)),
@@ -437,7 +438,12 @@ impl SearchResults {
                 self.n_splits
             ),
         };
-        format!("{best}. The search took {}{last}.", duration(self.search_seconds))
+        let trials = counted(self.cv_results.mean_fit_time.len() * self.n_splits, "trial");
+        let seconds = self.cv_results.mean_fit_time.iter().sum::<f64>() * self.n_splits as f64;
+        format!(
+            "{best}. The {trials} of the search trained for {} in all{last}.",
+            duration(seconds)
+        )
     }
 
     /// The best combination in a line: `dropout 0.2, kernel_initializer he_normal`.
