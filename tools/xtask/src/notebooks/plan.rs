@@ -281,6 +281,8 @@ mod tests {
         let all = vec![
             notebook("01_data_loading", &[("data", ""), ("sample", "0"), ("quick", "false")], &[]),
             notebook("06_cnn_training", &[("export", ""), ("epochs", "50")], &[]),
+            notebook("10_tuning", &[("dropouts", ""), ("kernel_initializers", "")], &[]),
+            notebook("11_autoencoder", &[("sweep_divisors", "")], &[]),
         ];
         let folder = project.tools("run/own-data");
         let plan = Plan::on_own_data(all, &project, &folder).unwrap();
@@ -292,7 +294,10 @@ mod tests {
                 format!("data={seen}"),
                 "sample=0".to_owned(),
                 format!("export={seen}/export"),
-                "epochs=1".to_owned()
+                "epochs=1".to_owned(),
+                "dropouts=[0.2, 0.35]".to_owned(),
+                r#"kernel_initializers=["glorot_uniform", "he_normal"]"#.to_owned(),
+                "sweep_divisors=[4.0, 1.0]".to_owned()
             ]
         );
         assert_eq!(plan.export(&project), folder.join("export"));
