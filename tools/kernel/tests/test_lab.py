@@ -250,7 +250,7 @@ def test_a_student_sees_mends_trains_stops_and_starts_anew(lab, tmp_path):
         student.wait_for(2, "output.querySelector('img')?.naturalWidth > 300")
         keep_picture(page, "table_figure_mistake")
 
-        student.type(3, "let double = 2 * 21;\ndouble")
+        student.type(3, "let double: i32 = 2 * 21;\ndouble")
         student.run(3)
         student.wait_for(3, "text.includes('42') && !text.includes('no_such_name')")
 
@@ -259,7 +259,7 @@ def test_a_student_sees_mends_trains_stops_and_starts_anew(lab, tmp_path):
         student.press_tab_until(f"{items}.includes('summary')")
         keep_picture(page, "completion")
         student.press("Escape", 27)
-        student.type(5, "model.summary()")
+        student.type(5, "model.summary")
         student.press_tab_until("document.querySelector('.jp-Tooltip')?.textContent.includes('summary')", shift=True)
         keep_picture(page, "documentation")
         student.command("tooltip:dismiss")
