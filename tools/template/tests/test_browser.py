@@ -116,7 +116,7 @@ def pictures_of(path: Path) -> int:
     count = 0
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
-            count += len(re.findall(r"<img\b|!\[", cell.source))
+            count += len(re.findall(r"<img\b|!\[[^\]]*\]\(", cell.source))
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/html" in data:
