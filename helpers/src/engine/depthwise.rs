@@ -78,7 +78,7 @@ impl Backward for DepthwiseTape {
 }
 
 impl Depthwise {
-    /// Of a kernel `(channels, 1, side, side)`.
+    /// Of a kernel `(channels, 1, side, side)` whose side is 3 or 5, moved by 1 or 2 pixels.
     pub(super) fn new(
         kernel: &Tensor,
         shift: &Tensor,
@@ -188,6 +188,11 @@ impl Depthwise {
     }
 }
 
+/// Neighbouring outputs of a row that are computed together: a pixel is read, and widened from bf16, once for all of them.
+/// One by one, all depthwise filters of EfficientNet-Lite0 take 362 µs instead of 246 for an image of 96 pixels (bf16, one
+/// thread of a Zen 4).
+const TOGETHER: usize = 3;
+
 vectorised! {
     /// Filters one image.
     fn filter(image: &[E], out: &mut [E], geometry: &DepthwiseGeometry, layer: &Depthwise) {
@@ -208,28 +213,82 @@ fn filter_tile<E: Element, const L: usize>(
     geometry: &DepthwiseGeometry,
     layer: &Depthwise,
 ) {
-    let DepthwiseGeometry { input, side, strides, top, left, .. } = geometry;
+    // Each call is written out: one through a pointer would be compiled without the vector instructions.
+    match (geometry.side, geometry.strides) {
+        (3, 1) => filter_row::<E, L, 3, 1>(from, row, image, out, geometry, layer),
+        (3, _) => filter_row::<E, L, 3, 2>(from, row, image, out, geometry, layer),
+        (_, 1) => filter_row::<E, L, 5, 1>(from, row, image, out, geometry, layer),
+        (..) => filter_row::<E, L, 5, 2>(from, row, image, out, geometry, layer),
+    }
+}
+
+/// The sums stay in registers only where all indices of theirs are known when this is compiled.
+#[inline(always)]
+fn filter_row<E: Element, const L: usize, const SIDE: usize, const STRIDES: usize>(
+    from: usize,
+    row: usize,
+    image: &[E],
+    out: &mut [E],
+    geometry: &DepthwiseGeometry,
+    layer: &Depthwise,
+) {
+    let DepthwiseGeometry { input, top, left, .. } = geometry;
     let count = input.channels;
     let shift: [f32; L] = *lanes(&layer.shift, from);
     // The rows of the filter that lie inside the image, which begins at (top, left) of the padded one.
-    let row = row * strides;
-    let rows = top.saturating_sub(row)..(*side).min(input.height + top - row);
-    for (column, out) in out.chunks_exact_mut(count).enumerate() {
-        let column = column * strides;
-        let mut sum = shift;
+    let row = row * STRIDES;
+    let rows = top.saturating_sub(row)..SIDE.min(input.height + top - row);
+    for (group, out) in out.chunks_mut(TOGETHER * count).enumerate() {
+        let column = group * TOGETHER * STRIDES;
+        let mut sums = [shift; TOGETHER];
         for down in rows.clone() {
-            for right in left.saturating_sub(column)..(*side).min(input.width + left - column) {
-                let pixel = (row + down - top) * input.width + column + right - left;
-                let pixel: &[E; L] = lanes(image, pixel * count + from);
-                let tap: &[f32; L] = lanes(&layer.taps, (down * side + right) * count + from);
-                for lane in 0..L {
-                    sum[lane] += pixel[lane].load() * tap[lane];
-                }
+            let line = (row + down - top) * input.width;
+            let tap = |right| lanes::<f32, L>(&layer.taps, (down * SIDE + right) * count + from);
+            let taps: [&[f32; L]; SIDE] = std::array::from_fn(tap);
+            macro_rules! add_pixels {
+                ($($offset:literal)*) => { $(
+                    let pixel = (column + $offset).wrapping_sub(*left);
+                    if $offset < (TOGETHER - 1) * STRIDES + SIDE && pixel < input.width {
+                        let pixel: &[E; L] = lanes(image, (line + pixel) * count + from);
+                        let mut wide = [0f32; L];
+                        for lane in 0..L {
+                            wide[lane] = pixel[lane].load();
+                        }
+                        let [first, second, third] = &mut sums;
+                        add::<L, SIDE, STRIDES, $offset, 0>(first, &wide, &taps);
+                        add::<L, SIDE, STRIDES, $offset, 1>(second, &wide, &taps);
+                        add::<L, SIDE, STRIDES, $offset, 2>(third, &wide, &taps);
+                    }
+                )* };
+            }
+            add_pixels!(0 1 2 3 4 5 6 7 8);
+        }
+        for (out, sum) in out.chunks_exact_mut(count).zip(&sums) {
+            let out: &mut [E; L] = lanes_mut(out, from);
+            for lane in 0..L {
+                out[lane] = E::store(if layer.relu6 { within_6(sum[lane]) } else { sum[lane] });
             }
         }
-        let out: &mut [E; L] = lanes_mut(out, from);
+    }
+}
+
+/// Adds the pixel at this offset to the sum of one of the outputs, if that output's filter reaches the pixel.
+#[inline(always)]
+fn add<
+    const L: usize,
+    const SIDE: usize,
+    const STRIDES: usize,
+    const OFFSET: usize,
+    const OUTPUT: usize,
+>(
+    sum: &mut [f32; L],
+    pixel: &[f32; L],
+    taps: &[&[f32; L]; SIDE],
+) {
+    let right = OFFSET.wrapping_sub(OUTPUT * STRIDES);
+    if right < SIDE {
         for lane in 0..L {
-            out[lane] = E::store(if layer.relu6 { within_6(sum[lane]) } else { sum[lane] });
+            sum[lane] += pixel[lane] * taps[right][lane];
         }
     }
 }

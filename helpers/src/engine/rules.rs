@@ -167,7 +167,9 @@ fn depthwise_filters(context: &Context, items: &[Item]) -> Result<Option<(Rc<Dep
     };
     let kernel = &context.weights[weights.start];
     let one_each = layer.groups > 1 && layer.groups == input[0] && layer.filters == input[0];
-    if layer.use_bias || !one_each || (context.training && kernel.trainable) {
+    // Loops are compiled for each of these sizes.
+    let compiled = matches!((layer.kernel_size, layer.strides), (3 | 5, 1 | 2));
+    if layer.use_bias || !one_each || !compiled || (context.training && kernel.trainable) {
         return Ok(None);
     }
     let Some(normalization) = frozen_normalization(context, &items[1..])? else { return Ok(None) };
