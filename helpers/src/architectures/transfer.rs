@@ -284,6 +284,7 @@ fn pretrained_names(blocks: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::precision::Precision;
 
     const GREY: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
 
@@ -304,6 +305,20 @@ mod tests {
             model.unfreeze_from("dense").unwrap();
             assert_eq!(model.count_trainable(), 1280 * 1000 + 1000);
         }
+    }
+
+    /// The largest output is inside a block, which the summary does not show: 96 channels of half the image's side.
+    #[test]
+    fn a_network_that_makes_much_of_an_image_takes_fewer_at_once() {
+        let at_once = |network: Sequential| {
+            let model = network.build(0).unwrap();
+            model.images_at_once(0..model.network().layers().len(), Precision::Float32)
+        };
+        for (input_size, images) in [(96, (48 << 20) / (48 * 48 * 96 * 4)), (512, 16)] {
+            let config = TransferConfig { input_size, ..TransferConfig::default() };
+            assert_eq!(at_once(config.base(GREY).unwrap()), images / 16 * 16);
+        }
+        assert_eq!(at_once(Sequential::new(GREY).flatten().dense(10)), 512);
     }
 
     #[test]

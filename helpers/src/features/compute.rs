@@ -14,6 +14,7 @@ use crate::models::model::Model;
 use crate::models::model_file::as_bytes;
 use crate::models::precision::Precision;
 use crate::system::interrupt::InterruptGuard;
+use crate::system::memory::keep_freed_memory;
 use crate::system::threads::AdaptiveThreads;
 use crate::text::{duration, thousands};
 
@@ -27,9 +28,6 @@ pub struct FeatureConfig {
     /// The number format of the products, and of the features.
     pub precision: Precision,
 }
-
-/// Images that go through the network at once.
-pub(super) const BATCH: usize = 256;
 
 /// Writes what the first `layers` layers make of `images` to a new file at `path`.
 pub(super) fn compute(
@@ -47,11 +45,13 @@ pub(super) fn compute(
     let positions: Vec<usize> = (0..images.len()).collect();
     let mut done = 0;
     let predictor = model.predictor(0..layers, config.precision)?;
+    keep_freed_memory();
+    let at_once = model.images_at_once(0..layers, config.precision);
     let interrupts = InterruptGuard::new();
     let mut threads = AdaptiveThreads::new();
     threads.enter();
     for mirrored in [false, true].into_iter().take(if config.mirrored { 2 } else { 1 }) {
-        for batch in positions.chunks(BATCH) {
+        for batch in positions.chunks(at_once) {
             interrupts.check("the computation of features", "run it again, and it starts anew")?;
             let mut input = source.pixels(batch, false)?;
             if mirrored {

@@ -30,7 +30,7 @@ use crate::system::environment::code_version;
 use crate::system::files::remove_leftovers;
 use crate::text::{shown_path, thousands};
 pub use compute::FeatureConfig;
-use compute::{BATCH, compute};
+use compute::compute;
 use file::{FeatureFile, FileFormat};
 
 /// The outputs of a network's frozen layers for each image of a data set, read from disk as they are used. A clone is
@@ -138,7 +138,7 @@ impl Model {
         let positions: Vec<usize> = (0..images.len()).collect();
         let (mut values, mut width) = (Vec::new(), 0);
         let predictor = self.predictor(0..layers, precision)?;
-        for batch in positions.chunks(BATCH) {
+        for batch in positions.chunks(self.images_at_once(0..layers, precision)) {
             let input = source.pixels(batch, false)?;
             let output = predictor.outputs(&input)?;
             let output = output.f_to_kind(Kind::Float)?.f_contiguous()?.f_flatten(1, -1)?;

@@ -55,6 +55,15 @@ pub(super) fn chain_weights(layers: &[Layer], input: &[i64]) -> Vec<WeightSpec> 
     with_inputs(layers, input).enumerate().flat_map(named).collect()
 }
 
+/// The most values that one of these layers, or one inside them, makes of an image.
+pub(crate) fn largest_output(layers: &[Layer], input: &[i64]) -> i64 {
+    let each = with_inputs(layers, input).map(|(layer, input)| {
+        let own = layer.output_shape(&input).map_or(0, |shape| shape.iter().product());
+        own.max(largest_output(layer.inner(), &input))
+    });
+    each.max().unwrap_or(0)
+}
+
 /// The sum of the layers' kept values.
 pub(super) fn chain_kept_values(layers: &[Layer], input: &[i64], mut weights: &[Weight]) -> i64 {
     with_inputs(layers, input)

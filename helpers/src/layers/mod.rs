@@ -30,6 +30,7 @@ use tch::{Kind, Tensor};
 pub use self::activation::{Relu, Relu6, Sigmoid};
 pub use self::average_pooling2d::AveragePooling2d;
 pub use self::batch_normalization::BatchNormalization;
+pub(crate) use self::block::largest_output;
 pub use self::block::{Block, Residual};
 use self::block::{chain_kept_values, chain_weights};
 pub use self::conv2d::Conv2d;
@@ -189,6 +190,11 @@ impl Layer {
     /// Values per image that a training step must at least keep.
     pub(crate) fn kept_values(&self, input: &[i64], weights: &[Weight]) -> i64 {
         self.operation().kept_values(input, weights)
+    }
+
+    /// The inner layers, if it is made of others.
+    pub(crate) fn inner(&self) -> &[Layer] {
+        self.operation().inner()
     }
 
     /// The output for a batch, by the reference.
