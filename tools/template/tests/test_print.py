@@ -14,6 +14,9 @@ pytestmark = pytest.mark.browser
 
 CAPTION = "Figure {}. A picture. " + "Its caption is long and takes several lines on paper, which stay together. " * 5
 FIGURES = 24
+SHORT = [1, 2, 3]
+# The text's lower and upper edge on an A4 page, in points.
+BOTTOM, TOP = 18 * 72 / 25.4, (297 - 16) * 72 / 25.4
 
 
 def many_figures():
@@ -28,12 +31,19 @@ def many_figures():
     return synthetic.notebook(cells)
 
 
+def short(number: int):
+    """A task that takes half a page."""
+    cells = [new_markdown_cell(f"# {number}. Short\n\nA task.\n\n" + "A line.\n\n" * 12), new_code_cell("answer()")]
+    return synthetic.notebook(cells)
+
+
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory) -> pypdf.PdfReader:
     """The submission with all of these, printed by the command."""
     if not find_chromium():
         pytest.fail("no Chromium or Chrome found; `cargo xtask test` says what to do")
-    books = {"04_baseline_model": many_figures(), "06_cnn_training": synthetic.cnn_training()}
+    books = {f"{number:02}_short": short(number) for number in SHORT}
+    books |= {"04_baseline_model": many_figures(), "06_cnn_training": synthetic.cnn_training()}
     folder = synthetic.write_all(tmp_path_factory.mktemp("paper"), books)
     assert export.main(["--executed", str(folder), "--out", str(folder), "--pdf"]) == 0
     return pypdf.PdfReader(folder / "submission.pdf")
@@ -77,6 +87,24 @@ def test_captions_stay_whole_beside_what_they_name(paper):
         assert pictures_on(page) == len(re.findall(r"Figure \d+\. ", text)), text[:80]
 
 
+def empty_share(page: pypdf.PageObject) -> float:
+    """The part of a page below its last line; the page number stands lower."""
+    heights = []
+
+    def visit(text, matrix, text_matrix, _font, _size):
+        if text.strip():
+            heights.append(text_matrix[5] * matrix[3] + matrix[5])
+
+    page.extract_text(visitor_text=visit)
+    return (min(height for height in heights if height > BOTTOM) - BOTTOM) / (TOP - BOTTOM)
+
+
+def test_no_page_is_a_third_empty(paper):
+    # The title and the contents have pages of their own, and the last page ends where the text ends.
+    shares = [empty_share(page) for page in paper.pages[2:-1]]
+    assert max(shares) < 1 / 3, shares
+
+
 # A word of code, and one of the lines that a cell prints.
 @pytest.mark.parametrize("word, least", [("max_pooling2d", 8.4), ("val_loss", 8.9)])
 def test_code_and_what_it_prints_are_large_enough_to_read(paper, word, least):
@@ -98,7 +126,7 @@ def test_all_code_is_on_paper_though_some_is_folded_on_the_screen(paper):
 
 def test_the_paper_has_an_outline_and_tags(paper):
     titles = [entry.title for entry in paper.outline[1] if not isinstance(entry, list)]
-    assert titles == ["4. Figures", "6. A convolutional network"]
+    assert titles == [*(f"{number}. Short" for number in SHORT), "4. Figures", "6. A convolutional network"]
     assert paper.trailer["/Root"]["/MarkInfo"]["/Marked"]
 
 
