@@ -134,6 +134,19 @@ def test_all_of_the_code_is_seen_on_a_phone(browser, long_page):
         assert page.ask(cut) == 0
 
 
+@pytest.mark.parametrize("width, beside", [(DESK, True), (PHONE, False)])
+def test_the_picture_of_the_first_screen_is_below_the_table(browser, made_up, width, beside):
+    """Where there is room the findings are beside both, so that all three are on the first screen."""
+    boxes = """[".findings", ".table", "figure"].map((name) => {
+      const box = document.querySelector(`.first > ${name}`).getBoundingClientRect();
+      return { left: box.left, right: box.right, top: box.top, bottom: box.bottom };
+    })"""
+    with browser.open(made_up / "submission.html", width=width) as page:
+        findings, table, picture = page.ask(boxes)
+    assert (findings["right"] <= min(table["left"], picture["left"])) == beside
+    assert table["bottom"] <= picture["top"] <= table["bottom"] + 40
+
+
 def test_a_page_without_its_script_reads_whole(browser, made_up, tmp_path):
     text = (made_up / "submission.html").read_text()
     start, end = text.index("<script>"), text.index("</script>")
