@@ -134,6 +134,21 @@ def test_all_of_the_code_is_seen_on_a_phone(browser, long_page):
         assert page.ask(cut) == 0
 
 
+def test_a_short_name_in_a_wide_table_is_one_line_on_a_phone(browser, exported, tmp_path):
+    head = "<tr><th>Class</th>" + '<th class="number">A long name</th>' * 9 + "</tr>"
+    row = "<tr><td>T-shirt/top</td>" + '<td class="number">1,000</td>' * 9 + "</tr>"
+    table = synthetic.shown(f'<table class="helpers-table"><thead>{head}</thead><tbody>{row}</tbody></table>')
+    exported(n01_a=synthetic.notebook([new_markdown_cell("# 1. A"), new_code_cell("table", outputs=[table])]))
+    with browser.open(tmp_path / "out" / "submission.html", width=PHONE) as page:
+        heights = """(() => [...document.querySelectorAll("tbody td")].map((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell);
+          return text.getBoundingClientRect().height;
+        }))()"""
+        name, number, *_ = page.ask(heights)
+    assert name == pytest.approx(number, abs=1)
+
+
 @pytest.mark.parametrize("width, beside", [(DESK, True), (PHONE, False)])
 def test_the_picture_of_the_first_screen_is_below_the_table(browser, made_up, width, beside):
     """Where there is room the findings are beside both, so that all three are on the first screen."""
