@@ -4,6 +4,7 @@ folder."""
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import bs4
@@ -23,6 +24,8 @@ from pygments.util import ClassNotFound
 from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
+# The dot of a call on a result, in highlighted code.
+CHAINED = re.compile(r'(?<=[)?])((?:</span><span class="p">)?\.)(?=</span>)')
 
 
 def convert(path: Path) -> Notebook:
@@ -30,7 +33,8 @@ def convert(path: Path) -> Notebook:
     source, notebook = open_notebook(path)
     prepare(source, notebook)
     exporter = NotebookExporter(notebook, path.parent)
-    exporter.filters = {"highlight_code": Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)}
+    highlight = Highlight2HTML(pygments_lexer=lexer_of(source), parent=exporter)
+    exporter.filters = {"highlight_code": lambda code, **about: breakable(highlight(code, **about))}
     body, _ = exporter.from_notebook_node(source)
     soup = bs4.BeautifulSoup(body, "html.parser")
     name_headings(soup, notebook)
@@ -121,6 +125,12 @@ class NotebookExporter(HTMLExporter):
             return str(given)
         self.cleaner.warn(f"cell {cell.get('id', '?')}: a {mime} output has no alternative text; show it as a Figure")
         return f"Picture made by cell {cell.get('id', '')} of {self.notebook.name}, without a description"
+
+
+def breakable(code: str) -> str:
+    """Highlighted code that a narrow page breaks before a chained call; elsewhere it would leave the call's
+    indentation as an empty line, or break a name."""
+    return CHAINED.sub(r"<wbr>\1", code)
 
 
 def focusable(text: str) -> str:

@@ -108,6 +108,14 @@ def test_a_link_to_a_heading_follows_it(exported):
     assert pages["06_cnn_training"].find("a", string="the end")["href"] == "#nb06-conclusion"
 
 
+def test_code_may_break_before_a_chained_call_and_is_the_same_text(exported):
+    code = 'let net = start()?\n    .dense(8).relu()?.build("a).b", ..base)?;'
+    (block,) = exported(n04_baseline_model=with_output(source=code))["submission"].select(".code pre")
+    assert block.get_text().strip() == code
+    after = ["".join(mark.find_all_next(string=True)[:2]) for mark in block.find_all("wbr")]
+    assert after == [".relu", ".build"]
+
+
 # ---------------------------------------------------------------- runs
 
 
