@@ -42,7 +42,7 @@ fn every_form_of_the_file_contract_loads() {
         assert_eq!([height, width, channels], expected.shape, "{name}: shape");
         assert_eq!(dataset.labels(), expected.labels, "{name}: labels");
         assert_eq!(dataset.class_names(), expected.class_names, "{name}: class names");
-        let DatasetInfo { images, x_sha256, y_sha256, .. } = dataset.info();
+        let DatasetInfo { images, x_sha256, y_sha256, .. } = dataset.info().unwrap();
         assert_eq!(images, expected.labels.len(), "{name}: images");
         assert_eq!(
             [&x_sha256, &y_sha256],
@@ -63,7 +63,7 @@ fn a_data_set_tells_what_was_found() {
 
     let floats = load("fortran_float64_rgb");
     assert_eq!(format!("{floats:?}"), "Dataset: 6 images 5 × 4 × 3, 3 classes");
-    let found = floats.found_images();
+    let found = floats.found_images().unwrap();
     assert_eq!(
         (found.dtype.as_str(), found.fortran_order, found.scaling),
         ("float64", true, Scaling::Range { black: 0.0, white: 1.0 })
@@ -72,7 +72,7 @@ fn a_data_set_tells_what_was_found() {
 
     let twelve_bits = load("twelve_bits");
     let range = Scaling::Range { black: 0.0, white: 3900.0 };
-    assert_eq!(twelve_bits.found_images().scaling, range);
+    assert_eq!(twelve_bits.found_images().unwrap().scaling, range);
     let values = |name: &str| load(name).table().to_text();
     for (name, expected) in [
         ("twelve_bits", "0 to 3900, 0 to 3900 scaled to 0 to 255"),

@@ -110,7 +110,7 @@ fn every_artifact_on_a_full_disk() {
     let mut trained = model(&split, 16);
     let history = fit(&mut trained, &split, 2, Callbacks::default());
     let artifacts = Artifacts::new(&folder);
-    let metrics = Metrics::new("cnn", &split, 42, true).history(&history);
+    let metrics = Metrics::new("cnn", &split, 42, true).unwrap().history(&history);
     let predictions = Predictions::new("cnn", &split.test, &split.test.labels(), true).unwrap();
     let figure = history.plot().unwrap();
     let model_path = artifacts.model_path("cnn");

@@ -75,7 +75,7 @@ fn show_predictions_and_comparisons(dataset: &Dataset, split: &Split) {
     let scored = |name: &str, accuracy: f64| {
         let accuracy_ci95 = [accuracy - 0.125, accuracy + 0.125];
         let scores = Evaluation { images: 24, loss: 0.5, accuracy, accuracy_ci95 };
-        Metrics::new(name, split, 42, true).parameters(7).scores(scores, scores)
+        Metrics::new(name, split, 42, true).unwrap().parameters(7).scores(scores, scores)
     };
     let models: Vec<Metrics> = NAMES.iter().map(|name| scored(name, 0.5)).collect();
     comparative_table(&models).unwrap().evcxr_display();
@@ -135,7 +135,7 @@ fn show_closer_looks(dataset: &Dataset, split: &Split) {
     now.plot_gains(&before, [NAMES[0], NAMES[1]]).unwrap().evcxr_display();
     let accuracy_ci95 = [0.375, 0.625];
     let scores = Evaluation { images: 24, loss: 0.5, accuracy: 0.5, accuracy_ci95 };
-    let metrics = Metrics::new(NAMES[0], split, 42, true).scores(scores, scores);
+    let metrics = Metrics::new(NAMES[0], split, 42, true).unwrap().scores(scores, scores);
     let metrics = metrics.predict_images_per_second(100.0);
     plot_models_cost(&[metrics], Cost::Prediction).unwrap().evcxr_display();
     let network = Sequential::new(dataset.image_shape()).conv2d(2, 3).relu().flatten();
@@ -280,7 +280,7 @@ fn what_is_printed_is_text_alone() {
             .row([NAMES[7].into()])
             .caption(NAMES.join("\n"))
             .to_string(),
-        Metrics::new(NAMES[6], &split, 42, true).to_string(),
+        Metrics::new(NAMES[6], &split, 42, true).unwrap().to_string(),
         classification_report(truth, &wrong, names).unwrap().to_string(),
         classification_report(truth, &wrong, names).unwrap().hardest(1),
         Comparisons::new(&pair, truth).unwrap().to_string(),
@@ -320,7 +320,7 @@ fn shows_everything() {
     let counts = dataset.class_counts();
     let chart = BarChart::new(NAMES[0], NAMES[1], names).counts(NAMES[2], &counts);
     chart.plot().unwrap().evcxr_display();
-    let metrics = Metrics::new(NAMES[1], &split, 42, true);
+    let metrics = Metrics::new(NAMES[1], &split, 42, true).unwrap();
     metrics.evcxr_display();
     Table::new([Column::text(NAMES[3]).unit(NAMES[0]), Column::integer(NAMES[5])])
         .row([NAMES[1].into(), "two\nlines\r\nEVCXR_BEGIN_CONTENT text/html\n<script>".into()])
@@ -339,7 +339,7 @@ fn shows_everything() {
         eprintln!("ERROR {}", Dataset::load(&file).unwrap_err());
         eprintln!("ERROR {}", artifacts.load_metrics(name).unwrap_err());
         // Of these names one is a plain word, and gives a file.
-        if let Err(error) = artifacts.save_metrics(&Metrics::new(name, &split, 1, true)) {
+        if let Err(error) = artifacts.save_metrics(&Metrics::new(name, &split, 1, true).unwrap()) {
             eprintln!("ERROR {error}");
         }
         eprintln!("ERROR {}", Model::load(&file).map(drop).unwrap_err());

@@ -32,6 +32,7 @@ fn coloured_floats_with_names_are_learnt_drawn_and_saved() {
 
     let export = Artifacts::new(folder.path().join("export"));
     let metrics = Metrics::new("cnn", &split, 3, false)
+        .unwrap()
         .history(&history)
         .scores(model.evaluate(&split.validation).unwrap(), test);
     export.save_metrics(&metrics).unwrap();

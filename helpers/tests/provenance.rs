@@ -62,6 +62,7 @@ fn baseline(folder: &Path, split: &Split) -> Artifacts {
     let (validation, test) =
         (model.evaluate(&split.validation).unwrap(), model.evaluate(&split.test).unwrap());
     let metrics = Metrics::new("baseline", split, split.config.random_state, false)
+        .unwrap()
         .config("split", &split.config)
         .unwrap()
         .scores(validation, test);

@@ -94,7 +94,7 @@ impl From<Denoising> for Scores {
 /// ```
 /// # use helpers::{Result, artifacts::{Artifacts, Metrics}, data::Split, evaluation::Evaluation, training::History};
 /// # fn save(split: Split, history: History, validation: Evaluation, test: Evaluation) -> Result<()> {
-/// let metrics = Metrics::new("cnn", &split, 42, false)
+/// let metrics = Metrics::new("cnn", &split, 42, false)?
 ///     .history(&history)
 ///     .parameters(241_546)
 ///     .config("split", &split.config)?
@@ -154,12 +154,15 @@ impl Metrics {
     pub const SCHEMA: u32 = SCHEMA;
 
     /// The metrics of a model on this split, still without scores; the environment is that of this process.
-    pub fn new(name: &str, split: &Split, seed: u64, quick: bool) -> Metrics {
-        Metrics {
+    ///
+    /// # Errors
+    /// As [`Dataset::info`].
+    pub fn new(name: &str, split: &Split, seed: u64, quick: bool) -> Result<Metrics> {
+        Ok(Metrics {
             schema: Metrics::SCHEMA,
             name: name.to_owned(),
             quick,
-            dataset: split.train.dataset().info(),
+            dataset: split.train.dataset().info()?,
             seed,
             split: SplitSizes {
                 train: split.train.len(),
@@ -179,7 +182,7 @@ impl Metrics {
             train_images_per_second: 0.0,
             predict_images_per_second: 0.0,
             environment: Environment::current(),
-        }
+        })
     }
 
     /// With the epochs and the times of a training run.
@@ -286,7 +289,7 @@ impl Artifacts {
     /// images, those of a sample go to a folder inside it, `sample_4000`, and a line says so.
     pub fn for_data(folder: impl AsRef<Path>, dataset: &Dataset) -> Artifacts {
         let whole = Artifacts::new(folder);
-        let Some(of) = dataset.info().sampled_from.filter(|_| whole.holds_a_full_run()) else {
+        let Some(of) = dataset.sampled_from().filter(|_| whole.holds_a_full_run()) else {
             return whole;
         };
         let sample = Artifacts::new(whole.folder().join(format!("sample_{}", dataset.len())));

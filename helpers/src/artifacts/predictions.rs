@@ -39,11 +39,13 @@ impl Predictions {
     /// The predictions of a model for these images.
     ///
     /// # Errors
-    /// If the number of predictions is not that of the images, or one is not a class of the data set.
+    /// If the number of predictions is not that of the images, or one is not a class of the data set; as [`Dataset::info`].
+    ///
+    /// [`Dataset::info`]: crate::data::Dataset::info
     pub fn new(name: &str, images: &Subset, y_pred: &[i64], quick: bool) -> Result<Predictions> {
         check_lengths(images.len(), y_pred.len())?;
         check_classes(y_pred, images.dataset().classes())?;
-        let DatasetInfo { images: count, x_sha256, y_sha256, .. } = images.dataset().info();
+        let DatasetInfo { images: count, x_sha256, y_sha256, .. } = images.dataset().info()?;
         let mut hash = Sha256::new();
         hash.update(format!("{x_sha256} {y_sha256} {count}"));
         for &index in images.indices() {

@@ -18,7 +18,7 @@ impl Artifacts {
     pub fn load_model(&self, name: &str, split: &Split) -> Result<Model> {
         let path = self.find_model(name)?;
         let model = Model::load(&path)?;
-        let Some(Difference { expected, found }) = model.difference_from(split) else {
+        let Some(Difference { expected, found }) = model.difference_from(split)? else {
             return Ok(model);
         };
         let made_by = made_by(name);
@@ -37,7 +37,7 @@ impl Metrics {
     /// # Errors
     /// If not: the error says what differs, and names the notebook that makes them.
     pub fn check_split(self, split: &Split) -> Result<Metrics> {
-        let expected = Metrics::new(&self.name, split, split.config.random_state, self.quick)
+        let expected = Metrics::new(&self.name, split, split.config.random_state, self.quick)?
             .config("split", &split.config)?;
         let sizes = |metrics: &Metrics| {
             let SplitSizes { train, validation, test } = metrics.split;

@@ -191,7 +191,7 @@ impl Run {
         self.config("average_mirrored", &model.averages_mirrored())?;
         self.config("device", &model.device())?;
         self.config("fit", fit)?;
-        let metrics = Metrics::new(&self.name, split, seed, self.quick)
+        let metrics = Metrics::new(&self.name, split, seed, self.quick)?
             .parameters(model.count_trainable())
             .history(history);
         model.save(self.artifacts.model_path(&self.name))?;

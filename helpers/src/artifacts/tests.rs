@@ -53,6 +53,7 @@ pub(crate) fn metrics(name: &str, accuracy: f64) -> Metrics {
     };
     let split = sample_split();
     Metrics::new(name, &split, 42, false)
+        .unwrap()
         .history(&history)
         .parameters(1234)
         .config("split", &split.config)
@@ -256,7 +257,7 @@ fn a_run_on_a_sample_does_not_replace_the_results_of_all_images() {
     // All images may replace a sample's results.
     let full = Artifacts::for_data(folder.path(), &all);
     assert_eq!(full.folder(), folder.path());
-    let quick = Metrics { dataset: all.info(), quick: true, ..metrics("baseline", 0.75) };
+    let quick = Metrics { dataset: all.info().unwrap(), quick: true, ..metrics("baseline", 0.75) };
     full.save_metrics(&quick).unwrap();
     assert_eq!(Artifacts::for_data(folder.path(), sample).folder(), folder.path());
     full.save_metrics(&Metrics { quick: false, ..quick }).unwrap();

@@ -99,6 +99,10 @@ pub(crate) trait BatchSource {
     /// If part of it cannot be read.
     fn identify(&self, hash: &mut Sha256) -> Result<()>;
 
+    /// Waits until all values of the images are checked, if they must be; fails if one is wrong. For who keeps what was
+    /// computed with them.
+    fn check(&self) -> Result<()>;
+
     /// Inputs and targets of the examples at `positions`; `training` switches augmentation on. Inputs are in `kind`,
     /// unless the source has a fixed format.
     fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)>;
@@ -258,6 +262,10 @@ impl BatchSource for ImageSource<'_> {
         identify_images(self.images, hash)
     }
 
+    fn check(&self) -> Result<()> {
+        self.images.dataset().check()
+    }
+
     fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)> {
         if let Some(images) = &self.on_device {
             let changes = match training && !self.augmentation.is_none() {
@@ -286,6 +294,10 @@ impl BatchSource for Mirrored<'_> {
     fn identify(&self, hash: &mut Sha256) -> Result<()> {
         hash.update(b"mirrored");
         self.0.identify(hash)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
     }
 
     fn batch(&self, positions: &[usize], training: bool, kind: Kind) -> Result<(Tensor, Tensor)> {

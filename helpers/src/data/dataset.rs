@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::image_file::{ImageFile, LARGEST_COPY};
+use super::image_file::{ImageFile, Limits};
 use super::images::{FoundImages, ImageShape, Images};
 use super::info::{DatasetInfo, LazyDatasetInfo};
 use super::labels::{FoundLabels, LabelFile, LabelForm};
@@ -44,12 +44,22 @@ impl Dataset {
         folder: impl AsRef<Path>,
         on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Dataset> {
-        Dataset::load_copying(folder.as_ref(), LARGEST_COPY, Memory::now(), on_progress)
+        Dataset::load_limited(folder.as_ref(), Limits::default(), Memory::now(), on_progress)
     }
 
-    fn load_copying(
+    /// [`Dataset::load`] that reads and checks all of `X.npy` first, whatever its type, unless it is `uint8`. For a file whose
+    /// scaling a sample of its values does not tell.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_whole(folder: impl AsRef<Path>) -> Result<Dataset> {
+        let limits = Limits { largest_whole: u64::MAX, ..Limits::default() };
+        Dataset::load_limited(folder.as_ref(), limits, Memory::now(), &mut |_| Ok(()))
+    }
+
+    fn load_limited(
         folder: &Path,
-        largest_copy: u64,
+        limits: Limits,
         memory: Memory,
         on_progress: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Dataset> {
@@ -57,7 +67,7 @@ impl Dataset {
         let images = ImageFile::open(&folder.join("X.npy"))?;
         let labels = LabelFile::open(&folder.join("y.npy"), images.count)?;
         let labels = labels.read(&folder.join("classes.txt"))?;
-        let images = images.read(largest_copy, memory, on_progress)?;
+        let images = images.read(limits, memory, on_progress)?;
         let loaded = Loaded {
             folder: folder.to_owned(),
             images,
@@ -76,7 +86,8 @@ impl Dataset {
     /// As [`Dataset::load`] for `X.npy`.
     pub fn load_unlabelled(path: impl AsRef<Path>) -> Result<Dataset> {
         let path = path.as_ref();
-        let images = ImageFile::open(path)?.read(LARGEST_COPY, Memory::now(), &mut |_| Ok(()))?;
+        let limits = Limits::default();
+        let images = ImageFile::open(path)?.read(limits, Memory::now(), &mut |_| Ok(()))?;
         Ok(Dataset::without_labels(path.parent().unwrap_or(Path::new("")), images))
     }
 
@@ -155,8 +166,9 @@ impl Dataset {
     /// The pixels of one image: height x width x channels bytes, row by row, channels last.
     ///
     /// # Errors
-    /// If `image` is not below [`Dataset::len`], or if the pixels are read from the file, which is no longer readable or was
-    /// shortened: always ([`FoundImages::in_file`]), or because they are not copied yet.
+    /// If `image` is not below [`Dataset::len`], if the file was found to hold wrong values meanwhile, or if the pixels are
+    /// read from the file, which is no longer readable or was shortened: always ([`FoundImages::in_file`]), or because they
+    /// are not copied yet.
     pub fn image(&self, image: usize) -> Result<Cow<'_, [u8]>> {
         if image >= self.len() {
             let expected = format!("below {}, the number of images", self.len());
@@ -190,8 +202,18 @@ impl Dataset {
 
     /// The description for metrics and model files: images, shape, classes, and the hashes of both files. Waits until
     /// `X.npy` was read to its end, which continues in the background after [`Dataset::load`].
-    pub fn info(&self) -> DatasetInfo {
-        self.lazy_info().into()
+    ///
+    /// # Errors
+    /// If a value of `X.npy` is wrong, or contradicts the scaling that a sample of them asked for, or if the file could not
+    /// be read to the end of that check.
+    pub fn info(&self) -> Result<DatasetInfo> {
+        self.loaded.images.file_facts.checked()?;
+        Ok(self.lazy_info().into())
+    }
+
+    /// Fails as [`Dataset::info`], but waits only if `X.npy` has values that must be checked.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.loaded.images.file_facts.check()
     }
 
     /// [`Dataset::info`] for later: waits when it is first used. It does not keep the pixels in memory.
@@ -205,19 +227,21 @@ impl Dataset {
             images: self.len(),
             shape,
             classes: self.classes(),
-            sampled_from: self.is_sample().then_some(self.loaded.images.count),
+            sampled_from: self.sampled_from(),
             x_sha256: String::new(),
             y_sha256: self.loaded.labels_sha256.clone(),
         };
         let file_facts = Arc::clone(&self.loaded.images.file_facts);
-        LazyDatasetInfo::new(move || DatasetInfo {
-            x_sha256: file_facts.get().sha256.clone(),
-            ..without_hash
-        })
+        let of = Arc::clone(&file_facts);
+        let hash = move || file_facts.get().sha256.clone();
+        LazyDatasetInfo::new(move || DatasetInfo { x_sha256: hash(), ..without_hash }).of_file(of)
     }
 
     /// What was found in X.npy: type, order, range, and how its values became `u8`. Waits as [`Dataset::info`].
-    pub fn found_images(&self) -> &FoundImages {
+    ///
+    /// # Errors
+    /// As [`Dataset::info`].
+    pub fn found_images(&self) -> Result<&FoundImages> {
         self.loaded.images.found()
     }
 
@@ -229,6 +253,11 @@ impl Dataset {
     /// True when this is a sample of the images that were read.
     pub fn is_sample(&self) -> bool {
         self.len() < self.loaded.images.count
+    }
+
+    /// Number of images in the files, if this is a sample of them.
+    pub(crate) fn sampled_from(&self) -> Option<usize> {
+        self.is_sample().then_some(self.loaded.images.count)
     }
 
     /// Bytes of the pixels, in memory or, when [`FoundImages::in_file`], in the file.
@@ -267,12 +296,27 @@ pub(super) fn count_classes(labels: impl Iterator<Item = i64>, classes: usize) -
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use sha2::{Digest, Sha256};
 
     use super::*;
     use crate::data::batches::{ImageSource, Normalization};
+    use crate::data::images::{FileFacts, Pixels};
+    use crate::data::scaling::Scaling;
     use crate::data::test_files::{folder, npy};
     use crate::data::{SplitConfig, Subset};
+    use crate::training::{Callback, Callbacks, TrainingState};
+
+    fn load_copying(
+        folder: &Path,
+        largest_copy: u64,
+        memory: Memory,
+        on_progress: &mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Dataset> {
+        let limits = Limits { largest_copy, ..Limits::default() };
+        Dataset::load_limited(folder, limits, memory, on_progress)
+    }
 
     /// Ten images of 1 x 3 pixels, image i with the pixels 10 i, 10 i + 1, 10 i + 2; six of class 0, four of class 1.
     fn ten_images() -> tempfile::TempDir {
@@ -286,23 +330,17 @@ mod tests {
     fn images_that_stay_in_their_file_have_the_pixels_of_copied_ones() {
         let folder = ten_images();
         let copied =
-            Dataset::load_copying(folder.path(), 30, Memory { available: Some(30) }, &mut |_| {
-                Ok(())
-            })
-            .unwrap();
-        let in_file = Dataset::load_copying(
-            folder.path(),
-            29,
-            Memory { available: Some(0) },
-            &mut |_| Ok(()),
-        )
-        .unwrap();
-        assert!(!copied.found_images().in_file && in_file.found_images().in_file);
+            load_copying(folder.path(), 30, Memory { available: Some(30) }, &mut |_| Ok(()))
+                .unwrap();
+        let in_file =
+            load_copying(folder.path(), 29, Memory { available: Some(0) }, &mut |_| Ok(()))
+                .unwrap();
+        assert!(!copied.found_images().unwrap().in_file && in_file.found_images().unwrap().in_file);
         assert_eq!(*in_file.image(7).unwrap(), [70, 71, 72]);
         for image in 0..10 {
             assert_eq!(copied.image(image).unwrap(), in_file.image(image).unwrap());
         }
-        assert_eq!((in_file.pixel_bytes(), in_file.info()), (30, copied.info()));
+        assert_eq!((in_file.pixel_bytes(), in_file.info().unwrap()), (30, copied.info().unwrap()));
         assert!(in_file.table().to_text().contains("read from the file"));
     }
 
@@ -351,8 +389,7 @@ mod tests {
         let load = |largest_copy| {
             let memory = Memory { available: Some(30) };
             let dataset =
-                Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(()))
-                    .unwrap();
+                load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(())).unwrap();
             dataset.take_stratified(9, 1).unwrap().subset(vec![8, 0, 3, 3, 1]).unwrap()
         };
         let (copied, in_file) = (load(30), load(29));
@@ -378,7 +415,7 @@ mod tests {
     fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
         let folder = ten_images();
         let memory = Memory { available: Some(0) };
-        let dataset = Dataset::load_copying(folder.path(), 29, memory, &mut |_| Ok(())).unwrap();
+        let dataset = load_copying(folder.path(), 29, memory, &mut |_| Ok(())).unwrap();
         let copied = Dataset::load(folder.path()).unwrap();
         let path = folder.path().join("X.npy");
         let file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -419,7 +456,7 @@ mod tests {
         for largest_copy in [1 << 30, 0] {
             let folder = folder(&npy("|u1", &[4, height, width], &pixels), &labels);
             let memory = Memory { available: Some(1 << 30) };
-            let load = Dataset::load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(()));
+            let load = load_copying(folder.path(), largest_copy, memory, &mut |_| Ok(()));
             let dataset = load.unwrap();
             let facts = &dataset.loaded.images.file_facts;
             assert!(!facts.are_known());
@@ -429,11 +466,11 @@ mod tests {
                 assert_eq!(fetched, &pixels[image * size..][..size]);
             }
             assert!(!facts.are_known());
-            let found = dataset.found_images();
+            let found = dataset.found_images().unwrap();
             assert_eq!((found.smallest, found.largest), (0.0, 255.0));
             assert_eq!(found.in_file, largest_copy == 0);
             let file = std::fs::read(folder.path().join("X.npy")).unwrap();
-            assert_eq!(dataset.info().x_sha256, format!("{:x}", Sha256::digest(file)));
+            assert_eq!(dataset.info().unwrap().x_sha256, format!("{:x}", Sha256::digest(file)));
             // What is copied does not need the file.
             let file = std::fs::File::options().write(true).open(folder.path().join("X.npy"));
             file.unwrap().set_len(0).unwrap();
@@ -463,8 +500,8 @@ mod tests {
             assert_eq!(dataset.image(3).unwrap()[200], last);
             assert!(!dataset.loaded.images.file_facts.are_known());
             let file = std::fs::read(folder.path().join("X.npy")).unwrap();
-            assert_eq!(dataset.info().x_sha256, format!("{:x}", Sha256::digest(file)));
-            assert_eq!(dataset.found_images().largest, largest);
+            assert_eq!(dataset.info().unwrap().x_sha256, format!("{:x}", Sha256::digest(file)));
+            assert_eq!(dataset.found_images().unwrap().largest, largest);
         };
         check(&unit, 1.0, [200, 200]);
         check(&brighter, 255.0, [1, 200]);
@@ -505,7 +542,7 @@ mod tests {
         let folder = ten_images();
         let load = |available| {
             let memory = Memory { available: Some(available) };
-            Dataset::load_copying(folder.path(), 30, memory, &mut |_| Ok(()))
+            load_copying(folder.path(), 30, memory, &mut |_| Ok(()))
                 .map_err(|error| error.to_string())
         };
         assert_eq!(load(30).unwrap().len(), 10);
@@ -520,7 +557,7 @@ mod tests {
         let mask: Vec<u8> = (0..30).map(|value| value % 2).collect();
         std::fs::write(folder.path().join("X.npy"), npy("|u1", &[10, 1, 3], &mask)).unwrap();
         let memory = Memory { available: Some(29) };
-        assert!(Dataset::load_copying(folder.path(), 29, memory, &mut |_| Ok(())).is_err());
+        assert!(load_copying(folder.path(), 29, memory, &mut |_| Ok(())).is_err());
     }
 
     #[test]
@@ -529,7 +566,7 @@ mod tests {
         let whole = Dataset::load(folder.path()).unwrap();
         let sample = whole.take_stratified(5, 3).unwrap();
         assert_eq!(sample.class_counts(), [3, 2]);
-        assert_eq!(sample.info().shape, [5, 1, 3]);
+        assert_eq!(sample.info().unwrap().shape, [5, 1, 3]);
         let subset = sample.subset(vec![4, 0]).unwrap();
         for position in 0..2 {
             let first_pixel = subset.image(position).unwrap()[0];
@@ -547,9 +584,12 @@ mod tests {
             (0..10).flat_map(|image| labelled.image(image).unwrap().into_owned()).collect();
         let from_memory = Dataset::unlabelled(labelled.image_shape(), pixels).unwrap();
         for images in [&from_file, &from_memory] {
-            assert_eq!((images.len(), images.info().shape), (10, labelled.info().shape));
+            assert_eq!(
+                (images.len(), images.info().unwrap().shape),
+                (10, labelled.info().unwrap().shape)
+            );
             assert_eq!(images.image(7).unwrap(), labelled.image(7).unwrap());
-            assert_eq!(images.found_images().largest, 92.0);
+            assert_eq!(images.found_images().unwrap().largest, 92.0);
             assert_eq!(
                 (images.class_names(), images.class_counts()),
                 (&["unknown".to_owned()][..], vec![10])
@@ -601,5 +641,237 @@ mod tests {
             text,
             "`indices` must be below 10, the number of images, got 10; take them from a split of this very data set"
         );
+    }
+
+    const UNIT: Scaling = Scaling::Range { black: 0.0, white: 1.0 };
+
+    /// A data set of two classes whose file was opened with this scaling. It is not read to its end before the sender sends.
+    fn unread(folder: &Path, guess: Scaling) -> (Dataset, mpsc::Sender<()>) {
+        let file = ImageFile::open(&folder.join("X.npy")).unwrap();
+        let (shape, count) = (file.shape, file.count);
+        let (pixels, conversion) = file.unread(guess).unwrap();
+        let (go, wait) = mpsc::channel();
+        let facts = FileFacts::later(move |needed| {
+            let _ = wait.recv();
+            conversion.run(needed)
+        });
+        let (pixels, file_facts) = (Pixels::File(pixels), facts.with_checks().into());
+        let images = Images { shape, count, pixels, file_facts };
+        let dataset = Dataset::without_labels(folder, images);
+        let mut loaded = Arc::into_inner(dataset.loaded).unwrap();
+        loaded.class_names = vec!["a".to_owned(), "b".to_owned()];
+        let labels = (0..count as i64).map(|image| image % 2).collect();
+        (Dataset { loaded: Arc::new(loaded), rows: None, labels }, go)
+    }
+
+    /// Twelve images of 1 x 25 pixels, with labels. `encode` gives the bytes of a value, the most significant one last.
+    fn twelve_images(
+        descr: &str,
+        encode: &dyn Fn(f64) -> Vec<u8>,
+        value: &dyn Fn(usize) -> f64,
+    ) -> tempfile::TempDir {
+        let bytes: Vec<u8> = (0..300)
+            .flat_map(|index| {
+                let mut bytes = encode(value(index));
+                if descr.starts_with('>') {
+                    bytes.reverse();
+                }
+                bytes
+            })
+            .collect();
+        let labels: Vec<u8> = (0..12).map(|image| image % 2).collect();
+        folder(&npy(descr, &[12, 1, 25], &bytes), &npy("|u1", &[12], &labels))
+    }
+
+    fn single(value: f64) -> Vec<u8> {
+        (value as f32).to_le_bytes().to_vec()
+    }
+
+    #[test]
+    fn images_of_an_unread_file_of_any_type_are_those_of_one_that_was_read_first() {
+        type Encode = fn(f64) -> Vec<u8>;
+        type Value = fn(usize) -> f64;
+        let double: Encode = |value| value.to_le_bytes().to_vec();
+        let short: Encode = |value| (value as i16).to_le_bytes().to_vec();
+        let long: Encode = |value| (value as i64).to_le_bytes().to_vec();
+        let half: Encode = |value| half::f16::from_f64(value).to_le_bytes().to_vec();
+        let level: Value = |index| (index * 37 % 256) as f64;
+        let unit: Value = |index| (index * 37 % 256) as f64 / 255.0;
+        let signed: Value = |index| (index * 37 % 256) as f64 / 127.5 - 1.0;
+        let truth: Value = |index| (index % 3 / 2) as f64;
+        let both = Scaling::Range { black: -1.0, white: 1.0 };
+        let cases: [(&[&str], Encode, Value, Scaling); 9] = [
+            (&["<f4", ">f4"], single, unit, UNIT),
+            (&["<f4", ">f4"], single, signed, both),
+            (&["<f4", ">f4"], single, level, Scaling::AsIs),
+            (&["<f8", ">f8"], double, unit, UNIT),
+            (&["<f8", ">f8"], double, signed, both),
+            (&["<f2", ">f2"], half, unit, UNIT),
+            (&["<i2", ">i2"], short, level, Scaling::AsIs),
+            (&["<i8", ">i8"], long, level, Scaling::AsIs),
+            (&["|b1"], |value| vec![value as u8], truth, UNIT),
+        ];
+        for (descrs, encode, value, scaling) in cases {
+            for descr in descrs {
+                let folder = twelve_images(descr, &encode, &value);
+                let read = Dataset::load_whole(folder.path()).unwrap();
+                assert_eq!(read.found_images().unwrap().scaling, scaling, "{descr}");
+                let file = ImageFile::open(&folder.path().join("X.npy")).unwrap();
+                assert_eq!(file.likely_scaling().unwrap(), Some(scaling), "{descr}");
+                let (dataset, go) = unread(folder.path(), scaling);
+                let facts = &dataset.loaded.images.file_facts;
+                let rows = [11, 0, 3, 4, 5, 5];
+                let check = || {
+                    let (mut buffer, mut expected) = (vec![9; 50], Vec::new());
+                    let fetched = dataset.fetch(rows.into_iter(), &mut buffer).unwrap();
+                    assert_eq!(fetched, read.fetch(rows.into_iter(), &mut expected).unwrap());
+                    assert_eq!(dataset.image(7).unwrap(), read.image(7).unwrap());
+                };
+                check();
+                assert!(!facts.are_known());
+                go.send(()).unwrap();
+                let hash = |dataset: &Dataset| dataset.info().unwrap().x_sha256;
+                assert_eq!(hash(&dataset), hash(&read));
+                assert_eq!(dataset.found_images().unwrap(), read.found_images().unwrap());
+                // What is copied does not need the file.
+                std::fs::write(folder.path().join("X.npy"), "").unwrap();
+                check();
+            }
+        }
+    }
+
+    /// The wrong value is in the last image. Where reading all first fails, too, the text is the same.
+    #[test]
+    fn a_wrong_value_far_back_is_an_error_for_all_who_keep_results() {
+        let level = |index: usize| (index * 37 % 256) as f64;
+        let contradiction = |found: &str, range: &str| {
+            format!(
+                "expected values from {range}, because those of a sample of the file are, found {found} in image 11, row \
+                 0, column 23; load it with `Dataset::load_whole`, which reads all values before it scales them, or save \
+                 it as uint8"
+            )
+        };
+        for (descr, guess, last, contradicts) in [
+            ("<f4", UNIT, f64::NAN, None),
+            (">f4", UNIT, f64::INFINITY, None),
+            ("<f4", UNIT, -7.0, None),
+            ("<f4", Scaling::AsIs, 1e6, None),
+            ("|b1", UNIT, 2.0, None),
+            ("<f4", UNIT, 37.0, Some(contradiction("37", "0 to 1"))),
+            ("<i2", Scaling::AsIs, 4095.0, Some(contradiction("4095", "0 to 255"))),
+        ] {
+            let value = |index: usize| match (index, guess, descr) {
+                (298, ..) => last,
+                (_, _, "|b1") => (index % 2) as f64,
+                (_, Scaling::AsIs, _) => level(index),
+                _ => level(index) / 255.0,
+            };
+            let encode = |value: f64| match descr {
+                "|b1" => vec![value as u8],
+                "<i2" => (value as i16).to_le_bytes().to_vec(),
+                _ => single(value),
+            };
+            let folder = twelve_images(descr, &encode, &value);
+            let path = folder.path().join("X.npy").display().to_string();
+            let expected = match contradicts {
+                Some(text) => format!("{path}: {text}"),
+                None => Dataset::load_whole(folder.path()).unwrap_err().to_string(),
+            };
+            let (dataset, go) = unread(folder.path(), guess);
+            let says = |error: Option<Error>| assert_eq!(error.unwrap().to_string(), expected);
+            assert!(dataset.image(10).is_ok());
+            go.send(()).unwrap();
+            says(dataset.image(11).err());
+            says(dataset.info().err());
+            says(dataset.found_images().err());
+            says(dataset.check().err());
+            // The thread has found it, so no image is to be had any more.
+            says(dataset.image(0).err());
+            assert!(dataset.table().to_text().contains("expected"), "{}", dataset.table());
+        }
+    }
+
+    /// Lets the file be read when the training is over.
+    struct AtTheEnd(mpsc::Sender<()>);
+
+    impl Callback for AtTheEnd {
+        fn on_epoch_end(&mut self, _: &mut TrainingState<'_>) -> Result<()> {
+            self.0.send(()).unwrap();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_training_ends_in_the_error_and_its_model_is_not_saved() {
+        let value = |index: usize| match index {
+            298 => f64::NAN,
+            _ => (index * 37 % 256) as f64 / 255.0,
+        };
+        let folder = twelve_images("<f4", &single, &value);
+        let (dataset, go) = unread(folder.path(), UNIT);
+        // Without the image that is wrong.
+        let parts = [0..8, 8..11].map(|part| dataset.subset(part.collect()).unwrap());
+        let network = crate::models::Sequential::new(dataset.image_shape()).flatten().dense(2);
+        let mut model = network.build(1).unwrap();
+        let config = crate::training::FitConfig { epochs: 1, ..Default::default() };
+        let callbacks = Callbacks::default().with(AtTheEnd(go));
+        let ended = model.fit_on_with(&parts[0], &parts[1], config, callbacks);
+        let text = ended.unwrap_err().to_string();
+        assert!(text.contains("found NaN in image 11, row 0, column 23"), "{text}");
+        assert_eq!(model.predict(&parts[0]).unwrap_err().to_string(), text);
+        let path = folder.path().join("model.safetensors");
+        assert_eq!(model.save(&path).unwrap_err().to_string(), text);
+        assert!(!path.exists());
+        // Who only predicts waits, too.
+        let (dataset, go) = unread(folder.path(), UNIT);
+        let part = dataset.subset((0..8).collect()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(model.predict(&part).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn an_unread_file_that_is_cut_is_an_error() {
+        let folder = twelve_images("<f4", &single, &|index| (index % 256) as f64 / 255.0);
+        let (dataset, go) = unread(folder.path(), UNIT);
+        let file = std::fs::File::options().write(true).open(folder.path().join("X.npy")).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 4).unwrap();
+        assert_eq!(dataset.image(10).unwrap()[1], 251);
+        let text = dataset.image(11).unwrap_err().to_string();
+        assert!(text.contains("that it got shorter while it was in use; put it back"), "{text}");
+        go.send(()).unwrap();
+        let text = dataset.info().unwrap_err().to_string();
+        assert!(text.contains("found that it cannot be read to its end any more; put"), "{text}");
+    }
+
+    /// A wrong value between two places of the sample, and a file that is darker than 1 up to its last image.
+    #[test]
+    fn a_file_of_floats_is_open_before_it_is_read_to_its_end() {
+        let size = 128 * 1024;
+        let limits = Limits { largest_whole: 1 << 20, ..Limits::default() };
+        let labels = npy("|u1", &[4], &[0, 1, 1, 0]);
+        let load = |value: &dyn Fn(usize) -> f32| {
+            let bytes: Vec<u8> =
+                (0..4 * size).flat_map(|index| value(index).to_le_bytes()).collect();
+            let folder = folder(&npy("<f4", &[4, 128, 1024], &bytes), &labels);
+            let memory = Memory { available: Some(1 << 30) };
+            let load = Dataset::load_limited(folder.path(), limits, memory, &mut |_| Ok(()));
+            (folder, load.unwrap())
+        };
+        let level = |index: usize| (index % 256) as f32;
+        let (folder, dataset) = load(&|index| match index < 3 * size {
+            true => level(index) / 255.0,
+            false => level(index),
+        });
+        assert_eq!([0, 3].map(|image| dataset.image(image).unwrap()[200]), [1, 200]);
+        assert!(!dataset.loaded.images.file_facts.are_known());
+        let found = dataset.found_images().unwrap();
+        assert_eq!((found.smallest, found.largest, found.scaling), (0.0, 255.0, Scaling::AsIs));
+        let file = std::fs::read(folder.path().join("X.npy")).unwrap();
+        assert_eq!(dataset.info().unwrap().x_sha256, format!("{:x}", Sha256::digest(file)));
+        let (_folder, dataset) =
+            load(&|index| if index == 500_000 { f32::NAN } else { level(index) });
+        assert_eq!(dataset.image(0).unwrap()[200], 200);
+        let text = dataset.info().unwrap_err().to_string();
+        assert!(text.contains("found NaN in image 3, row 104, column 288"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Errors about the files of a data set, and how their contents are quoted in them.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
@@ -20,6 +20,39 @@ pub(super) fn wrong(path: &Path, expected: &str, found: String, advice: &str) ->
         expected: expected.to_owned(),
         found,
         advice: advice.to_owned(),
+    }
+}
+
+/// An [`Error::File`] that several are told of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FileFault {
+    path: PathBuf,
+    expected: String,
+    found: String,
+    advice: String,
+}
+
+impl From<Error> for FileFault {
+    fn from(error: Error) -> FileFault {
+        match error {
+            Error::File { path, expected, found, advice } => {
+                FileFault { path, expected, found, advice }
+            }
+            // Checks of values have no other error.
+            other => FileFault {
+                path: PathBuf::new(),
+                expected: "a file that can be checked".to_owned(),
+                found: other.to_string(),
+                advice: SAVE_AGAIN.to_owned(),
+            },
+        }
+    }
+}
+
+impl From<&FileFault> for Error {
+    fn from(fault: &FileFault) -> Error {
+        let FileFault { path, expected, found, advice } = fault.clone();
+        Error::File { path, expected, found, advice }
     }
 }
 

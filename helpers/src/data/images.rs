@@ -1,6 +1,6 @@
 //! The images of `X.npy` as other code uses them: `u8`, channels last, in memory or read from the file.
 //!
-//! A file may get into memory while its first images are read from it: see `PixelsInFile`.
+//! A file may get into memory while its first images are read from it, and converted: see `PixelsInFile`.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,9 +15,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file_errors::{MISSING, UNCHANGED, unreadable, wrong};
+use super::file_errors::{FileFault, MISSING, UNCHANGED, unreadable, wrong};
+use super::npy::Element;
 use super::scaling::Scaling;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::system::background::in_background;
 use crate::system::files::{read_ahead, read_at};
 
@@ -80,9 +81,14 @@ pub(super) struct PixelsInFile {
     pub(super) path: PathBuf,
     /// Offset of the first image's pixels, in bytes.
     pub(super) start: u64,
-    /// The pixels of all images, from the moment when the background thread has read a file that is to be copied.
-    pub(super) copy: Arc<OnceLock<Vec<u8>>>,
+    /// What the numbers in the file are, and how they become pixels; none if they are the pixels.
+    pub(super) scaled: Option<(Element, Scaling)>,
+    pub(super) copy: Copied,
 }
+
+/// The pixels of all images, or what is wrong with them, from the moment when the background thread has read a file that is
+/// to be copied.
+pub(super) type Copied = Arc<OnceLock<std::result::Result<Vec<u8>, FileFault>>>;
 
 /// How long the background thread waits before it reads the file, so that it takes neither disk nor processor from the first
 /// batches; whoever needs the results ends the wait.
@@ -95,11 +101,15 @@ pub(super) struct FileFacts {
     thread: Mutex<Option<JoinHandle<Facts>>>,
     /// False once nobody can ask for the results.
     needed: Arc<AtomicBool>,
+    /// True if the pixels are valid only when the results say so.
+    checks: bool,
 }
 
 pub(super) struct Facts {
     pub(super) found: FoundImages,
     pub(super) sha256: String,
+    /// Why the pixels are not valid, if they are not.
+    pub(super) fault: Option<FileFault>,
 }
 
 /// Stands in for the hash of a file that changed while it was read, or could not be read to its end. It is unique, so no kept
@@ -113,7 +123,12 @@ pub(super) fn unknown_hash() -> String {
 impl FileFacts {
     pub(super) fn known(examined: Facts) -> FileFacts {
         let needed = Arc::new(AtomicBool::new(true));
-        FileFacts { known: OnceLock::from(examined), thread: Mutex::new(None), needed }
+        FileFacts {
+            known: OnceLock::from(examined),
+            thread: Mutex::new(None),
+            needed,
+            checks: false,
+        }
     }
 
     /// Computes the results in the background. `examine` should stop early when its flag turns false: nobody waits for the
@@ -125,7 +140,14 @@ impl FileFacts {
             std::thread::park_timeout(AHEAD);
             examine(&still_needed)
         });
-        FileFacts { known: OnceLock::new(), thread: Mutex::new(Some(thread)), needed }
+        let thread = Mutex::new(Some(thread));
+        FileFacts { known: OnceLock::new(), thread, needed, checks: false }
+    }
+
+    /// For pixels that are valid only when the results say so.
+    pub(super) fn with_checks(mut self) -> FileFacts {
+        self.checks = true;
+        self
     }
 
     /// True once somebody has waited for the results, or if they were known from the start.
@@ -134,7 +156,18 @@ impl FileFacts {
         self.known.get().is_some()
     }
 
-    /// Waits for the results.
+    /// Waits for the results if they decide whether the pixels are valid; fails if they are not.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.checks { self.checked().map(drop) } else { Ok(()) }
+    }
+
+    /// Waits for the results; fails if the pixels are not valid.
+    pub(super) fn checked(&self) -> Result<&Facts> {
+        let facts = self.get();
+        facts.fault.as_ref().map_or(Ok(facts), |fault| Err(fault.into()))
+    }
+
+    /// Waits for the results, valid or not.
     pub(super) fn get(&self) -> &Facts {
         self.known.get_or_init(|| {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -175,13 +208,13 @@ impl Images {
             in_file: false,
         };
         let (count, sha256) = (found.shape[0], format!("{:x}", Sha256::digest(&pixels)));
-        let file_facts = Arc::new(FileFacts::known(Facts { found, sha256 }));
+        let file_facts = Arc::new(FileFacts::known(Facts { found, sha256, fault: None }));
         Images { shape, count, file_facts, pixels: Pixels::Memory(pixels) }
     }
 
-    /// What was found in the file. Waits until all of it was read.
-    pub(super) fn found(&self) -> &FoundImages {
-        &self.file_facts.get().found
+    /// What was found in the file. Waits until all of it was read; fails if the pixels are not valid.
+    pub(super) fn found(&self) -> Result<&FoundImages> {
+        Ok(&self.file_facts.checked()?.found)
     }
 
     /// Bytes of the pixels of all images.
@@ -192,11 +225,11 @@ impl Images {
     /// The pixels of the image in this row of X.
     pub(super) fn image(&self, row: usize) -> Result<Cow<'_, [u8]>> {
         let size = self.shape.pixels();
-        match self.pixels.place() {
+        match self.pixels.place()? {
             Place::Memory(bytes) => Ok(Cow::Borrowed(&bytes[row * size..(row + 1) * size])),
             Place::File(pixels) => {
                 let mut buffer = Vec::new();
-                pixels.fetch([row].into_iter(), size, &mut buffer)?;
+                self.read(pixels, [row].into_iter(), &mut buffer)?;
                 Ok(Cow::Owned(buffer))
             }
         }
@@ -209,15 +242,30 @@ impl Images {
         buffer: &'a mut Vec<u8>,
     ) -> Result<Vec<&'a [u8]>> {
         let size = self.shape.pixels();
-        match self.pixels.place() {
+        match self.pixels.place()? {
             Place::Memory(bytes) => {
                 Ok(rows.map(|row| &bytes[row * size..(row + 1) * size]).collect())
             }
             Place::File(pixels) => {
-                pixels.fetch(rows, size, buffer)?;
+                self.read(pixels, rows, buffer)?;
                 Ok(buffer.chunks_exact(size).collect())
             }
         }
+    }
+
+    fn read(
+        &self,
+        pixels: &PixelsInFile,
+        rows: impl Iterator<Item = usize>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        if pixels.fetch(rows, self.shape.pixels(), buffer)? {
+            return Ok(());
+        }
+        // Who reads all of the file knows what the error is.
+        self.file_facts.checked()?;
+        let found = "that it changed while it was in use".to_owned();
+        Err(wrong(&pixels.path, UNCHANGED, found, "load it again"))
     }
 }
 
@@ -228,47 +276,66 @@ enum Place<'a> {
 }
 
 impl Pixels {
-    fn place(&self) -> Place<'_> {
+    fn place(&self) -> Result<Place<'_>> {
         match self {
-            Pixels::Memory(bytes) => Place::Memory(bytes),
+            Pixels::Memory(bytes) => Ok(Place::Memory(bytes)),
             Pixels::File(pixels) => match pixels.copy.get() {
-                Some(bytes) => Place::Memory(bytes),
-                None => Place::File(pixels),
+                Some(Ok(bytes)) => Ok(Place::Memory(bytes)),
+                Some(Err(fault)) => Err(Error::from(fault)),
+                None => Ok(Place::File(pixels)),
             },
         }
     }
 }
 
 impl PixelsInFile {
+    /// Reads the pixels of these rows, `size` of each. False if a value does not fit the scaling.
     fn fetch(
         &self,
         rows: impl Iterator<Item = usize>,
         size: usize,
         buffer: &mut Vec<u8>,
-    ) -> Result<()> {
-        let PixelsInFile { file, path, start, .. } = self;
+    ) -> Result<bool> {
+        let PixelsInFile { file, path, start, scaled, .. } = self;
+        let bytes = size * scaled.map_or(1, |(element, _)| element.bytes);
         let runs: Vec<(u64, usize)> = runs(rows)
             .into_iter()
-            .map(|rows| (start + (rows.start * size) as u64, rows.len() * size))
+            .map(|rows| (start + (rows.start * bytes) as u64, rows.len() * bytes))
             .collect();
         // All are asked for before the first is waited for: a disk serves many as soon as one.
         if runs.len() > 1 {
             runs.iter().for_each(|&(offset, bytes)| read_ahead(file, offset, bytes));
         }
         buffer.clear();
-        for (offset, bytes) in runs {
-            let filled = buffer.len();
-            buffer.resize(filled + bytes, 0);
-            read_at(file, &mut buffer[filled..], offset).map_err(|error| match error.kind() {
+        let mut numbers = Vec::new();
+        for (offset, length) in runs {
+            let raw = if scaled.is_some() { &mut numbers } else { &mut *buffer };
+            let filled = raw.len();
+            raw.resize(filled + length, 0);
+            read_at(file, &mut raw[filled..], offset).map_err(|error| match error.kind() {
                 ErrorKind::UnexpectedEof => {
                     let found = "that it got shorter while it was in use".to_owned();
                     wrong(path, UNCHANGED, found, "put it back and load it again")
                 }
                 _ => unreadable(path, error, MISSING),
             })?;
+            if let Some((element, scaling)) = *scaled {
+                if !numbers.chunks(bytes).all(|image| scale(element, scaling, image, buffer)) {
+                    return Ok(false);
+                }
+                numbers.clear();
+            }
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Appends the pixels of an image. False if a value does not fit the scaling.
+fn scale(element: Element, scaling: Scaling, image: &[u8], pixels: &mut Vec<u8>) -> bool {
+    element.numbers(image).is_ok_and(|numbers| {
+        pixels.extend(numbers.iter().map(|&value| scaling.level(value)));
+        numbers.iter().all(|&value| scaling.fits(value))
+    })
 }
 
 /// Rows that follow each other in the file, in one range each.
@@ -292,7 +359,7 @@ mod tests {
     fn examined() -> Facts {
         let shape = ImageShape { height: 1, width: 1, channels: 1 };
         let images = Images::in_memory(shape, vec![7]);
-        Facts { found: images.found().clone(), sha256: "known".to_owned() }
+        Facts { found: images.found().unwrap().clone(), sha256: "known".to_owned(), fault: None }
     }
 
     #[test]

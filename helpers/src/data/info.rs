@@ -7,6 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::images::FileFacts;
+use crate::error::Result;
+
 /// Description of a data set, kept in metrics and model files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInfo {
@@ -31,13 +34,27 @@ type Describe = Box<dyn FnOnce() -> DatasetInfo + Send + UnwindSafe>;
 /// the hash; so a training can begin before. A clone is cheap.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "DatasetInfo", into = "DatasetInfo")]
-pub struct LazyDatasetInfo(Arc<LazyLock<DatasetInfo, Describe>>);
+pub struct LazyDatasetInfo {
+    info: Arc<LazyLock<DatasetInfo, Describe>>,
+    /// What tells whether the pixels are valid.
+    file_facts: Option<Arc<FileFacts>>,
+}
 
 impl LazyDatasetInfo {
     pub(super) fn new(
         describe: impl FnOnce() -> DatasetInfo + Send + UnwindSafe + 'static,
     ) -> LazyDatasetInfo {
-        LazyDatasetInfo(Arc::new(LazyLock::new(Box::new(describe))))
+        LazyDatasetInfo { info: Arc::new(LazyLock::new(Box::new(describe))), file_facts: None }
+    }
+
+    /// With what tells whether the pixels are valid.
+    pub(super) fn of_file(self, file_facts: Arc<FileFacts>) -> LazyDatasetInfo {
+        LazyDatasetInfo { file_facts: Some(file_facts), ..self }
+    }
+
+    /// As [`Dataset::check`](super::Dataset::check).
+    pub(crate) fn check(&self) -> Result<()> {
+        self.file_facts.as_ref().map_or(Ok(()), |file_facts| file_facts.check())
     }
 }
 
@@ -45,7 +62,7 @@ impl Deref for LazyDatasetInfo {
     type Target = DatasetInfo;
 
     fn deref(&self) -> &DatasetInfo {
-        &self.0
+        &self.info
     }
 }
 

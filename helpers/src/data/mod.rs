@@ -13,6 +13,7 @@ pub mod image_file;
 pub mod images;
 pub mod info;
 pub mod labels;
+mod levels;
 pub mod model_selection;
 pub mod noise;
 pub mod npy;
@@ -22,6 +23,7 @@ pub mod split;
 pub mod subset;
 #[cfg(test)]
 pub(crate) mod test_files;
+mod whole_file;
 
 pub use augment::Augmentation;
 pub use batches::Normalization;

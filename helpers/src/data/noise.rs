@@ -215,6 +215,10 @@ impl BatchSource for NoisySource<'_> {
         Ok(())
     }
 
+    fn check(&self) -> Result<()> {
+        self.clean.check()
+    }
+
     /// Always `f32`: noise is added before anything is rounded.
     fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let clean = self.clean.pixels(positions, training)?;

@@ -47,6 +47,25 @@ impl Scaling {
         value < -SLACK
     }
 
+    /// The values that become 0 and 255.
+    pub(super) fn ends(self) -> (f64, f64) {
+        match self {
+            Scaling::AsIs => (0.0, 255.0),
+            Scaling::Range { black, white } => (black, white),
+        }
+    }
+
+    /// True for a rule whose ends are not those of the values.
+    pub(super) fn is_fixed(self) -> bool {
+        [(0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)].contains(&self.ends())
+    }
+
+    /// Whether a value is within the ends. Not a number is nowhere.
+    pub(super) fn fits(self, value: f64) -> bool {
+        let (black, white) = self.ends();
+        value >= black - SLACK && value <= white + SLACK
+    }
+
     /// The grey level of a value.
     pub(super) fn level(self, value: f64) -> u8 {
         let (black, factor) = match self {

@@ -20,8 +20,12 @@ impl Dataset {
     /// Nothing is unpickled, and nothing is allocated before the header agrees with the length of the file. Pixels are
     /// copied into memory up to [`LARGEST_COPY`](crate::data::image_file::LARGEST_COPY) bytes; those of a larger `uint8` file are read from it when they are used.
     /// A `uint8` file in C order is ready before it is read: it is copied and hashed in the background, and its first images
-    /// come from the file. Other files are checked and copied first, and hashed in the background. If a file is changed meanwhile,
-    /// its hash says so in all results, and if images are still to be read from it and it is cut, they give an error.
+    /// come from the file. So is a file of other numbers in C order beyond
+    /// [`LARGEST_WHOLE`](crate::data::image_file::LARGEST_WHOLE) bytes, if a sample of its values tells how they become `u8`; a
+    /// value that turns out to be wrong is then an error of what uses the images: of the next batch, and of a training or
+    /// prediction when it ends. [`Dataset::load_whole`] checks first. Other files are checked and copied first, and hashed in
+    /// the background. If a file is changed meanwhile, its hash says so in all results, and if images are still to be read
+    /// from it and it is cut, they give an error.
     ///
     /// # Errors
     /// If a file is missing or not as above, lengths differ, the pixels' range does not fit grey levels, there are

@@ -44,6 +44,10 @@ impl BatchSource for FeatureSource<'_> {
         identify_images(self.images, hash)
     }
 
+    fn check(&self) -> Result<()> {
+        self.images.dataset().check()
+    }
+
     /// In the number format in which the features are kept.
     fn batch(&self, positions: &[usize], training: bool, _: Kind) -> Result<(Tensor, Tensor)> {
         let Features { config, dataset, shape, file, .. } = self.features;

@@ -72,6 +72,8 @@ impl Model {
         folder: impl AsRef<Path>,
         config: FeatureConfig,
     ) -> Result<Features> {
+        // Features are kept, so they are made of images that are checked.
+        dataset.check()?;
         let images = dataset.subset((0..dataset.len()).collect())?;
         self.check_images(&images)?;
         let layers = self.fixed_layers();
@@ -148,6 +150,7 @@ impl Model {
             }
             values.extend(Vec::<f32>::try_from(output.f_flatten(0, -1)?)?);
         }
+        images.dataset().check()?;
         Array2::from_shape_vec((images.len(), width), values).map_err(Error::internal)
     }
 
@@ -211,7 +214,7 @@ impl Features {
     /// Checks that these features come from the data set of `images`.
     pub(crate) fn check_images(&self, images: &Subset) -> Result<()> {
         let (ours, theirs) = (&self.dataset, images.dataset());
-        if ours.info() == theirs.info() && ours.labels() == theirs.labels() {
+        if ours.info()? == theirs.info()? && ours.labels() == theirs.labels() {
             return Ok(());
         }
         Err(Error::parameter(

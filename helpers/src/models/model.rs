@@ -196,8 +196,8 @@ impl Model {
     /// [`Model::average_mirrored`] the mean of two.
     ///
     /// # Errors
-    /// If the images differ in shape from what the model was built for, there is not enough memory, or the user
-    /// interrupts it (SIGINT).
+    /// If the images differ in shape from what the model was built for, there is not enough memory, the user interrupts it
+    /// (SIGINT), or a value of `X.npy` is wrong, which may be found only now.
     pub fn predict(&self, images: &Subset) -> Result<Probabilities> {
         self.check_images(images)?;
         let source = ImageSource::new(images, self.normalization(), Default::default());
@@ -251,6 +251,7 @@ impl Model {
             batches.push(outputs);
             threads.after_batch(batch.len());
         }
+        source.check()?;
         Ok(Tensor::f_cat(&batches, 0)?)
     }
 

@@ -19,7 +19,7 @@ impl Model {
     /// # Errors
     /// If not, or if the model does not say what it was trained on; the message names what differs.
     pub fn check_trained_on(&self, split: &Split) -> Result<()> {
-        match self.difference_from(split) {
+        match self.difference_from(split)? {
             None => Ok(()),
             Some(Difference { expected, found }) => Err(Error::parameter(
                 "model",
@@ -31,18 +31,22 @@ impl Model {
     }
 
     /// The first difference between the images and classes that this model was trained on and those of `split`.
-    pub(crate) fn difference_from(&self, split: &Split) -> Option<Difference> {
+    ///
+    /// # Errors
+    /// As [`Dataset::info`](crate::data::Dataset::info).
+    pub(crate) fn difference_from(&self, split: &Split) -> Result<Option<Difference>> {
+        split.train.dataset().check()?;
         let expected = TrainedOn::split(split);
         let Some(last) = self.trained_on.last() else {
-            return Some(Difference {
+            return Ok(Some(Difference {
                 expected: "a record of its training images".to_owned(),
                 found: "none".to_owned(),
-            });
+            }));
         };
         // An earlier training on other images of the same data may have seen those that test now.
         let same_data = |record: &&TrainedOn| record.dataset.x_sha256 == expected.dataset.x_sha256;
         let earlier = self.trained_on.iter().filter(same_data);
-        std::iter::once(last).chain(earlier).find_map(|record| record.difference(&expected))
+        Ok(std::iter::once(last).chain(earlier).find_map(|record| record.difference(&expected)))
     }
 
     /// Records the images of a training that begins. Returns a warning if the model was trained on other images of the same

@@ -45,8 +45,10 @@ impl Model {
     /// Writes weights and settings to a safetensors file, from which [`Model::load`] needs nothing else.
     ///
     /// # Errors
-    /// If the file cannot be written; a file that was there before stays whole.
+    /// If the file cannot be written; a file that was there before stays whole. If the model was trained on an `X.npy` in which
+    /// wrong values were found.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.trained_on.iter().try_for_each(|record| record.dataset.check())?;
         let config = ModelConfig {
             format: FORMAT,
             network: self.network().clone(),

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::shows_its_table;
+use crate::data::images::FoundImages;
 use crate::data::labels::LabelForm;
 use crate::data::scaling::Scaling;
-use crate::data::{Dataset, ImageShape, shown_shape};
+use crate::data::{Dataset, DatasetInfo, ImageShape, shown_shape};
 use crate::display::{Column, Table};
 use crate::text::{clean_text, thousands, with_thousands};
 
@@ -13,18 +14,27 @@ use crate::text::{clean_text, thousands, with_thousands};
 const CLASSES_SHOWN: usize = 12;
 
 impl Dataset {
-    /// Shape, type, range, memory and classes, a row each.
+    /// Shape, type, range, memory and classes, a row each. If a value of X.npy was found to be wrong, the row of X.npy says so.
     pub fn table(&self) -> Table {
-        Table::new([Column::text("Data set"), Column::text("")])
-            .row(["Images".into(), self.images_sentence().into()])
-            .row(["X.npy".into(), self.x_sentence().into()])
-            .row(["Values".into(), self.values_sentence().into()])
-            .row(["Memory".into(), self.memory_sentence().into()])
+        let table = Table::new([Column::text("Data set"), Column::text("")])
+            .row(["Images".into(), self.images_sentence().into()]);
+        let read = self.found_images().and_then(|found| Ok((found, self.info()?)));
+        let table = match &read {
+            Ok((found, _)) => table
+                .row(["X.npy".into(), x_sentence(found).into()])
+                .row(["Values".into(), values_sentence(found).into()])
+                .row(["Memory".into(), self.memory_sentence(found).into()]),
+            Err(wrong) => table.row(["X.npy".into(), wrong.to_string().into()]),
+        };
+        let table = table
             .row(["y.npy".into(), self.y_sentence().into()])
             .row(["Classes".into(), self.classes_sentence().into()])
-            .row(["Images a class".into(), self.balance_sentence().into()])
-            .row(["SHA-256".into(), self.checksums_sentence().into()])
-            .caption("The data as it was loaded.")
+            .row(["Images a class".into(), self.balance_sentence().into()]);
+        let table = match &read {
+            Ok((_, info)) => table.row(["SHA-256".into(), checksums_sentence(info).into()]),
+            Err(_) => table,
+        };
+        table.caption("The data as it was loaded.")
     }
 
     /// What the labels are, and the accuracy of always naming the largest class, which needs no learning.
@@ -44,44 +54,18 @@ impl Dataset {
         )
     }
 
-    /// The first digits, which are enough to identify the files.
-    fn checksums_sentence(&self) -> String {
-        let info = self.info();
-        format!("X.npy {}, y.npy {}", &info.x_sha256[..16], &info.y_sha256[..16])
-    }
-
     fn images_sentence(&self) -> String {
         let ImageShape { height, width, channels } = self.image_shape();
         let colour = if channels == 1 { "grey" } else { "red, green and blue" };
-        let all = if self.is_sample() {
-            format!("; drawn from the {} of the files", thousands(self.found_images().shape[0]))
-        } else {
-            String::new()
-        };
+        let all = self.sampled_from().map_or(String::new(), |all| {
+            format!("; drawn from the {} of the files", thousands(all))
+        });
         format!("{} of {height} × {width} pixels, {colour}{all}", thousands(self.len()))
     }
 
-    fn x_sentence(&self) -> String {
-        let found = self.found_images();
-        let order = if found.fortran_order { ", Fortran order" } else { "" };
-        let endian = if found.big_endian { ", big-endian" } else { "" };
-        format!("shape {}, {}{order}{endian}", shown_shape(&found.shape), found.dtype)
-    }
-
-    fn values_sentence(&self) -> String {
-        let found = self.found_images();
-        let scaling = match found.scaling {
-            Scaling::AsIs if found.dtype.starts_with("float") => {
-                "rounded to whole numbers".to_owned()
-            }
-            scaling => scaling.to_string(),
-        };
-        format!("{} to {}, {scaling}", found.smallest, found.largest)
-    }
-
-    fn memory_sentence(&self) -> String {
+    fn memory_sentence(&self, found: &FoundImages) -> String {
         let megabytes = with_thousands(self.pixel_bytes() as f64 / 1e6, 1);
-        let held = match self.found_images().in_file {
+        let held = match found.in_file {
             true => "read from the file as they are used",
             false => "in memory",
         };
@@ -119,6 +103,25 @@ impl Dataset {
             false => format!("{} to {}", thousands(fewest), thousands(most)),
         }
     }
+}
+
+/// The first digits, which are enough to identify the files.
+fn checksums_sentence(info: &DatasetInfo) -> String {
+    format!("X.npy {}, y.npy {}", &info.x_sha256[..16], &info.y_sha256[..16])
+}
+
+fn x_sentence(found: &FoundImages) -> String {
+    let order = if found.fortran_order { ", Fortran order" } else { "" };
+    let endian = if found.big_endian { ", big-endian" } else { "" };
+    format!("shape {}, {}{order}{endian}", shown_shape(&found.shape), found.dtype)
+}
+
+fn values_sentence(found: &FoundImages) -> String {
+    let scaling = match found.scaling {
+        Scaling::AsIs if found.dtype.starts_with("float") => "rounded to whole numbers".to_owned(),
+        scaling => scaling.to_string(),
+    };
+    format!("{} to {}, {scaling}", found.smallest, found.largest)
 }
 
 shows_its_table!(Dataset);

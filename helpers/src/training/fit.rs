@@ -23,7 +23,8 @@ impl Model {
     ///
     /// # Errors
     /// If a setting is out of range, the images differ from what the model was built for, there is not enough memory
-    /// for batches of this size, the loss diverges, or the user interrupts it (SIGINT).
+    /// for batches of this size, the loss diverges, or the user interrupts it (SIGINT). If a value of `X.npy` is wrong, which may
+    /// be found only now: see [`Dataset::load`](crate::data::Dataset::load).
     pub fn fit(&mut self, split: &Split, config: FitConfig) -> Result<History> {
         self.fit_with(split, config, Callbacks::default())
     }
@@ -150,7 +151,8 @@ pub(crate) fn run<R: Record>(
     let mut training = TrainingState::new::<R>(model, sources, objective, config)?;
     training.notes.extend(seen_before);
     let mut callbacks = callbacks.in_order(config);
-    let ended = run_epochs(&mut training, &mut callbacks, &guard);
+    let ended = run_epochs(&mut training, &mut callbacks, &guard)
+        .and_then(|()| sources.iter().try_for_each(|source| source.check()));
     // Also after an error: the model then has the best weights that training reached.
     let restored = training.restore_best_weights();
     if let Err(error) = ended.map_err(|error| with_advice(error, &training)).and(restored) {

@@ -96,7 +96,7 @@ impl SearchConfig {
             }
         };
         let dataset = images.dataset();
-        let info = dataset.info();
+        let info = dataset.info()?;
         let data =
             std::fs::canonicalize(dataset.folder()).unwrap_or_else(|_| dataset.folder().to_owned());
         let rows = |positions: &[usize]| -> Rows {

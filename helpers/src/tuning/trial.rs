@@ -212,11 +212,12 @@ impl TrialSpec {
     /// The data of this specification: what is loaded already, or the files.
     fn dataset(&self, loaded: Option<Dataset>) -> Result<Dataset> {
         // A file that images are read from on demand may have changed: it is loaded and checked again.
-        let dataset = match loaded.filter(|data| !data.found_images().in_file) {
-            Some(dataset) if self.is_about(&dataset.info()) => dataset,
+        let copied = |data: &Dataset| data.found_images().is_ok_and(|found| !found.in_file);
+        let dataset = match loaded.filter(copied) {
+            Some(dataset) if self.is_about(&dataset.info()?) => dataset,
             _ => Dataset::load(&self.data)?,
         };
-        let info = dataset.info();
+        let info = dataset.info()?;
         if self.is_about(&info) {
             return Ok(dataset);
         }
@@ -362,7 +363,7 @@ mod tests {
     }
 
     fn spec(dataset: &Dataset) -> TrialSpec {
-        let info = dataset.info();
+        let info = dataset.info().unwrap();
         TrialSpec {
             code: code_version(),
             network: Network::Dense(DenseConfig { hidden: vec![16], ..DenseConfig::default() }),

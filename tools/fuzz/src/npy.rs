@@ -26,7 +26,7 @@ pub(crate) fn run(input: &[u8]) {
 fn check(dataset: &Dataset, input: &[u8]) {
     let header = parse(input).expect("what was read has a header");
     let values = numbers(&header, input);
-    let found = dataset.found_images();
+    let found = dataset.found_images().expect("what was loaded is valid");
     assert_eq!(found.shape, header.shape);
     assert_eq!(dataset.len(), header.shape[0]);
     let ImageShape { height, width, channels } = dataset.image_shape();

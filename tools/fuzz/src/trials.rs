@@ -39,7 +39,7 @@ pub(crate) fn run(input: &[u8]) {
 /// Runs it with this code, on the data here.
 fn run_here(spec: TrialSpec) {
     let data = data();
-    let info = Dataset::load(data).expect("data that fit").info();
+    let info = Dataset::load(data).expect("data that fit").info().expect("valid data");
     let (x_sha256, y_sha256) = (info.x_sha256, info.y_sha256);
     let code = code_version();
     let data = data.to_owned();
