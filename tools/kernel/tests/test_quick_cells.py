@@ -49,6 +49,16 @@ def test_a_refusal_is_told_again_in_the_same_words(session):
     assert second.traceback.splitlines()[2:] == first.traceback.splitlines()[2:]
 
 
+def test_a_number_whose_type_is_open_is_shown(session):
+    """With `ShowResult` in scope, which offers numbers the method that evcxr shows values with."""
+    assert session.run("let whole = 2 * 21;\nwhole").value == "42"
+    assert session.run("let part = 1.5; (part)").value == "1.5"
+    assert session.run("let few = 300; let wide: u16 = few; few").value == "300"
+    # The types are those of any program.
+    sizes = session.run('println!("{} {} {}", size_of_val(&whole), size_of_val(&part), size_of_val(&few));')
+    assert sizes.stream() == "4 8 2\n", sizes
+
+
 def test_levels_of_optimisation_are_known(session):
     session.run("let kept = vec![1, 2, 3];")
     session.run(":opt 3")

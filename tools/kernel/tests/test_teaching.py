@@ -44,6 +44,12 @@ def test_a_variable_of_a_cell_that_failed_tells_so(session):
     assert f"cell [{number}] sets `loaded`, but it failed" in cell.text, cell
 
 
+def test_a_warning_is_no_error(session):
+    assert session.run("macro_rules! twice { ($x:expr) => { $x * 2 }; }\ntwice!(3)").value == "6"
+    cell = session.run("nowhere_to_be_found")
+    assert "and 1 more" not in cell.text and "unused" not in cell.traceback, cell
+
+
 def test_without_the_set_up_cell(own_session):
     session = own_session
     cell = session.run('let dataset = Dataset::load("../data/sample")?;')

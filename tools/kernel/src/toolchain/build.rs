@@ -206,7 +206,8 @@ struct Refusal {
 
 /// Prints the compiler's messages as cargo does, and keeps them for the front.
 fn say(messages: &[Value]) {
-    for message in messages {
+    let messages: Vec<_> = messages.iter().filter_map(cell::for_evcxr).collect();
+    for message in &messages {
         println!("{}", cell::as_cargo_says(message));
     }
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();

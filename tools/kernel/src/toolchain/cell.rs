@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
 use ra_ap_syntax::{Edition, SourceFile};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::files::digest;
 use crate::link::ERROR_AT;
@@ -223,6 +223,35 @@ pub(super) fn is_about_code(message: &Value) -> bool {
     message["level"] != "error" || is_summary || has_place
 }
 
+/// A message as evcxr must hear it; none for a warning, which evcxr shows as an error once there is one.
+///
+/// evcxr shows a value by its method `evcxr_display`, and by `{:?}` if the value's own line has the error that there is
+/// none. `ShowResult` in helpers' prelude offers the method, so for `let x = 5; x` the error is that the number's type is
+/// still open, with a help in the line of the `let`: evcxr would blame that line. Without the help it goes on to `{:?}`,
+/// and the compiler chooses the type as in any program.
+pub(super) fn for_evcxr(message: &Value) -> Option<Cow<'_, Value>> {
+    if message["level"] == "warning" {
+        return None;
+    }
+    let is_of_value = message["code"]["code"] == "E0689"
+        && message["message"].as_str().is_some_and(|text| text.contains("`evcxr_display`"));
+    if !is_of_value {
+        return Some(Cow::Borrowed(message));
+    }
+    let mut message = message.clone();
+    message["children"] = json!([]);
+    Some(Cow::Owned(message))
+}
+
+/// What the compiler wrote to standard error, as evcxr must hear it.
+pub(super) fn said_for_evcxr(said: &str) -> String {
+    let lines = said.lines().filter_map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(message) => Some(format!("{}\n", for_evcxr(&message)?)),
+        Err(_) => Some(format!("{line}\n")),
+    });
+    lines.collect()
+}
+
 /// A message as cargo passes it on.
 pub(super) fn as_cargo_says(message: &Value) -> String {
     format!("{{\"reason\":\"compiler-message\",\"message\":{message}}}")
@@ -244,8 +273,6 @@ pub(super) fn text(path: &std::path::Path) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const WRAPPED: &str = "fn run_user_code_1() {\n\
@@ -376,6 +403,24 @@ mod tests {
         assert!(told.contains(&format!("{WRITTEN_AT_ONCE}\n")), "{told}");
         assert!(told.ends_with(&format!("\n{WRITTEN}\n")), "a cell's own line");
         assert_eq!(with_place_of_error("fn f() {}\n"), "fn f() {}\n", "another evcxr's");
+    }
+
+    #[test]
+    fn evcxr_hears_of_errors_and_of_a_number_without_its_help() {
+        let error = |text: &str, code: &str| json!({"level": "error", "message": text, "code": {"code": code}, "spans": [1], "children": [2]});
+        let warning = json!({"level": "warning", "message": "unused macro definition"});
+        assert!(for_evcxr(&warning).is_none());
+        let number = error(
+            "can't call method `evcxr_display` on ambiguous numeric type `{integer}`",
+            "E0689",
+        );
+        let heard = for_evcxr(&number).unwrap();
+        assert_eq!((&heard["spans"], &heard["children"]), (&json!([1]), &json!([])));
+        // A cell's own call keeps its help.
+        let own = error("can't call method `pow` on ambiguous numeric type `{integer}`", "E0689");
+        assert_eq!(*for_evcxr(&own).unwrap(), own);
+        let said = format!("{warning}\n{number}\nwarning: two\n");
+        assert_eq!(said_for_evcxr(&said), format!("{heard}\nwarning: two\n"));
     }
 
     #[test]

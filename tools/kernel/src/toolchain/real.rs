@@ -14,7 +14,7 @@ use crate::link::{LEFT_TO_CARGO, LINK_VARIABLE, keep_diagnostics};
 use crate::toolchain::build::{self, METADATA};
 use crate::toolchain::context::{Context, Mode};
 use crate::toolchain::folders::{WRAPPER, bin};
-use crate::toolchain::{lock_file, statements};
+use crate::toolchain::{cell, lock_file, statements};
 
 /// Runs the real tool in place of this process; in the session's folder as a child, so that the lock file can be
 /// repaired.
@@ -141,7 +141,7 @@ pub(super) fn compile_cell_for_cargo(context: &Context, arguments: &[OsString]) 
     match command.output() {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            let said = statements::without_notes(&said);
+            let said = cell::said_for_evcxr(&statements::without_notes(&said));
             keep_diagnostics(said.as_bytes());
             let _ = io::stderr().write_all(said.as_bytes());
             ExitCode::from(
