@@ -60,6 +60,7 @@ pub(super) fn compile(context: &Context, only_check: bool) -> Result<ExitCode, R
     // evcxr's own process for cells needs the number in the function's name, and nobody reads places there.
     let source = match env::var_os(LINK_VARIABLE).filter(|_| !only_check) {
         Some(_) => with_places(&cell::with_function_without_number(&source)),
+        None if only_check => cell::with_lasting_references(&source),
         None => source,
     };
 

@@ -1,9 +1,11 @@
 //! The source of a cell, as evcxr writes it.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem};
 use ra_ap_syntax::{Edition, SourceFile};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::files::digest;
@@ -84,6 +86,28 @@ pub(super) fn with_function_without_number(source: &str) -> String {
 /// The name of a cell's function.
 pub(crate) fn without_number(function: &str) -> &str {
     function.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// The function in which evcxr checks a cell, from its first parameter on to the end of them: the kept variables.
+const CHECKED: &str = "async fn evcxr_analysis_wrapper(\n";
+const CHECKED_ENDS: &str = ") -> Result<(), EvcxrUserCodeError> {";
+
+/// The source that evcxr has checked, with kept references that last: evcxr writes the type of `let name = "Ann";` as
+/// `&str`, and then every check fails because `name` might not be kept. What a function takes stays as it is.
+pub(super) fn with_lasting_references(source: &str) -> String {
+    static REFERENCE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("&([^'])").expect("a pattern that a test has tried"));
+    let Some((before, rest)) = source.split_once(CHECKED) else { return source.to_owned() };
+    let Some(end) = rest.find(CHECKED_ENDS) else { return source.to_owned() };
+    let (parameters, after) = rest.split_at(end);
+    let lasting: String = parameters
+        .split_inclusive('\n')
+        .map(|line| match line.contains("fn(") || line.contains("Fn") {
+            true => Cow::Borrowed(line),
+            false => REFERENCE.replace_all(line, "&'static $1"),
+        })
+        .collect();
+    format!("{before}{CHECKED}{lasting}{after}")
 }
 
 /// Orders a cell's lines in the same way in every session: evcxr writes variables and items in the order of a hash
@@ -403,6 +427,17 @@ mod tests {
         assert!(told.contains(&format!("{WRITTEN_AT_ONCE}\n")), "{told}");
         assert!(told.ends_with(&format!("\n{WRITTEN}\n")), "a cell's own line");
         assert_eq!(with_place_of_error("fn f() {}\n"), "fn f() {}\n", "another evcxr's");
+    }
+
+    #[test]
+    fn kept_references_last_where_a_cell_is_checked() {
+        let source = "fn f(x: &str) {}\nasync fn evcxr_analysis_wrapper(\nname: &str,\nmut pairs: Vec<(&str, &mut u8)>,\n\
+            kept: &'static u8,\nhalf: fn(&str) -> u8,\n) -> Result<(), EvcxrUserCodeError> {\nlet y: &str = name;\n}";
+        let lasting = source
+            .replace("name: &str", "name: &'static str")
+            .replace("Vec<(&str, &mut u8)>", "Vec<(&'static str, &'static mut u8)>");
+        assert_eq!(with_lasting_references(source), lasting);
+        assert_eq!(with_lasting_references("fn f(x: &str) {}\n"), "fn f(x: &str) {}\n");
     }
 
     #[test]
