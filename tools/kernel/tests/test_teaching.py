@@ -44,6 +44,22 @@ def test_a_variable_of_a_cell_that_failed_tells_so(session):
     assert f"cell [{number}] sets `loaded`, but it failed" in cell.text, cell
 
 
+def test_a_value_is_shown_at_its_line(session):
+    """rustc's message spans evcxr's own lines, before the value and after it."""
+    cell = session.run("let small: u8 = 255;\nsmall + 1")
+    assert cell.text == "this arithmetic operation will overflow (line 2)", cell
+    shown = "2 | small + 1\n  | ^^^^^^^^^ attempt to compute `u8::MAX + 1_u8`, which would overflow"
+    assert shown in cell.traceback, cell
+    cell = session.run("struct Plain;\nPlain")
+    assert cell.text == "`Plain` doesn't implement `Debug` (line 2)", cell
+    assert "2 | Plain\n  | ^^^^^" in cell.traceback, cell
+
+
+def test_lines_of_the_cell_keep_their_numbers_beside_those_of_other_files(session):
+    cell = session.run("let numbers = vec![1];\nlet all = numbers.iter().map(|x| x * x).collect();")
+    assert "   2 | let all: Vec<_> = numbers" in cell.traceback, cell
+
+
 def test_a_warning_is_no_error(session):
     assert session.run("macro_rules! twice { ($x:expr) => { $x * 2 }; }\ntwice!(3)").value == "6"
     cell = session.run("nowhere_to_be_found")

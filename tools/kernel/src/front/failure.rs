@@ -229,10 +229,7 @@ fn with_line(location: Location, evidence: &Evidence) -> Vec<String> {
     let line = code.lines().nth(position.line - 1).unwrap_or_default();
     let blank = " ".repeat(position.line.to_string().len());
     vec![
-        format!(
-            "{blank}\x1b[34m-->\x1b[0m cell [{cell}], line {}, column {}",
-            position.line, position.column
-        ),
+        format!("{blank}\x1b[34m-->\x1b[0m {}", location.in_words()),
         format!("\x1b[34m{} |\x1b[0m {line}", position.line),
     ]
 }

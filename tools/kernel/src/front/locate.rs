@@ -14,6 +14,13 @@ pub(crate) struct Location {
     pub(crate) position: Position,
 }
 
+impl Location {
+    pub(crate) fn in_words(self) -> String {
+        let Location { cell, position } = self;
+        format!("cell [{cell}], line {}, column {}", position.line, position.column)
+    }
+}
+
 /// The file that evcxr has made, and the cells that it was made of.
 pub(crate) struct Sources<'a> {
     generated: Vec<&'a str>,
@@ -42,6 +49,11 @@ impl<'a> Sources<'a> {
                 Some(Location { cell: ran.number, position })
             })
         })
+    }
+
+    /// Whether a location is in the cell that is run.
+    pub(crate) fn is_here(&self, location: Location) -> bool {
+        location.cell == self.number
     }
 
     /// Where a statement is that begins on this line of evcxr's file.
