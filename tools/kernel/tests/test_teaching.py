@@ -66,6 +66,11 @@ def test_a_warning_is_no_error(session):
     assert "and 1 more" not in cell.text and "unused" not in cell.traceback, cell
 
 
+def test_what_a_cell_writes_names_its_own_lines(session):
+    cell = session.run("let one = 1;\ndbg!(one + 1);")
+    assert cell.stream("stderr") == f"[cell [{cell.reply['execution_count']}], line 2, column 1] one + 1 = 2\n"
+
+
 def test_without_the_set_up_cell(own_session):
     session = own_session
     cell = session.run('let dataset = Dataset::load("../data/sample")?;')

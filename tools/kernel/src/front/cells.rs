@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::cell::{Cell, Stage};
+use super::diagnostics::EVCXRS_FILE;
 use super::failure::{Evidence, Failure};
+use super::locate::Sources;
 use super::output::{Output, data};
 use super::source::{Shape, shape};
 use super::wire::Message;
@@ -343,10 +345,21 @@ impl Front {
         self.send_assist();
     }
 
-    fn publish_for(&self, cell: &Cell, published: Vec<super::Published>) {
-        for (kind, content) in published {
+    pub(super) fn publish_for(&self, cell: &Cell, published: Vec<super::Published>) {
+        for (kind, mut content) in published {
+            if let Some(text) = self.with_places(cell, &content) {
+                content["text"] = text.into();
+            }
             self.publish(&cell.request, kind, content);
         }
+    }
+
+    /// The text of a message to standard error that names lines of evcxr's file, with the places in the notebook.
+    fn with_places(&self, cell: &Cell, content: &Value) -> Option<String> {
+        let text = content["text"].as_str().filter(|text| text.contains(EVCXRS_FILE))?;
+        let generated = fs::read_to_string(self.evidence_files().0).ok()?;
+        let sources = Sources::new(&generated, cell.number, cell.code(), &self.notebook);
+        (content["name"] == "stderr").then(|| sources.in_words(text))
     }
 
     fn ask_for_input(&mut self, prompt: &str, password: bool) {

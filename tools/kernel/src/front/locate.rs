@@ -3,6 +3,10 @@
 //! evcxr compiles one file, `src/lib.rs`: its own code, the items of earlier cells, and the statements of this cell,
 //! copied line by line. So a line is found again by its text, and among equal lines by its neighbours.
 
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
 use super::notebook::Notebook;
 use super::source::Position;
 
@@ -20,6 +24,11 @@ impl Location {
         format!("cell [{cell}], line {}, column {}", position.line, position.column)
     }
 }
+
+/// A place in evcxr's file, whose path is as short as this; other crates have longer ones.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(^|[^\w./-])src/lib\.rs:(\d+):(\d+)").expect("a pattern that a test has tried")
+});
 
 /// The file that evcxr has made, and the cells that it was made of.
 pub(crate) struct Sources<'a> {
@@ -61,6 +70,19 @@ impl<'a> Sources<'a> {
         let text = self.generated.get(line.checked_sub(1)?)?;
         let blanks = text.chars().take_while(|c| c.is_whitespace()).count();
         self.location(line, blanks + 1)
+    }
+
+    /// A text in which `dbg!`, or a panic of a thread, names lines of evcxr's file, with the places in the notebook.
+    pub(crate) fn in_words(&self, text: &str) -> String {
+        let placed = NAMED.replace_all(text, |found: &Captures| {
+            let number = |at: usize| found[at].parse().ok();
+            let location =
+                number(2).zip(number(3)).and_then(|(line, column)| self.location(line, column));
+            location.map_or(found[0].to_owned(), |location| {
+                format!("{}{}", &found[1], location.in_words())
+            })
+        });
+        placed.into_owned()
     }
 
     fn find(&self, cell: &[&str], line: usize, column: usize) -> Option<Position> {
@@ -107,6 +129,20 @@ mod tests {
         assert_eq!(find(7, 5), Some((5, 2, 16)), "behind another statement of the line");
         assert_eq!(find(9, 1), Some((5, 3, 1)));
         assert_eq!(find(3, 9), Some((4, 2, 9)), "in a function of an earlier cell");
+    }
+
+    #[test]
+    fn what_a_cell_writes_names_places_in_the_notebook() {
+        let notebook = Notebook::default();
+        let sources = Sources::new(GENERATED, 5, "// why\nlet x = 1; let y = 2;\nx[3]", &notebook);
+        for (text, placed) in [
+            ("[src/lib.rs:9:1] x[3] = 1\n", "[cell [5], line 3, column 1] x[3] = 1\n"),
+            ("a\nsrc/lib.rs:7:5", "a\ncell [5], line 2, column 16"),
+            ("[src/lib.rs:1:1]", "[src/lib.rs:1:1]"),
+            ("/home/me/src/lib.rs:9:1", "/home/me/src/lib.rs:9:1"),
+        ] {
+            assert_eq!(sources.in_words(text), placed);
+        }
     }
 
     #[test]

@@ -416,9 +416,11 @@ impl Front {
 
     /// Publishes output for the running cell, or for the last request if none is running.
     fn publish_all(&self, published: Vec<Published>) {
-        let parent = self.cell.as_ref().map_or(&self.last_request, |cell| &cell.request);
+        if let Some(cell) = &self.cell {
+            return self.publish_for(cell, published);
+        }
         for (kind, content) in published {
-            self.publish(parent, kind, content);
+            self.publish(&self.last_request, kind, content);
         }
     }
 
