@@ -66,6 +66,12 @@ def test_a_warning_is_no_error(session):
     assert "and 1 more" not in cell.text and "unused" not in cell.traceback, cell
 
 
+def test_a_missing_semicolon_is_told_without_what_comes_next(session):
+    cell = session.run("let one = 1\none")
+    assert cell.text == "expected `;` (line 1)", cell
+    assert "`fn`" not in cell.traceback, cell
+
+
 def test_what_a_cell_writes_names_its_own_lines(session):
     cell = session.run("let one = 1;\ndbg!(one + 1);")
     assert cell.stream("stderr") == f"[cell [{cell.reply['execution_count']}], line 2, column 1] one + 1 = 2\n"

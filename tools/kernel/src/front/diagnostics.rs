@@ -65,9 +65,10 @@ fn regex(pattern: &str) -> Regex {
 /// evcxr's own type for an error that leaves a cell through `?`.
 const ERROR_TYPE: &str = "EvcxrUserCodeError";
 
-/// The text without evcxr's own names.
+/// The text without evcxr's own names. A cell's last statement without its `;` stands before a function of evcxr's.
 pub(crate) fn without_internals(text: &str) -> String {
     text.replace(ERROR_TYPE, "CellError")
+        .replace("expected `;`, found keyword `fn`", "expected `;`")
 }
 
 impl Diagnostic {
