@@ -27,6 +27,7 @@ def test_every_error_is_shown_once(session):
 def test_an_import_that_is_missing_is_told(session):
     cell = session.run("let map: HashMap<i32, i32> = HashMap::new();")
     assert "use std::collections::HashMap;" in cell.traceback, cell
+    assert "set-up cell" not in cell.text, "rustc knows better"
 
 
 def test_a_variable_that_was_moved_tells_where(session):
@@ -42,6 +43,23 @@ def test_a_variable_of_a_cell_that_failed_tells_so(session):
     number = session.run('let half = 1;\nlet loaded = std::fs::read("/nowhere")?;').reply["execution_count"]
     cell = session.run("loaded.len()")
     assert f"cell [{number}] sets `loaded`, but it failed" in cell.text, cell
+
+
+def test_a_function_of_a_cell_that_failed_tells_so(session):
+    number = session.run("fn third(x: i32) -> i32 { x / 3; }").reply["execution_count"]
+    cell = session.run("third(4)")
+    assert f"cell [{number}] defines `third`, but it failed" in cell.text, cell
+    # rustc's suggestion is about a line between two of evcxr's.
+    assert ")));" not in cell.traceback, cell
+
+
+def test_a_variable_that_may_not_change_tells_its_cell(session):
+    number = session.run("let fixed = vec![1];").reply["execution_count"]
+    for source in ("fixed.push(2);", "fixed = vec![2]"):
+        cell = session.run(source)
+        assert f"(line 1): cell [{number}] sets `fixed` without `mut`; write `let mut fixed = …`" in cell.text, cell
+        assert f"cell [{cell.reply['execution_count']}], line 1, column 1" in cell.traceback, cell
+        assert "evcxr" not in cell.traceback
 
 
 def test_a_value_is_shown_at_its_line(session):
@@ -72,6 +90,11 @@ def test_a_missing_semicolon_is_told_without_what_comes_next(session):
     assert "`fn`" not in cell.traceback, cell
 
 
+def test_a_crate_that_is_not_there_tells_how_to_get_it(session):
+    cell = session.run("use rand::Rng;")
+    assert "`:dep rand = " in cell.text, cell
+
+
 def test_what_a_cell_writes_names_its_own_lines(session):
     cell = session.run("let one = 1;\ndbg!(one + 1);")
     assert cell.stream("stderr") == f"[cell [{cell.reply['execution_count']}], line 2, column 1] one + 1 = 2\n"
@@ -100,7 +123,8 @@ def test_a_type_without_a_name_cannot_be_kept(session):
     # evcxr writes the type of a kept text such that its check of a cell fails.
     session.run('let name = "Ann";')
     cell = session.run("let half = |x: f64| x / 2.0;")
-    assert "write a function (`fn half(" in cell.text, cell
+    assert "`half` is a closure" in cell.text and "write a function (`fn half(" in cell.text, cell
+    assert "(line 1)" in cell.text and "1 | let half = |x: f64|" in cell.traceback, cell
     cell = session.run("let parsed = \"1\".parse().unwrap();")
     assert "write it (`let parsed: Vec<f64> = …`)" in cell.text or "type annotations needed" in cell.traceback, cell
 

@@ -11,6 +11,7 @@ use super::diagnostics::EVCXRS_FILE;
 use super::failure::{Evidence, Failure};
 use super::locate::Sources;
 use super::output::{Output, data};
+use super::requests::names;
 use super::source::{Shape, shape};
 use super::wire::Message;
 use super::{Concluding, Front, Work, WorkKind};
@@ -270,6 +271,7 @@ impl Front {
                 generated: &generated,
                 diagnostics: &diagnostics,
                 notebook: &self.notebook,
+                names: cell.outcome.refused.then(|| names(&mut self.names, &self.repository)),
             },
         );
         match failure {

@@ -77,6 +77,11 @@ impl Diagnostic {
         self.code == "E0277" && self.rendered.contains(ERROR_TYPE)
     }
 
+    /// Whether rustc knows where the name that is missing could be imported from.
+    pub(crate) fn offers_import(&self) -> bool {
+        self.notes.iter().any(|note| note.starts_with("consider importing"))
+    }
+
     /// Whether this is the error that evcxr reports with `message`.
     pub(crate) fn is(&self, message: &str) -> bool {
         let plain = |text: &str| text.replace("`evcxr_variable_store`", "<end of input>");

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::diagnostics::{self, Diagnostic, is_evcxrs, short_path, without_internals};
 use super::locate::{Location, Sources};
+use super::names::Names;
 use super::notebook::Notebook;
-use super::source::Problem;
-use super::teach;
+use super::source::{Problem, place_of};
+use super::teach::{self, Asked};
 
 const LOST: &str = "all variables are lost with it: run the cells above once more";
 /// Signals with a text of their own: the common ways in which a process dies.
@@ -71,6 +72,8 @@ pub(crate) struct Evidence<'a> {
     /// The file with rustc's messages about it.
     pub(crate) diagnostics: &'a Path,
     pub(crate) notebook: &'a Notebook,
+    /// The names in helpers; needed for a cell that does not compile.
+    pub(crate) names: Option<&'a Names>,
 }
 
 impl Failure {
@@ -245,29 +248,26 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
         // Two errors may have the same message, so each diagnostic is used once.
         let at = diagnostics.iter().position(|diagnostic| diagnostic.is(message));
         let diagnostic = at.map(|at| diagnostics.remove(at));
-        let (lines, location) = match &diagnostic {
-            Some(diagnostic) => diagnostic.show(&sources),
-            None => (in_evcxrs_words(error, evidence.number), None),
+        let reworded = teach::reworded(message);
+        let (lines, location) = match (&diagnostic, &reworded) {
+            (Some(diagnostic), _) => diagnostic.show(&sources),
+            (None, Some((name, sentence))) => at_variable(name, sentence, evidence),
+            (None, None) => (in_evcxrs_words(error, evidence.number), None),
         };
         if traceback.windows(lines.len().max(1)).any(|shown| shown == lines) {
             continue;
         }
+        let told = reworded.as_ref().map_or(message, |(_, sentence)| sentence);
         texts.push(match location {
             Some(location) if location.cell == evidence.number => {
-                format!("{message} (line {})", location.position.line)
+                format!("{told} (line {})", location.position.line)
             }
             Some(Location { cell, position }) => {
-                format!("{message} (cell [{cell}], line {})", position.line)
+                format!("{told} (cell [{cell}], line {})", position.line)
             }
-            None => message.to_owned(),
+            None => told.to_owned(),
         });
-        let hint = match &diagnostic {
-            Some(diagnostic) if diagnostic.is_of_question_mark() => {
-                Some(teach::WITHOUT_TEXT.to_owned())
-            }
-            Some(Diagnostic { code, .. }) => teach::hint(message, code, evidence.notebook),
-            None => teach::hint(message, "", evidence.notebook),
-        };
+        let hint = hint(message, diagnostic.as_ref(), evidence);
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
         if !traceback.is_empty() {
             traceback.push(String::new());
@@ -286,6 +286,29 @@ fn of_compiling(errors: &[Value], evidence: &Evidence) -> Failure {
     let text = hints.first().map_or(text.clone(), |hint| format!("{text}: {hint}"));
     let traceback = traceback.iter().map(|line| without_internals(line)).collect();
     Failure { name: "CompileError".to_owned(), text: without_internals(&text), traceback }
+}
+
+fn hint(message: &str, diagnostic: Option<&Diagnostic>, evidence: &Evidence) -> Option<String> {
+    if diagnostic.is_some_and(Diagnostic::is_of_question_mark) {
+        return Some(teach::WITHOUT_TEXT.to_owned());
+    }
+    teach::hint(&Asked {
+        message,
+        code: diagnostic.map_or("", |diagnostic| &diagnostic.code),
+        is_importable: diagnostic.is_some_and(Diagnostic::offers_import),
+        cell: evidence.code,
+        notebook: evidence.notebook,
+        names: evidence.names,
+    })
+}
+
+/// A sentence about a variable of the cell, with the place where it is declared.
+fn at_variable(name: &str, sentence: &str, evidence: &Evidence) -> (Vec<String>, Option<Location>) {
+    let mut lines = with_name("error", sentence);
+    let location =
+        place_of(evidence.code, name).map(|position| Location { cell: evidence.number, position });
+    lines.extend(location.into_iter().flat_map(|location| with_line(location, evidence)));
+    (lines, location)
 }
 
 /// Lines for an error that has no diagnostic of rustc: evcxr found it itself, or reworded it.
@@ -334,6 +357,7 @@ mod tests {
             generated: GENERATED,
             diagnostics: Path::new("/nowhere"),
             notebook: &notebook,
+            names: None,
         };
         Failure::of(&outcome, &evidence)
     }
@@ -445,6 +469,7 @@ mod tests {
             generated: GENERATED,
             diagnostics: file.path(),
             notebook: &notebook,
+            names: None,
         };
         let errors = vec![json!({ "evalue": message })];
         let outcome = Outcome { refused: true, errors, ..Outcome::default() };

@@ -47,6 +47,11 @@ impl Names {
         self.documented.keys().map(String::as_str)
     }
 
+    /// Whether this is one of [`Names::items`].
+    pub(crate) fn has_item(&self, name: &str) -> bool {
+        self.documented.contains_key(name)
+    }
+
     /// What is said of a name, in Markdown.
     pub(crate) fn documentation(&self, name: &str) -> Option<String> {
         let texts = self.documented.get(name)?;
@@ -183,5 +188,6 @@ mod tests {
         assert!(names.documentation("MOST").unwrap().ends_with("Most epochs."));
         assert_eq!(names.documentation("Bare").unwrap(), "```rust\npub struct Bare\n```\n\n");
         assert_eq!(names.documentation("x"), None);
+        assert!(names.has_item("Bare") && !names.has_item("x"));
     }
 }

@@ -1,6 +1,6 @@
 //! The cells that were run in this kernel, used to explain what became of a variable that a cell cannot find.
 
-use super::source::{declares, mentions};
+use super::source::{declares, defines, mentions};
 
 #[derive(Default)]
 pub(crate) struct Notebook {
@@ -34,9 +34,17 @@ impl Notebook {
         self.cells.iter().rev()
     }
 
-    /// What became of a variable that a cell cannot find; nothing if no cell has set one of this name.
+    /// What became of a name that a cell cannot find; nothing if no cell has set or defined it.
     pub(crate) fn what_became_of(&self, name: &str) -> Option<String> {
-        let set = self.cells.iter().rposition(|ran| declares(&ran.code, name))?;
+        let set = self.cells.iter().rposition(|ran| declares(&ran.code, name));
+        let defined = self.cells.iter().rposition(|ran| defines(&ran.code, name));
+        if let Some(last) = defined.filter(|_| defined > set) {
+            let Ran { number, well, .. } = self.cells[last];
+            return (!well).then(|| {
+                format!("cell [{number}] defines `{name}`, but it failed; mend it and run it again")
+            });
+        }
+        let set = set?;
         let number = self.cells[set].number;
         if let Some((_, by)) = self.lost.filter(|(cells, _)| set < *cells) {
             return Some(format!(
@@ -61,6 +69,16 @@ impl Notebook {
             "`{name}` was moved away in cell [{moved}]; use `&{name}` or `{name}.clone()` there, and run cell [{number}] \
              again, which sets it"
         ))
+    }
+
+    /// The number of the cell that has set this variable, which still exists.
+    pub(crate) fn setter(&self, name: &str) -> Option<i64> {
+        self.latest().find(|ran| ran.well && declares(&ran.code, name)).map(|ran| ran.number)
+    }
+
+    /// True once a cell went well.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.cells.iter().any(|ran| ran.well)
     }
 
     /// True if a cell has named this crate in a `:dep`.
@@ -92,6 +110,12 @@ mod tests {
         assert!(told("dataset", &notebook).contains("run cell [1] again"));
         assert!(told("other", &notebook).starts_with("cell [4] sets `other`, but it failed"));
         assert_eq!(told("nobody", &notebook), "");
+        assert_eq!((notebook.setter("theirs"), notebook.setter("other")), (Some(3), None));
+        notebook.ran(3, "let add = |a| a;", false);
+        notebook.ran(4, "fn add(a: u8) -> u8 { a; }", false);
+        assert!(told("add", &notebook).starts_with("cell [4] defines `add`, but it failed"));
+        notebook.ran(4, "fn add(a: u8) -> u8 { a }", true);
+        assert_eq!(told("add", &notebook), "", "a method of this name is missing");
         notebook.lost_all(5);
         assert!(
             told("theirs", &notebook).contains("lost with all other variables when cell [5] ended")

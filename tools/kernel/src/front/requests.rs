@@ -176,6 +176,6 @@ impl Front {
 }
 
 /// The names in helpers' sources, read when they are first needed.
-fn names<'a>(known: &'a mut Option<Names>, repository: &Path) -> &'a Names {
+pub(super) fn names<'a>(known: &'a mut Option<Names>, repository: &Path) -> &'a Names {
     known.get_or_insert_with(|| Names::read(&repository.join("helpers/src")))
 }

@@ -201,6 +201,22 @@ pub(crate) fn declares(code: &str, name: &str) -> bool {
     declared(code).contains(&name)
 }
 
+/// Whether a cell defines a function, type or the like of this name.
+pub(crate) fn defines(code: &str, name: &str) -> bool {
+    const WORDS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "mod", "const", "static"];
+    let is_ident = |(kind, _, text): Token, word: &str| kind == TokenKind::Ident && text == word;
+    tokens(code)
+        .zip(tokens(code).skip(1))
+        .any(|(one, two)| is_ident(two, name) && WORDS.iter().any(|word| is_ident(one, word)))
+}
+
+/// Where a cell declares this variable, for the last time.
+pub(crate) fn place_of(code: &str, name: &str) -> Option<Position> {
+    let declared = declared(code).into_iter().rfind(|declared| *declared == name)?;
+    // A name is a part of the code.
+    Some(Position::of(code, declared.as_ptr().addr() - code.as_ptr().addr()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,5 +282,10 @@ mod tests {
         assert!(!declares("let b = a;", "a"));
         assert!(!declares("if let Some(a) = found() {}", "a"));
         assert!(!declares("while is_there && let Some(a) = next() {}", "a"));
+        assert!(defines("#[derive(Debug)]\nstruct A { b: u8 }", "A"));
+        assert!(!defines("A::new(); // fn A", "A"));
+        let place = place_of("let a = 1;\nlet (b, mut a) = (a, 2);", "a").unwrap();
+        assert_eq!((place.line, place.column), (2, 13));
+        assert_eq!(place_of("a = 1;", "a"), None);
     }
 }

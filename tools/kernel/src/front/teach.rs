@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::names::Names;
 use super::notebook::Notebook;
+use super::source::declares;
 
 /// How to get this project's crate, for a cell that runs in a fresh kernel.
 const SET_UP: &str = "the set-up cell (`:dep helpers = …` and `use helpers::prelude::*;`) has not run in this kernel; run the \
@@ -29,6 +31,14 @@ static NO_TYPE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static BORROW: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^The variable `([^`]+)` contains a reference"));
+static IMMUTABLE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"^cannot assign twice to immutable variable `(\w+)`|^cannot (?:borrow|assign to) `(\w+)`.*, as it is not declared as mutable|, as `(\w+)` is not declared as mutable",
+    )
+});
+static CRATE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"^(?:unresolved import|cannot find module or crate|can't find crate for) `([a-z_0-9]+)`")
+});
 /// Errors about borrows that end too soon.
 const BORROWS: [&str; 5] = ["E0597", "E0716", "E0521", "E0310", "E0700"];
 
@@ -40,57 +50,108 @@ fn regex(pattern: &str) -> Regex {
 pub(crate) const WITHOUT_TEXT: &str = "an error that leaves a cell through `?` is shown by its text, so its type needs `Display`; \
     give it a text: `.map_err(|error| format!(\"{error:?}\"))?`";
 
-/// The hint for this error, if there is one. `code` is rustc's error code, and empty without a diagnostic.
-pub(crate) fn hint(message: &str, code: &str, notebook: &Notebook) -> Option<String> {
-    let name = |pattern: &Regex| {
-        let found = pattern.captures(message)?;
-        found.iter().skip(1).flatten().next().map(|name| name.as_str().to_owned())
+/// An error of a cell, and what is known of it.
+pub(crate) struct Asked<'a> {
+    pub(crate) message: &'a str,
+    /// rustc's error code; empty if the message is evcxr's.
+    pub(crate) code: &'a str,
+    /// rustc says where the missing name could be imported from.
+    pub(crate) is_importable: bool,
+    pub(crate) cell: &'a str,
+    pub(crate) notebook: &'a Notebook,
+    /// The names in helpers.
+    pub(crate) names: Option<&'a Names>,
+}
+
+fn name(pattern: &Regex, message: &str) -> Option<String> {
+    let found = pattern.captures(message)?;
+    found.iter().skip(1).flatten().next().map(|name| name.as_str().to_owned())
+}
+
+/// The variable that evcxr cannot keep, and a sentence for evcxr's, which tells how to write for evcxr.
+pub(crate) fn reworded(message: &str) -> Option<(String, String)> {
+    let name = |pattern: &Regex| name(pattern, message);
+    let (name, what) = if let Some(name) = name(&BORROW) {
+        (name, "borrows from another variable, and a borrow cannot be kept from cell to cell")
+    } else if let Some(name) = name(&CLOSURE) {
+        (name, "is a closure, whose type has no name, so it cannot be kept for later cells")
+    } else {
+        let what =
+            "has a type that is not known or has no name, so it cannot be kept for later cells";
+        (name(&UNNAMED).or_else(|| name(&NO_TYPE))?, what)
     };
-    if let Some(name) = name(&BORROW) {
-        return Some(borrow(&format!("`{name}` borrows")));
+    let sentence = format!("`{name}` {what}");
+    Some((name, sentence))
+}
+
+/// The hint for this error, if there is one.
+pub(crate) fn hint(asked: &Asked) -> Option<String> {
+    let Asked { message, code, notebook, .. } = *asked;
+    let name = |pattern: &Regex| name(pattern, message);
+    if name(&BORROW).is_some() {
+        return Some(OWN.to_owned());
     }
     if BORROWS.contains(&code) {
-        return Some(borrow("a variable here borrows"));
+        return Some(format!(
+            "a variable here borrows from another variable, and a borrow cannot be kept from cell to cell; {OWN}"
+        ));
     }
     if let Some(name) = name(&CLOSURE) {
         return Some(format!(
-            "a closure has a type without a name, so `{name}` cannot be kept for later cells; write a function \
-             (`fn {name}(…) -> … {{ … }}`), or put what uses it into the same cell, between braces"
+            "write a function (`fn {name}(…) -> … {{ … }}`), or the type of a function, if it uses no other variable \
+             (`let {name}: fn(i32) -> i32 = |x| …`), or put what uses it into the same cell, between braces"
         ));
     }
     if let Some(name) = name(&UNNAMED).or_else(|| name(&NO_TYPE)) {
         return Some(format!(
-            "a variable is kept for later cells under the name of its type, and that of `{name}` is not known or has no \
-             name; write it (`let {name}: Vec<f64> = …`), or end the cell with what you need of it: `.collect::<Vec<_>>()`"
+            "write it (`let {name}: Vec<f64> = …`), or end the line with what you need of it: `.collect::<Vec<_>>()`"
+        ));
+    }
+    if let Some(name) = name(&IMMUTABLE).filter(|name| !declares(asked.cell, name)) {
+        let setter = notebook.setter(&name)?;
+        return Some(format!(
+            "cell [{setter}] sets `{name}` without `mut`; write `let mut {name} = …` there and run it again, or set it anew \
+             in this cell: `let mut {name} = {name};`"
         ));
     }
     if let Some(name) = name(&MISSING) {
         if let Some(told) = notebook.what_became_of(&name) {
             return Some(told);
         }
-        return (!notebook.has_dependency("helpers")).then(|| SET_UP.to_owned());
+        let is_of_helpers = asked.names.is_some_and(|names| names.has_item(&name));
+        // A notebook of this project begins with the set-up cell; one where other cells went well is no such notebook.
+        let may_be = is_of_helpers || !notebook.has_begun() && !asked.is_importable;
+        return (may_be && !notebook.has_dependency("helpers")).then(|| SET_UP.to_owned());
+    }
+    if let Some(name) = name(&CRATE).filter(|name| name != "helpers") {
+        return Some(format!(
+            "a crate is named at the head of a cell: `:dep {name} = \"*\"`, or its version for the `*`"
+        ));
     }
     let without_set_up = UNRESOLVED.is_match(message) && !notebook.has_dependency("helpers");
-    without_set_up.then(|| SET_UP.to_owned())
+    let may_be = message.contains("helpers") || !notebook.has_begun() && !asked.is_importable;
+    (without_set_up && may_be).then(|| SET_UP.to_owned())
 }
 
-fn borrow(who: &str) -> String {
-    format!(
-        "{who} from another variable, and a borrow cannot be kept from cell to cell; keep a value of its own \
-         (`.clone()`, `.to_owned()`, `.collect::<Vec<_>>()`), or borrow and use it within one cell, between braces: `{{ … }}`"
-    )
-}
+/// What to do about a borrow.
+const OWN: &str = "keep a value of its own (`.clone()`, `.to_owned()`, `.collect::<Vec<_>>()`), or borrow and use it within one \
+    cell, between braces: `{ … }`";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked<'a>(message: &'a str, code: &'a str, notebook: &'a Notebook) -> Asked<'a> {
+        Asked { message, code, is_importable: false, cell: "", notebook, names: None }
+    }
+
+    fn told(message: &str, code: &str, notebook: &Notebook) -> String {
+        hint(&asked(message, code, notebook)).unwrap_or_default()
+    }
+
     #[test]
     fn the_mistakes_of_newcomers_get_a_sentence() {
         let mut notebook = Notebook::default();
-        let told = |message: &str, code: &str, notebook: &Notebook| {
-            hint(message, code, notebook).unwrap_or_default()
-        };
         let missing = "cannot find value `dataset` in this scope";
         assert!(told(missing, "E0425", &notebook).starts_with("the set-up cell"));
         let macro_missing = "cannot find macro `prnt` in this scope";
@@ -99,20 +160,82 @@ mod tests {
         notebook.ran(2, "drop(dataset)", true);
         assert!(told(missing, "E0425", &notebook).contains("moved away in cell [2]"));
         assert_eq!(told("cannot find value `other` in this scope", "E0425", &notebook), "");
-        let reference = "The variable `first` contains a reference with a non-static lifetime so\ncan't be persisted.";
-        assert!(
-            told(reference, "", &notebook).starts_with("`first` borrows from another variable")
-        );
         assert!(
             told("`x` does not live long enough", "E0597", &notebook)
                 .contains("a borrow cannot be kept")
         );
-        let unknown = "Couldn't automatically determine type of variable `pairs`.\nPlease give it an explicit type.";
-        assert!(told(unknown, "", &notebook).contains("that of `pairs` is not known"));
-        let closure = "The variable `half` is a closure, which cannot be persisted.";
-        assert!(told(closure, "", &notebook).contains("write a function (`fn half("));
-        let private = "The variable `it` has type `impl Iterator` which cannot be persisted.";
-        assert!(told(private, "", &notebook).contains("that of `it` is not known or has no name"));
         assert_eq!(told("mismatched types", "E0308", &notebook), "");
+        let crate_missing = "unresolved import `rand`";
+        assert!(told(crate_missing, "E0432", &notebook).contains("`:dep rand = \"*\"`"));
+        assert_eq!(told("unresolved import `std::colections`", "E0432", &notebook), "");
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_kept_gets_a_sentence_and_what_to_do() {
+        let notebook = Notebook::default();
+        for (message, sentence, hint) in [
+            (
+                "The variable `a` contains a reference with a non-static lifetime so\ncan't be persisted.",
+                "`a` borrows from another variable",
+                "keep a value of its own",
+            ),
+            (
+                "The variable `a` is a closure, which cannot be persisted.\nYou can however",
+                "`a` is a closure, whose type has no name",
+                "write a function (`fn a(",
+            ),
+            (
+                "The variable `a` has type `impl Iterator` which cannot be persisted.",
+                "`a` has a type that is not known or has no name",
+                "write it (`let a: Vec<f64>",
+            ),
+            (
+                "Couldn't automatically determine type of variable `a`.\nPlease give it",
+                "`a` has a type that is not known or has no name",
+                "write it (`let a: Vec<f64>",
+            ),
+        ] {
+            let (name, reworded) = reworded(message).unwrap();
+            assert_eq!((name.as_str(), reworded.starts_with(sentence)), ("a", true), "{reworded}");
+            assert!(told(message, "", &notebook).starts_with(hint), "{message}");
+        }
+        assert_eq!(reworded("mismatched types"), None);
+    }
+
+    #[test]
+    fn a_variable_of_another_cell_that_may_not_change_tells_which() {
+        let mut notebook = Notebook::default();
+        notebook.ran(3, "let x = 1;", true);
+        for message in [
+            "cannot assign twice to immutable variable `x`",
+            "cannot borrow `x` as mutable, as it is not declared as mutable",
+            "cannot borrow `x.items` as mutable, as `x` is not declared as mutable",
+            "cannot assign to `x`, as it is not declared as mutable",
+            "cannot assign to `x.y`, as `x` is not declared as mutable",
+        ] {
+            let told = told(message, "E0596", &notebook);
+            assert!(told.starts_with("cell [3] sets `x` without `mut`"), "{message}: {told}");
+            let asked = Asked { cell: "let x = 1;", ..asked(message, "E0596", &notebook) };
+            assert_eq!(hint(&asked), None, "rustc shows the place");
+        }
+    }
+
+    #[test]
+    fn only_a_notebook_of_helpers_is_told_of_the_set_up_cell() {
+        let mut notebook = Notebook::default();
+        let missing = "cannot find type `HashMap` in this scope";
+        let importable = Asked { is_importable: true, ..asked(missing, "E0433", &notebook) };
+        assert_eq!(hint(&importable), None, "rustc says what to import");
+        notebook.ran(1, "1 + 1", true);
+        assert_eq!(told(missing, "E0433", &notebook), "");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("lib.rs"), "pub struct Dataset;\n").unwrap();
+        let names = Names::read(folder.path());
+        let missing = "cannot find type `Dataset` in this scope";
+        let asked = Asked { names: Some(&names), ..asked(missing, "E0433", &notebook) };
+        assert!(hint(&asked).unwrap().starts_with("the set-up cell"));
+        assert!(
+            told("unresolved import `helpers`", "E0432", &notebook).starts_with("the set-up cell")
+        );
     }
 }
