@@ -71,6 +71,8 @@ def test_a_value_is_shown_at_its_line(session):
     cell = session.run("struct Plain;\nPlain")
     assert cell.text == "`Plain` doesn't implement `Debug` (line 2)", cell
     assert "2 | Plain\n  | ^^^^^" in cell.traceback, cell
+    cell = session.run("1u8.nothing()")
+    assert "1 | 1u8.nothing()\n  |     ^^^^^^^" in cell.traceback, cell
 
 
 def test_lines_of_the_cell_keep_their_numbers_beside_those_of_other_files(session):

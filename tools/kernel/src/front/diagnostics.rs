@@ -129,8 +129,8 @@ impl Shown {
         } else if is_around_value(plain.trim_start_matches([' ', '|', '~'])) {
             // In a suggestion about the value.
         } else if let Some(value) = self.value.take_if(|_| ValueSpan::is_closed_by(&plain)) {
+            self.lines.extend(value.markers(&plain, self.skipping));
             self.skipping = false;
-            self.lines.extend(value.markers(&plain));
         } else if let Some(value) = &self.value {
             self.lines.extend(value.within(&plain).filter(|_| !self.skipping));
         } else if self.skipping && ValueSpan::is_opened_by(&plain) {
@@ -192,7 +192,8 @@ impl Shown {
         }
         // A line that rustc suggests to add above all code may be where another cell's import is.
         let location = location(1).filter(|at| &found[2] != "+" || sources.is_here(*at));
-        self.skipping = location.is_none() && &found[2] == "|";
+        let code = plain[found[0].len()..].trim();
+        self.skipping = location.is_none() && (&found[2] == "|" || is_around_value(code));
         if self.skipping {
             if ValueSpan::is_begun_by(plain) {
                 self.value = Some(ValueSpan::default());
@@ -239,7 +240,7 @@ struct ValueSpan {
 
 static OPENED: LazyLock<Regex> = LazyLock::new(|| regex(r"^ *\|  +_"));
 static BEGUN: LazyLock<Regex> = LazyLock::new(|| regex(r"^ *\d+ +\| / "));
-static CLOSED: LazyLock<Regex> = LazyLock::new(|| regex(r"^( *\|) \|_+[\^-] ?(.*)$"));
+static CLOSED: LazyLock<Regex> = LazyLock::new(|| regex(r"^( *\|) \|_(_*)([\^|-])(.*)$"));
 static WITHIN: LazyLock<Regex> = LazyLock::new(|| regex(r"^( *\|) \| ?(.*)$"));
 
 impl ValueSpan {
@@ -279,11 +280,23 @@ impl ValueSpan {
         WITHIN.is_match(plain).then(|| WITHIN.replace(plain, "\x1b[34m$1\x1b[0m $2").into_owned())
     }
 
-    /// What is shown for the end of the bracket, where rustc says what is wrong.
-    fn markers(&self, plain: &str) -> Option<String> {
+    /// What is shown for the end of the bracket, where rustc says what is wrong: below the value, or, if the bracket ends
+    /// in it, at the same column.
+    fn markers(&self, plain: &str, is_behind: bool) -> Option<String> {
         let closed = CLOSED.captures(plain).filter(|_| self.lines > 0)?;
-        let (blanks, length) = self.only.unwrap_or((0, 1));
-        let marker = format!("{}{} {}", " ".repeat(blanks), "^".repeat(length), &closed[2]);
+        let (end, rest) = (&closed[3], &closed[4]);
+        let marker = match (is_behind, end) {
+            (_, "|") => return None,
+            (true, _) => {
+                let (blanks, length) = self.only.unwrap_or((0, 1));
+                format!("{}{} {}", " ".repeat(blanks), "^".repeat(length), rest.trim_start())
+            }
+            (false, _) => {
+                // The end of what only leads to the place that the message is about.
+                let end = if end == "-" && rest.starts_with('^') { " " } else { end };
+                format!("{}{end}{rest}", " ".repeat(closed[2].len()))
+            }
+        };
         let bar = format!("{} |", " ".repeat(self.width));
         Some(format!("\x1b[34m{bar}\x1b[0m \x1b[31;1m{}\x1b[0m", marker.trim_end()))
     }
@@ -399,6 +412,16 @@ mod tests {
             ]
         );
         assert_eq!(line, Some(1));
+    }
+
+    #[test]
+    fn a_marker_in_a_value_stays_at_its_column() {
+        let rendered = "error: no\n   --> src/lib.rs:100:7\n    |\n 99 |   show(&(\n    |  ______-\n100 | | small.nothing()\n    \
+            | |______-^^^^^^^ not there\nhelp: try\n    |\n100 ~ small.other()\n101 ~ )));\n    |";
+        let (lines, _) = shown_of_value("small.nothing()", rendered);
+        assert_eq!(lines[1], " --> cell [7], line 1, column 7");
+        assert_eq!(lines[3..5], ["1 | small.nothing()", "  |       ^^^^^^^ not there"]);
+        assert_eq!(lines[5..], ["help: try", "  |", "1 ~ small.other()"]);
     }
 
     #[test]
