@@ -86,6 +86,12 @@ def test_a_warning_is_no_error(session):
     assert "and 1 more" not in cell.text and "unused" not in cell.traceback, cell
 
 
+def test_a_return_is_told_that_a_cell_is_no_function(session):
+    cell = session.run("return 5;")
+    assert "a cell is none: its value is its last line" in cell.text, cell
+    assert "VariableStore" not in cell.traceback, cell
+
+
 def test_a_missing_semicolon_is_told_without_what_comes_next(session):
     cell = session.run("let one = 1\none")
     assert cell.text == "expected `;` (line 1)", cell

@@ -69,12 +69,19 @@ const ERROR_TYPE: &str = "EvcxrUserCodeError";
 pub(crate) fn without_internals(text: &str) -> String {
     text.replace(ERROR_TYPE, "CellError")
         .replace("expected `;`, found keyword `fn`", "expected `;`")
+        .replace("*mut VariableStore", "<end of cell>")
 }
 
 impl Diagnostic {
     /// Whether it refuses the error that a `?` hands out of the cell.
     pub(crate) fn is_of_question_mark(&self) -> bool {
         self.code == "E0277" && self.rendered.contains(ERROR_TYPE)
+    }
+
+    /// Whether it refuses what a `return` hands out of the cell.
+    pub(crate) fn is_of_return(&self) -> bool {
+        self.code == "E0308"
+            && (self.rendered.contains("VariableStore") || self.rendered.contains(ERROR_TYPE))
     }
 
     /// Whether rustc knows where the name that is missing could be imported from.

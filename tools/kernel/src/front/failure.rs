@@ -292,6 +292,9 @@ fn hint(message: &str, diagnostic: Option<&Diagnostic>, evidence: &Evidence) -> 
     if diagnostic.is_some_and(Diagnostic::is_of_question_mark) {
         return Some(teach::WITHOUT_TEXT.to_owned());
     }
+    if diagnostic.is_some_and(Diagnostic::is_of_return) {
+        return Some(teach::RETURN.to_owned());
+    }
     teach::hint(&Asked {
         message,
         code: diagnostic.map_or("", |diagnostic| &diagnostic.code),

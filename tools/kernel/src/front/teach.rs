@@ -50,6 +50,10 @@ fn regex(pattern: &str) -> Regex {
 pub(crate) const WITHOUT_TEXT: &str = "an error that leaves a cell through `?` is shown by its text, so its type needs `Display`; \
     give it a text: `.map_err(|error| format!(\"{error:?}\"))?`";
 
+/// The hint for a `return` outside of any function.
+pub(crate) const RETURN: &str =
+    "`return` leaves a function, and a cell is none: its value is its last line, without `;`";
+
 /// An error of a cell, and what is known of it.
 pub(crate) struct Asked<'a> {
     pub(crate) message: &'a str,
