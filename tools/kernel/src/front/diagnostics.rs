@@ -282,9 +282,11 @@ impl ValueSpan {
         format!("\x1b[34m{number:>width$} |\x1b[0m {code}")
     }
 
-    /// A line of markers under a part of the value.
+    /// A line of markers under a part of the value, without the end of the bracket, which rustc draws below it if words
+    /// are in its way.
     fn within(&self, plain: &str) -> Option<String> {
-        WITHIN.is_match(plain).then(|| WITHIN.replace(plain, "\x1b[34m$1\x1b[0m $2").into_owned())
+        let line = WITHIN.replace(plain, "\x1b[34m$1\x1b[0m $2").replace(" -^", "  ^");
+        WITHIN.is_match(plain).then_some(line)
     }
 
     /// What is shown for the end of the bracket, where rustc says what is wrong: below the value, or, if the bracket ends
@@ -429,6 +431,10 @@ mod tests {
         assert_eq!(lines[1], " --> cell [7], line 1, column 7");
         assert_eq!(lines[3..5], ["1 | small.nothing()", "  |       ^^^^^^^ not there"]);
         assert_eq!(lines[5..], ["help: try", "  |", "1 ~ small.other()"]);
+        // With words that are in the way of the bracket's end.
+        let end = "| |______-^^^^^^^ not there";
+        let below = "| |      -^^^^^^^ not there\n    | |______|\n    |";
+        assert_eq!(shown_of_value("small.nothing()", &rendered.replace(end, below)).0[4], lines[4]);
     }
 
     #[test]
