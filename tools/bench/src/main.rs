@@ -5,6 +5,7 @@
 
 mod ceilings;
 mod chart;
+mod device;
 mod features;
 mod flop;
 mod format;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 enum Spec {
     Ceilings(ceilings::Spec),
     Chart(chart::Spec),
+    Device(device::Spec),
     Features(features::Spec),
     GridSearch(grid_search::Spec),
     Opening(opening::Spec),
@@ -52,6 +54,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let result = match spec {
         Spec::Ceilings(spec) => spec.run()?,
         Spec::Chart(spec) => spec.run()?,
+        Spec::Device(spec) => spec.run()?,
         Spec::Features(spec) => spec.run()?,
         Spec::GridSearch(spec) => spec.run()?,
         Spec::Opening(spec) => spec.run()?,
