@@ -238,6 +238,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let weights = root.join(".tools/weights/efficientnet_lite0.safetensors");
         assert!(weights.exists(), "the weights are not there; run `cargo xtask setup` first");
+        // So little work is done by one thread: two would wait for each other where other programs run.
+        tch::set_num_threads(1);
         let cnn = json!({"filters": [8, 8, 16, 16], "dense": 16, "dropout": 0.0});
         let noise = json!({"mean": 0.1, "variance": 0.3});
         let tuned = json!({"weights": weights, "input_size": 32, "dropout": 0.0, "fine_tune_from": "block_15"});
