@@ -48,17 +48,9 @@ pub(crate) const NAME_SIZE: f64 = 12.0;
 pub(crate) const TICK_SIZE: f64 = 11.0;
 
 /// Colours of the series of one chart, in this order.
-const PALETTE: [Color; 10] = [
-    TRAIN,
-    VALIDATION,
-    TEST,
-    [204, 121, 167],
-    [230, 159, 0],
-    [86, 180, 233],
-    [60, 60, 60],
-    [136, 34, 85],
-    [150, 140, 30],
-    [120, 94, 240],
+const PALETTE: [u32; 10] = [
+    0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x3c3c3c, 0x882255, 0x968c1e,
+    0x785ef0,
 ];
 
 const DASHES: [Dash; 4] = [None, Some((6.0, 3.5)), Some((2.0, 2.5)), Some((10.0, 4.0))];
@@ -77,7 +69,7 @@ impl SeriesStyle {
     /// When the colours repeat, the marks start at another one, so that the looks differ.
     pub(crate) fn of(index: usize) -> SeriesStyle {
         SeriesStyle {
-            color: PALETTE[index % PALETTE.len()],
+            color: color(PALETTE[index % PALETTE.len()]),
             dash: DASHES[index % DASHES.len()],
             marker: Marker::ALL[(index + index / PALETTE.len()) % Marker::ALL.len()],
         }
@@ -145,53 +137,35 @@ impl Marker {
 
 /// A colour of the scale from white to dark blue, for 0..=1; equal steps differ equally in lightness.
 pub(crate) fn blues(value: f64) -> Color {
-    between(
-        &[
-            [247, 251, 255],
-            [214, 230, 244],
-            [158, 202, 225],
-            [83, 157, 204],
-            [28, 103, 174],
-            [8, 48, 107],
-        ],
-        value,
-    )
+    between(&[0xf7fbff, 0xd6e6f4, 0x9ecae1, 0x539dcc, 0x1c67ae, 0x08306b], value)
 }
 
 /// A colour of the scale from black over purple and orange to light yellow, for 0..=1: matplotlib's `inferno`, whose
 /// lightness rises evenly for everybody.
 pub(crate) fn inferno(value: f64) -> Color {
-    between(
-        &[
-            [0, 0, 4],
-            [40, 11, 84],
-            [101, 21, 110],
-            [159, 42, 99],
-            [212, 72, 66],
-            [245, 125, 21],
-            [250, 193, 39],
-            [252, 255, 164],
-        ],
-        value,
-    )
+    let stops = [0x000004, 0x280b54, 0x65156e, 0x9f2a63, 0xd44842, 0xf57d15, 0xfac127, 0xfcffa4];
+    between(&stops, value)
 }
 
 /// A colour of the scale from blue for −1 over white to orange for 1.
 pub(crate) fn diverging(value: f64) -> Color {
-    between(
-        &[[5, 48, 97], [67, 147, 195], [247, 247, 247], [230, 134, 60], [127, 59, 8]],
-        (value + 1.0) / 2.0,
-    )
+    between(&[0x053061, 0x4393c3, 0xf7f7f7, 0xe6863c, 0x7f3b08], (value + 1.0) / 2.0)
+}
+
+/// The colour of a hexadecimal number, as in CSS.
+fn color(hexadecimal: u32) -> Color {
+    let [_, red, green, blue] = hexadecimal.to_be_bytes();
+    [red, green, blue]
 }
 
 /// The colour at a fraction, in 0..=1, of the way along these colours.
-fn between(stops: &[Color], value: f64) -> Color {
+fn between(stops: &[u32], value: f64) -> Color {
     let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
     let position = value * (stops.len() - 1) as f64;
     let low = (position as usize).min(stops.len() - 2);
     let part = position - low as f64;
     std::array::from_fn(|channel| {
-        let [from, to] = [stops[low], stops[low + 1]].map(|stop| f64::from(stop[channel]));
+        let [from, to] = [stops[low], stops[low + 1]].map(|stop| f64::from(color(stop)[channel]));
         (from * (1.0 - part) + to * part).round() as u8
     })
 }
@@ -217,6 +191,7 @@ mod tests {
 
     #[test]
     fn no_two_series_look_the_same_and_neighbours_differ_without_colour() {
+        assert_eq!([0, 1, 2].map(|index| SeriesStyle::of(index).color), [TRAIN, VALIDATION, TEST]);
         let looks: Vec<SeriesStyle> = (0..40).map(SeriesStyle::of).collect();
         for (index, look) in looks.iter().enumerate() {
             assert!(!looks[..index].contains(look), "{index}");
