@@ -69,7 +69,7 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
             |index: usize| [left - 1.0 + step * index as f64, 0.0, step + 1.0 - gap / 2.0, height];
         let name = [(left + right - gap) / 2.0 - 60.0, height, 120.0, 28.0];
         let rows = (0..models.len()).map(|index| vec![names, matrix(index)]);
-        figure.in_joined_parts(rows.chain([vec![name]]).collect())
+        figure.in_parts("", "+", &rows.chain([vec![name]]).collect::<Vec<_>>())
     })
 }
 

@@ -31,8 +31,8 @@ pub struct Figure {
     height: usize,
     caption: String,
     alt: String,
-    /// For pages that are narrower than the picture.
-    narrow: Option<Narrow>,
+    /// The attributes of the image that say what a page shows that is narrower than it; empty for the image itself.
+    narrow: String,
 }
 
 /// The width of a drawing for a phone, in CSS pixels: what a page has room for on a screen of 390.
@@ -49,18 +49,6 @@ pub(crate) enum Screen {
 /// A part of a picture on the page: left, top, width, height.
 pub(crate) type PartArea = [f64; 4];
 
-/// What a narrow page shows: areas of a picture, which it stacks, and the title, which lies outside of all of them.
-#[derive(Clone, PartialEq)]
-struct Narrow {
-    title: String,
-    /// PNG, width and height of the picture that they are areas of; none for the figure's own.
-    drawing: Option<(Vec<u8>, usize, usize)>,
-    /// Row by row: the areas of a row stay beside each other where there is room.
-    rows: Vec<Vec<PartArea>>,
-    /// True if the areas of a row are one thing, and get smaller rather than stand below each other.
-    joined: bool,
-}
-
 impl Figure {
     /// The figure with these RGB pixels, [`DENSITY`] per CSS pixel.
     pub(crate) fn from_pixels(
@@ -70,8 +58,8 @@ impl Figure {
         alt: String,
     ) -> Result<Figure> {
         let png = encode_png(&rgb, DENSITY * width, DENSITY * height)
-            .map_err(|error| Error::Drawing { message: format!("PNG: {error}") })?;
-        Ok(Figure { png, width, height, caption: String::new(), alt, narrow: None })
+            .map_err(|error| Error::drawing(format!("PNG: {error}")))?;
+        Ok(Figure { png, width, height, caption: String::new(), alt, narrow: String::new() })
     }
 
     /// The figure that `drawn` draws for a desk, with the one that it draws for a phone if the first is too wide there
@@ -84,28 +72,26 @@ impl Figure {
         if figure.width as f64 <= NARROW {
             return Ok(figure);
         }
-        let Some(Figure { png, width, height, .. }) =
-            drawn(Screen::Phone).ok().filter(|phone| phone.width as f64 <= NARROW)
-        else {
-            return Ok(figure);
-        };
-        let whole = [0.0, 0.0, width as f64, height as f64];
-        let (title, rows) = (title.to_owned(), vec![vec![whole]]);
-        let drawing = Some((png, width, height));
-        Ok(Figure { narrow: Some(Narrow { title, drawing, rows, joined: false }), ..figure })
+        let phone = drawn(Screen::Phone).ok().filter(|phone| phone.width as f64 <= NARROW);
+        let narrow = phone.map_or_else(String::new, |phone| {
+            let whole = vec![vec![[0.0, 0.0, phone.width as f64, phone.height as f64]]];
+            let phone = phone.in_parts(title, " ", &whole);
+            format!("{} data-narrow=\"{}\"", phone.narrow, data_url(&phone.png))
+        });
+        Ok(Figure { narrow, ..figure })
     }
 
-    /// The figure with the parts that a narrow page may move, row by row, and its title if no part holds it.
-    pub(crate) fn in_parts(self, title: &str, rows: Vec<Vec<PartArea>>) -> Figure {
-        let title = title.to_owned();
-        Figure { narrow: Some(Narrow { title, drawing: None, rows, joined: false }), ..self }
-    }
-
-    /// The same where the areas of a row are one thing: names of rows, and what they name. An area may stand in several
-    /// rows.
-    pub(crate) fn in_joined_parts(self, rows: Vec<Vec<PartArea>>) -> Figure {
-        let title = String::new();
-        Figure { narrow: Some(Narrow { title, drawing: None, rows, joined: true }), ..self }
+    /// The figure with its parts that a narrow page stacks, row by row, and its title if no part holds it.
+    ///
+    /// - `between`: a space if the areas of a row stay beside each other where there is room, `+` if they are one thing
+    ///   (names of rows, and what they name) and get smaller. An area may stand in several rows.
+    pub(crate) fn in_parts(self, title: &str, between: &str, rows: &[Vec<PartArea>]) -> Figure {
+        let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
+        let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(between);
+        let rows = rows.iter().map(row).collect::<Vec<_>>().join(";");
+        let (width, height, title) = (self.width, self.height, escape_sentence(title));
+        let narrow = format!(" data-title=\"{title}\" data-parts=\"{width}x{height}:{rows}\"");
+        Figure { narrow, ..self }
     }
 
     /// The figure with this sentence below it, which says what it shows.
@@ -148,50 +134,27 @@ impl Figure {
 
     /// The figure as HTML, picture inside.
     pub fn to_html(&self) -> String {
-        let data = |png: &[u8]| {
-            let text = base64::engine::general_purpose::STANDARD.encode(png);
-            format!("data:image/png;base64,{text}")
-        };
-        let caption = if self.caption.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "<figcaption style=\"font-style:italic;margin-top:0.3em\">{}</figcaption>",
-                escape_sentence(&self.caption)
-            )
-        };
-        let parts = self.narrow.as_ref().map_or_else(String::new, |parts| {
-            let (drawing, width, height) = match &parts.drawing {
-                None => (String::new(), self.width, self.height),
-                Some((png, width, height)) => {
-                    (format!(" data-narrow=\"{}\"", data(png)), *width, *height)
-                }
-            };
-            let between = if parts.joined { "+" } else { " " };
-            let part = |area: &PartArea| area.map(|length| format!("{length:.1}")).join(",");
-            let row = |row: &Vec<PartArea>| row.iter().map(part).collect::<Vec<_>>().join(between);
-            let rows: Vec<String> = parts.rows.iter().map(row).collect();
-            let title = escape_sentence(&parts.title);
-            let rows = rows.join(";");
-            format!(" data-title=\"{title}\"{drawing} data-parts=\"{width}x{height}:{rows}\"")
-        });
+        let mut caption = escape_sentence(&self.caption);
+        if !caption.is_empty() {
+            let style = "font-style:italic;margin-top:0.3em";
+            caption = format!("<figcaption style=\"{style}\">{caption}</figcaption>");
+        }
         format!(
-            "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\"{parts} \
+            "<figure style=\"margin:0.5em 0\"><img alt=\"{alt}\" width=\"{width}\"{narrow} \
              style=\"max-width:100%;height:auto\" src=\"{data}\">{caption}</figure>",
             alt = escape_sentence(&self.alt),
             width = self.width,
-            data = data(&self.png),
+            narrow = self.narrow,
+            data = data_url(&self.png),
         )
     }
 
     /// The figure as text: its alternative text and its caption.
     pub fn to_text(&self) -> String {
-        let caption = clean_sentence(&self.caption);
-        let alt = clean_sentence(&self.alt);
-        if caption.is_empty() {
-            format!("[Figure: {alt}]")
-        } else {
-            format!("[Figure: {alt}]\n{caption}")
+        let text = format!("[Figure: {}]", clean_sentence(&self.alt));
+        match clean_sentence(&self.caption) {
+            caption if caption.is_empty() => text,
+            caption => format!("{text}\n{caption}"),
         }
     }
 
@@ -213,6 +176,11 @@ impl fmt::Debug for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Figure({} x {}: {})", self.width, self.height, clean_text(&self.alt))
     }
+}
+
+fn data_url(png: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(png);
+    format!("data:image/png;base64,{text}")
 }
 
 /// The picture as PNG, with a palette if 256 colours look the same as all of them: that halves the file, and each
@@ -289,7 +257,7 @@ mod tests {
             height: 30,
             caption: String::new(),
             alt: "one <dot>".into(),
-            narrow: None,
+            narrow: String::new(),
         }
     }
 
@@ -299,7 +267,7 @@ mod tests {
             vec![[0.0, 2.5, 20.0, 10.0], [20.0, 2.5, 20.0, 10.0]],
             vec![[0.0, 12.5, 9.0, 9.0]],
         ];
-        let html = figure().in_parts("<Dots>", rows).to_html();
+        let html = figure().in_parts("<Dots>", " ", &rows).to_html();
         let expected = "data-title=\"&lt;Dots&gt;\" \
             data-parts=\"40x30:0.0,2.5,20.0,10.0 20.0,2.5,20.0,10.0;0.0,12.5,9.0,9.0\"";
         assert!(html.contains(expected), "{html}");
@@ -315,8 +283,8 @@ mod tests {
             Figure::for_each_screen("<Dots>", drawn).unwrap()
         };
         let html = of(700, 340).to_html();
-        let expected = "data-title=\"&lt;Dots&gt;\" data-narrow=\"data:image/png;base64,BAUG\" \
-            data-parts=\"340x30:0.0,0.0,340.0,30.0\"";
+        let expected = "data-title=\"&lt;Dots&gt;\" data-parts=\"340x30:0.0,0.0,340.0,30.0\" \
+            data-narrow=\"data:image/png;base64,BAUG\"";
         assert!(
             html.contains(expected) && html.contains("src=\"data:image/png;base64,AQID\""),
             "{html}"

@@ -48,7 +48,7 @@ impl<R: Record> History<R> {
         .map(|figure| {
             let (first, second) = (width + 13.0, 2.0 * width + 21.0);
             let halves = [[0.0, 0.0, first, 340.0], [first, 0.0, second - first, 340.0]];
-            figure.in_parts("", vec![vec![[second, 30.0, 900.0 - second, 64.0]], halves.into()])
+            figure.in_parts("", " ", &[vec![[second, 30.0, 900.0 - second, 64.0]], halves.into()])
         })
     }
 

@@ -56,7 +56,7 @@ pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure>
     .map(|figure| {
         let part = |index: usize| [WIDTH * index as f64 + 2.0, 0.0, WIDTH, 450.0];
         let beside = [diagrams + 2.0, 30.0, legend_width(&entries) + 10.0, 64.0];
-        figure.in_parts("", vec![vec![beside], (0..calibrations.len()).map(part).collect()])
+        figure.in_parts("", " ", &[vec![beside], (0..calibrations.len()).map(part).collect()])
     })
 }
 

@@ -48,7 +48,7 @@ pub(super) fn draw_tiles(
         rows.iter().map(|(name, tiles)| (name.as_str(), tiles.as_ref())).collect();
     if rows.iter().all(|(name, _)| name.is_empty()) {
         let (figure, areas) = draw_rows(shape, title, &rows, least, alt)?;
-        return Ok(figure.in_parts(title, vec![areas]));
+        return Ok(figure.in_parts(title, " ", &[areas]));
     }
     // Pictures below each other belong together, so a phone does not get them one by one.
     Figure::for_each_screen(title, |screen| match screen {
