@@ -14,7 +14,7 @@
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
 use plotters::coord::Shift;
 use plotters::element::{BitMapElement, DashedPathElement, PathElement, Polygon, Rectangle};
-use plotters::prelude::{DrawingArea, IntoDrawingArea, RGBColor, ShapeStyle};
+use plotters::prelude::{DrawingArea, IntoDrawingArea, RGBAColor, RGBColor, ShapeStyle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform};
 use plotters_backend::{
@@ -206,14 +206,6 @@ impl DrawingBackend for Surface<'_> {
         self.0.draw_pixel(at, color)
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
-        &mut self,
-        corners: I,
-        style: &S,
-    ) -> Drawn {
-        self.0.fill_polygon(corners, style)
-    }
-
     fn draw_rect<S: BackendStyle>(
         &mut self,
         from: BackendCoord,
@@ -231,27 +223,16 @@ impl DrawingBackend for Surface<'_> {
         style: &S,
     ) -> Drawn {
         let points: Vec<BackendCoord> = path.into_iter().collect();
-        let (width, color) = (f64::from(style.stroke_width()), style.color());
-        // A polygon includes the pixels of its border.
-        let half = ((width - 1.0) / 2.0).max(0.5);
+        let (width, color) = (style.stroke_width(), style.color());
+        let BackendColor { alpha, rgb: (red, green, blue) } = color;
+        // plotters' line covers a pixel more than its width.
+        let thin = width.saturating_sub(1).max(1);
+        let line = ShapeStyle::from(RGBAColor(red, green, blue, alpha)).stroke_width(thin);
         for pair in points.windows(2) {
-            let (a, b) = (pair[0], pair[1]);
-            let (dx, dy) = (f64::from(b.0 - a.0), f64::from(b.1 - a.1));
-            let length = dx.hypot(dy);
-            if length == 0.0 {
-                continue;
-            }
-            let (nx, ny) = (-dy / length * half, dx / length * half);
-            let moved = |at: i32, by: f64| (f64::from(at) + by).round() as i32;
-            let corner =
-                |(x, y): BackendCoord, side: f64| (moved(x, side * nx), moved(y, side * ny));
-            let corners = [corner(a, 1.0), corner(a, -1.0), corner(b, -1.0), corner(b, 1.0)];
-            self.0.fill_polygon(corners, &color)?;
+            self.0.draw_line(pair[0], pair[1], &line)?;
         }
-        for &joint in points.get(1..points.len().saturating_sub(1)).unwrap_or_default() {
-            self.0.draw_circle(joint, half.round() as u32, &color, true)?;
-        }
-        Ok(())
+        let joints = points.get(1..points.len().saturating_sub(1)).unwrap_or_default();
+        joints.iter().try_for_each(|&joint| self.0.draw_circle(joint, width / 2, &color, true))
     }
 
     fn draw_text<S: BackendTextStyle>(
@@ -383,13 +364,9 @@ impl Page<'_> {
     /// Draws the border of a rectangle, half inside it and half outside.
     pub(crate) fn frame(&self, rect: Rect, width: f64, color: Color) -> Result<()> {
         let (left, right) = (rect.left - width / 2.0, rect.right() + width / 2.0);
-        for y in [rect.top, rect.bottom()] {
-            self.line(&[(left, y), (right, y)], width, color, None)?;
-        }
-        for x in [rect.left, rect.right()] {
-            self.line(&[(x, rect.top), (x, rect.bottom())], width, color, None)?;
-        }
-        Ok(())
+        let across = [rect.top, rect.bottom()].map(|y| [(left, y), (right, y)]);
+        let down = [rect.left, rect.right()].map(|x| [(x, rect.top), (x, rect.bottom())]);
+        across.iter().chain(&down).try_for_each(|side| self.line(side, width, color, None))
     }
 
     /// Draws a line through points.
@@ -466,21 +443,17 @@ impl Page<'_> {
     ///
     /// - `pixels`: shape `(H, W, C)`
     pub(crate) fn image(&self, shape: ImageShape, pixels: &[u8], rect: Rect) -> Result<()> {
-        let (columns, rows) =
-            (self.px(rect.width).max(1) as usize, self.px(rect.height).max(1) as usize);
+        let [columns, rows] = [rect.width, rect.height].map(|side| self.px(side).max(1) as usize);
         let mut shown = Vec::with_capacity(3 * columns * rows);
         for row in 0..rows {
             let line = row * shape.height / rows * shape.width;
             for column in 0..columns {
                 let at = (line + column * shape.width / columns) * shape.channels;
-                shown.extend(
-                    (0..3).map(|channel: usize| pixels[at + channel.min(shape.channels - 1)]),
-                );
+                shown.extend([0, 1, 2].map(|channel| pixels[at + channel.min(shape.channels - 1)]));
             }
         }
-        let size = (columns as u32, rows as u32);
-        let image =
-            BitMapElement::<_>::with_owned_buffer(self.at((rect.left, rect.top)), size, shown);
+        let (at, size) = (self.at((rect.left, rect.top)), (columns as u32, rows as u32));
+        let image = BitMapElement::<_>::with_owned_buffer(at, size, shown);
         image.map_or(Ok(()), |image| Ok(self.area.draw(&image)?))
     }
 }
