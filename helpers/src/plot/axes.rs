@@ -1,13 +1,12 @@
 //! Axes with round numbers, and the panel of plotters that series, marks and a legend are drawn in.
 
-use plotters::chart::{ChartBuilder, ChartContext};
-use plotters::coord::cartesian::Cartesian2d;
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::chart::ChartBuilder;
+use plotters::coord::combinators::BindKeyPoints;
 use plotters::style::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::figure::NARROW;
-use super::page::{Page, Rect, Surface, Text};
+use super::figure::{Figure, NARROW, Screen};
+use super::page::{Page, Rect, Text, draw};
 use super::style::{
     BORDER, Color, Dash, GREY, GRID, INK, Marker, NAME_SIZE, Point, RULE, SeriesStyle, TICK_SIZE,
     TITLE_SIZE, WHITE,
@@ -112,6 +111,23 @@ impl Axis {
         Ok(axis)
     }
 
+    /// The axis with names of at most this width.
+    pub(crate) fn with_names(mut self, widest: f64) -> Axis {
+        let style = self.tick_style();
+        for name in &mut self.names {
+            *name = style.fitted(name, widest).1;
+        }
+        self
+    }
+
+    /// The axis with this share of its length more at both ends.
+    pub(crate) fn longer(mut self, share: f64) -> Axis {
+        let (low, high) = (self.along(self.low), self.along(self.high));
+        let more = share * (high - low);
+        (self.low, self.high) = (self.back(low - more), self.back(high + more));
+        self
+    }
+
     /// The axis for percent: its margin ends just below 0 and just above 100.
     pub(crate) fn of_percent(mut self) -> Axis {
         let room = 0.02 * (self.high - self.low);
@@ -130,10 +146,10 @@ impl Axis {
         if self.log { 10_f64.powf(position) } else { position }
     }
 
-    /// The position of a value, 0 at the low end and 1 at the high end.
-    pub(crate) fn position(&self, value: f64) -> f64 {
+    /// The position of a value, 0 at the low end and 1 at the high end; limited to what plotters can multiply and add.
+    pub(super) fn position(&self, value: f64) -> f64 {
         let (low, high) = (self.along(self.low), self.along(self.high));
-        (self.along(value) - low) / (high - low)
+        ((self.along(value) - low) / (high - low)).clamp(-1.0, 2.0)
     }
 
     /// Round values inside the range, with their text.
@@ -143,6 +159,12 @@ impl Axis {
             return names.map(|(index, name)| (index as f64 + 0.5, name.clone())).collect();
         }
         if self.log { self.log_ticks() } else { self.even_ticks() }
+    }
+
+    /// The ticks of an axis of this length in pixels.
+    fn ticks_in_pixels(&self, length: i32) -> Vec<(i32, String)> {
+        let at = |value: f64| (self.position(value) * f64::from(length)).round() as i32;
+        self.ticks().into_iter().map(|(value, text)| (at(value), text)).collect()
     }
 
     fn even_ticks(&self) -> Vec<(f64, String)> {
@@ -162,31 +184,23 @@ impl Axis {
     }
 
     fn log_ticks(&self) -> Vec<(f64, String)> {
-        let decades = self.along(self.high) - self.along(self.low);
+        let (low, high) = (self.along(self.low), self.along(self.high));
         // As if the axis were longer, where fewer ticks fit.
-        let crowded = decades * MOST_TICKS / self.most_ticks;
-        let factors: &[f64] = if crowded > 3.0 {
-            &[1.0]
-        } else if crowded > 1.2 {
-            &[1.0, 2.0, 5.0]
-        } else {
-            &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
+        let factors: &[f64] = match (high - low) * MOST_TICKS / self.most_ticks {
+            crowded if crowded > 3.0 => &[1.0],
+            crowded if crowded > 1.2 => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
         };
-        let (first, last) = (self.along(self.low).floor(), self.along(self.high).ceil());
-        let step = (decades / self.most_ticks).ceil().max(1.0) as usize;
-        let mut ticks = Vec::new();
-        for power in (first as i32..=last as i32).step_by(step) {
-            for factor in factors {
-                let value = factor * 10_f64.powi(power);
-                if value < self.low * 0.999_999 || value > self.high * 1.000_001 {
-                    continue;
-                }
-                let digits = (-value.log10().floor()).clamp(0.0, 12.0) as usize
-                    + usize::from(*factor == 1.5 && value < 10.0);
-                ticks.push((value, tick_text(value, digits)));
-            }
-        }
-        ticks
+        let step = ((high - low) / self.most_ticks).ceil().max(1.0) as usize;
+        let shown = 0.999_999 * self.low..=1.000_001 * self.high;
+        let powers = (low.floor() as i32..=high.ceil() as i32).step_by(step);
+        let values = powers.flat_map(|power| factors.iter().map(move |factor| (power, factor)));
+        let tick = |(power, &factor): (i32, &f64)| {
+            let digits = -power + i32::from(factor == 1.5);
+            let value = factor * 10_f64.powi(power);
+            (value, tick_text(value, digits.clamp(0, 12) as usize))
+        };
+        values.map(tick).filter(|(value, _)| shown.contains(value)).collect()
     }
 
     fn tick_style(&self) -> Text {
@@ -218,44 +232,69 @@ fn tick_text(value: f64, digits: usize) -> String {
     }
 }
 
-/// The interface through which plotters gets an axis' ticks, their positions and texts.
-impl Ranged for Axis {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
-        // Limited to slightly outside the area: plotters multiplies and adds these positions.
-        let position = self.position(*value).clamp(-1.0, 2.0);
-        (f64::from(start) + position * f64::from(end - start)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        self.ticks().into_iter().map(|(value, _)| value).collect()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.low..self.high
-    }
-}
-
-impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, value: &f64) -> String {
-        let tick = self.ticks().into_iter().find(|(tick, _)| tick == value);
-        tick.map(|(_, text)| text).unwrap_or_default()
-    }
-}
-
 /// Length of a tick; its text has twice this distance from the axis.
 const TICK: f64 = 4.0;
 /// A line with more points than this looks smooth without marks.
 pub(crate) const MOST_MARKED: usize = 120;
+
+/// A figure of one panel, with a legend beside it or, on a phone, above it.
+pub(crate) struct Chart<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) axes: (Axis, Axis),
+    /// The legend on a desk, and on a phone.
+    pub(crate) legends: [&'a [LegendEntry]; 2],
+    /// Width and height of the panel on a desk, axes and title included.
+    pub(crate) desk: (f64, f64),
+    /// Height of the panel on a phone.
+    pub(crate) phone: f64,
+    /// Width right of the axes for the texts at the ends of bars.
+    pub(crate) beside: f64,
+    pub(crate) alt: String,
+}
+
+impl Chart<'_> {
+    /// The figure, with what `paint` draws in the panel.
+    pub(crate) fn draw(
+        &self,
+        paint: impl Fn(&Panel<'_, '_>, Screen) -> Result<()>,
+    ) -> Result<Figure> {
+        Figure::for_each_screen(self.title, |screen| {
+            let (x, y) = self.axes.clone();
+            let entries = self.legends[screen as usize];
+            let (across, down) = legend_size(entries);
+            let (title, x, y, size, outer, corner) = match screen {
+                Screen::Desk => {
+                    let (width, height) = self.desk;
+                    let outer = Rect::new(8.0, 4.0, width - 16.0 - self.beside, height - 10.0);
+                    let y = y.with_names(420.0);
+                    (self.title, x, y, (width + across, height), outer, (width - 8.0, 36.0))
+                }
+                Screen::Phone => {
+                    let above = if down > 0.0 { down + 4.0 } else { 0.0 };
+                    let y = y.with_names(120.0);
+                    let x = x.within(NARROW - y.room_left() - 20.0 - self.beside);
+                    // The panel's own title, for which it keeps room above, is empty; the letters of a name below it
+                    // reach lower.
+                    let (width, height) = (NARROW - 4.0 - self.beside, self.phone + 16.0);
+                    let outer = Rect::new(2.0, above - 22.0, width, height);
+                    ("", x, y, (NARROW, above + self.phone), outer, (2.0, 2.0))
+                }
+            };
+            draw(size, self.alt.clone(), |page| {
+                let panel = Panel::inside(page, outer, title, (x, y))?;
+                paint(&panel, screen)?;
+                legend(page, entries, corner)
+            })
+        })
+    }
+}
 
 /// An area with axes in which series are drawn.
 pub(crate) struct Panel<'a, 'b> {
     pub(crate) page: &'b Page<'a>,
     /// Where the data is drawn.
     pub(crate) area: Rect,
-    chart: ChartContext<'b, Surface<'a>, Cartesian2d<Axis, Axis>>,
+    axes: (Axis, Axis),
 }
 
 impl<'a, 'b> Panel<'a, 'b> {
@@ -270,6 +309,10 @@ impl<'a, 'b> Panel<'a, 'b> {
         // Room for a number at the very end of the axis.
         let right = outer.right() - 12.0_f64.max(x.widest_tick() / 2.0);
         let (width, height) = (right - left, outer.bottom() - x.room_below() - top);
+        // As on a phone beside the widest names and numbers, where a page then shows the drawing for a desk.
+        if width < 80.0 {
+            return Err(Error::drawing("the names and numbers leave no room for the data"));
+        }
         Panel::at(page, Rect::new(left, top, width, height), title, (x, y))
     }
 
@@ -278,54 +321,22 @@ impl<'a, 'b> Panel<'a, 'b> {
         page: &'b Page<'a>,
         area: Rect,
         title: &str,
-        (x, y): (Axis, Axis),
+        axes: (Axis, Axis),
     ) -> Result<Panel<'a, 'b>> {
-        let bold = Text::new(TITLE_SIZE).bold();
         // A title starts at the left of the data; a long one starts further left, so that it ends on the page.
-        let (width, height) = page.area.dim_in_pixel();
-        let room = f64::from(width) / page.scale - 16.0;
-        let (bold, title) = bold.fitted(title, room);
+        let room = page.width() - 16.0;
+        let (bold, title) = Text::new(TITLE_SIZE).bold().fitted(title, room);
         let start = area.left.min(8.0 + room - bold.width(&title));
         page.text(&title, (start, area.top - 13.0), bold)?;
-        let (left, below) = (page.px(y.room_left()), page.px(x.room_below()));
-        let mut chart = ChartBuilder::on(&page.area)
-            .margin_left(page.px(area.left) - left)
-            .margin_top(page.px(area.top))
-            .margin_right(width as i32 - page.px(area.right()))
-            .margin_bottom(height as i32 - page.px(area.bottom()) - below)
-            .y_label_area_size(left)
-            .x_label_area_size(below)
-            .build_cartesian_2d(x.clone(), y.clone())?;
-        // Both ends of a name lie on the page. plotters has one style for both names: the smaller one.
-        let (across, down) = area.centre();
-        let most = (area.width + 40.0).min(2.0 * (room + 12.0 - across));
-        let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, most);
-        let (name, y_name) = name.fitted(&y.name, (area.height + 70.0).min(2.0 * down - 4.0));
-        let mut mesh = chart.configure_mesh();
-        mesh.light_line_style(TRANSPARENT)
-            .bold_line_style(page.stroke(1.0, GRID))
-            .axis_style(page.stroke(1.0, RULE))
-            .set_all_tick_mark_size(page.px(TICK))
-            .x_label_style(x.tick_style().style(page.scale))
-            .y_label_style(y.tick_style().style(page.scale))
-            .axis_desc_style(name.style(page.scale))
-            .x_desc(x_name)
-            .y_desc(y_name);
-        // Grid lines help to read numbers, not names.
-        if !x.names.is_empty() {
-            mesh.disable_x_mesh();
-        }
-        if !y.names.is_empty() {
-            mesh.disable_y_mesh();
-        }
-        mesh.draw()?;
-        Ok(Panel { page, area, chart })
+        draw_axes(page, area, &axes)?;
+        Ok(Panel { page, area, axes })
     }
 
-    /// The position of a pair of values on the page.
-    pub(crate) fn place(&self, values: Point) -> Point {
-        let (x, y) = self.chart.backend_coord(&values);
-        (f64::from(x) / self.page.scale, f64::from(y) / self.page.scale)
+    /// The position of a pair of values on the page, at most its own size outside the panel.
+    pub(crate) fn place(&self, (x, y): Point) -> Point {
+        let (across, up) = (self.axes.0.position(x), self.axes.1.position(y));
+        let Rect { left, width, height, .. } = self.area;
+        (left + across * width, self.area.bottom() - up * height)
     }
 
     /// Draws a series: a line through pairs of values, interrupted where one is not finite, with only as many marks as
@@ -371,6 +382,57 @@ impl<'a, 'b> Panel<'a, 'b> {
     }
 }
 
+/// Draws axes with their ticks and names around `area`, and lines of a grid in it.
+fn draw_axes(page: &Page<'_>, area: Rect, (x, y): &(Axis, Axis)) -> Result<()> {
+    // plotters counts pixels along the axes; where ticks stand, and their texts, is known here.
+    let (wide, high) = (page.px(area.width), page.px(area.height));
+    let (x_ticks, y_ticks) = (x.ticks_in_pixels(wide), y.ticks_in_pixels(high));
+    let positions = |ticks: &[(i32, String)]| ticks.iter().map(|tick| tick.0).collect::<Vec<i32>>();
+    let text = |ticks: &[(i32, String)], at: &i32| {
+        let tick = ticks.iter().find(|(tick, _)| tick == at);
+        tick.map_or_else(String::new, |(_, text)| text.clone())
+    };
+    let (x_text, y_text) = (|at: &i32| text(&x_ticks, at), |at: &i32| text(&y_ticks, at));
+    let (width, height) = page.area.dim_in_pixel();
+    let (left, below) = (page.px(y.room_left()), page.px(x.room_below()));
+    let mut chart = ChartBuilder::on(&page.area)
+        .margin_left(page.px(area.left) - left)
+        .margin_top(page.px(area.top))
+        .margin_right(width as i32 - page.px(area.left) - wide)
+        .margin_bottom(height as i32 - page.px(area.top) - high - below)
+        .y_label_area_size(left)
+        .x_label_area_size(below)
+        .build_cartesian_2d(
+            (0..wide).with_key_points(positions(&x_ticks)),
+            (0..high).with_key_points(positions(&y_ticks)),
+        )?;
+    // Both ends of a name lie on the page. plotters has one style for both names: the smaller one.
+    let (across, down) = area.centre();
+    let most = (area.width + 40.0).min(2.0 * (page.width() - 4.0 - across));
+    let (name, x_name) = Text::new(NAME_SIZE).fitted(&x.name, most);
+    let (name, y_name) = name.fitted(&y.name, (area.height + 70.0).min(2.0 * down - 4.0));
+    let mut mesh = chart.configure_mesh();
+    mesh.light_line_style(TRANSPARENT)
+        .bold_line_style(page.stroke(1.0, GRID))
+        .axis_style(page.stroke(1.0, RULE))
+        .set_all_tick_mark_size(page.px(TICK))
+        .x_label_style(x.tick_style().style(page.scale))
+        .y_label_style(y.tick_style().style(page.scale))
+        .x_label_formatter(&x_text)
+        .y_label_formatter(&y_text)
+        .axis_desc_style(name.style(page.scale))
+        .x_desc(x_name)
+        .y_desc(y_name);
+    // Grid lines help to read numbers, not names.
+    if !x.names.is_empty() {
+        mesh.disable_x_mesh();
+    }
+    if !y.names.is_empty() {
+        mesh.disable_y_mesh();
+    }
+    Ok(mesh.draw()?)
+}
+
 pub(crate) fn is_finite((x, y): Point) -> bool {
     x.is_finite() && y.is_finite()
 }
@@ -397,24 +459,13 @@ fn legend_style() -> Text {
     Text::new(NAME_SIZE - 0.5)
 }
 
-/// The width that a legend takes, its border included.
-pub(crate) fn legend_width(entries: &[LegendEntry]) -> f64 {
-    let names = entries.iter().map(|(name, ..)| name);
-    legend_style().widest(names, LEGEND_TEXT) + LEGEND_SIGN + 22.0
-}
-
-/// The height that a legend takes, its border included.
-fn legend_height(entries: &[LegendEntry]) -> f64 {
-    LEGEND_ROW * entries.len() as f64 + 9.0
-}
-
-/// A drawing for a phone with a panel of this height below the legend: its size, the part of it for the panel, and the
-/// corner of the legend.
-pub(crate) fn phone_layout(entries: &[LegendEntry], height: f64) -> (Point, Rect, Point) {
-    let top = if entries.is_empty() { 0.0 } else { legend_height(entries) + 4.0 };
-    // The panel's own title, for which it keeps room above, is empty; the letters of a name below it reach lower.
-    let outer = Rect::new(2.0, top - 22.0, NARROW - 4.0, height + 16.0);
-    ((NARROW, top + height), outer, (2.0, 2.0))
+/// The width and height that a legend takes, its border included; none without an entry.
+pub(crate) fn legend_size(entries: &[LegendEntry]) -> (f64, f64) {
+    if entries.is_empty() {
+        return (0.0, 0.0);
+    }
+    let widest = legend_style().widest(entries.iter().map(|(name, ..)| name), LEGEND_TEXT);
+    (widest + LEGEND_SIGN + 22.0, LEGEND_ROW * entries.len() as f64 + 9.0)
 }
 
 /// Draws a legend, if it has entries, with its top left corner at a point; it is placed next to a panel, so it never
@@ -423,9 +474,10 @@ pub(crate) fn legend(page: &Page<'_>, entries: &[LegendEntry], (left, top): Poin
     if entries.is_empty() {
         return Ok(());
     }
-    let room = f64::from(page.area.dim_in_pixel().0) / page.scale - left - 2.0;
+    let room = page.width() - left - 2.0;
     let widest = LEGEND_TEXT.min(room - LEGEND_SIGN - 22.0);
-    let frame = Rect::new(left, top, legend_width(entries).min(room), legend_height(entries));
+    let (width, height) = legend_size(entries);
+    let frame = Rect::new(left, top, width.min(room), height);
     page.fill(frame, WHITE)?;
     page.frame(frame, 0.75, BORDER)?;
     for (index, (name, SeriesStyle { color, dash, marker }, sign)) in entries.iter().enumerate() {
@@ -507,16 +559,25 @@ mod tests {
     }
 
     #[test]
-    fn plotters_writes_the_ticks_that_the_axis_has() {
+    fn ticks_stand_at_their_values_and_the_first_name_at_the_top() {
         let epochs = Axis { whole: true, ..Axis::new("", 0.9, 3.1) };
-        let ticks = epochs.key_points(8);
-        assert_eq!(ticks, [1.0, 2.0, 3.0]);
-        assert_eq!(epochs.format_ext(&2.0), "2");
+        let at: Vec<i32> = epochs.ticks_in_pixels(220).into_iter().map(|tick| tick.0).collect();
+        assert_eq!(at, [10, 110, 210]);
         let names = Axis::of_names("", ["a", "", "c"].map(str::to_owned).to_vec()).reversed();
-        assert_eq!(names.key_points(8), [0.5, 2.5]);
-        assert_eq!((names.format_ext(&0.5), names.format_ext(&2.5)), ("a".into(), "c".into()));
-        // The first name is at the top: the pixel range of plotters' vertical axes starts at the bottom.
-        assert!(names.map(&0.5, (300, 0)) < names.map(&2.5, (300, 0)));
+        assert_eq!(names.ticks_in_pixels(60), [(50, "a".to_owned()), (10, "c".to_owned())]);
+    }
+
+    #[test]
+    fn plotters_writes_the_texts_of_the_ticks() {
+        let drawn = |high: f64| {
+            let axes = (Axis::new("", 0.0, high), Axis::new("", 0.0, 1.0));
+            let paint = |page: &Page<'_>| {
+                Panel::inside(page, Rect::new(0.0, 0.0, 200.0, 90.0), "", axes).map(|_| ())
+            };
+            draw((200.0, 90.0), "", paint).unwrap()
+        };
+        // The ticks are at the same places.
+        assert!(drawn(2.0).png() != drawn(2000.0).png() && drawn(2.0).png() == drawn(2.0).png());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Line charts: the history of a training, and any values over a common axis.
 
 use super::axes::{
-    Axis, LegendEntry, MOST_MARKED, Panel, Sign, is_finite, legend, legend_width, phone_layout,
+    Axis, Chart, LegendEntry, MOST_MARKED, Panel, Sign, is_finite, legend, legend_size,
 };
-use super::figure::{Figure, NARROW, Screen};
+use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
 use super::style::{GREY, INK, Marker, Point, RULE, SeriesStyle, TICK_SIZE};
 use crate::text::{clean_text, counted, short};
-use crate::training::history::{EpochRow, History, Metric, Record};
+use crate::training::history::{EpochRow, History, Metric, Phase, Record};
 use crate::{Error, Result};
 
 /// The curves of a history.
@@ -37,19 +37,18 @@ impl<R: Record> History<R> {
         ];
         let entries =
             PARTS.map(|part| (part.to_owned(), SeriesStyle::of_part(part, 0), Sign::LineAndMarker));
-        let width = (868.0 - legend_width(&entries)) / 2.0;
-        draw((900.0, 340.0), self.alt(&rows), |page| {
+        let width = (868.0 - legend_size(&entries).0) / 2.0;
+        let figure = draw((900.0, 340.0), self.alt(&rows), |page| {
             for (half, rises) in halves.into_iter().zip([false, true]) {
                 let left = 8.0 + if rises { width + 10.0 } else { 0.0 };
                 self.plot_half(page, Rect::new(left, 4.0, width, 330.0), &rows, half, rises)?;
             }
             legend(page, &entries, (2.0 * (width + 10.0) + 4.0, 36.0))
-        })
-        .map(|figure| {
-            let (first, second) = (width + 13.0, 2.0 * width + 21.0);
-            let halves = [[0.0, 0.0, first, 340.0], [first, 0.0, second - first, 340.0]];
-            figure.in_parts("", " ", &[vec![[second, 30.0, 900.0 - second, 64.0]], halves.into()])
-        })
+        })?;
+        let (first, second) = (width + 13.0, 2.0 * width + 21.0);
+        let halves = vec![[0.0, 0.0, first, 340.0], [first, 0.0, second - first, 340.0]];
+        let beside = vec![[second, 30.0, 900.0 - second, 64.0]];
+        Ok(figure.in_parts("", " ", &[beside, halves]))
     }
 
     /// The learning rate at the end of each epoch, on a logarithmic axis where none is 0.
@@ -57,12 +56,12 @@ impl<R: Record> History<R> {
     /// # Errors
     /// If the history is empty.
     pub fn plot_learning_rate(&self) -> Result<Figure> {
-        let rows: Vec<EpochRow> = self.epochs.iter().map(Record::row).collect();
-        let epochs: Vec<f64> = rows.iter().map(|row| row.epoch as f64).collect();
-        let rates: Vec<f64> = rows.iter().map(|row| row.learning_rate).collect();
+        let rows = || self.epochs.iter().map(Record::row);
+        let epochs: Vec<f64> = rows().map(|row| row.epoch as f64).collect();
+        let rates: Vec<f64> = rows().map(|row| row.learning_rate).collect();
+        let mut chart = LineChart::new("Learning rate per epoch", "Epoch", "Learning rate");
         // A schedule may end at 0, which has no place on a logarithmic axis.
-        let chart = LineChart::new("Learning rate per epoch", "Epoch", "Learning rate");
-        let chart = if rates.iter().all(|&rate| rate > 0.0) { chart.log_y() } else { chart };
+        chart.log_y = rates.iter().all(|&rate| rate > 0.0);
         chart.line("learning rate", &epochs, &rates).plot()
     }
 
@@ -114,27 +113,22 @@ impl<R: Record> History<R> {
     }
 
     fn alt(&self, rows: &[EpochRow]) -> String {
-        let what = match R::METRIC {
-            Metric::Accuracy => "accuracy",
-            Metric::Psnr => "PSNR",
-        };
         let best = rows.iter().find(|row| row.epoch == self.best_epoch);
+        let metric = best.map_or(f64::NAN, |best| best.val_metric);
+        let (what, reached) = match R::METRIC {
+            Metric::Accuracy => ("accuracy", format!("{:.2}%", 100.0 * metric)),
+            Metric::Psnr => ("PSNR", format!("{metric:.2} dB")),
+        };
         let (Some(last), Some(best)) = (rows.last(), best) else {
             return format!("Loss and {what} per epoch.");
         };
-        let reached = match R::METRIC {
-            Metric::Accuracy => format!("{:.2}%", 100.0 * best.val_metric),
-            Metric::Psnr => format!("{:.2} dB", best.val_metric),
-        };
-        let phases = self.phases.iter();
-        let phases: String = phases
-            .map(|phase| format!("; {} from epoch {} on", phase.name, phase.first_epoch))
-            .collect();
+        let phase = |phase: &Phase| format!("; {} from epoch {} on", phase.name, phase.first_epoch);
         format!(
-            "Loss and {what} per epoch for train and validation over {}{phases}. Best epoch {}: validation loss \
+            "Loss and {what} per epoch for train and validation over {}{}. Best epoch {}: validation loss \
              {:.digits$}, validation {what} {reached}. Last epoch: training loss {:.digits$}, validation loss \
              {:.digits$}.",
             counted(rows.len(), "epoch"),
+            self.phases.iter().map(phase).collect::<String>(),
             best.epoch,
             best.val_loss,
             last.loss,
@@ -231,39 +225,24 @@ impl LineChart {
                 y.len()
             )));
         }
-        Figure::for_each_screen(&self.title, |screen| self.drawn(screen))
-    }
-
-    fn drawn(&self, screen: Screen) -> Result<Figure> {
-        let (mut x, y) = self.axes()?;
         let entry = |(index, (name, x, _)): (usize, &(String, Vec<f64>, Vec<f64>))| {
             let sign = if x.len() > MOST_MARKED { Sign::Line } else { Sign::LineAndMarker };
             (name.clone(), SeriesStyle::of_part(name, index), sign)
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
-        let named: &[LegendEntry] = if entries.len() > 1 { &entries } else { &[] };
-        let (title, size, outer, corner) = match screen {
-            Screen::Desk => {
-                let beside = if named.is_empty() { 0.0 } else { legend_width(named) };
-                // A page shrinks figures that are wider than 840 units, with their text.
-                let width = f64::min(720.0, 840.0 - beside);
-                let outer = Rect::new(8.0, 4.0, width - 16.0, 390.0);
-                (self.title.as_str(), (width + beside, 400.0), outer, (width - 8.0, 36.0))
-            }
-            Screen::Phone => {
-                x = x.within(NARROW - y.room_left() - 20.0);
-                let (size, outer, corner) = phone_layout(named, 280.0);
-                ("", size, outer, corner)
-            }
-        };
-        draw(size, self.alt(), |page| {
-            let panel = Panel::inside(page, outer, title, (x, y))?;
-            self.draw_unnamed(&panel)?;
+        let legends = [if entries.len() > 1 { &entries[..] } else { &[] }; 2];
+        // A page shrinks figures that are wider than 840 units, with their text.
+        let width = f64::min(720.0, 840.0 - legend_size(legends[0]).0);
+        let (title, axes, alt) = (self.title.as_str(), self.axes()?, self.alt());
+        let chart =
+            Chart { title, axes, legends, desk: (width, 400.0), phone: 280.0, beside: 0.0, alt };
+        chart.draw(|panel, _| {
+            self.draw_unnamed(panel)?;
             for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {
                 let points: Vec<Point> = x.iter().copied().zip(y.iter().copied()).collect();
                 panel.series(&points, *look)?;
             }
-            legend(page, named, corner)
+            Ok(())
         })
     }
 
@@ -299,18 +278,17 @@ impl LineChart {
     }
 
     fn alt(&self) -> String {
-        let described = self.series.iter().map(|(name, _, y)| match (y.first(), y.last()) {
+        let told = self.series.iter().map(|(name, _, y)| match (y.first(), y.last()) {
             (Some(first), Some(last)) => {
                 format!("{name} from {} to {}", short(*first), short(*last))
             }
             _ => name.clone(),
         });
-        let described: Vec<String> = described.collect();
+        let told = told.collect::<Vec<_>>().join(", ");
         let others = match self.faint.len() {
             0 => String::new(),
             count => format!("; and {count} lines without a name"),
         };
-        let described = described.join(", ");
-        format!("{}: {} over {}; {described}{others}.", self.title, self.y_name, self.x_name)
+        format!("{}: {} over {}; {told}{others}.", self.title, self.y_name, self.x_name)
     }
 }

@@ -61,11 +61,11 @@ impl Rect {
         Rect::new(self.left - by, self.top - by, self.width + 2.0 * by, self.height + 2.0 * by)
     }
 
-    /// How much two rectangles overlap, horizontally and vertically; both are above 0 if they do.
-    pub(crate) fn overlap(&self, other: &Rect) -> (f64, f64) {
+    /// How much two rectangles overlap, horizontally and vertically; none if they do not.
+    pub(crate) fn overlap(&self, other: &Rect) -> Option<(f64, f64)> {
         let across = self.right().min(other.right()) - self.left.max(other.left);
         let down = self.bottom().min(other.bottom()) - self.top.max(other.top);
-        (across, down)
+        (across > 0.0 && down > 0.0).then_some((across, down))
     }
 }
 
@@ -342,6 +342,10 @@ fn averaged(pixels: Vec<u8>, width: usize, samples: usize) -> Vec<u8> {
 }
 
 impl Page<'_> {
+    pub(crate) fn width(&self) -> f64 {
+        f64::from(self.area.dim_in_pixel().0) / self.scale
+    }
+
     /// A length in pixels of the surface, limited to what plotters can add without overflow.
     pub(crate) fn px(&self, length: f64) -> i32 {
         (length * self.scale).round().clamp(-1e8, 1e8) as i32

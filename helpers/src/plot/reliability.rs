@@ -2,7 +2,7 @@
 
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, Panel, Sign, bar, legend, legend_width};
+use super::axes::{Axis, Panel, Sign, bar, legend, legend_size};
 use super::figure::Figure;
 use super::page::{Page, Rect, Text, draw};
 use super::style::{INK, NAME_SIZE, SeriesStyle};
@@ -46,18 +46,16 @@ pub fn plot_reliability(calibrations: &[(&str, &Calibration)]) -> Result<Figure>
     ];
     let all = calibrations.iter().flat_map(|(_, found)| found.bins.iter().map(|b| share(b, found)));
     let most = all.fold(0.1, f64::max);
-    let diagrams = calibrations.len() as f64 * WIDTH;
-    draw((8.0 + diagrams + legend_width(&entries) + 4.0, 450.0), alt, |page| {
+    let (diagrams, named) = (calibrations.len() as f64 * WIDTH, legend_size(&entries).0);
+    let figure = draw((12.0 + diagrams + named, 450.0), alt, |page| {
         for (index, (name, found)) in calibrations.iter().enumerate() {
             draw_diagram(page, 8.0 + WIDTH * index as f64, name, (found, most))?;
         }
         legend(page, &entries, (8.0 + diagrams, 36.0))
-    })
-    .map(|figure| {
-        let part = |index: usize| [WIDTH * index as f64 + 2.0, 0.0, WIDTH, 450.0];
-        let beside = [diagrams + 2.0, 30.0, legend_width(&entries) + 10.0, 64.0];
-        figure.in_parts("", " ", &[vec![beside], (0..calibrations.len()).map(part).collect()])
-    })
+    })?;
+    let part = |index: usize| [WIDTH * index as f64 + 2.0, 0.0, WIDTH, 450.0];
+    let beside = vec![[diagrams + 2.0, 30.0, named + 10.0, 64.0]];
+    Ok(figure.in_parts("", " ", &[beside, (0..calibrations.len()).map(part).collect()]))
 }
 
 impl Calibrated {

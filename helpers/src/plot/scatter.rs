@@ -4,9 +4,9 @@ use ndarray::Array2;
 use plotters::style::Color as _;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, LegendEntry, Panel, Sign, is_finite, legend, legend_width, phone_layout};
-use super::figure::{Figure, NARROW, Screen};
-use super::page::{Page, Rect, Text, draw, rgb};
+use super::axes::{Axis, Chart, LegendEntry, Panel, Sign, is_finite};
+use super::figure::{Figure, Screen};
+use super::page::{Rect, Text, rgb};
 use super::style::{INK, NAME_SIZE, Point, SeriesStyle};
 use crate::evaluation::metrics::check_classes;
 use crate::text::{clean_text, short};
@@ -40,43 +40,26 @@ pub fn plot_scatter(
         points.rows().into_iter().map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
     let x = Axis::around(x_name, points.iter().map(|point| point.0), false)?;
     let y = Axis::around(y_name, points.iter().map(|point| point.1), false)?;
-    let entry =
-        |(class, name): (usize, &String)| (name.clone(), SeriesStyle::of(class), Sign::Marker);
-    let entries: Vec<LegendEntry> = class_names.iter().enumerate().map(entry).collect();
+    let entries = markers(class_names);
     // With more classes than fit into the legend there is none, and the names are only in the chart.
     const MOST_ENTRIES: usize = 24;
-    let named: &[LegendEntry] = if entries.len() <= MOST_ENTRIES { &entries } else { &[] };
+    let legends = [if entries.len() <= MOST_ENTRIES { &entries[..] } else { &[] }; 2];
     let alt = format!(
         "{title}: {} points of {} classes, {x_name} across and {y_name} upwards.",
         labels.len(),
         class_names.len()
     );
-    let drawn = |screen| {
-        let beside = if named.is_empty() { 0.0 } else { legend_width(named) + 10.0 };
-        let wide = Rect::new(8.0, 4.0, 642.0, 510.0);
-        let (title, size, outer, corner) = match screen {
-            Screen::Desk => (title, (650.0 + beside, 520.0), wide, (650.0, 36.0)),
-            Screen::Phone => {
-                let (size, outer, corner) = phone_layout(named, 350.0);
-                ("", size, outer, corner)
-            }
-        };
-        draw(size, alt.clone(), |page| {
-            let axes = axes_on(screen, &x, &y);
-            let panel = Panel::inside(page, outer, title, axes)?;
-            draw_points(&panel, &points, labels)?;
-            name_clouds(page, &middles(&panel, &points, labels, class_names), panel.area)?;
-            legend(page, named, corner)
-        })
-    };
-    Figure::for_each_screen(title, drawn)
+    let (desk, phone, axes) = ((658.0, 520.0), 350.0, (x, y));
+    Chart { title, axes, legends, desk, phone, beside: 0.0, alt }.draw(|panel, _| {
+        draw_points(panel, &points, labels)?;
+        name_clouds(panel, &middles(panel, &points, labels, class_names))
+    })
 }
 
-/// The axes with as many ticks as the screen has room for.
-fn axes_on(screen: Screen, x: &Axis, y: &Axis) -> (Axis, Axis) {
-    let x = x.clone();
-    let x = if screen == Screen::Phone { x.within(NARROW - y.room_left() - 20.0) } else { x };
-    (x, y.clone())
+/// An entry of the legend for each name, with the mark of its index.
+fn markers<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<LegendEntry> {
+    let names = names.into_iter().enumerate();
+    names.map(|(index, name)| (name.clone(), SeriesStyle::of(index), Sign::Marker)).collect()
 }
 
 /// Draws the points in their order, so that no class covers all others.
@@ -96,16 +79,13 @@ fn middles<'a>(
     labels: &[i64],
     class_names: &'a [String],
 ) -> Vec<(&'a str, Point)> {
-    let mut names = Vec::new();
-    for (class, name) in class_names.iter().enumerate() {
+    let middle = |(class, name): (usize, &'a String)| {
         let of_class = || points.iter().zip(labels).filter(|(_, label)| **label == class as i64);
-        let x = median(of_class().map(|(point, _)| point.0));
-        let y = median(of_class().map(|(point, _)| point.1));
-        if let (Some(x), Some(y)) = (x, y) {
-            names.push((name.as_str(), panel.place((x, y))));
-        }
-    }
-    names
+        let x = median(of_class().map(|(point, _)| point.0))?;
+        let y = median(of_class().map(|(point, _)| point.1))?;
+        Some((name.as_str(), panel.place((x, y))))
+    };
+    class_names.iter().enumerate().filter_map(middle).collect()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -120,75 +100,64 @@ fn cloud_name() -> Text {
 
 /// Writes each name at its point, or as close as possible without an overlap; a line connects a name that was moved
 /// with its point.
-fn name_clouds(page: &Page<'_>, names: &[(&str, Point)], area: Rect) -> Result<()> {
+fn name_clouds(panel: &Panel<'_, '_>, names: &[(&str, Point)]) -> Result<()> {
     const WIDEST: f64 = 240.0;
     let fitted = |(name, _): &(&str, Point)| cloud_name().fitted(name, WIDEST);
     let texts: Vec<(Text, String)> = names.iter().map(fitted).collect();
     let points: Vec<Point> = names.iter().map(|(_, point)| *point).collect();
     let widths: Vec<f64> = texts.iter().map(|(style, text)| style.width(text)).collect();
-    let mut boxes = name_boxes(&widths, &points, area);
-    // A name at the edge of a phone's page stays on it.
-    let right = f64::from(page.area.dim_in_pixel().0) / page.scale;
-    for rect in &mut boxes {
-        rect.left = rect.left.min(right - rect.width).max(0.0);
-    }
+    let boxes = name_boxes(&widths, &points, panel.area);
     for (rect, point) in boxes.iter().zip(&points) {
         let (x, y) = rect.centre();
         if (x - point.0).abs() > rect.width / 2.0 || (y - point.1).abs() > rect.height / 2.0 {
-            page.line(&[(x, y), *point], 1.2, INK, None)?;
+            panel.page.line(&[(x, y), *point], 1.2, INK, None)?;
         }
     }
     for ((style, text), rect) in texts.iter().zip(&boxes) {
-        page.text_on_white(text, rect.centre(), *style)?;
+        panel.page.text_on_white(text, rect.centre(), *style)?;
     }
     Ok(())
 }
 
 /// The area of each text with its white rim, around its point, or moved where two would overlap.
 fn name_boxes(widths: &[f64], points: &[Point], area: Rect) -> Vec<Rect> {
-    let height = 1.3 * NAME_SIZE;
+    let (rim, height) = (4.0, 1.3 * NAME_SIZE);
     let around = |(width, &(x, y)): (&f64, &Point)| {
-        let width = width + 8.0;
-        Rect::new(x - width / 2.0, y - height / 2.0, width, height)
+        Rect::new(x - width / 2.0 - rim, y - height / 2.0, width + 2.0 * rim, height)
     };
     let mut boxes: Vec<Rect> = widths.iter().zip(points).map(around).collect();
     spread(&mut boxes, area);
     boxes
 }
 
-/// Pushes overlapping boxes apart, each by half of what is needed, vertically or horizontally, whichever is shorter,
-/// and keeps them inside `area`.
+/// Moves boxes into `area`, and pushes overlapping ones apart, each by half of what is needed, vertically or
+/// horizontally, whichever is shorter.
 ///
 /// Deterministic: of two boxes with the same middle the first moves up or left. If there is not enough room for all
 /// boxes, some still overlap after a few hundred rounds.
 fn spread(boxes: &mut [Rect], area: Rect) {
+    let inside = |rect: &mut Rect| {
+        rect.left = rect.left.min(area.right() - rect.width).max(area.left);
+        rect.top = rect.top.min(area.bottom() - rect.height).max(area.top);
+    };
+    boxes.iter_mut().for_each(inside);
+    // Slightly more than half, so that a row of boxes at the border does not converge for ever.
+    let away = |a: f64, b: f64, by: f64| (by / 2.0 + 0.1) * if a <= b { -1.0 } else { 1.0 };
     for _ in 0..300 {
         let mut moved = false;
-        for second in 1..boxes.len() {
-            let (before, rest) = boxes.split_at_mut(second);
-            let b = &mut rest[0];
-            for a in before {
-                let (wide, high) = a.overlap(b);
-                if wide <= 0.0 || high <= 0.0 {
-                    continue;
-                }
-                moved = true;
-                // Slightly more than half, so that a row of boxes at the border does not converge for ever.
-                let away =
-                    |a: f64, b: f64, by: f64| (by / 2.0 + 0.1) * if a <= b { -1.0 } else { 1.0 };
-                let ((ax, ay), (bx, by)) = (a.centre(), b.centre());
-                if high <= wide {
-                    let step = away(ay, by, high);
-                    (a.top, b.top) = (a.top + step, b.top - step);
-                } else {
-                    let step = away(ax, bx, wide);
-                    (a.left, b.left) = (a.left + step, b.left - step);
-                }
-                for moved in [&mut *a, &mut *b] {
-                    moved.left = moved.left.min(area.right() - moved.width).max(area.left);
-                    moved.top = moved.top.min(area.bottom() - moved.height).max(area.top);
-                }
-            }
+        for (first, second) in (1..boxes.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            let (mut a, mut b) = (boxes[first], boxes[second]);
+            let Some((wide, high)) = a.overlap(&b) else { continue };
+            moved = true;
+            let ((ax, ay), (bx, by)) = (a.centre(), b.centre());
+            let (dx, dy) = match high <= wide {
+                true => (0.0, away(ay, by, high)),
+                false => (away(ax, bx, wide), 0.0),
+            };
+            (a.left, a.top, b.left, b.top) = (a.left + dx, a.top + dy, b.left - dx, b.top - dy);
+            inside(&mut a);
+            inside(&mut b);
+            (boxes[first], boxes[second]) = (a, b);
         }
         if !moved {
             return;
@@ -222,72 +191,55 @@ pub fn plot_accuracy_cost(title: &str, cost_name: &str, points: &[CostPoint]) ->
             clean_text(&point.name)
         )));
     }
-    let x = cost_axis(cost_name, points)?;
+    let costs = || points.iter().map(|point| point.cost);
+    let (low, high) = (costs().fold(f64::INFINITY, f64::min), costs().fold(0.0, f64::max));
+    // Longer, for the names beside the points.
+    let x = Axis::around(cost_name, costs(), low > 0.0 && high > 4.0 * low)?.longer(0.12);
     let ends = points.iter().flat_map(|point| point.interval).map(|end| 100.0 * end);
     let y = Axis::around("Test accuracy (%)", ends, false)?.of_percent();
-    let described: Vec<String> = points.iter().map(CostPoint::described).collect();
-    let alt = format!(
-        "{title}: test accuracy with 95% intervals over {cost_name}; {}.",
-        described.join(", ")
-    );
-    let drawn = |screen| {
-        // A phone has no room for names at the points.
-        let entry = |(index, point): (usize, &CostPoint)| {
-            (point.name.clone(), SeriesStyle::of(index), Sign::Marker)
-        };
-        let entries: Vec<LegendEntry> = points.iter().enumerate().map(entry).collect();
-        let wide = Rect::new(8.0, 4.0, 704.0, 390.0);
-        let (title, size, outer) = match screen {
-            Screen::Desk => (title, (720.0, 400.0), wide),
-            Screen::Phone => {
-                let (size, outer, _) = phone_layout(&entries, 280.0);
-                ("", size, outer)
-            }
-        };
-        draw(size, alt.clone(), |page| {
-            let panel = Panel::inside(page, outer, title, axes_on(screen, &x, &y))?;
-            draw_intervals(&panel, points)?;
-            match screen {
-                Screen::Desk => name_points(&panel, points)?,
-                Screen::Phone => legend(page, &entries, (2.0, 2.0))?,
-            }
-            // Drawn last, so that no name covers a point.
-            points.iter().enumerate().try_for_each(|(index, point)| {
-                let SeriesStyle { color, marker, .. } = SeriesStyle::of(index);
-                panel.mark(marker, (point.cost, 100.0 * point.accuracy), 5.5, color)
-            })
+    let told: Vec<String> = points.iter().map(CostPoint::described).collect();
+    let alt =
+        format!("{title}: test accuracy with 95% intervals over {cost_name}; {}.", told.join(", "));
+    let entries = markers(points.iter().map(|point| &point.name));
+    // A phone has no room for names at the points.
+    let legends: [&[LegendEntry]; 2] = [&[], &entries];
+    let (desk, phone, axes) = ((720.0, 400.0), 280.0, (x, y));
+    let chart = Chart { title, axes, legends, desk, phone, beside: 0.0, alt };
+    chart.draw(|panel, screen| {
+        let looks = || points.iter().enumerate().map(|(index, at)| (at, SeriesStyle::of(index)));
+        for (point, look) in looks() {
+            let [low, _, high] = point.places(panel);
+            panel.page.interval([low, high], 6.0, 1.8, look.color)?;
+        }
+        if screen == Screen::Desk {
+            name_points(panel, points)?;
+        }
+        // Drawn last, so that no name covers a point.
+        looks().try_for_each(|(point, look)| {
+            panel.page.mark(look.marker, point.places(panel)[1], 5.5, look.color)
         })
-    };
-    Figure::for_each_screen(title, drawn)
+    })
 }
 
-fn draw_intervals(panel: &Panel<'_, '_>, points: &[CostPoint]) -> Result<()> {
-    for (index, point) in points.iter().enumerate() {
-        let color = SeriesStyle::of(index).color;
-        let ends = point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
-        panel.page.interval(ends, 6.0, 1.8, color)?;
-    }
-    Ok(())
-}
-
-/// Writes the name of each point beside it.
+/// Writes the name of each point right of it, or left of it if only that side is free.
 fn name_points(panel: &Panel<'_, '_>, points: &[CostPoint]) -> Result<()> {
     let bar = |point: &CostPoint| {
-        let [(x, low), (_, high)] =
-            point.interval.map(|share| panel.place((point.cost, 100.0 * share)));
+        let [(x, low), _, (_, high)] = point.places(panel);
         Rect::new(x - 6.0, high, 12.0, low - high)
     };
     let bars: Vec<Rect> = points.iter().map(bar).collect();
+    let is_free = |area: &Rect| {
+        area.left > panel.area.left && bars.iter().all(|bar| area.overlap(bar).is_none())
+    };
     let (mut names, mut boxes) = (Vec::new(), Vec::new());
     for (index, point) in points.iter().enumerate() {
-        let color = SeriesStyle::of(index).color;
-        let style = Text::new(NAME_SIZE).bold().color(color).anchor(HPos::Left, VPos::Center);
+        let style = Text::new(NAME_SIZE).bold().color(SeriesStyle::of(index).color);
         let (style, name) = style.fitted(&point.name, panel.area.width / 2.0 - 20.0);
-        let others = bars.iter().enumerate().filter(|&(other, _)| other != index);
-        let others: Vec<Rect> = others.map(|(_, bar)| *bar).collect();
-        let at = panel.place((point.cost, 100.0 * point.accuracy));
-        boxes.push(name_box(panel, at, style.width(&name), &others));
-        names.push((style, name));
+        let ([_, (x, y), _], width) = (point.places(panel), style.width(&name));
+        let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
+        let left = Rect { left: x - 12.0 - width, ..right };
+        boxes.push(if !is_free(&right) && is_free(&left) { left } else { right });
+        names.push((style.anchor(HPos::Left, VPos::Center), name));
     }
     // Names that would overlap are moved apart.
     spread(&mut boxes, panel.area);
@@ -297,26 +249,16 @@ fn name_points(panel: &Panel<'_, '_>, points: &[CostPoint]) -> Result<()> {
     Ok(())
 }
 
-/// The axis of the costs, with room for the names next to the points.
-fn cost_axis(name: &str, points: &[CostPoint]) -> Result<Axis> {
-    let costs = || points.iter().map(|point| point.cost);
-    let low = costs().fold(f64::INFINITY, f64::min);
-    let high = costs().fold(0.0, f64::max);
-    let mut axis = Axis::around(name, costs(), low > 0.0 && high > 4.0 * low)?;
-    (axis.low, axis.high) = if axis.log {
-        let margin = (high / low).powf(0.18);
-        (low / margin, high * margin)
-    } else {
-        let margin = 0.18 * (0.2 * high.abs()).max(axis.high - axis.low);
-        (low - margin, high + margin)
-    };
-    Ok(axis)
-}
-
 impl CostPoint {
     fn is_finite(&self) -> bool {
         let numbers = [self.cost, self.accuracy, self.interval[0], self.interval[1]];
         numbers.iter().all(|number| number.is_finite())
+    }
+
+    /// The low end of the interval, the accuracy and the high end on the page.
+    fn places(&self, panel: &Panel<'_, '_>) -> [Point; 3] {
+        let [low, high] = self.interval;
+        [low, self.accuracy, high].map(|share| panel.place((self.cost, 100.0 * share)))
     }
 
     /// `cnn 95.17% (94.68 to 95.61) at 2590`.
@@ -327,26 +269,12 @@ impl CostPoint {
     }
 }
 
-/// The area of a point's name: right of it, or left of it if only that side is free.
-fn name_box(panel: &Panel<'_, '_>, (x, y): Point, width: f64, others: &[Rect]) -> Rect {
-    let right = Rect::new(panel.left_beside(x, 12.0, width), y - 8.0, width, 16.0);
-    let left = Rect { left: x - 12.0 - width, ..right };
-    let is_free = |area: &Rect| {
-        let meets = |other: &Rect| {
-            let (across, down) = area.overlap(other);
-            across > 0.0 && down > 0.0
-        };
-        area.left > panel.area.left && !others.iter().any(meets)
-    };
-    if !is_free(&right) && is_free(&left) { left } else { right }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn overlapping(boxes: &[Rect]) -> usize {
-        let apart = |a: &Rect, b: &Rect| a.overlap(b).0 <= 0.0 || a.overlap(b).1 <= 0.0;
+        let apart = |a: &Rect, b: &Rect| a.overlap(b).is_none();
         let pairs = (0..boxes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
         pairs.filter(|&(a, b)| !apart(&boxes[a], &boxes[b])).count()
     }
