@@ -3,11 +3,11 @@
 use ndarray::Array2;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axis, Panel};
 use super::figure::Figure;
+use super::heat_map::{MapCell, Side, draw_matrix, percent, whole_percent};
 use super::image_grid::{check_indices, list, nothing};
-use super::page::{Page, Rect, Text, draw};
-use super::style::{INK, RIGHT, RULE, TICK_SIZE, TITLE_SIZE, WRONG, blues, ink_on};
+use super::page::{Rect, Text, draw};
+use super::style::{INK, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
 use super::tiles::{Tile, centred, draw_tiles, grid, tile};
 use crate::artifacts::{Predictions, display_name};
 use crate::data::Subset;
@@ -48,29 +48,29 @@ pub fn plot_confusions(models: &[Predictions], class_names: &[String]) -> Result
     let title = Text::new(TITLE_SIZE).bold().widest(shares.iter().map(|(name, _)| name), 300.0);
     let step = size.max(title) + gap;
     let right = left + count * step;
-    draw((right, top + size + widest + 44.0), alt, |page| {
+    let of_rows: Side = ("True class".to_owned(), class_names.to_vec());
+    let unnamed: Side = (String::new(), vec![String::new(); class_names.len()]);
+    let figure = draw((right, top + size + widest + 44.0), alt, |page| {
         for (index, (name, share)) in shares.iter().enumerate() {
             let area = Rect::new(left + step * index as f64, top, size, size);
-            let rows = if index == 0 { class_names } else { &[] };
-            draw_matrix(page, area, name, (share, rows, class_names))?;
+            let sides = [if index == 0 { &of_rows } else { &unnamed }, &of_rows];
+            draw_matrix(page, area, name, sides, (130.0, true), |at| {
+                let shade = Some(share[at].sqrt());
+                MapCell { lines: whole_percent(share[at]), shade, framed: false }
+            })?;
         }
         let style = style.anchor(HPos::Center, VPos::Bottom);
-        page.text(
-            "Predicted class",
-            ((left + right - gap) / 2.0, top + size + widest + 36.0),
-            style,
-        )
-    })
-    .map(|figure| {
-        // The names of the rows stand at the first matrix alone, so they are shown again beside each of the others.
-        let height = top + size + widest + 16.0;
-        let names = [0.0, 0.0, left - 1.0, height];
-        let matrix =
-            |index: usize| [left - 1.0 + step * index as f64, 0.0, step + 1.0 - gap / 2.0, height];
-        let name = [(left + right - gap) / 2.0 - 60.0, height, 120.0, 28.0];
-        let rows = (0..models.len()).map(|index| vec![names, matrix(index)]);
-        figure.in_parts("", "+", &rows.chain([vec![name]]).collect::<Vec<_>>())
-    })
+        let middle = (left + right - gap) / 2.0;
+        page.text("Predicted class", (middle, top + size + widest + 36.0), style)
+    })?;
+    // The names of the rows stand at the first matrix alone, so they are shown again beside each of the others.
+    let height = top + size + widest + 16.0;
+    let names = [0.0, 0.0, left - 1.0, height];
+    let matrix =
+        |index: usize| [left - 1.0 + step * index as f64, 0.0, step + 1.0 - gap / 2.0, height];
+    let name = [(left + right - gap) / 2.0 - 60.0, height, 120.0, 28.0];
+    let rows = (0..models.len()).map(|index| vec![names, matrix(index)]).chain([vec![name]]);
+    Ok(figure.in_parts("", "+", &rows.collect::<Vec<_>>()))
 }
 
 /// The share of each class that a model finds, in words.
@@ -82,42 +82,6 @@ fn found_by(name: &str, share: &Array2<f64>, class_names: &[String]) -> String {
         .map(|(class, (name, row))| format!("{} {:.0}%", clean_text(name), 100.0 * row[class]))
         .collect();
     format!("{name} finds {}", found.join(", "))
-}
-
-/// One matrix: its shares, the names of its rows (empty for all but the first matrix) and those of its columns.
-fn draw_matrix(
-    page: &Page<'_>,
-    area: Rect,
-    name: &str,
-    (share, rows, columns): (&Array2<f64>, &[String], &[String]),
-) -> Result<()> {
-    let side = area.width / columns.len() as f64;
-    let fitted = |name: &String| Text::new(TICK_SIZE).fitted(name, 130.0).1;
-    let none = vec![String::new(); columns.len()];
-    let names = if rows.is_empty() { none.clone() } else { rows.iter().map(fitted).collect() };
-    let row_axis = if rows.is_empty() { "" } else { "True class" };
-    let axes = (Axis::of_names("", none), Axis::of_names(row_axis, names).reversed());
-    Panel::at(page, area, name, axes)?;
-    let style = Text::new(9.0).anchor(HPos::Center, VPos::Center);
-    for ((row, column), &share) in share.indexed_iter() {
-        let (x, y) = (area.left + side * column as f64, area.top + side * row as f64);
-        let cell = Rect::new(x + 0.4, y + 0.4, side - 0.8, side - 0.8);
-        let color = blues(share.sqrt());
-        page.fill(cell, color)?;
-        if share >= 0.005 && side >= 16.0 {
-            page.text(&format!("{:.0}", 100.0 * share), cell.centre(), style.color(ink_on(color)))?;
-        }
-    }
-    page.frame(area, 1.0, RULE)?;
-    if side < 10.0 {
-        return Ok(());
-    }
-    let upright = Text { upwards: true, ..Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center) };
-    for (column, name) in columns.iter().enumerate() {
-        let x = area.left + side * (column as f64 + 0.5);
-        page.text(&fitted(name), (x, area.bottom() + 6.0), upright)?;
-    }
-    Ok(())
 }
 
 /// The images with the most doubtful labels: the upper line has the label with its probability, the lower one the
@@ -155,14 +119,6 @@ pub fn plot_label_issues(images: &Subset, issues: &[LabelIssue], n: usize) -> Re
     // The number of columns that leaves the fewest empty cells in the last row, the smallest of equal ones.
     let columns = (4..=6).min_by_key(|columns| tiles.len().next_multiple_of(*columns)).unwrap_or(5);
     draw_tiles(dataset.image_shape(), title, &grid(&tiles, columns), 92.0, alt)
-}
-
-fn percent(share: f64) -> String {
-    match 100.0 * share {
-        percent if percent < 0.1 => "<0.1%".to_owned(),
-        percent if percent < 10.0 => format!("{percent:.1}%"),
-        percent => format!("{percent:.0}%"),
-    }
 }
 
 /// Images that only one of several models predicts correctly, one row per model: below each picture the true class and

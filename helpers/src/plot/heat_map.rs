@@ -37,8 +37,7 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
         let lines = match (matrix[at], screen) {
             (0, _) => Vec::new(),
             (count, Screen::Desk) => vec![with_thousands(count as f64, 0), percent(share)],
-            (_, Screen::Phone) if share < 0.005 => Vec::new(),
-            (_, Screen::Phone) => vec![format!("{:.0}", 100.0 * share)],
+            (_, Screen::Phone) => whole_percent(share),
         };
         MapCell { lines, shade: Some(share.sqrt()), framed: at.0 == at.1 }
     };
@@ -56,7 +55,7 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
     }
     let ticks = [0.0_f64, 0.05, 0.2, 0.5, 1.0];
     let scale = ticks.map(|tick| (tick.sqrt(), format!("{:.0}%", 100.0 * tick)));
-    let [rows, columns] =
+    let [rows, columns]: [Side; 2] =
         ["True class", "Predicted class"].map(|axis| (axis.to_owned(), class_names.to_vec()));
     Figure::for_each_screen("Confusion matrix: percent of the true class", |screen| {
         let (title, name) = match screen {
@@ -69,15 +68,17 @@ pub fn plot_confusion(matrix: &Array2<u64>, class_names: &[String]) -> Result<Fi
 }
 
 /// `3.4%`, `12%`, `<0.1%`.
-fn percent(share: f64) -> String {
-    let percent = 100.0 * share;
-    if percent < 0.1 {
-        "<0.1%".to_owned()
-    } else if percent < 9.95 {
-        format!("{percent:.1}%")
-    } else {
-        format!("{percent:.0}%")
+pub(super) fn percent(share: f64) -> String {
+    match 100.0 * share {
+        percent if percent < 0.1 => "<0.1%".to_owned(),
+        percent if percent < 9.95 => format!("{percent:.1}%"),
+        percent => format!("{percent:.0}%"),
     }
+}
+
+/// The line of a small cell: percent without a sign, none below half a percent.
+pub(super) fn whole_percent(share: f64) -> Vec<String> {
+    if share < 0.005 { Vec::new() } else { vec![format!("{:.0}", 100.0 * share)] }
 }
 
 /// A value for each pair of two settings, such as the score of each combination of a grid search, with its spread.
@@ -180,74 +181,58 @@ impl HeatMap {
 }
 
 /// The content of one cell.
-struct MapCell {
-    lines: Vec<String>,
+pub(super) struct MapCell {
+    pub(super) lines: Vec<String>,
     /// Its position on the colour scale, or none for white.
-    shade: Option<f64>,
-    framed: bool,
+    pub(super) shade: Option<f64>,
+    pub(super) framed: bool,
 }
 
-/// The most width for the names of rows or columns.
-const WIDEST_NAME: f64 = 260.0;
-/// The same on a phone.
-const WIDEST_NAME_ON_A_PHONE: f64 = 96.0;
+/// A parameter, and its values: those of rows or of columns.
+pub(super) type Side = (String, Vec<String>);
 
-/// Draws cells in rows and columns.
+/// Draws cells in rows and columns beside a colour scale.
 ///
-/// - `sides`: for rows and for columns, the parameter and its values
 /// - `scale`: the name of the quantity, and positions on the colour scale with their text
 fn draw_table(
     screen: Screen,
     title: &str,
-    [(row_axis, rows), (column_axis, columns)]: [&(String, Vec<String>); 2],
+    [rows, columns]: [&Side; 2],
     (scale_name, scale): (&str, &[(f64, String)]),
     alt: String,
     cell: impl Fn((usize, usize)) -> MapCell,
 ) -> Result<Figure> {
-    let (across, down) = (columns.len(), rows.len());
+    let (across, down) = (columns.1.len() as f64, rows.1.len() as f64);
     let name = Text::new(TICK_SIZE);
     let numbers = name.widest(scale.iter().map(|tick| &tick.1), f64::INFINITY);
-    let rows_axis = |height, most| Axis::of_names(row_axis, readable(rows, height, most));
     // Cells get smaller the more there are, and have no text if it does not fit.
     let (top, gap, most, room, least) = match screen {
-        Screen::Desk => (38.0, 22.0, WIDEST_NAME, 660.0, if across <= 12 { 58.0 } else { 9.0 }),
+        Screen::Desk => (38.0, 22.0, 260.0, 660.0, if across <= 12.0 { 58.0 } else { 9.0 }),
         Screen::Phone => {
-            let most = WIDEST_NAME_ON_A_PHONE;
-            let beside = rows_axis(f64::INFINITY, most).room_left() + numbers + 50.0;
-            (10.0, 10.0, most, NARROW - beside, 9.0)
+            let names = row_axis(rows, f64::INFINITY, 96.0).room_left();
+            (10.0, 10.0, 96.0, NARROW - names - numbers - 50.0, 9.0)
         }
     };
-    let width = (room / across as f64).clamp(9.0, 110.0).max(least);
+    let width = (room / across).clamp(9.0, 110.0).max(least);
     let height = match screen {
         Screen::Desk => (width * 0.72).clamp(9.0, 50.0),
         // Narrow cells have room for a number in their height.
         Screen::Phone => width.clamp(15.0, 50.0),
     };
-    let widest = name.widest(columns, most);
+    let widest = name.widest(&columns.1, most);
     let turned = widest > width - 4.0;
-    let y = rows_axis(height, most).reversed();
-    let x = match turned {
-        true => Axis::of_names("", vec![String::new(); across]),
-        false => Axis::of_names(column_axis, readable(columns, f64::INFINITY, most)),
-    };
-    let area = Rect::new(8.0 + y.room_left(), top, width * across as f64, height * down as f64);
-    let below = if turned { widest + 38.0 } else { x.room_below() };
+    let left = 8.0 + row_axis(rows, height, most).room_left();
+    let area = Rect::new(left, top, width * across, height * down);
+    let below = if turned { widest + 38.0 } else { Axis::new(&columns.0, 0.0, 1.0).room_below() };
     let bar = Rect::new(area.right() + gap, area.top, 14.0, area.height.min(320.0));
     let right = bar.right() + numbers + if scale_name.is_empty() { 16.0 } else { 32.0 };
     draw((right, area.bottom() + below + 8.0), alt, |page| {
-        let panel = Panel::at(page, area, title, (x, y))?;
-        for at in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
-            let (left, top) = (area.left + width * at.1 as f64, area.top + height * at.0 as f64);
-            let square = Rect::new(left + 0.5, top + 0.5, width - 1.0, height - 1.0);
-            draw_cell(page, square, cell(at))?;
-        }
-        page.frame(area, 1.0, RULE)?;
+        draw_matrix(page, area, title, [rows, columns], (most, turned), cell)?;
         if turned {
-            draw_turned(&panel, &readable(columns, width, most), most)?;
             let name = Text::new(NAME_SIZE).anchor(HPos::Center, VPos::Bottom);
             let middle = area.centre().0;
             let fits = 2.0 * middle.min(right - middle) - 4.0;
-            page.text_in(fits, column_axis, (middle, area.bottom() + below), name)?;
+            page.text_in(fits, &columns.0, (middle, area.bottom() + below), name)?;
         }
         let upwards = Text { upwards: true, ..name.color(GREY).anchor(HPos::Center, VPos::Bottom) };
         page.text(scale_name, (right - 10.0, bar.centre().1), upwards)?;
@@ -255,13 +240,41 @@ fn draw_table(
     })
 }
 
-/// Writes the names of columns from bottom to top, which plotters cannot do for an axis.
-fn draw_turned(panel: &Panel<'_, '_>, names: &[String], most: f64) -> Result<()> {
+fn row_axis((name, values): &Side, height: f64, most: f64) -> Axis {
+    Axis::of_names(name, readable(values, height, most)).reversed()
+}
+
+/// Draws the cells of a table and the names of its rows and columns.
+///
+/// - `most`: width of the widest name
+/// - `turned`: whether the names of the columns are read from bottom to top, which plotters cannot do for an axis; their
+///   parameter is then not named
+pub(super) fn draw_matrix(
+    page: &Page<'_>,
+    area: Rect,
+    title: &str,
+    [rows, columns]: [&Side; 2],
+    (most, turned): (f64, bool),
+    cell: impl Fn((usize, usize)) -> MapCell,
+) -> Result<()> {
+    let (across, down) = (columns.1.len(), rows.1.len());
+    let (width, height) = (area.width / across as f64, area.height / down as f64);
+    let x = match turned {
+        true => Axis::of_names("", vec![String::new(); across]),
+        false => Axis::of_names(&columns.0, readable(&columns.1, f64::INFINITY, most)),
+    };
+    Panel::at(page, area, title, (x, row_axis(rows, height, most)))?;
+    for at in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
+        let (left, top) = (area.left + width * at.1 as f64, area.top + height * at.0 as f64);
+        draw_cell(page, Rect::new(left, top, width, height).grown(-0.5), cell(at))?;
+    }
+    page.frame(area, 1.0, RULE)?;
     let style = Text::new(TICK_SIZE).anchor(HPos::Right, VPos::Center);
     let style = Text { upwards: true, ..style };
-    for (column, text) in names.iter().enumerate() {
-        let at = (panel.place((column as f64 + 0.5, 0.0)).0, panel.area.bottom() + 8.0);
-        panel.page.text_in(most, text, at, style)?;
+    let names = if turned { readable(&columns.1, width, most) } else { Vec::new() };
+    for (column, name) in names.iter().enumerate() {
+        let at = (area.left + width * (column as f64 + 0.5), area.bottom() + 8.0);
+        page.text(name, at, style)?;
     }
     Ok(())
 }
@@ -304,7 +317,7 @@ fn draw_cell(page: &Page<'_>, square: Rect, cell: MapCell) -> Result<()> {
     let style =
         |size: f64| Text::new(size).color(ink_on(background)).anchor(HPos::Center, VPos::Center);
     let sizes = [12.0, 9.5];
-    let fits = |line: &str, size: f64| style(size).width(line) <= square.width - 3.0;
+    let fits = |line: &str, size: f64| style(size).width(line) <= square.width - 2.0;
     if let [first, second] = &cell.lines[..]
         && square.height >= 32.0
         && fits(first, sizes[0])
