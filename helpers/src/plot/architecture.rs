@@ -1,19 +1,14 @@
 //! A network as a picture: a box for each layer that changes the shape, with the layers that keep it listed below.
 
-use plotters::style::text_anchor::{HPos, VPos};
-
 use super::figure::{Figure, NARROW, Screen};
 use super::page::{Page, Rect, Text, draw};
 use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, Point, RULE, TITLE_SIZE, WHITE};
+use super::tiles::centred;
 use crate::Result;
 use crate::layers::Layer;
 use crate::models::Model;
 use crate::text::thousands;
 
-/// Maximum number of boxes in a row.
-const IN_A_ROW: usize = 11;
-/// The same on a phone.
-const IN_A_ROW_ON_A_PHONE: usize = 4;
 const LEFT: f64 = 12.0;
 /// Distance between the middles of two boxes.
 const STEP: f64 = 76.0;
@@ -36,15 +31,20 @@ impl LayerBox {
         LayerBox { name, shape, color, then: Vec::new(), blocks: 1 }
     }
 
+    fn title(&self) -> String {
+        if self.blocks == 1 { self.name.clone() } else { format!("{} blocks", self.blocks) }
+    }
+
     fn is_blocks_like(&self, layer: &Layer, shape: &[i64]) -> bool {
         matches!(layer, Layer::Block(_)) && self.name.starts_with("block") && self.shape == shape
     }
 
-    fn title(&self) -> String {
-        match self.blocks {
-            1 => self.name.clone(),
-            blocks => format!("{blocks} blocks"),
-        }
+    /// The lines below the box, each with its style.
+    fn lines(&self) -> Vec<(Text, String)> {
+        let style = centred(SMALL, INK);
+        let name = (Text { size: NAME_SIZE - 1.0, ..style }.bold(), self.title());
+        let then = self.then.iter().map(|word| (style.color(GREY), word.clone()));
+        [name, (style, shape_text(&self.shape))].into_iter().chain(then).collect()
     }
 }
 
@@ -58,35 +58,28 @@ impl Model {
     pub fn plot(&self) -> Result<Figure> {
         let boxes = self.boxes();
         let title = format!("The network: {} parameters", thousands(self.count_params()));
-        Figure::for_each_screen(&title, |screen| match screen {
-            Screen::Desk => self.drawn(&boxes, (&title, 420.0), IN_A_ROW),
-            Screen::Phone => self.drawn(&boxes, ("", NARROW), IN_A_ROW_ON_A_PHONE),
-        })
-    }
-
-    /// The picture, with at most so many boxes in a row, and at least so wide.
-    fn drawn(
-        &self,
-        boxes: &[LayerBox],
-        (title, least): (&str, f64),
-        most: usize,
-    ) -> Result<Figure> {
-        let columns = boxes.len().div_ceil(boxes.len().div_ceil(most));
-        let rows: Vec<&[LayerBox]> = boxes.chunks(columns).collect();
-        let lines = |row: &[LayerBox]| row.iter().map(|layer| layer.then.len()).max().unwrap_or(0);
-        let heights: Vec<f64> =
-            rows.iter().map(|row| TALLEST + 24.0 + LINE * (2 + lines(row)) as f64).collect();
-        let width = 2.0 * LEFT + STEP * columns as f64;
-        let above = if title.is_empty() { 4.0 } else { 30.0 };
-        let height = above + heights.iter().sum::<f64>();
-        draw((width.max(least), height), self.described(boxes), |page| {
-            page.text(title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
-            let mut top = above;
-            for (row, height) in rows.iter().zip(&heights) {
-                draw_row(page, row, top)?;
-                top += height;
-            }
-            Ok(())
+        Figure::for_each_screen(&title, |screen| {
+            // Most boxes in a row, the least width, and the height above the first row.
+            let (title, most, least, above) = match screen {
+                Screen::Desk => (title.as_str(), 11, 420.0, 30.0),
+                Screen::Phone => ("", 4, NARROW, 4.0),
+            };
+            let columns = boxes.len().div_ceil(boxes.len().div_ceil(most));
+            let rows: Vec<&[LayerBox]> = boxes.chunks(columns).collect();
+            let lines = |row: &[LayerBox]| row.iter().map(|layer| layer.then.len()).max();
+            let height =
+                |row: &[LayerBox]| TALLEST + 24.0 + LINE * (2 + lines(row).unwrap_or(0)) as f64;
+            let width = least.max(2.0 * LEFT + STEP * columns as f64);
+            let size = (width, above + rows.iter().map(|row| height(row)).sum::<f64>());
+            draw(size, described(&boxes), |page| {
+                page.text(title, (LEFT, 18.0), Text::new(TITLE_SIZE).bold())?;
+                let mut top = above;
+                for row in rows {
+                    draw_row(page, row, top)?;
+                    top += height(row);
+                }
+                Ok(())
+            })
         })
     }
 
@@ -106,14 +99,14 @@ impl Model {
         }
         boxes
     }
+}
 
-    fn described(&self, boxes: &[LayerBox]) -> String {
-        let told = boxes.iter().map(|layer| {
-            let then: String = layer.then.iter().map(|word| format!(", {word}")).collect();
-            format!("{} ({}){then}", layer.title(), shape_text(&layer.shape))
-        });
-        format!("The network from left to right: {}.", told.collect::<Vec<_>>().join("; "))
-    }
+fn described(boxes: &[LayerBox]) -> String {
+    let told = boxes.iter().map(|layer| {
+        let then: String = layer.then.iter().map(|word| format!(", {word}")).collect();
+        format!("{} ({}){then}", layer.title(), shape_text(&layer.shape))
+    });
+    format!("The network from left to right: {}.", told.collect::<Vec<_>>().join("; "))
 }
 
 fn draw_row(page: &Page<'_>, row: &[LayerBox], top: f64) -> Result<()> {
@@ -130,20 +123,9 @@ fn draw_row(page: &Page<'_>, row: &[LayerBox], top: f64) -> Result<()> {
         page.fill(rect, layer.color)?;
         page.frame(rect, 1.0, if layer.color == WHITE { RULE } else { INK })?;
         before = Some(right);
-        let style = Text::new(SMALL).anchor(HPos::Center, VPos::Bottom);
-        let mut line = top + TALLEST + 26.0;
-        let fits = STEP - 4.0;
-        page.text_in(
-            fits,
-            &layer.title(),
-            (centre, line),
-            Text { size: NAME_SIZE - 1.0, ..style }.bold(),
-        )?;
-        line += LINE;
-        page.text_in(fits, &shape_text(&layer.shape), (centre, line), style)?;
-        for word in &layer.then {
-            line += LINE;
-            page.text_in(fits, word, (centre, line), style.color(GREY))?;
+        for (line, (style, text)) in layer.lines().into_iter().enumerate() {
+            let base = top + TALLEST + 26.0 + LINE * line as f64;
+            page.text_in(STEP - 4.0, &text, (centre, base), style)?;
         }
     }
     Ok(())

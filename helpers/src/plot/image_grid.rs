@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, Axis};
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::Figure;
 use super::page::{Text, draw};
-use super::style::{GREY, INK, NAME_SIZE, RIGHT, TICK_SIZE, TITLE_SIZE, WRONG};
-use super::tiles::{Lines, Tile, centred, draw_tiles, grid, tile};
+use super::style::{GREY, INK, NAME_SIZE, RIGHT, TITLE_SIZE, WRONG};
+use super::tiles::{Lines, Tile, centred, draw_tiles, grey, grid, tile, tile_of};
 use crate::data::batches::ImageSource;
 use crate::data::random_state::RandomState;
 use crate::data::{Augmentation, Dataset, DenoisedImages, NoisyImages, Normalization, Subset};
@@ -155,11 +155,10 @@ pub fn show_augmented(
     let source = ImageSource::new(&one, Normalization::default(), *augmentation);
     let changed = source.pixels(&vec![0; versions], true)?.f_permute([0, 2, 3, 1])?;
     let values = Vec::<f32>::try_from(changed.f_contiguous()?.f_view([-1])?)?;
-    let name = |text: &str| vec![(centred(TICK_SIZE, GREY), text.to_owned())];
     let shape = dataset.image_shape();
-    let mut tiles = vec![tile(dataset, all[index], name("original"))?];
-    let version = |pixels: &[f32]| Tile { lines: name(""), shape, pixels: levels(pixels) };
-    tiles.extend(values.chunks_exact(shape.pixels()).map(version));
+    let mut tiles = vec![tile(dataset, all[index], grey("original"))?];
+    let versions_of = values.chunks_exact(shape.pixels());
+    tiles.extend(versions_of.map(|pixels| tile_of(pixels, shape, grey(""))));
     let class = class_name(dataset, all[index]);
     let title = format!("What augmentation makes of an image ({class})");
     let alt = format!("{title}: the original and {versions} versions.");
@@ -241,12 +240,9 @@ pub fn plot_denoised(
         };
         let psnr: Vec<String> = psnr.iter().map(text).collect();
         described.push(format!("{name} ({})", psnr.join(", ")));
-        let tile = |(image, psnr): (ArrayView1<'_, f32>, String)| Tile {
-            lines: vec![(centred(TICK_SIZE, GREY), psnr)],
-            shape: dataset.image_shape(),
-            pixels: levels(image),
-        };
-        rows.push((name.to_owned(), images.rows().into_iter().zip(psnr).map(tile).collect()));
+        let tiles = images.rows().into_iter().zip(psnr);
+        let tiles = tiles.map(|(image, psnr)| tile_of(image, dataset.image_shape(), grey(psnr)));
+        rows.push((name.to_owned(), tiles.collect()));
     }
     let title = "Test images before the noise, with it, and after";
     let alt = format!("{title}: {} images, in rows {}.", indices.len(), list(&described));
@@ -288,12 +284,11 @@ pub fn plot_interpolation(
         let [from, to] = [2 * pair, 2 * pair + 1].map(|end| shown.indices()[end]);
         let names = [from, to].map(|image| class_name(dataset, image));
         described.push(names.join(" to "));
-        let line = |text: String| vec![(centred(TICK_SIZE, GREY), text)];
-        let [first, last] = names.map(line);
+        let [first, last] = names.map(grey);
         let mut tiles = vec![tile(dataset, from, first)?];
         for step in 0..steps {
-            let lines = line(format!("{:.0}%", 100.0 * share(step)));
-            tiles.push(Tile { lines, shape, pixels: levels(images.row(pair * steps + step)) });
+            let part = grey(format!("{:.0}%", 100.0 * share(step)));
+            tiles.push(tile_of(images.row(pair * steps + step), shape, part));
         }
         tiles.push(tile(dataset, to, last)?);
         rows.push((String::new(), tiles));
@@ -308,11 +303,6 @@ pub(super) fn class_name(dataset: &Dataset, image: usize) -> String {
     clean_text(&dataset.class_names()[dataset.labels()[image] as usize])
 }
 
-/// Values in 0..=1 as pixel levels; values outside are clipped.
-pub(super) fn levels<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
-    values.into_iter().map(|value| (255.0 * value.clamp(0.0, 1.0)).round() as u8).collect()
-}
-
 /// The predicted class, its probability, and the true class if it differs: marked by colour and sign, and as a
 /// description.
 pub(super) fn verdict(
@@ -322,15 +312,13 @@ pub(super) fn verdict(
 ) -> (Lines, String) {
     let [said, true_name] = [predicted, truth].map(|class| clean_text(&names[class]));
     let percent = format!("{:.0}%", 100.0 * probability);
-    let (color, sign, below, described) = if predicted == truth {
-        let described = format!("{said} right ({percent})");
-        (RIGHT, "✓", percent, described)
-    } else {
-        let described = format!("{said} instead of {true_name} ({percent})");
-        (WRONG, "✗", format!("{percent}, true: {true_name}"), described)
+    let (color, title, described) = match predicted == truth {
+        true => (RIGHT, format!("✓ {said}"), format!("{said} right ({percent})")),
+        false => (WRONG, format!("✗ {said}"), format!("{said} instead of {true_name} ({percent})")),
     };
+    let below = if predicted == truth { percent } else { format!("{percent}, true: {true_name}") };
     let style = centred(NAME_SIZE, color);
-    (vec![(style.bold(), format!("{sign} {said}")), (style, below)], described)
+    (vec![(style.bold(), title), (style, below)], described)
 }
 
 pub(super) fn check_indices(indices: &[usize], images: usize) -> Result<()> {

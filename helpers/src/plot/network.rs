@@ -8,8 +8,8 @@ use super::image_grid::{
     check_indices, class_name, list, nothing_to_show, random_indices, verdict,
 };
 use super::scatter::plot_scatter;
-use super::style::{Color, GREY, INK, NAME_SIZE, TICK_SIZE, diverging, inferno};
-use super::tiles::{Lines, Tile, centred, draw_tiles, grid, tile};
+use super::style::{Color, INK, NAME_SIZE, diverging, inferno};
+use super::tiles::{Lines, Tile, centred, draw_tiles, grey, grid, tile};
 use crate::data::{ImageShape, NoisyImages, Subset};
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::{argmax, check_lengths};
@@ -65,7 +65,7 @@ pub fn plot_grad_cam(
             let truth = overlays(&y_true, &mut |index| {
                 let probability = 100.0 * probabilities[(index, y_true[index] as usize)];
                 let name = class_name(dataset, images.indices()[index]);
-                vec![(centred(TICK_SIZE, GREY), format!("{name} {probability:.0}%"))]
+                grey(format!("{name} {probability:.0}%"))
             })?;
             rows.push(("true class".to_owned(), truth));
         }

@@ -4,7 +4,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::figure::{DENSITY, Figure, NARROW, PartArea, Screen};
 use super::page::{Page, Rect, Text, draw};
-use super::style::{BORDER, Color, INK, NAME_SIZE, Point, TITLE_SIZE};
+use super::style::{BORDER, Color, GREY, INK, NAME_SIZE, TICK_SIZE, TITLE_SIZE};
 use crate::Result;
 use crate::data::{Dataset, ImageShape};
 
@@ -23,6 +23,21 @@ pub(super) struct Tile {
 pub(super) fn tile(dataset: &Dataset, image: usize, lines: Lines) -> Result<Tile> {
     let shape = dataset.image_shape();
     Ok(Tile { lines, shape, pixels: dataset.image(image)?.into_owned() })
+}
+
+/// A picture of values in 0..=1, channels last; values outside are clipped.
+pub(super) fn tile_of<'a>(
+    values: impl IntoIterator<Item = &'a f32>,
+    shape: ImageShape,
+    lines: Lines,
+) -> Tile {
+    let level = |value: &f32| (255.0 * value.clamp(0.0, 1.0)).round() as u8;
+    Tile { lines, shape, pixels: values.into_iter().map(level).collect() }
+}
+
+/// A line of less important text.
+pub(super) fn grey(text: impl Into<String>) -> Lines {
+    vec![(centred(TICK_SIZE, GREY), text.into())]
 }
 
 pub(super) fn centred(size: f64, color: Color) -> Text {
@@ -44,103 +59,145 @@ pub(super) fn draw_tiles(
     least: f64,
     alt: String,
 ) -> Result<Figure> {
-    let rows: Vec<(&str, &[Tile])> =
+    let rows: Vec<Row<'_>> =
         rows.iter().map(|(name, tiles)| (name.as_str(), tiles.as_ref())).collect();
     if rows.iter().all(|(name, _)| name.is_empty()) {
-        let (figure, areas) = draw_rows(shape, title, &rows, least, alt)?;
+        let (figure, areas) = draw_rows(Screen::Desk, shape, title, &rows, least, alt)?;
         return Ok(figure.in_parts(title, " ", &[areas]));
     }
     // Pictures below each other belong together, so a phone does not get them one by one.
-    Figure::for_each_screen(title, |screen| match screen {
-        Screen::Desk => Ok(draw_rows(shape, title, &rows, least, alt.clone())?.0),
-        Screen::Phone => draw_rows_for_a_phone(shape, &rows, 0.6 * least, alt.clone()),
+    Figure::for_each_screen(title, |screen| {
+        Ok(draw_rows(screen, shape, title, &rows, least, alt.clone())?.0)
     })
 }
 
-/// [`draw_tiles`] for a desk, with the names beside the rows; returns the area of each tile, too.
+/// A name, and the pictures of its row.
+type Row<'a> = (&'a str, &'a [Tile]);
+
+/// [`draw_tiles`] for one screen; returns the area of each tile, too. What does not fit into a row goes on below.
 fn draw_rows(
+    screen: Screen,
     shape: ImageShape,
     title: &str,
-    rows: &[(&str, &[Tile])],
+    rows: &[Row<'_>],
     least: f64,
     alt: String,
 ) -> Result<(Figure, Vec<PartArea>)> {
-    const TOP: f64 = 36.0;
-    let size = picture_size(shape, least);
-    let (width, height) = size;
-    let name = Text::new(NAME_SIZE).bold().anchor(HPos::Right, VPos::Center);
-    let widest_name = name.widest(rows.iter().flat_map(|(name, _)| name.lines()), 300.0);
-    let named = widest_name > 0.0;
-    let left = if named { widest_name + 20.0 } else { 8.0 };
-    let cell = cell_width(rows, width, if named { 8.0 } else { 16.0 });
-    let most = most_columns(rows);
-    let fit = (((WIDEST - left - 8.0) / cell) as usize).max(1);
-    let blocks;
-    let rows = if named && most > fit {
-        blocks = in_blocks(rows, most.div_ceil(most.div_ceil(fit)));
-        &blocks
-    } else {
-        rows
+    let size = picture_size(shape, if screen == Screen::Phone { 0.6 * least } else { least });
+    let names = name_style().widest(rows.iter().flat_map(|(name, _)| name.lines()), 300.0);
+    let named = names > 0.0;
+    let (left, top, room) = match screen {
+        Screen::Desk => (if named { names + 20.0 } else { 8.0 }, 36.0, WIDEST - 8.0),
+        Screen::Phone => (0.0, 0.0, NARROW),
     };
-    let columns = most_columns(rows) as f64;
-    let bold = centred(TITLE_SIZE, INK).bold();
-    let right = (left + columns * cell + 8.0).max(bold.width(title).min(700.0) + 20.0);
-    let shift = (right - left - columns * cell) / 2.0;
-    let bottom =
-        TOP + rows.iter().map(|(_, tiles)| height + text_height(tiles) + 10.0).sum::<f64>();
-    let figure = draw((right, bottom + 2.0), alt, |page| {
-        page.text_in(right - 16.0, title, (right / 2.0, 22.0), bold)?;
-        let mut top = TOP;
-        for &(row, tiles) in rows {
-            let texts = text_height(tiles);
-            let picture = if named { top } else { top + texts };
-            let middle = (left + shift - 10.0, picture + height / 2.0);
-            draw_row_name(page, row, middle, widest_name, name)?;
-            let first = if named { picture + height + 14.0 } else { top + 10.0 };
-            draw_row(page, tiles, (left + shift, cell), [picture, first], size)?;
-            top += height + texts + 10.0;
+    let width = cell_width(rows, size.0, if named { 8.0 } else { 16.0 }).min(room);
+    let (most, fit) = (most_columns(rows), (((room - left) / width) as usize).max(1));
+    let rows = match named && most > fit {
+        true => in_blocks(rows, most.div_ceil(most.div_ceil(fit))),
+        false => rows.to_vec(),
+    };
+    let columns = most_columns(&rows) as f64 * width;
+    let style = centred(TITLE_SIZE, INK).bold();
+    let (right, left) = match screen {
+        Screen::Desk => {
+            let right = (left + columns + 8.0).max(style.widest([title], 700.0) + 20.0);
+            (right, (left + right - columns) / 2.0)
+        }
+        Screen::Phone => (NARROW, 0.0),
+    };
+    let cells = Cells { screen, left, width, size, names };
+    let heights: Vec<f64> = rows.iter().map(|row| cells.height(row)).collect();
+    let figure = draw((right, top + heights.iter().sum::<f64>() + 2.0), alt, |page| {
+        if screen == Screen::Desk {
+            page.text_in(right - 16.0, title, (right / 2.0, 22.0), style)?;
+        }
+        let mut top = top;
+        for (row, height) in rows.iter().zip(&heights) {
+            cells.draw_row(page, row, top)?;
+            top += height;
         }
         Ok(())
     })?;
-    let heights = rows.iter().map(|(_, tiles)| (tiles.len(), height + text_height(tiles) + 10.0));
-    Ok((figure, tile_areas((left + shift, TOP), cell, heights)))
+    let (mut areas, mut top) = (Vec::new(), top);
+    for ((_, tiles), height) in rows.iter().zip(heights) {
+        let area = |column: usize| [left + column as f64 * width, top, width, height];
+        areas.extend((0..tiles.len()).map(area));
+        top += height;
+    }
+    Ok((figure, areas))
 }
 
-/// [`draw_tiles`] for a phone: the names above the rows, as many columns as fit, and the others below them.
-fn draw_rows_for_a_phone(
-    shape: ImageShape,
-    rows: &[(&str, &[Tile])],
-    least: f64,
-    alt: String,
-) -> Result<Figure> {
-    let size = picture_size(shape, least);
-    let cell = cell_width(rows, size.0, 8.0).min(NARROW);
-    let rows = in_blocks(rows, ((NARROW / cell) as usize).max(1));
-    let names = |name: &str| LINE * name.lines().count() as f64 + 4.0;
-    let pictures = |tiles: &[Tile]| match tiles.is_empty() {
-        true => 0.0,
-        false => size.1 + text_height(tiles),
-    };
-    let height = |(name, tiles): &(&str, &[Tile])| names(name) + pictures(tiles) + 14.0;
-    draw((NARROW, rows.iter().map(height).sum()), alt, |page| {
-        let mut top = 0.0;
-        for row in &rows {
-            let (name, tiles) = *row;
-            let style = Text::new(NAME_SIZE).bold();
-            for (line, text) in name.lines().enumerate() {
-                let base = top + 14.0 + LINE * line as f64;
-                page.text_in(NARROW - 8.0, text, (4.0, base), style)?;
+fn name_style() -> Text {
+    Text::new(NAME_SIZE).bold()
+}
+
+/// Where pictures and texts stand in their rows.
+struct Cells {
+    screen: Screen,
+    /// The left end of the first column.
+    left: f64,
+    /// The width of a column.
+    width: f64,
+    /// Width and height of a picture.
+    size: (f64, f64),
+    /// The width of the names beside the rows; 0 if they have none.
+    names: f64,
+}
+
+impl Cells {
+    fn height(&self, (name, tiles): &Row<'_>) -> f64 {
+        match (self.screen, tiles.is_empty()) {
+            (Screen::Desk, _) => self.size.1 + text_height(tiles) + 10.0,
+            (Screen::Phone, true) => name_height(name) + 14.0,
+            (Screen::Phone, false) => name_height(name) + self.size.1 + text_height(tiles) + 14.0,
+        }
+    }
+
+    /// Draws a row: its name beside the pictures or, on a phone, above them, and below that the pictures with their lines
+    /// of text, a column each.
+    fn draw_row(&self, page: &Page<'_>, (name, tiles): &Row<'_>, top: f64) -> Result<()> {
+        let (width, height) = self.size;
+        let named = self.names > 0.0;
+        let picture = match (self.screen, named) {
+            (Screen::Phone, _) => top + name_height(name),
+            (Screen::Desk, true) => top,
+            (Screen::Desk, false) => top + text_height(tiles),
+        };
+        let ((left, first), widest, style) = match self.screen {
+            Screen::Desk => {
+                let more = LINE * (name.lines().count() as f64 - 1.0);
+                let at = (self.left - 10.0, picture + (height - more) / 2.0);
+                (at, self.names, name_style().anchor(HPos::Right, VPos::Center))
             }
-            let picture = top + names(name);
-            draw_row(page, tiles, (0.0, cell), [picture, picture + size.1 + 14.0], size)?;
-            top += height(row);
+            Screen::Phone => ((4.0, top + 14.0), NARROW - 8.0, name_style()),
+        };
+        for (line, text) in name.lines().enumerate() {
+            page.text_in(widest, text, (left, first + LINE * line as f64), style)?;
+        }
+        let first = if named { picture + height + 14.0 } else { top + 10.0 };
+        for (column, tile) in tiles.iter().enumerate() {
+            let middle = self.left + (column as f64 + 0.5) * self.width;
+            for (line, (style, text)) in tile.lines.iter().enumerate() {
+                let at = (middle, first + LINE * line as f64);
+                page.text_in(self.width - 4.0, text, at, *style)?;
+            }
+            // Aligned with whole pixels of the figure; the border shows where a white image ends.
+            let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
+            let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
+            page.fill(area.grown(0.5), BORDER)?;
+            page.image(tile.shape, &tile.pixels, area)?;
         }
         Ok(())
-    })
+    }
+}
+
+/// The height of the lines of a name above its row.
+fn name_height(name: &str) -> f64 {
+    LINE * name.lines().count() as f64 + 4.0
 }
 
 /// The rows in blocks of so many columns, one below the other; a shorter row is in the first ones alone.
-fn in_blocks<'a>(rows: &[(&'a str, &'a [Tile])], columns: usize) -> Vec<(&'a str, &'a [Tile])> {
+fn in_blocks<'a>(rows: &[Row<'a>], columns: usize) -> Vec<Row<'a>> {
     let block = |first: usize| {
         rows.iter().filter_map(move |&(name, tiles)| {
             let rest = tiles.get(first..).unwrap_or_default();
@@ -151,7 +208,7 @@ fn in_blocks<'a>(rows: &[(&'a str, &'a [Tile])], columns: usize) -> Vec<(&'a str
     (0..most_columns(rows).max(1)).step_by(columns).flat_map(block).collect()
 }
 
-fn most_columns(rows: &[(&str, &[Tile])]) -> usize {
+fn most_columns(rows: &[Row<'_>]) -> usize {
     rows.iter().map(|(_, tiles)| tiles.len()).max().unwrap_or(0)
 }
 
@@ -161,63 +218,10 @@ fn text_height(tiles: &[Tile]) -> f64 {
 }
 
 /// The width of a column: that of a picture and the gap, or of the widest text; one wider than twice its picture is cut.
-fn cell_width(rows: &[(&str, &[Tile])], width: f64, gap: f64) -> f64 {
+fn cell_width(rows: &[Row<'_>], width: f64, gap: f64) -> f64 {
     let lines = rows.iter().flat_map(|(_, tiles)| *tiles).flat_map(|tile| &tile.lines);
     let widest = lines.map(|(style, text)| style.width(text)).fold(0.0, f64::max);
     (width + gap).max(widest.min(2.0 * width) + 8.0)
-}
-
-/// Draws the pictures of a row and their lines of text, from the left end on, a column each.
-///
-/// - `[picture, first]`: the upper edge of the pictures, and the base of the first line of text
-fn draw_row(
-    page: &Page<'_>,
-    tiles: &[Tile],
-    (left, cell): (f64, f64),
-    [picture, first]: [f64; 2],
-    (width, height): (f64, f64),
-) -> Result<()> {
-    for (column, tile) in tiles.iter().enumerate() {
-        let middle = left + (column as f64 + 0.5) * cell;
-        for (line, (style, text)) in tile.lines.iter().enumerate() {
-            page.text_in(cell - 4.0, text, (middle, first + line as f64 * LINE), *style)?;
-        }
-        // Aligned with whole pixels of the figure; the border shows where a white image ends.
-        let whole = |length: f64| (length * DENSITY as f64).round() / DENSITY as f64;
-        let area = Rect::new(whole(middle - width / 2.0), whole(picture), width, height);
-        page.fill(area.grown(0.5), BORDER)?;
-        page.image(tile.shape, &tile.pixels, area)?;
-    }
-    Ok(())
-}
-
-/// The lines of a row's name, around this height.
-fn draw_row_name(
-    page: &Page<'_>,
-    name: &str,
-    (right, middle): Point,
-    widest: f64,
-    style: Text,
-) -> Result<()> {
-    let first = middle - (name.lines().count() as f64 - 1.0) * LINE / 2.0;
-    for (line, text) in name.lines().enumerate() {
-        page.text_in(widest, text, (right, first + line as f64 * LINE), style)?;
-    }
-    Ok(())
-}
-
-/// The areas of tiles, row by row, of rows with this number of tiles and this height.
-fn tile_areas(
-    (left, top): (f64, f64),
-    width: f64,
-    rows: impl Iterator<Item = (usize, f64)>,
-) -> Vec<PartArea> {
-    let (mut areas, mut top) = (Vec::new(), top);
-    for (tiles, height) in rows {
-        areas.extend((0..tiles).map(|column| [left + column as f64 * width, top, width, height]));
-        top += height;
-    }
-    areas
 }
 
 /// Tiles in rows of `columns`, without names.
