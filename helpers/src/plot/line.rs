@@ -158,12 +158,31 @@ pub struct LineChart {
     y_name: String,
     log_x: bool,
     log_y: bool,
-    /// Name, x and y of each line.
-    series: Vec<(String, Vec<f64>, Vec<f64>)>,
+    series: Vec<Series>,
     /// The points of each grey line.
     faint: Vec<Vec<Point>>,
     /// x, low and high end of each interval.
     intervals: Vec<[f64; 3]>,
+}
+
+/// Points with a name.
+#[derive(Debug, Clone, PartialEq)]
+struct Series {
+    name: String,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// With a line through them.
+    is_line: bool,
+}
+
+impl Series {
+    fn sign(&self) -> Sign {
+        match self.is_line {
+            false => Sign::Marker,
+            true if self.x.len() > MOST_MARKED => Sign::Line,
+            true => Sign::LineAndMarker,
+        }
+    }
 }
 
 impl LineChart {
@@ -194,8 +213,18 @@ impl LineChart {
     }
 
     /// Adds a line through the points `(x[i], y[i])`; a value that is not finite interrupts it.
-    pub fn line(mut self, name: impl Into<String>, x: &[f64], y: &[f64]) -> LineChart {
-        self.series.push((name.into(), x.to_vec(), y.to_vec()));
+    pub fn line(self, name: impl Into<String>, x: &[f64], y: &[f64]) -> LineChart {
+        self.with(name.into(), [x, y], true)
+    }
+
+    /// Adds a mark at each point `(x[i], y[i])`, without a line through them.
+    pub fn points(self, name: impl Into<String>, x: &[f64], y: &[f64]) -> LineChart {
+        self.with(name.into(), [x, y], false)
+    }
+
+    fn with(mut self, name: String, values: [&[f64]; 2], is_line: bool) -> LineChart {
+        let [x, y] = values.map(<[f64]>::to_vec);
+        self.series.push(Series { name, x, y, is_line });
         self
     }
 
@@ -217,17 +246,17 @@ impl LineChart {
     /// # Errors
     /// If a line's `x` and `y` differ in length, or there is no finite number to draw.
     pub fn plot(&self) -> Result<Figure> {
-        if let Some((name, x, y)) = self.series.iter().find(|(_, x, y)| x.len() != y.len()) {
+        if let Some(series) = self.series.iter().find(|series| series.x.len() != series.y.len()) {
             return Err(Error::drawing(format!(
                 "line `{}` has {} x and {} y; give one y for each x",
-                clean_text(name),
-                x.len(),
-                y.len()
+                clean_text(&series.name),
+                series.x.len(),
+                series.y.len()
             )));
         }
-        let entry = |(index, (name, x, _)): (usize, &(String, Vec<f64>, Vec<f64>))| {
-            let sign = if x.len() > MOST_MARKED { Sign::Line } else { Sign::LineAndMarker };
-            (name.clone(), SeriesStyle::of_part(name, index), sign)
+        let entry = |(index, series): (usize, &Series)| {
+            let look = SeriesStyle::of_part(&series.name, index);
+            (series.name.clone(), look, series.sign())
         };
         let entries: Vec<LegendEntry> = self.series.iter().enumerate().map(entry).collect();
         let legends = [if entries.len() > 1 { &entries[..] } else { &[] }; 2];
@@ -238,9 +267,14 @@ impl LineChart {
             Chart { title, axes, legends, desk: (width, 400.0), phone: 280.0, beside: 0.0, alt };
         chart.draw(|panel, _| {
             self.draw_unnamed(panel)?;
-            for ((_, x, y), (_, look, _)) in self.series.iter().zip(&entries) {
-                let points: Vec<Point> = x.iter().copied().zip(y.iter().copied()).collect();
-                panel.series(&points, *look)?;
+            for (Series { x, y, is_line, .. }, (_, look, _)) in self.series.iter().zip(&entries) {
+                let mut points = x.iter().copied().zip(y.iter().copied());
+                match is_line {
+                    true => panel.series(&points.collect::<Vec<_>>(), *look)?,
+                    false => {
+                        points.try_for_each(|at| panel.mark(look.marker, at, 4.2, look.color))?
+                    }
+                }
             }
             Ok(())
         })
@@ -248,10 +282,10 @@ impl LineChart {
 
     fn axes(&self) -> Result<(Axis, Axis)> {
         let faint = || self.faint.iter().flatten();
-        let named = self.series.iter().flat_map(|(_, x, _)| x).copied();
+        let named = self.series.iter().flat_map(|series| &series.x).copied();
         let xs = || named.clone().chain(faint().map(|point| point.0));
         let ends = self.intervals.iter().flat_map(|&[_, low, high]| [low, high]);
-        let ys = self.series.iter().flat_map(|(_, _, y)| y).copied().chain(ends);
+        let ys = self.series.iter().flat_map(|series| &series.y).copied().chain(ends);
         let ys = ys.chain(faint().map(|point| point.1));
         let mut x = Axis::around(&self.x_name, xs(), self.log_x)?;
         x.whole = xs().all(|value| value.fract() == 0.0);
@@ -278,7 +312,7 @@ impl LineChart {
     }
 
     fn alt(&self) -> String {
-        let told = self.series.iter().map(|(name, _, y)| match (y.first(), y.last()) {
+        let told = self.series.iter().map(|Series { name, y, .. }| match (y.first(), y.last()) {
             (Some(first), Some(last)) => {
                 format!("{name} from {} to {}", short(*first), short(*last))
             }
