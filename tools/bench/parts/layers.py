@@ -41,7 +41,8 @@ def run(args: argparse.Namespace, ceilings: dict | None) -> dict:
             for name, lines in by_phase(result["lines"]).items()
         }
         networks[network] = {"title": TITLES[network], "format": result["format"], "phases": phases}
-    return {"layers": networks, "sides": {}, "settings": {"seed": args.seed, "quick": args.quick, "data": args.data.name}}
+    settings = {"seed": args.seed, "quick": args.quick, "data": args.data.name}
+    return {"layers": networks, "ceilings": ceilings or {}, "sides": {}, "settings": settings}
 
 
 def by_phase(lines: list[str]) -> dict[str, list[str]]:
@@ -140,16 +141,13 @@ def show(section: dict) -> str:
 
 
 def charts(section: dict) -> list[dict]:
-    """A roofline for each network: a line through the products of each direction, and their ceiling."""
+    """A roofline for each network: its products, and above them the most that the machine's memory and products allow."""
     drawn = []
     for key, network in section["layers"].items():
-        groups: dict[str, list[dict]] = defaultdict(list)
+        groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for name, one in network["phases"].items():
             for row in one["products"]:
-                groups[f"{name}, {row['direction']}"].append(row)
-                if "share_of_ceiling" in row:
-                    roof = row["gflop_per_second"] / row["share_of_ceiling"]
-                    groups["ceiling"].append(row | {"gflop_per_second": roof})
+                groups[f"{name}, {row['direction']}"].append((row["flop_per_byte"], row["gflop_per_second"]))
         if groups:
             drawn.append(
                 {
@@ -160,12 +158,23 @@ def charts(section: dict) -> list[dict]:
                     "y_name": "GFLOP/s",
                     "log_x": True,
                     "log_y": True,
-                    "lines": [line(name, rows) for name, rows in groups.items()],
+                    "lines": roofs([x for group in groups.values() for x, _ in group], section["ceilings"]),
+                    "points": [line(name, group) for name, group in groups.items()],
                 }
             )
     return drawn
 
 
-def line(name: str, rows: list[dict]) -> dict:
-    points = sorted((row["flop_per_byte"], row["gflop_per_second"]) for row in rows)
+def roofs(densities: list[float], ceilings: dict) -> list[dict]:
+    """The ceiling from the least operations for each byte to the most: it rises with them as far as memory limits it."""
+    peak, memory = (ceilings.get(key) for key in ("bfloat16_gflops", "copy_gigabytes_per_second"))
+    if not peak or not memory:
+        return []
+    low, high = min(densities), max(densities)
+    ends = sorted({low, min(max(peak / memory, low), high), high})
+    return [line("ceiling", [(x, min(peak, x * memory)) for x in ends])]
+
+
+def line(name: str, points: list[tuple[float, float]]) -> dict:
+    points = sorted(points)
     return {"name": name, "x": [x for x, _ in points], "y": [y for _, y in points]}

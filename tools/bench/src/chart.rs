@@ -21,8 +21,16 @@ pub(crate) struct Spec {
 enum Kind {
     /// A bar for each name.
     Bars { value_name: String, names: Vec<String>, values: Vec<f64> },
-    /// Lines over a common axis.
-    Lines { x_name: String, y_name: String, log_x: bool, log_y: bool, lines: Vec<Line> },
+    /// Lines over a common axis, and points without a line.
+    Lines {
+        x_name: String,
+        y_name: String,
+        log_x: bool,
+        log_y: bool,
+        lines: Vec<Line>,
+        #[serde(default)]
+        points: Vec<Line>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,13 +47,14 @@ impl Spec {
             Kind::Bars { value_name, names, values } => {
                 BarChart::new(self.title, &value_name, &names).bars(&value_name, &values).plot()?
             }
-            Kind::Lines { x_name, y_name, log_x, log_y, lines } => {
+            Kind::Lines { x_name, y_name, log_x, log_y, lines, points } => {
                 let mut chart = LineChart::new(self.title, x_name, y_name);
                 chart = if log_x { chart.log_x() } else { chart };
                 chart = if log_y { chart.log_y() } else { chart };
-                let chart = lines
-                    .iter()
-                    .fold(chart, |chart, line| chart.line(&line.name, &line.x, &line.y));
+                let chart =
+                    lines.iter().fold(chart, |chart, of| chart.line(&of.name, &of.x, &of.y));
+                let chart =
+                    points.iter().fold(chart, |chart, of| chart.points(&of.name, &of.x, &of.y));
                 chart.plot()?
             }
         };
@@ -65,13 +74,17 @@ mod tests {
         let lines = json!({
             "path": path, "title": "Threads", "kind": "lines", "x_name": "Threads", "y_name": "Milliseconds an image",
             "log_x": false, "log_y": false, "lines": [{"name": "helpers", "x": [1.0, 2.0], "y": [4.0, 2.5]}],
+            "points": [{"name": "PyTorch", "x": [1.0], "y": [5.0]}],
         });
         let bars = json!({
             "path": path, "title": "CNN: training", "kind": "bars", "value_name": "Training (images/s)",
             "names": ["helpers", "Keras"], "values": [40.0, 10.0],
         });
         for (spec, words) in [
-            (lines, ["Threads", "Milliseconds an image", "helpers"]),
+            (
+                lines,
+                ["Threads", "Milliseconds an image", "helpers from 4 to 2.5, PyTorch from 5 to 5"],
+            ),
             (bars, ["CNN: training", "Training (images/s)", "Keras"]),
         ] {
             let result = serde_json::from_value::<Spec>(spec).unwrap().run().unwrap();

@@ -369,6 +369,19 @@ def test_a_product_stands_beside_what_products_and_memory_allow(monkeypatch):
     assert "share_of_ceiling" not in layers.phase(lines, 2, 0.01, None)["products"][0]
 
 
+def test_a_roofline_rises_as_far_as_memory_limits_it():
+    row = {"direction": "forward", "gflop_per_second": 1.0, "seconds": 1.0}
+    rows = [row | {"flop_per_byte": density} for density in (4.0, 1.0)]
+    networks = {"cnn": {"title": "CNN", "phases": {"training": {"products": rows}}}}
+    machine = {"bfloat16_gflops": 300.0, "copy_gigabytes_per_second": 100.0}
+    [chart] = layers.charts({"layers": networks, "ceilings": machine})
+    assert chart["lines"] == [{"name": "ceiling", "x": [1.0, 3.0, 4.0], "y": [100.0, 300.0, 300.0]}]
+    assert chart["points"] == [{"name": "training, forward", "x": [1.0, 4.0], "y": [1.0, 1.0]}]
+    # All below the products' ceiling, or no ceiling at all.
+    assert layers.roofs([5.0, 9.0], machine)[0] == {"name": "ceiling", "x": [5.0, 9.0], "y": [300.0, 300.0]}
+    assert layers.charts({"layers": networks, "ceilings": {}})[0]["lines"] == []
+
+
 def test_the_lines_of_a_phase_are_told_apart():
     found = layers.by_phase(["a", "phase training", "b", "phase evaluation", "c", "phase prediction", "d"])
     assert {name: lines[-1] for name, lines in found.items()} == {"training": "b", "prediction": "d"}
