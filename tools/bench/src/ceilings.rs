@@ -46,7 +46,7 @@ impl Spec {
         let seconds = quickest(|| output = a.matmul(&b));
         let of_matrices = 2.0 * (self.side as f64).powi(3) / seconds;
 
-        let (images, pixels, channels) = (self.side / 64, 14, 128);
+        let (images, pixels, channels) = (self.side / 16, 7, 128);
         let image = drawn(&[images, pixels, pixels, channels]).permute([0, 3, 1, 2]);
         let kernel = drawn(&[channels, channels, 3, 3]);
         let none = None::<Tensor>;
